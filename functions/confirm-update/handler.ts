@@ -1,0 +1,6 @@
+import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
+import { type ConfirmUpdateDeps, confirmUpdate } from '../../lib/update/confirm-update.ts';
+import { confirmUpdateRoute } from './routes.ts';
+
+export const createHandler = (deps: ConfirmUpdateDeps & HttpDeps) =>
+  endpoint(operation(deps, confirmUpdateRoute, async ({ body }) => json(200, { outcomes: await confirmUpdate(deps, body.confirmations) })));

@@ -1,0 +1,19 @@
+import * as z from 'zod';
+import { defineRoute } from '../../lib/http/route.ts';
+import { Confirmation, ConfirmationOutcome } from '../../lib/update/confirmation.ts';
+
+export const confirmUpdateRoute = defineRoute({
+  method: 'POST',
+  path: '/v1/confirmations',
+  tag: 'Updates',
+  scope: 'devices:report',
+  summary: 'Report what devices run and what became of their updates, up to 1,000 in one call',
+  description:
+    'Each report has an outcome of its own, in the order of the reports; one that is refused hinders no other. ' +
+    'Sending the same reports again changes nothing.',
+  body: z.strictObject({ confirmations: z.array(Confirmation).min(1).max(1_000) }),
+  maximumBodyBytes: 2 * 1024 * 1024,
+  responses: {
+    200: { description: 'One outcome per report, in the same order', body: z.object({ outcomes: z.array(ConfirmationOutcome) }) },
+  },
+});

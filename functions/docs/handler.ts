@@ -1,0 +1,47 @@
+import style from 'swagger-ui-dist/swagger-ui.css' with { type: 'text' };
+import bundle from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'text' };
+import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
+import { createOpenApiDocument } from '../../lib/http/openapi.ts';
+import { routes } from '../routes.ts';
+import { docsAssetRoute, docsRoute, openapiRoute } from './routes.ts';
+
+const page = `<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>scooters-updater</title><link rel="stylesheet" href="docs/swagger-ui.css"></head>
+<body><div id="page"></div><script src="docs/swagger-ui-bundle.js"></script><script src="docs/page.js"></script></body>
+</html>
+`;
+/** Relative addresses, so that the page also works below a stage's path. */
+const script = `SwaggerUIBundle({ url: 'openapi.json', dom_id: '#page', validatorUrl: null, deepLinking: true });`;
+
+const headersOf = (type: string) => ({
+  'content-type': `${type}; charset=utf-8`,
+  'content-security-policy': "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+});
+
+export interface DocsDeps {
+  /** Swagger UI's own files. */
+  swaggerUi: { bundle: string; style: string };
+}
+
+export const createHandler = (deps: HttpDeps & DocsDeps) => {
+  const assets = {
+    'swagger-ui-bundle.js': { type: 'text/javascript', text: deps.swaggerUi.bundle },
+    'swagger-ui.css': { type: 'text/css', text: deps.swaggerUi.style },
+    'page.js': { type: 'text/javascript', text: script },
+  } as const;
+  // Made when first asked for: the page's script and style do not need it.
+  let document: ReturnType<typeof createOpenApiDocument> | undefined;
+  return endpoint(
+    operation(deps, openapiRoute, async () => {
+      document ??= createOpenApiDocument(routes);
+      return json(200, document);
+    }),
+    operation(deps, docsRoute, async () => ({ statusCode: 200, headers: headersOf('text/html'), body: page })),
+    operation(deps, docsAssetRoute, async ({ path }) => {
+      const { type, text } = assets[path.asset];
+      return { statusCode: 200, headers: { ...headersOf(type), 'cache-control': 'public, max-age=86400' }, body: text };
+    }),
+  );
+};

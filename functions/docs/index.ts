@@ -1,0 +1,14 @@
+import style from 'swagger-ui-dist/swagger-ui.css' with { type: 'text' };
+import bundle from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'text' };
+import { AuthConfig, loadConfig } from '../../lib/config.ts';
+import { createAuthenticate } from '../../lib/http/authenticate.ts';
+import { createLog } from '../../lib/log.ts';
+import { createHandler } from './handler.ts';
+
+const config = loadConfig(AuthConfig, process.env);
+
+export const handler = createHandler({
+  swaggerUi: { bundle, style },
+  log: createLog(),
+  authenticate: createAuthenticate({ issuer: config.JWT_ISSUER, audience: config.JWT_AUDIENCE, jwksUrl: config.JWKS_URL }),
+});

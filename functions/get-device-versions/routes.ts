@@ -1,0 +1,43 @@
+import * as z from 'zod';
+import { Device, DeviceKind, ExternalId } from '../../lib/fleet/device.ts';
+import { defineRoute } from '../../lib/http/route.ts';
+
+const ExternalIdInPath = z.object({ external_id: ExternalId });
+
+export const getScooterRoute = defineRoute({
+  method: 'GET',
+  path: '/v1/scooters/{external_id}',
+  tag: 'Devices',
+  scope: 'read',
+  summary: 'What a scooter runs now',
+  pathParameters: ExternalIdInPath,
+  responses: { 200: { description: 'The scooter and its firmwares', body: Device } },
+  problems: [404],
+});
+
+export const getCabinetRoute = defineRoute({
+  method: 'GET',
+  path: '/v1/cabinets/{external_id}',
+  tag: 'Devices',
+  scope: 'read',
+  summary: 'What a cabinet runs now',
+  pathParameters: ExternalIdInPath,
+  responses: { 200: { description: 'The cabinet and its firmwares', body: Device } },
+  problems: [404],
+});
+
+export const lookUpDevicesRoute = defineRoute({
+  method: 'POST',
+  path: '/v1/devices/lookup',
+  tag: 'Devices',
+  scope: 'read',
+  summary: 'What up to 1,000 devices run now',
+  body: z.strictObject({ kind: DeviceKind.default('scooter'), external_ids: z.array(ExternalId).min(1).max(1_000) }),
+  maximumBodyBytes: 256 * 1024,
+  responses: {
+    200: {
+      description: 'Known devices in the order of their ids, and the ids that are nobody’s',
+      body: z.object({ items: z.array(Device), unknown: z.array(z.string()) }),
+    },
+  },
+});

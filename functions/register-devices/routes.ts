@@ -1,0 +1,20 @@
+import * as z from 'zod';
+import { NewDevice } from '../../lib/fleet/device.ts';
+import { defineRoute } from '../../lib/http/route.ts';
+
+export const registerDevicesRoute = defineRoute({
+  method: 'PUT',
+  path: '/v1/devices',
+  tag: 'Devices',
+  scope: 'devices:write',
+  summary: 'Add and change devices, up to 10,000 in one call',
+  body: z.strictObject({ devices: z.array(NewDevice).min(1).max(10_000) }),
+  // 10,000 devices with the longest ids.
+  maximumBodyBytes: 3 * 1024 * 1024,
+  responses: {
+    200: {
+      description: 'All of them are stored',
+      body: z.object({ created: z.int(), changed: z.int(), unchanged: z.int() }),
+    },
+  },
+});

@@ -1,0 +1,26 @@
+import * as z from 'zod';
+import { defineRoute } from '../../lib/http/route.ts';
+import { Update, UpdateRequest } from '../../lib/update/update.ts';
+
+export const requestUpdateRoute = defineRoute({
+  method: 'POST',
+  path: '/v1/updates',
+  tag: 'Updates',
+  scope: 'updates:write',
+  summary: 'Ask devices to update',
+  description:
+    'The answer tells how many devices take part, and how many do not and why. With an Idempotency-Key, the same request may be sent ' +
+    'again after a lost answer: it gets the same answer and starts nothing twice.',
+  headers: z.object({
+    'idempotency-key': z
+      .string()
+      .regex(/^[\x21-\x7e]{1,255}$/, 'must have 1 to 255 visible ASCII characters')
+      .optional()
+      .meta({ description: 'Chosen by the caller, for example a UUID; remembered for as long as the update' }),
+  }),
+  body: UpdateRequest,
+  // 10,000 devices with the longest ids.
+  maximumBodyBytes: 1536 * 1024,
+  responses: { 202: { description: 'The update will be carried out', body: Update } },
+  problems: [422],
+});

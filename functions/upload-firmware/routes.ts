@@ -1,0 +1,37 @@
+import * as z from 'zod';
+import { Comment, FileName, Firmware, FirmwareVersion, HardwareTypeName, Sha256, Timestamp } from '../../lib/firmware/firmware.ts';
+import { defineRoute } from '../../lib/http/route.ts';
+
+const Answer = Firmware.extend({
+  upload: z.object({
+    method: z.literal('PUT'),
+    url: z.url(),
+    headers: z.record(z.string(), z.string()).meta({ description: 'To be sent exactly so: they are part of the signature' }),
+    expires_dt: Timestamp,
+  }),
+}).meta({ id: 'FirmwareUpload' });
+
+export const uploadFirmwareRoute = defineRoute({
+  method: 'POST',
+  path: '/v1/firmwares',
+  tag: 'Firmwares',
+  scope: 'firmware:write',
+  summary: 'Reserve a version and get the link to upload its file to',
+  description:
+    'Send the file to `upload.url` with `upload.headers` as they are. S3 refuses other bytes, another length and a second upload. ' +
+    'The firmware becomes `available` when S3 has told the service about the file. The same request again, while the file is awaited, ' +
+    'answers a fresh link.',
+  body: z.strictObject({
+    hardware_type: HardwareTypeName,
+    version: FirmwareVersion,
+    filename: FileName.default('firmware.bin'),
+    comment: Comment.default(''),
+    size_bytes: z.int().min(1),
+    sha256: Sha256,
+  }),
+  responses: {
+    201: { description: 'Reserved', body: Answer },
+    200: { description: 'Was reserved by the same request before: a fresh link', body: Answer },
+  },
+  problems: [409],
+});

@@ -1,0 +1,32 @@
+import * as z from 'zod';
+
+/**
+ * Reads a function's settings at cold start, asking only for what the function uses.
+ *
+ * @throws an error that names every bad variable and prints no value.
+ */
+export const loadConfig = <S extends z.ZodType>(schema: S, env: Readonly<Record<string, string | undefined>>): z.infer<S> => {
+  const result = schema.safeParse(env);
+  if (result.success) return result.data;
+  const names = new Set(result.error.issues.map((issue) => `${issue.path.join('.')} (${issue.code})`));
+  throw new Error(`Configuration is wrong: ${[...names].join(', ')}`);
+};
+
+const text = z.string().min(1);
+
+export const DatabaseConfig = z.object({
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+  DATABASE_MAX_CONNECTIONS: z.coerce.number().int().min(1).max(50).default(1),
+});
+
+export const AuthConfig = z.object({ JWT_ISSUER: text, JWT_AUDIENCE: text, JWKS_URL: z.url({ protocol: /^https?$/ }) });
+
+export const ApiConfig = DatabaseConfig.extend(AuthConfig.shape);
+
+export const StorageConfig = z.object({ FIRMWARE_BUCKET: text });
+
+export const AdvancesConfig = z.object({ ADVANCES_QUEUE_URL: z.url() });
+
+export const DispatchesConfig = z.object({ DISPATCHES_QUEUE_URL: z.url() });
+
+export const BackendConfig = z.object({ BACKEND_URL: z.url({ protocol: /^https?$/ }), BACKEND_TOKEN: text });

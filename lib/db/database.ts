@@ -1,0 +1,40 @@
+import { Kysely, PostgresDialect, type Transaction } from 'kysely';
+import pg from 'pg';
+import type { DB } from './schema.ts';
+
+export type Db = Kysely<DB>;
+/** Asked for where a lock is taken: passing the pool does not compile. */
+export type Trx = Transaction<DB>;
+
+export interface DatabaseOptions {
+  url: string;
+  /** One function environment serves one request at a time, so one connection is enough outside of local development. */
+  maxConnections: number;
+  /** Told about a connection that broke while idle, for example after a freeze; the pool replaces it by itself. */
+  onIdleError?: (error: Error) => void;
+}
+
+/** Well below the 3 s within which callers are told that the database is down. */
+const connectTimeoutMilliseconds = 2_000;
+/** Below API Gateway's 29 s, so that the server has ended a statement before its caller has gone. */
+const statementTimeoutMilliseconds = 25_000;
+
+const int8 = 20;
+
+/** Opens no connection before the first query. 64-bit integers are answered as numbers: ids and sizes stay far below 2^53. */
+export const createDatabase = ({ url, maxConnections, onIdleError }: DatabaseOptions): Db => {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: maxConnections,
+    connectionTimeoutMillis: connectTimeoutMilliseconds,
+    idleTimeoutMillis: 60_000,
+    keepAlive: true,
+    statement_timeout: statementTimeoutMilliseconds,
+    // A function that dies inside a transaction leaves no lock behind for longer than this.
+    idle_in_transaction_session_timeout: statementTimeoutMilliseconds,
+    application_name: process.env['AWS_LAMBDA_FUNCTION_NAME'] ?? 'scooters-updater',
+    types: { getTypeParser: (oid, format) => (oid === int8 ? Number : pg.types.getTypeParser(oid, format)) },
+  });
+  pool.on('error', (error) => onIdleError?.(error));
+  return new Kysely<DB>({ dialect: new PostgresDialect({ pool }) });
+};

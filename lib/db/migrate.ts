@@ -1,0 +1,20 @@
+import { Migrator } from 'kysely/migration';
+import { migrations } from '../../migrations/index.ts';
+import { createDatabase } from './database.ts';
+
+/**
+ * Brings a database, empty or filled, to the newest schema. Safe to repeat and to start twice at once: Kysely's migrator holds an
+ * advisory lock, and each migration runs in one transaction with its own record.
+ *
+ * @throws the error of the migration that failed; those before it stay applied.
+ */
+export async function migrateToLatest(databaseUrl: string): Promise<void> {
+  const db = createDatabase({ url: databaseUrl, maxConnections: 1 });
+  try {
+    const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
+    const { error } = await migrator.migrateToLatest();
+    if (error) throw error;
+  } finally {
+    await db.destroy();
+  }
+}

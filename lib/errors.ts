@@ -1,0 +1,58 @@
+/** Every code a caller can meet in a problem document. Stable: others branch on it. `lib/http/problem.ts` maps each to a status. */
+export type ErrorCode =
+  | 'request.malformed'
+  | 'request.invalid'
+  | 'request.too_large'
+  | 'request.unsupported_media_type'
+  | 'route.not_found'
+  | 'auth.missing_token'
+  | 'auth.invalid_token'
+  | 'auth.insufficient_scope'
+  | 'auth.keys_unavailable'
+  | 'hardware_type.unknown'
+  | 'firmware.not_found'
+  | 'firmware.exists'
+  | 'firmware.not_available'
+  | 'device.not_found'
+  | 'update.not_found'
+  | 'update.nothing_eligible'
+  | 'update.idempotency_key_reused'
+  | 'database.unavailable'
+  | 'storage.unavailable'
+  | 'queue.unavailable'
+  | 'internal';
+
+/** A field of a request that is wrong; `path` is dotted, for example `devices.3.kind`. */
+export interface FieldError {
+  in: 'path' | 'query' | 'header' | 'body';
+  path: string;
+  message: string;
+}
+
+export interface DomainErrorOptions {
+  /** Every wrong field. */
+  errors?: readonly FieldError[];
+  /** Further members of the problem document; the caller sees them. */
+  answer?: Readonly<Record<string, unknown>>;
+  /** For the log only. */
+  details?: Readonly<Record<string, unknown>>;
+  cause?: unknown;
+  retryAfterSeconds?: number;
+}
+
+/** A situation the caller is told about: `code` is stable and `message` safe to show. */
+export class DomainError extends Error {
+  override readonly name = 'DomainError';
+  readonly code: ErrorCode;
+  readonly options: DomainErrorOptions;
+
+  constructor(code: ErrorCode, message: string, options: DomainErrorOptions = {}) {
+    super(message, { cause: options.cause });
+    this.code = code;
+    this.options = options;
+  }
+}
+
+/** One wrong field of a body, for rules that only the database can check. */
+export const wrongField = (code: ErrorCode, path: string, message: string): DomainError =>
+  new DomainError(code, message, { errors: [{ in: 'body', path, message }] });

@@ -1,0 +1,120 @@
+import { type NotNull, type SelectQueryBuilder, sql } from 'kysely';
+import * as z from 'zod';
+import type { Db } from '../db/database.ts';
+import type { DB } from '../db/schema.ts';
+import { decodeCursor, type Page, toPage } from '../http/page.ts';
+import type { Firmware, FirmwareStatus } from './firmware.ts';
+
+const columns = [
+  'id',
+  'hardware_type',
+  'version',
+  'version_num',
+  'status',
+  'reason',
+  'file_link',
+  'size_bytes',
+  'sha256',
+  'sha1',
+  'md5',
+  'comment',
+  'created_by',
+  'created_dt',
+] as const;
+
+const selectFirmware = (db: Db) => db.selectFrom('firmwares').select(columns).$narrowType<{ status: FirmwareStatus }>();
+
+export interface NewFirmware {
+  hardware_type: string;
+  version: string;
+  object_key: string;
+  size_bytes: number | null;
+  sha256: string | null;
+  comment: string;
+  created_by: string;
+  created_dt: Date;
+}
+
+/** Reserves a version for its upload; undefined when the version exists already. */
+export const insertDraft = (db: Db, firmware: NewFirmware): Promise<Firmware | undefined> =>
+  db
+    .insertInto('firmwares')
+    .values({ ...firmware, status: 'awaiting_upload' })
+    .onConflict((oc) => oc.constraint('firmwares_hardware_type_version_key').doNothing())
+    .returning(columns)
+    .$narrowType<{ status: FirmwareStatus }>()
+    .executeTakeFirst();
+
+export const findFirmware = (db: Db, id: number): Promise<Firmware | undefined> =>
+  selectFirmware(db).where('id', '=', id).executeTakeFirst();
+
+export const findFirmwareByVersion = (db: Db, { hardware_type, version }: { hardware_type: string; version: string }) =>
+  selectFirmware(db).select('object_key').where('hardware_type', '=', hardware_type).where('version', '=', version).executeTakeFirst();
+
+export interface AvailableFirmware {
+  file_link: string;
+  size_bytes: number;
+  sha256: string;
+  sha1: string;
+  md5: string;
+}
+
+/**
+ * Turns a draft into a firmware with the next ordinal of its hardware type, in one statement: the ordinal is raised only together
+ * with the change of status. Undefined when it was no draft any more.
+ */
+export const makeAvailable = (db: Db, id: number, facts: AvailableFirmware) =>
+  db
+    .with('draft', (cte) =>
+      cte.selectFrom('firmwares').select(['id', 'hardware_type']).where('id', '=', id).where('status', '=', 'awaiting_upload').forUpdate(),
+    )
+    .with('ordinal', (cte) =>
+      cte
+        .updateTable('hardware_types')
+        .from('draft')
+        .set((eb) => ({ last_version_num: eb('hardware_types.last_version_num', '+', 1) }))
+        .whereRef('hardware_types.name', '=', 'draft.hardware_type')
+        .returning('hardware_types.last_version_num as version_num'),
+    )
+    .updateTable('firmwares')
+    .from(['draft', 'ordinal'])
+    .set((eb) => ({ ...facts, status: 'available', version_num: eb.ref('ordinal.version_num') }))
+    .whereRef('firmwares.id', '=', 'draft.id')
+    .returning(['firmwares.id', 'firmwares.version_num'])
+    .$narrowType<{ version_num: NotNull }>()
+    .executeTakeFirst();
+
+/** Undefined when it was no draft any more. */
+export const rejectDraft = (db: Db, id: number, reason: string) =>
+  db
+    .updateTable('firmwares')
+    .set({ status: 'rejected', reason })
+    .where('id', '=', id)
+    .where('status', '=', 'awaiting_upload')
+    .returning('id')
+    .executeTakeFirst();
+
+const Cursor = z.tuple([z.int(), z.int()]);
+
+export interface FirmwareFilter {
+  hardware_type?: string | undefined;
+  status?: FirmwareStatus | undefined;
+  limit: number;
+  cursor?: string | undefined;
+}
+
+/** Newest ordinal first; what has no ordinal comes last, the latest request first. */
+export const listFirmwares = async (db: Db, { hardware_type, status, limit, cursor }: FirmwareFilter): Promise<Page<Firmware>> => {
+  const after = decodeCursor(Cursor, cursor);
+  const ordinal = sql<number>`coalesce(version_num, 0)`;
+  let query: SelectQueryBuilder<DB, 'firmwares', Firmware> = selectFirmware(db);
+  if (hardware_type) query = query.where('hardware_type', '=', hardware_type);
+  if (status) query = query.where('status', '=', status);
+  if (after) query = query.where(sql<boolean>`(${ordinal}, id) < (${after[0]}, ${after[1]})`);
+  const rows = await query
+    .orderBy(ordinal, 'desc')
+    .orderBy('id', 'desc')
+    .limit(limit + 1)
+    .execute();
+  return toPage(rows, limit, (row) => [row.version_num ?? 0, row.id]);
+};

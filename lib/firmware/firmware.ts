@@ -1,0 +1,110 @@
+import * as z from 'zod';
+
+/**
+ * Firmware status (design.md section 2):
+ *
+ *   awaiting_upload ──object registered──▶ available ──withdrawn by an engineer──▶ withdrawn
+ *          └────────object refused───────▶ rejected
+ */
+export const firmwareStatuses = ['awaiting_upload', 'available', 'withdrawn', 'rejected'] as const;
+export type FirmwareStatus = (typeof firmwareStatuses)[number];
+
+/** What has no place in a key of S3, a link or a line of a log. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it refuses
+const unprintable = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
+
+const keySegment = (maximumLength: number) =>
+  z
+    .string()
+    .min(1)
+    .max(maximumLength)
+    .refine((text) => !unprintable.test(text) && !text.includes('/'), 'must not have control characters or a slash')
+    .refine((text) => text.trim() === text && text !== '.' && text !== '..', 'must not begin or end with a space, or be . or ..');
+
+export const HardwareTypeName = z
+  .string()
+  .regex(/^[a-z][a-z0-9_]{0,62}$/, 'must be a hardware type name such as vega_mcu')
+  .meta({ example: 'vega_mcu' });
+export const FirmwareVersion = keySegment(64).meta({ description: "The maker's text, up to 64 characters", example: '1.4.2' });
+export const FirmwareId = z.int().min(1).max(2_147_483_647).meta({ example: 17 });
+export const Sha256 = z
+  .string()
+  .regex(/^[0-9a-fA-F]{64}$/, 'must be a SHA-256 in 64 hexadecimal digits')
+  .transform((hex) => hex.toLowerCase())
+  .meta({ example: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855' });
+export const FileName = keySegment(128).meta({ description: 'The last part of the key in S3', example: 'firmware.bin' });
+export const Comment = z.string().max(2_000);
+
+/** A date and time in UTC as RFC 3339 has it; a Date inside, text in JSON. */
+export const Timestamp = z.coerce.date().meta({ type: 'string', format: 'date-time', example: '2026-11-24T08:00:00.000Z' });
+
+export const Firmware = z
+  .object({
+    id: FirmwareId,
+    hardware_type: HardwareTypeName,
+    version: z.string(),
+    version_num: z.int().nullable().meta({ description: 'Ordinal within the hardware type: a higher one is newer. null until available' }),
+    status: z.enum(firmwareStatuses),
+    reason: z.string().nullable().meta({ description: 'Why it was rejected or withdrawn' }),
+    file_link: z.string().nullable().meta({ description: 's3://bucket/key?versionId=…, for ever the same bytes. null until available' }),
+    size_bytes: z.int().nullable(),
+    sha256: z.string().nullable().meta({ description: 'Hexadecimal' }),
+    sha1: z.string().nullable().meta({ description: 'Hexadecimal' }),
+    md5: z.string().nullable().meta({ description: 'Hexadecimal' }),
+    comment: z.string(),
+    created_by: z.string(),
+    created_dt: Timestamp,
+  })
+  .meta({ id: 'Firmware' });
+export type Firmware = z.infer<typeof Firmware>;
+
+/** Where firmware files are kept; the bucket notifies about this prefix. */
+const prefix = 'firmwares';
+
+export interface FirmwareKey {
+  hardware_type: string;
+  version: string;
+  filename: string;
+}
+
+/** `firmwares/{hardware_type}/{version}/{filename}` */
+export const formatFirmwareKey = ({ hardware_type, version, filename }: FirmwareKey): string =>
+  `${prefix}/${hardware_type}/${version}/${filename}`;
+
+const FirmwareKeyParts = z.tuple([z.literal(prefix), HardwareTypeName, FirmwareVersion, FileName]);
+
+/** undefined for a key that is nobody's firmware. */
+export const parseFirmwareKey = (key: string): FirmwareKey | undefined => {
+  const parts = FirmwareKeyParts.safeParse(key.split('/'));
+  if (!parts.success) return undefined;
+  const [, hardware_type, version, filename] = parts.data;
+  return { hardware_type, version, filename };
+};
+
+export interface ObjectFacts {
+  size_bytes: number;
+  sha256: string;
+}
+
+/**
+ * Why an object cannot become a firmware, or undefined when it can.
+ *
+ * @param promised what the upload was reserved for; fields are null when nothing was promised.
+ */
+export const findRefusal = (
+  object: ObjectFacts,
+  promised: { size_bytes: number | null; sha256: string | null },
+  maximumSizeBytes: number,
+): string | undefined => {
+  if (object.size_bytes === 0) return 'The file is empty';
+  if (object.size_bytes > maximumSizeBytes) {
+    return `The file has ${object.size_bytes} bytes; this hardware type takes ${maximumSizeBytes} at most`;
+  }
+  if (promised.size_bytes !== null && promised.size_bytes !== object.size_bytes) {
+    return `The file has ${object.size_bytes} bytes; ${promised.size_bytes} were announced`;
+  }
+  if (promised.sha256 !== null && promised.sha256 !== object.sha256) {
+    return `The SHA-256 of the file is ${object.sha256}; ${promised.sha256} was announced`;
+  }
+  return undefined;
+};

@@ -1,0 +1,28 @@
+import * as z from 'zod';
+
+/** S3 writes keys with `+` for a space; one of its emulators writes `%20`: both are read. */
+const decodeKey = (key: string) => decodeURIComponent(key.replaceAll('+', ' '));
+
+/**
+ * An event of S3's major version 2 as it comes through SQS, or the test event that S3 sends when a notification is configured.
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+ */
+export const ObjectCreatedMessage = z.union([
+  z
+    .object({
+      Records: z
+        .array(
+          z.object({
+            eventVersion: z.string().regex(/^2\./),
+            eventName: z.string().regex(/^ObjectCreated:/),
+            s3: z.object({
+              bucket: z.object({ name: z.string() }),
+              object: z.object({ key: z.string().transform(decodeKey), versionId: z.string().min(1) }),
+            }),
+          }),
+        )
+        .min(1),
+    })
+    .transform(({ Records }) => Records.map(({ s3 }) => ({ key: s3.object.key, version_id: s3.object.versionId }))),
+  z.object({ Event: z.literal('s3:TestEvent') }).transform(() => []),
+]);

@@ -1,0 +1,59 @@
+import type { Clock } from '../clock.ts';
+import type { Db } from '../db/database.ts';
+import { DomainError, wrongField } from '../errors.ts';
+import type { SignedRequest, Storage } from '../ports/storage.ts';
+import { type Firmware, formatFirmwareKey } from './firmware.ts';
+import { findFirmwareByVersion, insertDraft } from './firmware-queries.ts';
+import { findHardwareType } from './hardware-type-queries.ts';
+
+export interface UploadFirmwareDeps {
+  db: Db;
+  storage: Pick<Storage, 'signUpload'>;
+  now: Clock;
+}
+
+export interface UploadFirmware {
+  hardware_type: string;
+  version: string;
+  filename: string;
+  comment: string;
+  size_bytes: number;
+  sha256: string;
+  created_by: string;
+}
+
+export interface UploadAnswer extends Firmware {
+  upload: SignedRequest;
+}
+
+/**
+ * Reserves a version and answers the link for its file. The same request again, while the file is still awaited, gets a fresh link.
+ *
+ * @throws `hardware_type.unknown`, `request.invalid` for a file too large for its type, `firmware.exists` with the existing id.
+ */
+export async function uploadFirmware(deps: UploadFirmwareDeps, input: UploadFirmware): Promise<{ isNew: boolean; answer: UploadAnswer }> {
+  const { hardware_type, version, size_bytes, sha256, comment, created_by } = input;
+  const type = await findHardwareType(deps.db, hardware_type);
+  if (!type) throw wrongField('hardware_type.unknown', 'hardware_type', `there is no hardware type ${hardware_type}`);
+  if (size_bytes > type.max_size_bytes) {
+    throw wrongField('request.invalid', 'size_bytes', `${hardware_type} takes ${type.max_size_bytes} bytes at most`);
+  }
+  const object_key = formatFirmwareKey(input);
+  const draft = { hardware_type, version, object_key, size_bytes, sha256, comment, created_by, created_dt: deps.now() };
+  const created = await insertDraft(deps.db, draft);
+  const firmware = created ?? (await findSameDraft(deps.db, input, object_key));
+  const upload = await deps.storage.signUpload({ key: object_key, size_bytes, sha256 });
+  return { isNew: created !== undefined, answer: { ...firmware, upload } };
+}
+
+const findSameDraft = async (db: Db, { hardware_type, version, size_bytes, sha256 }: UploadFirmware, key: string): Promise<Firmware> => {
+  const existing = await findFirmwareByVersion(db, { hardware_type, version });
+  if (!existing) throw new Error('A version that could not be inserted because it exists does not exist');
+  const { object_key, ...firmware } = existing;
+  const isSame = firmware.size_bytes === size_bytes && firmware.sha256 === sha256 && object_key === key;
+  if (firmware.status === 'awaiting_upload' && isSame) return firmware;
+  throw new DomainError('firmware.exists', `Version ${version} of ${hardware_type} exists already (${firmware.status})`, {
+    errors: [{ in: 'body', path: 'version', message: 'exists already for this hardware type' }],
+    answer: { firmware_id: firmware.id, firmware_status: firmware.status },
+  });
+};

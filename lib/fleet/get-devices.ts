@@ -1,0 +1,22 @@
+import type { Db } from '../db/database.ts';
+import { DomainError } from '../errors.ts';
+import type { Device, DeviceKind } from './device.ts';
+import { listDevicesWithFirmwares } from './device-queries.ts';
+
+/** @throws `device.not_found` */
+export async function getDevice(db: Db, kind: DeviceKind, external_id: string): Promise<Device> {
+  const [device] = await listDevicesWithFirmwares(db, kind, [external_id]);
+  if (!device) throw new DomainError('device.not_found', `There is no ${kind} ${external_id}`);
+  return device;
+}
+
+/** Known devices in the order of their ids, and the ids that are nobody's, each once. */
+export async function lookUpDevices(
+  db: Db,
+  kind: DeviceKind,
+  externalIds: readonly string[],
+): Promise<{ items: Device[]; unknown: string[] }> {
+  const items = await listDevicesWithFirmwares(db, kind, externalIds);
+  const known = new Set(items.map(({ external_id }) => external_id));
+  return { items, unknown: [...new Set(externalIds)].filter((id) => !known.has(id)) };
+}

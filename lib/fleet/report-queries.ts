@@ -1,0 +1,107 @@
+import { sql } from 'kysely';
+import type { Trx } from '../db/database.ts';
+import type { DeviceKind, ReportSource } from './device.ts';
+import type { KnownVersion } from './report.ts';
+
+export interface ReportSubject {
+  kind: DeviceKind;
+  external_id: string;
+  hardware_type: string;
+  version: string;
+}
+
+/**
+ * Makes the reports about a device queue up behind each other until the transaction ends. Locked in the order of ids, so that two
+ * batches about the same devices cannot wait for each other in a circle.
+ */
+export const lockDevices = async (trx: Trx, devices: readonly { kind: string; external_id: string }[]): Promise<void> => {
+  await sql`
+    SELECT id FROM devices
+    WHERE (kind, external_id) IN (
+      SELECT * FROM unnest(${devices.map((d) => d.kind)}::text[], ${devices.map((d) => d.external_id)}::text[])
+    )
+    ORDER BY id
+    FOR NO KEY UPDATE`.execute(trx);
+};
+
+export interface ReportFacts {
+  device_id: number | null;
+  hardware_type_exists: boolean;
+  /** Of the reported version, if it is in the catalogue. */
+  firmware_id: number | null;
+  known: KnownVersion | undefined;
+}
+
+interface FactsRow {
+  device_id: number | null;
+  hardware_type_exists: boolean;
+  firmware_id: number | null;
+  known_firmware_id: number | null;
+  reported_version: string | null;
+  firmware_update_dt: Date;
+  firmware_update_time: number | null;
+  observed_dt: Date;
+  source: ReportSource;
+}
+
+/** What is known about the subject of each report, in the reports' order, in one statement. */
+export const listReportFacts = async (trx: Trx, subjects: readonly ReportSubject[]): Promise<ReportFacts[]> => {
+  const { rows } = await sql<FactsRow>`
+    SELECT d.id AS device_id, h.name IS NOT NULL AS hardware_type_exists, f.id AS firmware_id,
+           r.firmware_id AS known_firmware_id, r.reported_version, r.firmware_update_dt, r.firmware_update_time, r.observed_dt, r.source
+    FROM unnest(
+      ${subjects.map((s) => s.kind)}::text[],
+      ${subjects.map((s) => s.external_id)}::text[],
+      ${subjects.map((s) => s.hardware_type)}::text[],
+      ${subjects.map((s) => s.version)}::text[]
+    ) WITH ORDINALITY AS s (kind, external_id, hardware_type, version, ordinal)
+    LEFT JOIN devices d ON d.kind = s.kind AND d.external_id = s.external_id
+    LEFT JOIN hardware_types h ON h.name = s.hardware_type
+    LEFT JOIN firmwares f ON f.hardware_type = s.hardware_type AND f.version = s.version AND f.status IN ('available', 'withdrawn')
+    LEFT JOIN device_firmwares r ON r.device_id = d.id AND r.hardware_type = s.hardware_type
+    ORDER BY s.ordinal`.execute(trx);
+  return rows.map(({ device_id, hardware_type_exists, firmware_id, known_firmware_id, reported_version, ...known }) => ({
+    device_id,
+    hardware_type_exists,
+    firmware_id,
+    known: reported_version === null ? undefined : { ...known, firmware_id: known_firmware_id, reported_version },
+  }));
+};
+
+export interface KnownRow extends KnownVersion {
+  device_id: number;
+  hardware_type: string;
+}
+
+/** Stores what each device runs now and appends the changes to the history, in one statement. */
+export const storeReports = async (trx: Trx, current: readonly KnownRow[], changes: readonly KnownRow[]): Promise<void> => {
+  if (current.length === 0) return;
+  await sql`
+    WITH history AS (
+      INSERT INTO device_firmware_history
+        (device_id, hardware_type, firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, source)
+      SELECT * FROM ${unnestKnown(changes)}
+    )
+    INSERT INTO device_firmwares
+      (device_id, hardware_type, firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, source)
+    SELECT * FROM ${unnestKnown(current)}
+    ON CONFLICT ON CONSTRAINT device_firmwares_pkey DO UPDATE SET
+      firmware_id = excluded.firmware_id,
+      reported_version = excluded.reported_version,
+      firmware_update_dt = excluded.firmware_update_dt,
+      firmware_update_time = excluded.firmware_update_time,
+      observed_dt = excluded.observed_dt,
+      source = excluded.source`.execute(trx);
+};
+
+const unnestKnown = (rows: readonly KnownRow[]) => sql`
+  unnest(
+    ${rows.map((r) => r.device_id)}::integer[],
+    ${rows.map((r) => r.hardware_type)}::text[],
+    ${rows.map((r) => r.firmware_id)}::integer[],
+    ${rows.map((r) => r.reported_version)}::text[],
+    ${rows.map((r) => r.firmware_update_dt)}::timestamptz[],
+    ${rows.map((r) => r.firmware_update_time)}::double precision[],
+    ${rows.map((r) => r.observed_dt)}::timestamptz[],
+    ${rows.map((r) => r.source)}::text[]
+  )`;

@@ -1,0 +1,167 @@
+import middy from '@middy/core';
+import jsonBodyParser from '@middy/http-json-body-parser';
+import type { APIGatewayProxyEvent, APIGatewayProxyResult, Context } from 'aws-lambda';
+import type * as z from 'zod';
+import { toDomainError } from '../db/database-error.ts';
+import { DomainError, type FieldError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Authenticate, Caller } from './authenticate.ts';
+import { type Answer, statusOfError, toProblemAnswer } from './problem.ts';
+import { defaultMaximumBodyBytes, type Route, type RouteRequest } from './route.ts';
+
+export interface HttpDeps {
+  authenticate: Authenticate;
+  log: Log;
+}
+
+export type HttpHandler = (event: APIGatewayProxyEvent, context: Context) => Promise<APIGatewayProxyResult>;
+
+export interface Operation {
+  route: Route;
+  handle: middy.MiddyfiedHandler<APIGatewayProxyEvent, APIGatewayProxyResult>;
+}
+
+export const json = (statusCode: number, body: unknown, headers: Record<string, string> = {}): Answer => ({
+  statusCode,
+  headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers },
+  body: JSON.stringify(body),
+});
+
+/** What a function does for one route: validated request and caller in, answer out. A route without a scope has no caller. */
+export const operation = <R extends Route>(
+  deps: HttpDeps,
+  route: R,
+  work: (request: RouteRequest<R>, caller: R['scope'] extends null ? undefined : Caller, context: Context) => Promise<Answer>,
+): Operation => {
+  const handle = middy<APIGatewayProxyEvent, APIGatewayProxyResult>().use(answerErrors(deps.log, route));
+  if (route.body) handle.before(refuseLargeBody(route)).use(jsonBodyParser());
+  return {
+    route,
+    handle: handle.handler(async (event, context) => {
+      const caller = route.scope === null ? undefined : await authorize(deps.authenticate, event, route.scope);
+      const request = parseRequest(route, event);
+      return work(request as RouteRequest<R>, caller as never, context);
+    }),
+  };
+};
+
+/** A function's handler: the operation whose method and path API Gateway matched. */
+export const endpoint = (...operations: Operation[]): HttpHandler => {
+  const byRoute = new Map(operations.map(({ route, handle }) => [`${route.method} ${route.path}`, handle]));
+  return async (event, context) => {
+    const handle = byRoute.get(`${event.httpMethod} ${event.resource}`);
+    if (!handle) return toProblemAnswer(new DomainError('route.not_found', 'There is no such route'), requestIdOf(event));
+    return handle(event, context);
+  };
+};
+
+/** The first middleware in, and so the last to see an error: logs every request once and turns errors into problem documents. */
+const answerErrors = (log: Log, route: Route): middy.MiddlewareObj<APIGatewayProxyEvent, APIGatewayProxyResult> => {
+  const started = new WeakMap<object, number>();
+  const finish = (event: APIGatewayProxyEvent, response: APIGatewayProxyResult) => {
+    const requestId = requestIdOf(event);
+    response.headers = { ...response.headers, 'x-request-id': requestId };
+    log.info('request', {
+      request_id: requestId,
+      route: `${route.method} ${route.path}`,
+      status: response.statusCode,
+      duration_ms: Math.round(performance.now() - (started.get(event) ?? performance.now())),
+    });
+  };
+  return {
+    before: ({ event }) => {
+      started.set(event, performance.now());
+    },
+    after: ({ event, response }) => {
+      if (response) finish(event, response);
+    },
+    onError: (request) => {
+      const error = toAnswerable(request.error);
+      if (statusOfError(error) >= 500) {
+        log.error('request failed', { request_id: requestIdOf(request.event), code: error.code, error: asError(error.cause ?? error) });
+      }
+      request.response = toProblemAnswer(error, requestIdOf(request.event));
+      finish(request.event, request.response);
+    },
+  };
+};
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
+
+/** middy's parser names the reason of its own refusals in the message; they are told in this API's words (design.md section 4). */
+const toAnswerable = (error: unknown): DomainError => {
+  const known = toDomainError(error);
+  if (known instanceof DomainError) return known;
+  const { statusCode } = error as { statusCode?: number };
+  if (statusCode === 415) return new DomainError('request.unsupported_media_type', 'The body has to be application/json');
+  if (statusCode === 422) return new DomainError('request.malformed', 'The body is not well-formed JSON');
+  return new DomainError('internal', 'Something went wrong here; the request id leads to the reason', { cause: error });
+};
+
+const refuseLargeBody =
+  ({ maximumBodyBytes = defaultMaximumBodyBytes }: Route): middy.MiddlewareFn<APIGatewayProxyEvent, APIGatewayProxyResult> =>
+  ({ event }) => {
+    if (event.body && Buffer.byteLength(event.body) > maximumBodyBytes) {
+      throw new DomainError('request.too_large', `The body may have ${maximumBodyBytes} bytes`);
+    }
+  };
+
+const authorize = async (authenticate: Authenticate, event: APIGatewayProxyEvent, scope: string): Promise<Caller> => {
+  const caller = await authenticate(lowerCaseKeys(event.headers)['authorization']);
+  if (!caller.scopes.has(scope)) throw new DomainError('auth.insufficient_scope', `The token lacks the scope ${scope}`);
+  return caller;
+};
+
+/** Checks every part and reports every wrong field of all of them at once. */
+const parseRequest = (route: Route, event: APIGatewayProxyEvent) => {
+  const errors: FieldError[] = [];
+  const parse = (part: FieldError['in'], schema: z.ZodType | undefined, value: unknown): unknown => {
+    if (!schema) return undefined;
+    const result = schema.safeParse(value);
+    if (result.success) return result.data;
+    errors.push(...result.error.issues.flatMap((issue) => toFieldErrors(part, issue)));
+    return undefined;
+  };
+  const request = {
+    path: parse('path', route.pathParameters, decodeValues(event.pathParameters ?? {})),
+    query: parse('query', route.query, event.queryStringParameters ?? {}),
+    headers: parse('header', route.headers, lowerCaseKeys(event.headers)),
+    body: parse('body', route.body, event.body ?? undefined),
+    requestId: requestIdOf(event),
+  };
+  if (errors.length > 0) throw new DomainError('request.invalid', summarize(errors), { errors });
+  return request;
+};
+
+const toFieldErrors = (part: FieldError['in'], issue: z.core.$ZodIssue): FieldError[] => {
+  const at = (path: PropertyKey[], message: string): FieldError => ({ in: part, path: path.map(String).join('.'), message });
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => at([...issue.path, key], 'is not a known field'));
+  return [at(issue.path, issue.message)];
+};
+
+const summarize = (errors: readonly FieldError[]): string =>
+  `Wrong: ${errors
+    .slice(0, 5)
+    .map(({ in: part, path, message }) => `${part}${path && ` ${path}`} (${message})`)
+    .join(', ')}${errors.length > 5 ? ` and ${errors.length - 5} more` : ''}`;
+
+const lowerCaseKeys = (headers: Record<string, string | undefined> | null): Record<string, string | undefined> =>
+  Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]));
+
+const decodeValues = (values: Record<string, string | undefined>): Record<string, string | undefined> =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value && decode(value)]));
+
+/** API Gateway hands path parameters on as they were in the address. */
+const decode = (value: string): string => {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
+  }
+};
+
+/** The caller's own id where it is harmless to log, else API Gateway's. */
+const requestIdOf = (event: APIGatewayProxyEvent): string => {
+  const given = lowerCaseKeys(event.headers)['x-request-id'];
+  return given && /^[\w-]{8,64}$/.test(given) ? given : (event.requestContext?.requestId ?? 'unknown');
+};

@@ -1,0 +1,91 @@
+import * as z from 'zod';
+import type { DomainError, ErrorCode } from '../errors.ts';
+
+/** The one table from code to status. */
+const statusOf: Readonly<Record<ErrorCode, number>> = {
+  'request.malformed': 400,
+  'request.invalid': 400,
+  'request.too_large': 413,
+  'request.unsupported_media_type': 415,
+  'route.not_found': 404,
+  'auth.missing_token': 401,
+  'auth.invalid_token': 401,
+  'auth.insufficient_scope': 403,
+  'auth.keys_unavailable': 503,
+  'hardware_type.unknown': 400,
+  'firmware.not_found': 404,
+  'firmware.exists': 409,
+  'firmware.not_available': 422,
+  'device.not_found': 404,
+  'update.not_found': 404,
+  'update.nothing_eligible': 422,
+  'update.idempotency_key_reused': 422,
+  'database.unavailable': 503,
+  'storage.unavailable': 503,
+  'queue.unavailable': 503,
+  internal: 500,
+};
+
+export const titleOf: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  409: 'Conflict',
+  413: 'Content Too Large',
+  415: 'Unsupported Media Type',
+  422: 'Unprocessable Content',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable',
+};
+
+const defaultRetryAfterSeconds = 2;
+
+/** What a caller gets instead of an answer (RFC 9457), as `application/problem+json`. */
+export const Problem = z
+  .object({
+    type: z.string().meta({ description: 'urn:scooters-updater:problem:{code}' }),
+    title: z.string(),
+    status: z.int(),
+    code: z.string().meta({ description: 'Stable; to branch on', example: 'request.invalid' }),
+    detail: z.string().meta({ description: 'For people' }),
+    request_id: z.string().meta({ description: 'To be named when asking for help' }),
+    errors: z
+      .array(z.object({ in: z.enum(['path', 'query', 'header', 'body']), path: z.string(), message: z.string() }))
+      .optional()
+      .meta({ description: 'Every wrong field; path is dotted, for example devices.3.kind' }),
+  })
+  .meta({ id: 'Problem' });
+
+export interface Answer {
+  statusCode: number;
+  headers: Record<string, string>;
+  body: string;
+}
+
+export const statusOfError = (error: DomainError): number => statusOf[error.code];
+
+export const toProblemAnswer = (error: DomainError, requestId: string): Answer => {
+  const status = statusOfError(error);
+  const { answer = {}, errors, retryAfterSeconds } = error.options;
+  const headers: Record<string, string> = { 'content-type': 'application/problem+json', 'cache-control': 'no-store' };
+  if (status === 503) headers['retry-after'] = String(retryAfterSeconds ?? defaultRetryAfterSeconds);
+  if (status === 401 || status === 403) headers['www-authenticate'] = challengeOf(error.code);
+  const problem = {
+    type: `urn:scooters-updater:problem:${error.code}`,
+    title: titleOf[status],
+    status,
+    code: error.code,
+    detail: error.message,
+    request_id: requestId,
+    ...(errors && { errors }),
+    ...answer,
+  };
+  return { statusCode: status, headers, body: JSON.stringify(problem) };
+};
+
+/** RFC 6750, section 3. */
+const challengeOf = (code: ErrorCode): string => {
+  if (code === 'auth.invalid_token') return 'Bearer error="invalid_token"';
+  return code === 'auth.insufficient_scope' ? 'Bearer error="insufficient_scope"' : 'Bearer';
+};

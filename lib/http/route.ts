@@ -1,0 +1,50 @@
+import type * as z from 'zod';
+import type { Scope } from './authenticate.ts';
+
+type Shape = z.ZodObject | undefined;
+
+/**
+ * One operation of the API: what `endpoint` checks is what the OpenAPI document says, because both read this.
+ *
+ * A route is defined in `functions/<name>/routes.ts`, apart from the handler, so that the document needs no handler's dependencies.
+ */
+export interface Route<
+  Path extends Shape = Shape,
+  Query extends Shape = Shape,
+  Headers extends Shape = Shape,
+  Body extends z.ZodType | undefined = z.ZodType | undefined,
+> {
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** As in serverless.yml, for example `/v1/firmwares/{id}`. */
+  path: string;
+  summary: string;
+  description?: string;
+  tag: 'Firmwares' | 'Devices' | 'Updates' | 'Service';
+  /** null: open to everybody. */
+  scope: Scope | null;
+  pathParameters?: Path;
+  query?: Query;
+  headers?: Headers;
+  body?: Body;
+  /** Longer bodies are refused with 413 before they are parsed. Default {@link defaultMaximumBodyBytes}. */
+  maximumBodyBytes?: number;
+  /** By status; `null` for an answer that is not JSON. */
+  responses: Readonly<Record<number, { description: string; body: z.ZodType | null }>>;
+  /** Problem statuses beside those that every route can answer. */
+  problems?: readonly number[];
+}
+
+export const defaultMaximumBodyBytes = 64 * 1024;
+
+type Parsed<T> = T extends z.ZodType ? z.output<T> : undefined;
+
+export interface RouteRequest<R extends Route> {
+  path: Parsed<R['pathParameters']>;
+  query: Parsed<R['query']>;
+  headers: Parsed<R['headers']>;
+  body: Parsed<R['body']>;
+  requestId: string;
+}
+
+/** Keeps the literal types of a route's schemas. */
+export const defineRoute = <const R extends Route>(route: R): R => route;

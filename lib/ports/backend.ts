@@ -1,0 +1,51 @@
+/** One device's part of an update, as scooters-backend carries it. The pair (execution_id, attempt) is never commanded twice. */
+export interface FirmwareCommand {
+  execution_id: number;
+  attempt: number;
+  kind: string;
+  external_id: string;
+  hardware_type: string;
+  version: string;
+  url: string;
+  sha256: string;
+  size_bytes: number;
+  expires_dt: string;
+}
+
+export type CommandOutcome =
+  | { execution_id: number; outcome: 'accepted' }
+  | { execution_id: number; outcome: 'deferred'; reason: string; retry_after_seconds: number }
+  | { execution_id: number; outcome: 'rejected'; reason: string };
+
+/** scooters-backend, as far as this service needs it (scooters-backend.openapi.yaml). */
+export interface Backend {
+  /**
+   * Hands over up to 100 commands; one outcome each, in any order.
+   *
+   * @throws {@link BackendUnavailable} when it is not known that they were taken: nothing is retried here, the update's walk does that.
+   * @throws {@link BackendRefusal} when the request itself was refused: sending it again cannot help.
+   */
+  sendCommands(commands: readonly FirmwareCommand[], call: BackendCall): Promise<CommandOutcome[]>;
+}
+
+export interface BackendCall {
+  idempotencyKey: string;
+  requestId: string;
+  /** Less than what is left of the function's own time. */
+  timeoutMilliseconds: number;
+}
+
+export class BackendUnavailable extends Error {
+  override readonly name = 'BackendUnavailable';
+  /** What the backend asked for by Retry-After. */
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(message: string, options: { retryAfterSeconds?: number; cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.retryAfterSeconds = options.retryAfterSeconds;
+  }
+}
+
+export class BackendRefusal extends Error {
+  override readonly name = 'BackendRefusal';
+}

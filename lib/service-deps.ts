@@ -1,0 +1,30 @@
+import type * as z from 'zod';
+import { type Clock, systemClock } from './clock.ts';
+import type { ApiConfig } from './config.ts';
+import { createDatabase, type Db } from './db/database.ts';
+import { createAuthenticate } from './http/authenticate.ts';
+import type { HttpDeps } from './http/endpoint.ts';
+import { createLog, type Log } from './log.ts';
+
+export interface ServiceDeps {
+  db: Db;
+  log: Log;
+  now: Clock;
+}
+
+/** What every function has: database, log and clock. Made once per function environment. */
+export const createServiceDeps = (config: { DATABASE_URL: string; DATABASE_MAX_CONNECTIONS: number }): ServiceDeps => {
+  const log = createLog();
+  const db = createDatabase({
+    url: config.DATABASE_URL,
+    maxConnections: config.DATABASE_MAX_CONNECTIONS,
+    onIdleError: (error) => log.warn('database connection lost', { error }),
+  });
+  return { db, log, now: systemClock };
+};
+
+/** What every function of the API has besides: who may call. */
+export const createApiDeps = (config: z.infer<typeof ApiConfig>): ServiceDeps & HttpDeps => ({
+  ...createServiceDeps(config),
+  authenticate: createAuthenticate({ issuer: config.JWT_ISSUER, audience: config.JWT_AUDIENCE, jwksUrl: config.JWKS_URL }),
+});

@@ -1,0 +1,76 @@
+import * as z from 'zod';
+import { FirmwareVersion, HardwareTypeName } from '../firmware/firmware.ts';
+import { DeviceKind, ExternalId } from '../fleet/device.ts';
+import { type ExecutionEvent, executionStatuses, reasons } from './execution.ts';
+import type { ReportedExecution } from './execution-queries.ts';
+
+/** What a device can say of an installation. */
+export const confirmationStatuses = ['IN_PROGRESS', 'SUCCEEDED', 'FAILED', 'REJECTED'] as const;
+
+export const Confirmation = z.strictObject({
+  kind: DeviceKind.default('scooter'),
+  external_id: ExternalId,
+  hardware_type: HardwareTypeName,
+  version: FirmwareVersion.meta({
+    description:
+      'With SUCCEEDED: the version the device runs. With any other status: the version the report is about; it is not taken for what the device runs',
+  }),
+  status: z.enum(confirmationStatuses),
+  occurred_dt: z.iso
+    .datetime({ offset: true })
+    .transform((text) => new Date(text))
+    .meta({ description: 'When it was so, by the clock of the device', example: '2026-11-24T08:00:00.000Z' }),
+  execution_id: z
+    .int()
+    .min(1)
+    .max(2_147_483_647)
+    .optional()
+    .meta({ description: 'As in the command; without it the unfinished one is meant' }),
+  detail: z.string().max(10_000).optional().meta({ description: 'In the words of the device' }),
+});
+export type Confirmation = z.output<typeof Confirmation>;
+
+export const ConfirmationOutcome = z
+  .object({
+    external_id: z.string(),
+    hardware_type: z.string(),
+    outcome: z.enum(['stored', 'unchanged', 'outdated', 'refused']).meta({
+      description:
+        'stored: something is known now that was not; unchanged: nothing new; outdated: something newer is known; refused: see code',
+    }),
+    code: z
+      .enum(['device.not_found', 'hardware_type.unknown', 'execution.not_found', 'occurred_dt.in_future'])
+      .optional()
+      .meta({ description: 'Why it was refused' }),
+    message: z.string().optional(),
+    execution: z
+      .object({ id: z.int(), status: z.enum(executionStatuses) })
+      .optional()
+      .meta({ description: 'The execution it was about' }),
+  })
+  .meta({ id: 'ConfirmationOutcome' });
+export type ConfirmationOutcome = z.infer<typeof ConfirmationOutcome>;
+
+/**
+ * What a report means for the execution it is about; undefined: nothing.
+ *
+ * A report that names no execution is only about the unfinished one when it is younger than the command: what a device said before it
+ * was asked is no answer. The one exception is the version wanted itself: a device that runs it needs nothing more.
+ */
+export const eventOf = (
+  { status, version, occurred_dt, execution_id }: Pick<Confirmation, 'status' | 'version' | 'occurred_dt' | 'execution_id'>,
+  execution: Pick<ReportedExecution, 'wanted_version' | 'sent_dt'>,
+  isCurrent: boolean,
+): ExecutionEvent | undefined => {
+  if (status === 'SUCCEEDED' && version === execution.wanted_version) return isCurrent ? 'proven' : undefined;
+  const isAnswer = execution_id !== undefined || (execution.sent_dt !== null && occurred_dt >= execution.sent_dt);
+  if (!isAnswer) return undefined;
+  return ({ SUCCEEDED: 'mismatched', FAILED: 'failed', REJECTED: 'declined', IN_PROGRESS: 'started' } as const)[status];
+};
+
+/** The reason an execution gets with an event. */
+export const reasonOf: Partial<Readonly<Record<ExecutionEvent, string>>> = {
+  mismatched: reasons.versionMismatch,
+  failed: reasons.deviceFailed,
+  declined: reasons.deviceRejected,
+};

@@ -59,7 +59,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('reason', 'text')
     // What the device or the backend said, in its own words.
     .addColumn('detail', 'text')
-    .addColumn('attempt', 'smallint', (c) => c.notNull().defaultTo(0))
+    // Which command this is or will be: raised when the backend has answered one without taking it, never when its answer is unknown.
+    .addColumn('attempt', 'smallint', (c) => c.notNull().defaultTo(1))
     .addColumn('dispatch_id', 'integer')
     .addColumn('queued_dt', sql`timestamptz(3)`, (c) => c.notNull())
     .addColumn('sent_dt', sql`timestamptz(3)`)

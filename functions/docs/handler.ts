@@ -1,5 +1,3 @@
-import style from 'swagger-ui-dist/swagger-ui.css' with { type: 'text' };
-import bundle from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'text' };
 import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
 import { createOpenApiDocument } from '../../lib/http/openapi.ts';
 import { routes } from '../routes.ts';

@@ -12,6 +12,8 @@ export interface DatabaseOptions {
   maxConnections: number;
   /** Told about a connection that broke while idle, for example after a freeze; the pool replaces it by itself. */
   onIdleError?: (error: Error) => void;
+  /** Told about every statement sent, transaction control included; what tests and the bench count round trips with. */
+  onStatement?: (statement: string) => void;
 }
 
 /** Well below the 3 s within which callers are told that the database is down. */
@@ -22,7 +24,7 @@ const statementTimeoutMilliseconds = 25_000;
 const int8 = 20;
 
 /** Opens no connection before the first query. 64-bit integers are answered as numbers: ids and sizes stay far below 2^53. */
-export const createDatabase = ({ url, maxConnections, onIdleError }: DatabaseOptions): Db => {
+export const createDatabase = ({ url, maxConnections, onIdleError, onStatement }: DatabaseOptions): Db => {
   const pool = new pg.Pool({
     connectionString: url,
     max: maxConnections,
@@ -36,5 +38,17 @@ export const createDatabase = ({ url, maxConnections, onIdleError }: DatabaseOpt
     types: { getTypeParser: (oid, format) => (oid === int8 ? Number : pg.types.getTypeParser(oid, format)) },
   });
   pool.on('error', (error) => onIdleError?.(error));
+  if (onStatement) pool.on('connect', (client) => reportStatements(client, onStatement));
   return new Kysely<DB>({ dialect: new PostgresDialect({ pool }) });
+};
+
+const reportStatements = (client: pg.PoolClient, onStatement: (statement: string) => void): void => {
+  const query = client.query.bind(client) as (...args: unknown[]) => unknown;
+  Object.assign(client, {
+    query: (...args: unknown[]) => {
+      const [first] = args;
+      onStatement(typeof first === 'string' ? first : String((first as { text?: string }).text));
+      return query(...args);
+    },
+  });
 };

@@ -70,6 +70,8 @@ export interface DispatchOutcome {
   detail: string | null;
   /** When a QUEUED one may be released again. */
   next_attempt_dt: Date | null;
+  /** Whether the next command is another one to the backend, or a repetition of this one, whose fate is unknown. */
+  is_answered: boolean;
 }
 
 /**
@@ -89,14 +91,16 @@ export const recordDispatch = async (
     UPDATE update_executions e
     SET status = o.status, reason = o.reason, detail = o.detail, next_attempt_dt = o.next_attempt_dt,
         dispatch_id = CASE WHEN o.status = 'QUEUED' THEN NULL ELSE e.dispatch_id END,
+        attempt = CASE WHEN o.status = 'QUEUED' AND o.is_answered THEN e.attempt + 1 ELSE e.attempt END,
         finished_dt = CASE WHEN o.status = 'REJECTED' THEN ${now}::timestamptz END
     FROM answered, unnest(
       ${outcomes.map((o) => o.execution_id)}::integer[],
       ${outcomes.map((o) => o.status)}::text[],
       ${outcomes.map((o) => o.reason)}::text[],
       ${outcomes.map((o) => o.detail)}::text[],
-      ${outcomes.map((o) => o.next_attempt_dt)}::timestamptz[]
-    ) AS o (execution_id, status, reason, detail, next_attempt_dt)
+      ${outcomes.map((o) => o.next_attempt_dt)}::timestamptz[],
+      ${outcomes.map((o) => o.is_answered)}::boolean[]
+    ) AS o (execution_id, status, reason, detail, next_attempt_dt, is_answered)
     WHERE e.id = o.execution_id AND e.dispatch_id = answered.id AND e.status = 'QUEUED'`.execute(db);
 };
 

@@ -78,13 +78,19 @@ const callBackend = async (
     return { outcomes: claimed.map(({ execution_id }) => toOutcome(deps, execution_id, results.get(execution_id))) };
   } catch (error) {
     if (error instanceof BackendRefusal) {
-      const refused = { status: 'REJECTED', reason: reasons.backendRefused, detail: error.message, next_attempt_dt: null } as const;
+      const refused = {
+        status: 'REJECTED',
+        reason: reasons.backendRefused,
+        detail: error.message,
+        next_attempt_dt: null,
+        is_answered: true,
+      } as const;
       return { outcomes: claimed.map(({ execution_id }) => ({ execution_id, ...refused })), error };
     }
     if (error instanceof BackendUnavailable) {
       const { from, to } = unavailableSeconds;
       const seconds = Math.max(error.retryAfterSeconds ?? 0, from) + deps.random() * (to - from);
-      const waiting = { status: 'QUEUED', reason: deferredReason(error.message), detail: null } as const;
+      const waiting = { status: 'QUEUED', reason: deferredReason(error.message), detail: null, is_answered: false } as const;
       const next_attempt_dt = addSeconds(deps.now(), seconds);
       return { outcomes: claimed.map(({ execution_id }) => ({ execution_id, ...waiting, next_attempt_dt })), error };
     }
@@ -106,7 +112,7 @@ const toCommands = async (storage: DispatchUpdateDeps['storage'], claimed: reado
 };
 
 const toOutcome = (deps: DispatchUpdateDeps, execution_id: number, result: CommandOutcome | undefined): DispatchOutcome => {
-  const none = { execution_id, reason: null, detail: null, next_attempt_dt: null };
+  const none = { execution_id, reason: null, detail: null, next_attempt_dt: null, is_answered: true };
   switch (result?.outcome) {
     case 'accepted':
       return { ...none, status: 'IN_PROGRESS' };
@@ -125,6 +131,7 @@ const toOutcome = (deps: DispatchUpdateDeps, execution_id: number, result: Comma
         ...none,
         status: 'QUEUED',
         reason: deferredReason('backend gave no outcome'),
+        is_answered: false,
         next_attempt_dt: addSeconds(deps.now(), unavailableSeconds.from),
       };
   }

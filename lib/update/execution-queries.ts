@@ -149,7 +149,7 @@ export const releaseExecutions = async (
       SELECT dispatch_id, ${update_id}, ${step}, commands, ${now}::timestamptz FROM chunks
     ), released AS (
       UPDATE update_executions e
-      SET dispatch_id = chunks.dispatch_id, attempt = e.attempt + 1, next_attempt_dt = NULL
+      SET dispatch_id = chunks.dispatch_id, next_attempt_dt = NULL
       FROM due JOIN chunks ON chunks.chunk = due.chunk
       WHERE e.id = due.id AND e.status = 'QUEUED' AND e.dispatch_id IS NULL
       RETURNING e.id

@@ -1,0 +1,63 @@
+// The identity provider of a local stack: a key pair, its public half as a JWKS on loopback, and tokens.
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose';
+import { readPrivateJson, writePrivateFile } from './private-file.ts';
+
+export const LOCAL_SCOPES = ['read', 'firmware:write', 'devices:write', 'updates:write', 'devices:report'] as const;
+export type LocalScope = (typeof LOCAL_SCOPES)[number];
+
+/** Names that no real issuer has, so that a token made here is worthless anywhere else. */
+const ISSUER = 'https://identity.scooters-updater.localhost';
+const AUDIENCE = 'scooters-updater-local';
+
+export interface LocalIdentity {
+  issuer: string;
+  audience: string;
+  jwks_url: string;
+  /** By default with every scope, for twelve hours. */
+  token(options: { subject: string; scopes?: readonly string[]; expiresIn?: string }): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** With a file the key pair is kept there, so that tokens of the last run go on working. */
+export async function startLocalIdentity({ file, port = 0 }: { file?: string; port?: number } = {}): Promise<LocalIdentity> {
+  const jwk = (file === undefined ? undefined : readPrivateJson<JWK>(file)) ?? (await newKey());
+  if (file !== undefined) writePrivateFile(file, JSON.stringify(jwk));
+  const key = await importJWK(jwk, 'ES256');
+  const { d: _private, ...publicKey } = jwk;
+  const document = JSON.stringify({ keys: [publicKey] });
+
+  const server = createServer((request, response) => {
+    const isKnown = request.url === '/.well-known/jwks.json';
+    response.writeHead(isKnown ? 200 : 404, { 'content-type': 'application/json' }).end(isKnown ? document : '{}');
+  }).listen(port, '127.0.0.1');
+  await once(server, 'listening');
+
+  return {
+    issuer: ISSUER,
+    audience: AUDIENCE,
+    jwks_url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/.well-known/jwks.json`,
+    token: ({ subject, scopes = LOCAL_SCOPES, expiresIn = '12h' }) =>
+      new SignJWT({ scope: scopes.join(' ') })
+        .setProtectedHeader({ alg: 'ES256', kid: jwk.kid ?? '', typ: 'JWT' })
+        .setIssuer(ISSUER)
+        .setAudience(AUDIENCE)
+        .setSubject(subject)
+        .setIssuedAt()
+        .setExpirationTime(expiresIn)
+        .sign(key),
+    async close() {
+      server.close();
+      server.closeAllConnections();
+      await once(server, 'close');
+    },
+  };
+}
+
+async function newKey(): Promise<JWK> {
+  const { privateKey } = await generateKeyPair('ES256', { extractable: true });
+  const jwk = await exportJWK(privateKey);
+  return { ...jwk, kid: await calculateJwkThumbprint(jwk), alg: 'ES256', use: 'sig' };
+}

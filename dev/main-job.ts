@@ -1,0 +1,213 @@
+// The main job before the user's eyes, over HTTP like anybody's: register the fleet, upload a firmware, update everybody, look at what they run.
+import { createHash, randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  type ApiClient,
+  type Counts,
+  createApiClient,
+  type DeviceAnswer,
+  type FleetDevice,
+  type Kind,
+  type UpdateAnswer,
+} from './api-client.ts';
+import { bar, type Display } from './display.ts';
+
+export interface FirmwareFile {
+  hardware_type: string;
+  kind: Kind;
+  /** The next free 1.x.0 when absent. */
+  version?: string;
+  bytes: Uint8Array<ArrayBuffer>;
+  comment: string;
+}
+
+export interface UpdateResult {
+  id: number;
+  firmware_id: number;
+  hardware_type: string;
+  version: string;
+  status: UpdateAnswer['status'];
+  counts: Counts;
+  /** What does not add up; empty when all is as it should be. */
+  contradictions: string[];
+}
+
+export interface MainJob {
+  api_url: string;
+  token: string;
+  fleet: FleetDevice[];
+  files: FirmwareFile[];
+  display: Display;
+  signal?: AbortSignal;
+  /** Gives up when no execution moves for so long. */
+  stallSeconds?: number;
+}
+
+const POLL_MILLISECONDS = 300;
+const REGISTRATION_SECONDS = 60;
+const STALL_SECONDS = 120;
+const ENDED = new Set<UpdateAnswer['status']>(['COMPLETED', 'CANCELED', 'ABORTED']);
+const UNSUCCESSFUL = ['FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED', 'REMOVED'] as const;
+
+/** Rejects when a step cannot be done: a file that is refused, an update that stands still. */
+export async function runMainJob(job: MainJob): Promise<UpdateResult[]> {
+  const { display, fleet, files, signal } = job;
+  const api = createApiClient({ url: job.api_url, token: job.token, signal });
+  const follow = (updates: UpdateAnswer[]) =>
+    followUpdates(api, updates, display, { stallSeconds: job.stallSeconds ?? STALL_SECONDS, signal });
+
+  const unfinished: UpdateAnswer[] = [];
+  for (const status of ['SCHEDULED', 'IN_PROGRESS'] as const) for await (const update of api.updates(status)) unfinished.push(update);
+  if (unfinished.length > 0) {
+    display.line(`Going on with update ${unfinished.map(({ id }) => id).join(' and ')} of the last run`);
+    await follow(unfinished);
+  }
+
+  await api.registerDevices(fleet);
+  display.line(`Registered ${describeFleet(fleet)}`);
+
+  const requested = await Promise.all(
+    files.map(async (file) => {
+      const firmware = await upload(api, file, display, signal);
+      const targets = { filter: { kind: file.kind } };
+      const { id } = await api.requestUpdate({ firmware_id: firmware.id, targets, comment: file.comment }, randomUUID());
+      display.line(`Update ${id}: every ${file.kind} to ${file.hardware_type} ${firmware.version}`);
+      return api.update(id);
+    }),
+  );
+  const ended = await follow(requested);
+  const results: UpdateResult[] = [];
+  for (const update of ended) results.push(await summarize(api, update, fleet, display));
+  return results;
+}
+
+async function upload(api: ApiClient, file: FirmwareFile, display: Display, signal: AbortSignal | undefined) {
+  const { hardware_type, bytes, comment } = file;
+  const version = file.version ?? (await nextFreeVersion(api, hardware_type));
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  const { id } = await api.uploadFirmware({ hardware_type, version, comment, sha256 }, bytes);
+  display.line(`Uploaded ${hardware_type} ${version}: ${bytes.byteLength} bytes to S3, SHA-256 ${sha256.slice(0, 12)}…`);
+  const deadline = Date.now() + REGISTRATION_SECONDS * 1_000;
+  for (;;) {
+    const firmware = await api.firmware(id);
+    if (firmware.status === 'available') {
+      display.line(`Firmware ${id} is available: ${hardware_type} ${version}, registered by the S3 event`);
+      return firmware;
+    }
+    if (firmware.status !== 'awaiting_upload')
+      throw new Error(`Firmware ${id} (${hardware_type} ${version}) was ${firmware.status}: ${firmware.reason}`);
+    if (Date.now() > deadline) throw new Error(`Firmware ${id} was not registered within ${REGISTRATION_SECONDS} s of its upload.`);
+    await sleep(POLL_MILLISECONDS, undefined, { signal });
+  }
+}
+
+async function nextFreeVersion(api: ApiClient, hardwareType: string): Promise<string> {
+  const taken = new Set<string>();
+  for await (const { version } of api.firmwares(hardwareType)) taken.add(version);
+  let minor = 1;
+  while (taken.has(`1.${minor}.0`)) minor += 1;
+  return `1.${minor}.0`;
+}
+
+/** Shows all of them as one bar until the last has ended. */
+async function followUpdates(
+  api: ApiClient,
+  started: UpdateAnswer[],
+  display: Display,
+  { stallSeconds, signal }: { stallSeconds: number; signal: AbortSignal | undefined },
+): Promise<UpdateAnswer[]> {
+  const startedAt = Date.now();
+  const finishedBefore = finishedIn(totalOf(started));
+  let updates = started;
+  let lastCounts = '';
+  let lastChangeAt = Date.now();
+  for (;;) {
+    updates = await Promise.all(updates.map((update) => (ENDED.has(update.status) ? update : api.update(update.id))));
+    const counts = totalOf(updates);
+    const pace = (finishedIn(counts) - finishedBefore) / ((Date.now() - startedAt) / 60_000);
+    display.progress(describeProgress(counts, pace));
+    if (updates.every(({ status }) => ENDED.has(status))) break;
+    if (JSON.stringify(counts) !== lastCounts) {
+      lastCounts = JSON.stringify(counts);
+      lastChangeAt = Date.now();
+    }
+    if (Date.now() - lastChangeAt > stallSeconds * 1_000) {
+      display.done();
+      throw new Error(`Nothing has moved for ${stallSeconds} s: ${describeCounts(counts)}.`);
+    }
+    await sleep(POLL_MILLISECONDS, undefined, { signal });
+  }
+  display.done();
+  return updates;
+}
+
+async function summarize(api: ApiClient, update: UpdateAnswer, fleet: FleetDevice[], display: Display): Promise<UpdateResult> {
+  const { id, firmware_id, hardware_type, firmware_version: version, status, counts, not_eligible } = update;
+  const kind: Kind = hardware_type === 'cabinet' ? 'cabinet' : 'scooter';
+  const targeted = fleet.filter((device) => device.kind === kind);
+  const devices = await api.lookUpDevices(
+    kind,
+    targeted.map(({ external_id }) => external_id),
+  );
+  const running = devices.map((device) => installedOf(device, hardware_type));
+  const updated = running.filter((firmware) => firmware?.version === version);
+
+  display.line();
+  display.line(`Update ${id} (${hardware_type} ${version}) is ${status}: ${describeCounts(counts)}`);
+  const perVersion = Map.groupBy(running, (firmware) => firmware?.version ?? 'not known');
+  display.line(`  ${kind}s per version: ${[...perVersion].map(([name, group]) => `${name}: ${group.length}`).join(', ')}`);
+  const times = updated.flatMap((firmware) => firmware?.firmware_update_time ?? []).sort((a, b) => a - b);
+  if (times.length > 0) {
+    const [p50, p90, p99] = [0.5, 0.9, 0.99].map((share) => `${(times[Math.ceil(share * times.length) - 1] ?? 0).toFixed(1)} s`);
+    display.line(`  update time: p50 ${p50}, p90 ${p90}, p99 ${p99}`);
+  }
+  for (const unsuccessful of UNSUCCESSFUL) {
+    if (counts[unsuccessful] === 0) continue;
+    const reasons = new Map<string, string[]>();
+    for await (const { external_id, reason, detail } of api.executions(id, unsuccessful)) {
+      const why = [reason, detail].filter(Boolean).join(': ') || 'no reason given';
+      reasons.set(why, [...(reasons.get(why) ?? []), external_id]);
+    }
+    for (const [why, ids] of reasons)
+      display.line(`  ${unsuccessful} ${ids.length}× ${why} (${ids.slice(0, 5).join(', ')}${ids.length > 5 ? ', …' : ''})`);
+  }
+
+  const contradictions = [
+    ...(status === 'COMPLETED' ? [] : [`the update is ${status}, not COMPLETED`]),
+    ...mismatch(`executions and devices left out`, sum(counts) + sum(not_eligible), `${kind}s in the fleet`, targeted.length),
+    ...mismatch(`${kind}s on ${version}`, updated.length, 'executions SUCCEEDED', counts.SUCCEEDED),
+    ...(counts.SUCCEEDED > 0 ? [] : ['no device was updated']),
+  ];
+  for (const contradiction of contradictions) display.line(`  DOES NOT ADD UP: ${contradiction}`);
+  return { id, firmware_id, hardware_type, version, status, counts, contradictions };
+}
+
+const mismatch = (left: string, leftNumber: number, right: string, rightNumber: number): string[] =>
+  leftNumber === rightNumber ? [] : [`${left} are ${leftNumber}, ${right} are ${rightNumber}`];
+
+const installedOf = (device: DeviceAnswer, hardwareType: string) =>
+  device.firmwares.find(({ hardware_type }) => hardware_type === hardwareType);
+
+const sum = (numbers: Record<string, number>): number => Object.values(numbers).reduce((total, number) => total + number, 0);
+
+const finishedIn = (counts: Counts): number => sum(counts) - counts.QUEUED - counts.IN_PROGRESS;
+
+const totalOf = (updates: UpdateAnswer[]): Counts => {
+  const total: Counts = { QUEUED: 0, IN_PROGRESS: 0, SUCCEEDED: 0, FAILED: 0, TIMED_OUT: 0, REJECTED: 0, CANCELED: 0, REMOVED: 0 };
+  for (const { counts } of updates) for (const status of Object.keys(total) as (keyof Counts)[]) total[status] += counts[status] ?? 0;
+  return total;
+};
+
+const describeCounts = (counts: Counts): string =>
+  Object.entries(counts)
+    .filter(([, number]) => number > 0)
+    .map(([status, number]) => `${number} ${status}`)
+    .join(', ') || 'no executions';
+
+const describeProgress = (counts: Counts, pace: number): string => {
+  const share = sum(counts) === 0 ? 0 : finishedIn(counts) / sum(counts);
+  return `${bar(share)} ${String(Math.floor(share * 100)).padStart(3)} %  ${describeCounts(counts)}  ${Math.round(pace)}/min`;
+};
+
+const describeFleet = (fleet: FleetDevice[]): string =>
+  [...Map.groupBy(fleet, ({ kind }) => kind)].map(([kind, devices]) => `${devices.length} ${kind}s`).join(' and ');

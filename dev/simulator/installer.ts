@@ -1,0 +1,87 @@
+import type { Command } from './contract.ts';
+import { downloadAndVerify } from './download.ts';
+import { isExpired, type Trouble } from './fleet.ts';
+import type { Accepted } from './journal.ts';
+import type { Timers } from './timers.ts';
+
+const maximumDownloads = 50;
+
+export interface InstallerDeps {
+  timers: Timers;
+  now: () => Date;
+  log: (fields: Record<string, unknown>) => void;
+  downloadRetryMs: number;
+  started(command: Command): void;
+  finished(accepted: Accepted, trouble?: Trouble): void;
+}
+
+export type Installer = ReturnType<typeof createInstaller>;
+
+/** Takes accepted commands through download and installation. A device does one thing at a time, in the order it was told. */
+export function createInstaller(deps: InstallerDeps) {
+  const stop = new AbortController();
+  const lastOfDevice = new Map<string, Promise<void>>();
+  const downloads = createLimit(maximumDownloads, stop.signal);
+  let underWay = 0;
+
+  async function run({ command, plan }: Accepted): Promise<Trouble | undefined> {
+    if (isExpired(command, deps.now())) return { status: 'REJECTED', detail: 'the command expired before the device could start' };
+    const problem = await downloads(async () => {
+      deps.started(command);
+      return downloadAndVerify(command, { signal: stop.signal, sleep: deps.timers.sleep, retryMs: deps.downloadRetryMs });
+    });
+    if (problem) return { status: 'FAILED', detail: problem };
+    await deps.timers.sleep(plan.install_ms);
+    return undefined;
+  }
+
+  async function install(accepted: Accepted): Promise<void> {
+    try {
+      const trouble = await run(accepted);
+      if (!stop.signal.aborted) deps.finished(accepted, trouble);
+    } catch (error) {
+      // The journal could not be written, or we are closing: the command stays unfinished and goes on after a restart.
+      if (!stop.signal.aborted) deps.log({ msg: 'installation.lost', execution_id: accepted.command.execution_id, error: String(error) });
+    }
+    underWay -= 1;
+  }
+
+  return {
+    start(accepted: Accepted) {
+      const device = `${accepted.command.kind}/${accepted.command.external_id}`;
+      underWay += 1;
+      const last = (lastOfDevice.get(device) ?? Promise.resolve())
+        .then(() => install(accepted))
+        .then(() => {
+          if (lastOfDevice.get(device) === last) lastOfDevice.delete(device);
+        });
+      lastOfDevice.set(device, last);
+    },
+    underWay: () => underWay,
+    /** Ends downloads; nothing is reported as finished any more. Installations that wait are ended by clearing the timers. */
+    close: () => stop.abort(new Error('the simulator is closing')),
+  };
+}
+
+/** Runs at most `maximum` works at once, the others in order; those that wait when `signal` aborts never run. */
+function createLimit(maximum: number, signal: AbortSignal) {
+  let running = 0;
+  let waiting: (() => void)[] = [];
+  let head = 0; // instead of shift(), which moves the whole array each time
+  const next = () => {
+    const resume = waiting[head];
+    head += 1;
+    if (head >= waiting.length) [waiting, head] = [[], 0];
+    if (resume) resume();
+    else running -= 1;
+  };
+  return async <T>(work: () => Promise<T>): Promise<T> => {
+    if (running < maximum) running += 1;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      if (!signal.aborted) next();
+    }
+  };
+}

@@ -1,0 +1,250 @@
+// The whole service on one machine: what `npm start` and the end-to-end test run.
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LambdaClient } from '@aws-sdk/client-lambda';
+import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { migrateToLatest } from '../lib/db/migrate.ts';
+import { build } from './build.ts';
+import { invokeThroughLambda, startEventSourceMappings } from './event-source-mappings.ts';
+import { freePort, isPortFree } from './free-port.ts';
+import { startLocalIdentity } from './local-identity.ts';
+import { startPostgres } from './postgres.ts';
+import { readPrivateJson, writePrivateFile } from './private-file.ts';
+import { startQueues } from './queues.ts';
+import { startS3Server } from './s3-server.ts';
+import { startServerlessOffline } from './serverless-offline.ts';
+import { type SimulatorOptions, startSimulator } from './simulator/server.ts';
+import { type BucketNotification, readStackDefinition } from './stack-definition.ts';
+
+const STAGE = 'offline';
+const REGION = 'eu-central-1';
+
+/** What `stack.json` holds: by it other tools and tests find a running stack. */
+export interface StackDescription {
+  api_url: string;
+  token: string;
+  database_url: string;
+  simulator_url: string;
+  simulator_token: string;
+  s3: { endpoint: string; bucket: string };
+  sqs: { endpoint: string; queue_urls: Record<string, string> };
+  region: string;
+  access_key_id: string;
+  secret_access_key: string;
+  pid: number;
+}
+
+export interface StackOptions {
+  /** Where the data stays. Without it everything lives in a temporary folder that is gone after `stop`. */
+  directory?: string;
+  /** Written when the stack is ready, removed first when it stops. */
+  stackFile?: string;
+  apiPort?: number | undefined;
+  simulator?: Omit<SimulatorOptions, 'port' | 'host' | 'token' | 'journal' | 'updater_url' | 'updater_token'>;
+  /** Ends a start that is under way. */
+  signal?: AbortSignal;
+  onStep?: (text: string) => void;
+  /** Work that failed and will be tried again: a queue's message, say. */
+  onError?: (where: string, error: unknown) => void;
+}
+
+export interface Stack extends StackDescription {
+  /** A token for somebody else, or with fewer scopes. */
+  tokenFor(options: { subject: string; scopes?: readonly string[]; expiresIn?: string }): Promise<string>;
+  /** Messages in a queue, by its logical id. */
+  queueDepth(queue: string): number;
+  /** Where the functions log. */
+  log_file: string;
+  /** Settles when a part of the stack ends by itself. */
+  died: Promise<Error>;
+  /** Stops everything in order; safe to call twice. */
+  stop(): Promise<void>;
+}
+
+const PORT_NAMES = ['api', 'lambda', 'postgres', 's3', 'sqs', 'identity', 'simulator'] as const;
+type Ports = Record<(typeof PORT_NAMES)[number], number>;
+interface Settings {
+  access_key_id: string;
+  secret_access_key: string;
+  ports: Partial<Ports>;
+}
+
+/** Either the whole stack is up, or the promise rejects and nothing of it is left. */
+export async function startStack(options: StackOptions = {}): Promise<Stack> {
+  const { onStep = () => {}, onError = () => {}, signal } = options;
+  const undo: (() => unknown)[] = [];
+  let stopping: Promise<void> | undefined;
+  const stop = () => {
+    stopping ??= (async () => {
+      for (let step = undo.pop(); step; step = undo.pop()) await step();
+    })();
+    return stopping;
+  };
+  const step = (text: string) => {
+    signal?.throwIfAborted();
+    onStep(text);
+  };
+
+  try {
+    const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'scooters-stack-')));
+    if (options.directory === undefined) undo.push(() => rm(directory, { recursive: true, force: true }));
+    await mkdir(directory, { recursive: true });
+    const { access_key_id, secret_access_key, ports } = await settle(join(directory, 'settings.json'), options.apiPort);
+    const kept = options.directory === undefined ? undefined : directory;
+    const definition = readStackDefinition({ stage: STAGE });
+
+    step('Building the functions');
+    const building = build();
+    building.catch(() => {}); // thrown where it is awaited
+
+    step('Starting PostgreSQL');
+    const postgres = await startPostgres({ ...(kept !== undefined && { directory: join(kept, 'postgres') }), port: ports.postgres });
+    undo.push(postgres.stop);
+    const database_url = await postgres.createDatabase('scooters_updater');
+    step('Migrating the database');
+    await migrateToLatest(database_url);
+
+    step('Starting S3, SQS and the simulated fleet');
+    const identity = await startLocalIdentity({ ...(kept !== undefined && { file: join(kept, 'identity.json') }), port: ports.identity });
+    undo.push(identity.close);
+    const queues = await startQueues({
+      definitions: definition.queues,
+      region: REGION,
+      port: ports.sqs,
+      ...(kept !== undefined && { directory: join(kept, 'sqs') }),
+    });
+    undo.push(queues.close);
+    const credentials = { accessKeyId: access_key_id, secretAccessKey: secret_access_key };
+    const sqs = new SQSClient({ endpoint: queues.endpoint, region: REGION, credentials });
+    undo.push(() => sqs.destroy());
+    const bucket = `${definition.service}-${STAGE}-firmwares`;
+    const s3 = await startS3Server({
+      directory: join(directory, 's3'),
+      port: ports.s3,
+      credentials,
+      buckets: [bucket],
+      onObjectCreated: async (event, _bucket, key) => {
+        for (const { queue } of definition.bucket_notifications.filter(isFor(key))) {
+          await sqs.send(new SendMessageCommand({ QueueUrl: queues.urls[queue], MessageBody: JSON.stringify(event) }));
+        }
+      },
+    });
+    undo.push(s3.close);
+    const simulator = await startSimulator({
+      ...options.simulator,
+      port: ports.simulator,
+      ...(kept !== undefined && { journal: join(kept, 'simulator', 'journal.jsonl') }),
+    });
+    undo.push(simulator.close);
+
+    await building;
+    step('Starting the API (serverless offline)');
+    const log_file = join(directory, 'functions.log');
+    const offline = await startServerlessOffline({
+      httpPort: ports.api,
+      lambdaPort: ports.lambda,
+      logFile: log_file,
+      signal,
+      env: {
+        DATABASE_URL: database_url,
+        JWT_ISSUER: identity.issuer,
+        JWT_AUDIENCE: identity.audience,
+        JWKS_URL: identity.jwks_url,
+        BACKEND_URL: simulator.url,
+        BACKEND_TOKEN: simulator.token,
+        FIRMWARE_BUCKET: bucket,
+        ADVANCES_QUEUE_URL: queues.urls['AdvancesQueue'] ?? '',
+        DISPATCHES_QUEUE_URL: queues.urls['DispatchesQueue'] ?? '',
+        AWS_ENDPOINT_URL_S3: s3.url,
+        AWS_ENDPOINT_URL_SQS: queues.endpoint,
+        AWS_ACCESS_KEY_ID: access_key_id,
+        AWS_SECRET_ACCESS_KEY: secret_access_key,
+        AWS_REGION: REGION,
+      },
+    });
+    undo.push(offline.stop);
+
+    // One attempt: a repeated invocation would be a second delivery that the queue knows nothing of.
+    const lambda = new LambdaClient({ endpoint: offline.lambda_url, region: REGION, credentials, maxAttempts: 1 });
+    undo.push(() => lambda.destroy());
+    const consumers = startEventSourceMappings({
+      mappings: definition.event_source_mappings.map((mapping) => ({
+        ...mapping,
+        queue_url: queues.urls[mapping.queue] ?? '',
+        queue_arn: queues.arns[mapping.queue] ?? '',
+      })),
+      sqs,
+      region: REGION,
+      invoke: invokeThroughLambda(lambda, `${definition.service}-${STAGE}-`),
+      onError,
+    });
+    undo.push(consumers.stop);
+    simulator.reportTo(offline.api_url, () =>
+      identity.token({ subject: 'scooters-backend', scopes: ['devices:report'], expiresIn: '10m' }),
+    );
+
+    const description: StackDescription = {
+      api_url: offline.api_url,
+      token: await identity.token({ subject: 'local-engineer', expiresIn: '7d' }),
+      database_url,
+      simulator_url: simulator.url,
+      simulator_token: simulator.token,
+      s3: { endpoint: s3.url, bucket },
+      sqs: { endpoint: queues.endpoint, queue_urls: queues.urls },
+      region: REGION,
+      access_key_id,
+      secret_access_key,
+      pid: process.pid,
+    };
+    const { stackFile } = options;
+    if (stackFile !== undefined) {
+      writePrivateFile(stackFile, `${JSON.stringify(description, null, 2)}\n`);
+      undo.push(() => rm(stackFile, { force: true }));
+    }
+    signal?.throwIfAborted();
+    return {
+      ...description,
+      tokenFor: identity.token,
+      queueDepth: queues.depth,
+      log_file,
+      died: Promise.race([postgres.died, offline.died]),
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/**
+ * The keys and ports of the last run where they are still free: links that were signed then, and are on their way to devices, stay valid.
+ * Throws when the port that was asked for is taken.
+ */
+async function settle(file: string, apiPort: number | undefined): Promise<Settings & { ports: Ports }> {
+  const last = readPrivateJson<Settings>(file);
+  const ports: Partial<Ports> = {};
+  for (const name of PORT_NAMES) {
+    const wanted = name === 'api' && apiPort !== undefined ? apiPort : last?.ports[name];
+    const isUsable = wanted !== undefined && (await isPortFree(wanted));
+    if (name === 'api' && apiPort !== undefined && !isUsable) {
+      throw new Error(
+        `Port ${apiPort} is taken by another program. Choose another one with --port, or leave the option out for any free port.`,
+      );
+    }
+    ports[name] = isUsable ? wanted : await freePort();
+  }
+  const settings = {
+    access_key_id: last?.access_key_id ?? `LOCAL${randomBytes(8).toString('hex').toUpperCase()}`,
+    secret_access_key: last?.secret_access_key ?? randomBytes(30).toString('base64url'),
+    ports: ports as Ports,
+  };
+  writePrivateFile(file, `${JSON.stringify(settings, null, 2)}\n`);
+  return settings;
+}
+
+const isFor =
+  (key: string) =>
+  ({ prefix, suffix }: BucketNotification) =>
+    key.startsWith(prefix) && key.endsWith(suffix);

@@ -1,0 +1,84 @@
+import { parseArgs } from 'node:util';
+
+export const HELP = `Usage: npm start -- [options]
+
+Starts the whole service on this machine (PostgreSQL, S3, SQS, the API, a simulated fleet), uploads firmware,
+updates the fleet before your eyes, and stays up until Ctrl-C. Data is kept in .local/; delete that folder to start afresh.
+
+  --firmware FILE          update the fleet with this file instead of generated ones
+  --hardware-type TYPE     what the file is for: vega_mcu, vega_gsm, audio_lock, audio_locate, audio_unlock,
+                           audio_battery_low, cabinet; needed with --firmware
+  --firmware-version TEXT  its version (default: from the file's name and the time)
+  --fleet N                number of scooters (default 1000); there are 20 cabinets. A fleet never gets smaller
+  --failure-rate RATE      share of installations that fail, 0 to 1 (default 0.02)
+  --install-seconds N      median time of an installation (default 4)
+  --port N                 port of the API (default: any free one, the same one next time)
+  --once                   end after the summary; exit code 0 only if the updates ended and the numbers add up
+  --quiet                  plain lines instead of a progress bar, as without a terminal
+  --help                   this text
+`;
+
+export interface StartOptions {
+  help: boolean;
+  once: boolean;
+  quiet: boolean;
+  fleet: number | undefined;
+  failureRate: number;
+  installSeconds: number;
+  port: number | undefined;
+  firmware: { file: string; hardwareType: string; version: string | undefined } | undefined;
+}
+
+/** A wrong command line; the message says what is wrong with it. */
+export class UsageError extends Error {
+  override name = 'UsageError';
+}
+
+export function parseStartOptions(args: string[]): StartOptions {
+  const { values } = parse(args);
+  const number = (name: 'fleet' | 'failure-rate' | 'install-seconds' | 'port', isValid: (value: number) => boolean, wanted: string) => {
+    const text = values[name];
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (text.trim() === '' || !isValid(value)) throw new UsageError(`--${name} must be ${wanted}, not "${text}".`);
+    return value;
+  };
+  const isWhole = (least: number, most: number) => (value: number) => Number.isInteger(value) && value >= least && value <= most;
+
+  const { firmware: file, 'hardware-type': hardwareType, 'firmware-version': version } = values;
+  if (file === undefined && hardwareType !== undefined) throw new UsageError('--hardware-type needs --firmware FILE.');
+  if (file === undefined && version !== undefined) throw new UsageError('--firmware-version needs --firmware FILE.');
+  if (file !== undefined && hardwareType === undefined) throw new UsageError('--firmware needs --hardware-type: what is the file for?');
+  return {
+    help: values.help,
+    once: values.once,
+    quiet: values.quiet,
+    fleet: number('fleet', isWhole(1, 1_000_000), 'a whole number from 1 to 1000000'),
+    failureRate: number('failure-rate', (value) => value >= 0 && value <= 1, 'a number from 0 to 1') ?? 0.02,
+    installSeconds: number('install-seconds', (value) => value >= 0 && value <= 86_400, 'a number of seconds from 0 to 86400') ?? 4,
+    port: number('port', isWhole(1, 65_535), 'a port from 1 to 65535'),
+    firmware: file !== undefined && hardwareType !== undefined ? { file, hardwareType, version } : undefined,
+  };
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      options: {
+        firmware: { type: 'string' },
+        'hardware-type': { type: 'string' },
+        'firmware-version': { type: 'string' },
+        fleet: { type: 'string' },
+        'failure-rate': { type: 'string' },
+        'install-seconds': { type: 'string' },
+        port: { type: 'string' },
+        once: { type: 'boolean', default: false },
+        quiet: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}

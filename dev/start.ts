@@ -1,0 +1,195 @@
+// `npm start`: the whole service on this machine, and its main job before your eyes.
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { basename, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { FleetDevice } from './api-client.ts';
+import { createDisplay, type Display } from './display.ts';
+import { type FirmwareFile, runMainJob, type UpdateResult } from './main-job.ts';
+import { readPrivateJson, writePrivateFile } from './private-file.ts';
+import { LockTakenError, takeLock } from './process-lock.ts';
+import { type Stack, type StackDescription, startStack } from './stack.ts';
+import { HELP, parseStartOptions, type StartOptions, UsageError } from './start-options.ts';
+
+const DIRECTORY = fileURLToPath(new URL('../.local', import.meta.url));
+const STACK_FILE = join(DIRECTORY, 'stack.json');
+const GENERATED_FIRMWARE_BYTES = 64 * 1024;
+const DEFAULT_SCOOTERS = 1_000;
+const CABINETS = 20;
+
+/** Answers the exit code. */
+async function main(): Promise<number> {
+  const options = readOptions();
+  if (typeof options === 'number') return options;
+  const display = createDisplay({ isPlain: options.quiet || !process.stdout.isTTY });
+  const interruption = listenForSignals(display);
+  const { signal } = interruption;
+  let lock: { release(): void } | undefined;
+  let stack: Stack | undefined;
+  try {
+    mkdirSync(DIRECTORY, { recursive: true });
+    lock = takeLock(join(DIRECTORY, 'start.lock'));
+    const startedAt = performance.now();
+    const files = readFiles(options);
+    const scooters = keepFleet(options.fleet, display);
+    stack = await startStack({
+      directory: DIRECTORY,
+      stackFile: STACK_FILE,
+      apiPort: options.port,
+      simulator: { scooters, cabinets: CABINETS, failure_rate: options.failureRate, install_seconds: options.installSeconds },
+      signal,
+      onStep: (text) => display.line(`${text} …`),
+      onError: (where, error) =>
+        display.line(`${where}: ${firstLine(error)} (tried again; more in ${relative(process.cwd(), join(DIRECTORY, 'functions.log'))})`),
+    });
+    const fleet = await listFleet(stack);
+    const died = stack.died.then((error) => Promise.reject(error));
+    died.catch(() => {}); // also when nobody waits for it any more
+    const results = await Promise.race([runMainJob({ api_url: stack.api_url, token: stack.token, fleet, files, display, signal }), died]);
+    const addsUp = results.every(({ contradictions }) => contradictions.length === 0);
+    display.line();
+    display.line(`${addsUp ? 'Fleet updated' : 'Finished'} ${((performance.now() - startedAt) / 1_000).toFixed(1)} s after the start.`);
+    if (options.once) return addsUp ? 0 : 1;
+
+    printHowToGoOn(stack, fleet, results, display);
+    await Promise.race([died, new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))]);
+    return 0;
+  } catch (error) {
+    if (signal.aborted) return interruption.exitCode();
+    display.line();
+    console.error(explain(error));
+    return 1;
+  } finally {
+    await stack?.stop();
+    lock?.release();
+    if (signal.aborted) display.line('Stopped.');
+  }
+}
+
+function readOptions(): StartOptions | number {
+  try {
+    const options = parseStartOptions(process.argv.slice(2));
+    if (!options.help) return options;
+    process.stdout.write(HELP);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(`${error.message}\n\n${HELP}`);
+    return 2;
+  }
+}
+
+/** The first signal stops in order, from wherever we are; further ones change nothing. */
+function listenForSignals(display: Display): { signal: AbortSignal; exitCode(): number } {
+  const controller = new AbortController();
+  let exitCode = 0;
+  const stop = (name: string, code: number) => {
+    if (controller.signal.aborted) return display.line('Still stopping …');
+    exitCode = code;
+    display.line();
+    display.line(`${name}: stopping …`);
+    controller.abort(new Error(name));
+  };
+  process.on('SIGINT', () => stop('Ctrl-C', 130));
+  process.on('SIGTERM', () => stop('SIGTERM', 143));
+  process.on('SIGHUP', () => stop('The terminal is gone', 129));
+  process.stdout.on('error', () => {}); // nobody reads any more: no reason to leave processes behind
+  process.stderr.on('error', () => {});
+  if (process.env['npm_lifecycle_event'] !== undefined) {
+    // Killed by -9, npm takes no one along; what it started must not run on unseen.
+    const npm = process.ppid;
+    setInterval(() => process.ppid !== npm && !controller.signal.aborted && stop('npm was killed', 137), 500).unref();
+  }
+  return { signal: controller.signal, exitCode: () => exitCode };
+}
+
+function readFiles({ firmware }: StartOptions): FirmwareFile[] {
+  if (!firmware) {
+    const generate = (hardware_type: string, kind: FirmwareFile['kind']): FirmwareFile => ({
+      ...{ hardware_type, kind, comment: 'Generated by npm start' },
+      bytes: new Uint8Array(randomBytes(GENERATED_FIRMWARE_BYTES)),
+    });
+    return [generate('vega_mcu', 'scooter'), generate('cabinet', 'cabinet')];
+  }
+  const { file, hardwareType, version } = firmware;
+  const bytes = new Uint8Array(readFileSync(file));
+  const time = new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, '');
+  return [
+    {
+      hardware_type: hardwareType,
+      kind: hardwareType === 'cabinet' ? 'cabinet' : 'scooter',
+      version: version ?? `${basename(file).replaceAll(/\s+/g, '_').slice(0, 44)}-${time}`,
+      bytes,
+      comment: `${basename(file)}, by npm start`,
+    },
+  ];
+}
+
+/** Devices that are registered stay registered, so the simulated fleet must not forget them. */
+function keepFleet(wanted: number | undefined, display: Display): number {
+  const file = join(DIRECTORY, 'fleet.json');
+  const kept = readPrivateJson<{ scooters: number }>(file)?.scooters ?? 0;
+  const scooters = Math.max(kept, wanted ?? (kept || DEFAULT_SCOOTERS));
+  if (wanted !== undefined && wanted < kept)
+    display.line(`The fleet has ${kept} scooters from earlier runs and keeps them; delete .local/ to start with ${wanted}.`);
+  writePrivateFile(file, JSON.stringify({ scooters }));
+  return scooters;
+}
+
+async function listFleet({ simulator_url, simulator_token }: Stack): Promise<FleetDevice[]> {
+  const devices: FleetDevice[] = [];
+  let cursor: string | null = null;
+  do {
+    const query: string = cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`;
+    const answer = await fetch(`${simulator_url}/v1/devices?limit=1000${query}`, {
+      headers: { authorization: `Bearer ${simulator_token}` },
+    });
+    const page = (await answer.json()) as { items: FleetDevice[]; next_cursor: string | null };
+    devices.push(...page.items.map(({ kind, external_id, version }) => ({ kind, external_id, version })));
+    cursor = page.next_cursor;
+  } while (cursor !== null);
+  return devices;
+}
+
+function printHowToGoOn(stack: Stack, fleet: FleetDevice[], results: UpdateResult[], display: Display): void {
+  const curl = (path: string) => `  curl -s -H 'authorization: Bearer ${stack.token}' '${stack.api_url}${path}'`;
+  const scooter = fleet.find(({ kind }) => kind === 'scooter');
+  for (const line of [
+    '',
+    `API:    ${stack.api_url}   (read it at ${stack.api_url}/docs)`,
+    `Token:  ${stack.token}`,
+    `Stack:  ${relative(process.cwd(), STACK_FILE)} has all addresses and local credentials; the functions log to ${relative(process.cwd(), stack.log_file)}`,
+    '',
+    'The firmwares:',
+    curl('/v1/firmwares?limit=5'),
+    'What one scooter runs:',
+    curl(`/v1/scooters/${scooter?.external_id}`),
+    'The update:',
+    curl(`/v1/updates/${results[0]?.id}`),
+    '',
+    'It stays up until Ctrl-C.',
+  ]) {
+    display.line(line);
+  }
+}
+
+function explain(error: unknown): string {
+  if (error instanceof LockTakenError) {
+    const running = readPrivateJson<StackDescription>(STACK_FILE);
+    const where =
+      running?.pid === error.pid
+        ? `its API is ${running.api_url}, everything else is in ${relative(process.cwd(), STACK_FILE)}`
+        : 'it is just starting or stopping';
+    return `npm start runs in this folder already, as process ${error.pid}: ${where}. Stop it with Ctrl-C in its terminal, or: kill ${error.pid}`;
+  }
+  const { code, path, message } = error as NodeJS.ErrnoException;
+  if (path !== undefined && (code === 'EACCES' || code === 'EPERM' || code === 'EROFS'))
+    return `${path} cannot be used: ${code}. Make it readable and writable for this user.`;
+  if (code === 'ENOENT' && path !== undefined) return `There is no file ${path}.`;
+  if (code === 'ENOSPC') return `There is no disk space left for ${DIRECTORY}.`;
+  return message ?? String(error);
+}
+
+const firstLine = (error: unknown): string => ((error as Error).message ?? String(error)).split('\n', 1)[0]?.slice(0, 200) ?? '';
+
+process.exit(await main());

@@ -1,0 +1,22 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: 'rules', include: ['test/**/*.rules.test.ts'] } },
+      {
+        test: {
+          name: 'database',
+          include: ['test/{lib,functions,contract,dev}/**/*.test.ts'],
+          exclude: ['test/**/*.rules.test.ts'],
+          globalSetup: ['test/support/global-setup.ts'],
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], testTimeout: 180_000, hookTimeout: 120_000, sequence: { groupOrder: 1 } },
+      },
+    ],
+  },
+});

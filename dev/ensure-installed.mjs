@@ -11,7 +11,6 @@ const marker = join(root, 'node_modules', '.installed-from');
 const lock = join(root, '.local', 'install.lock');
 const wanted = createHash('sha256')
   .update(readFileSync(join(root, 'package-lock.json')))
-  .update(readFileSync(join(root, 'package.json')))
   .update(process.platform + process.arch)
   .digest('hex');
 

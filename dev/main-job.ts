@@ -124,7 +124,9 @@ async function followUpdates(
   for (;;) {
     updates = await Promise.all(updates.map((update) => (ENDED.has(update.status) ? update : api.update(update.id))));
     const counts = totalOf(updates);
-    const pace = (finishedIn(counts) - finishedBefore) / ((Date.now() - startedAt) / 60_000);
+    const minutes = (Date.now() - startedAt) / 60_000;
+    // The reports that a killed run had left would look like a pace of a million at first.
+    const pace = minutes < 0.03 ? 0 : (finishedIn(counts) - finishedBefore) / minutes;
     display.progress(describeProgress(counts, pace));
     if (updates.every(({ status }) => ENDED.has(status))) break;
     if (JSON.stringify(counts) !== lastCounts) {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LambdaClient } from '@aws-sdk/client-lambda';
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { stop as stopBundler } from 'esbuild';
 import { migrateToLatest } from '../lib/db/migrate.ts';
 import { build } from './build.ts';
 import { invokeThroughLambda, startEventSourceMappings } from './event-source-mappings.ts';
@@ -140,6 +141,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     undo.push(simulator.close);
 
     await building;
+    await stopBundler(); // its own process would wait for work as long as we run
     step('Starting the API (serverless offline)');
     const log_file = join(directory, 'functions.log');
     const offline = await startServerlessOffline({

@@ -26,6 +26,9 @@ export interface UpdateAnswer {
   status: 'SCHEDULED' | 'IN_PROGRESS' | 'PAUSED' | 'COMPLETED' | 'CANCELED' | 'ABORTED';
   counts: Counts;
   not_eligible: Record<string, number>;
+  late_successes: number;
+  /** When the last execution had ended; also of an update that was canceled before. */
+  finished_dt: string | null;
 }
 export interface ExecutionAnswer {
   external_id: string;
@@ -47,13 +50,19 @@ export class ApiError extends Error {
   readonly status: number;
   readonly code: string | undefined;
   constructor(request: string, status: number, body: string) {
-    super(`${request} answered ${status}: ${body}`);
+    const problem = parseProblem(body);
+    super(`${request} answered ${status}: ${problem?.detail ?? body}`);
     this.status = status;
-    try {
-      this.code = (JSON.parse(body) as { code?: string }).code;
-    } catch {
-      this.code = undefined; // not a problem of ours: a gateway's page, or nothing
-    }
+    this.code = problem?.code;
+  }
+}
+
+/** Undefined for what is no problem of ours: a gateway's page, or nothing. */
+function parseProblem(body: string): { code?: string; detail?: string } | undefined {
+  try {
+    return JSON.parse(body) as { code?: string; detail?: string };
+  } catch {
+    return undefined;
   }
 }
 
@@ -105,7 +114,7 @@ export function createApiClient({ url, token, signal }: { url: string; token: st
     executions: (id: number, status: keyof Counts) => pages<ExecutionAnswer>(`/v1/updates/${id}/executions?limit=500&status=${status}`),
     /** The file goes to S3 directly, by the link that the answer holds. */
     uploadFirmware: async (
-      firmware: { hardware_type: string; version: string; comment: string; sha256: string },
+      firmware: { hardware_type: string; version: string; filename?: string; comment: string; sha256: string },
       bytes: Uint8Array<ArrayBuffer>,
     ) => {
       const reserved = await call<FirmwareAnswer>('POST', '/v1/firmwares', { ...firmware, size_bytes: bytes.byteLength });
@@ -115,8 +124,10 @@ export function createApiClient({ url, token, signal }: { url: string; token: st
       if (!stored.ok) throw new Error(`S3 refused the file (${stored.status}): ${await stored.text()}`);
       return reserved;
     },
-    requestUpdate: (request: { firmware_id: number; targets: unknown; comment: string }, idempotencyKey: string) =>
-      call<{ id: number }>('POST', '/v1/updates', request, { 'idempotency-key': idempotencyKey }),
+    requestUpdate: (
+      request: { firmware_id: number; targets: unknown; timeouts?: { in_progress_minutes: number }; comment: string },
+      idempotencyKey: string,
+    ) => call<{ id: number }>('POST', '/v1/updates', request, { 'idempotency-key': idempotencyKey }),
   };
 }
 

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A TCP port on loopback that nobody listens on now. Who needs it should listen soon: it is not held. */
 export async function freePort(): Promise<number> {
@@ -12,7 +13,7 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-export async function isPortFree(port: number): Promise<boolean> {
+async function isPortFree(port: number): Promise<boolean> {
   const server = createServer().listen(port, '127.0.0.1');
   try {
     await once(server, 'listening');
@@ -22,5 +23,15 @@ export async function isPortFree(port: number): Promise<boolean> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') return false;
     throw error;
+  }
+}
+
+/** Waits a little: what a killed run had started takes a moment to notice and let go of its ports. */
+export async function isPortFreeSoon(port: number): Promise<boolean> {
+  const deadline = Date.now() + 3_000;
+  for (;;) {
+    if (await isPortFree(port)) return true;
+    if (Date.now() > deadline) return false;
+    await sleep(100);
   }
 }

@@ -17,6 +17,8 @@ export interface FirmwareFile {
   kind: Kind;
   /** The next free 1.x.0 when absent. */
   version?: string;
+  /** The last part of the file's key in S3. */
+  filename?: string;
   bytes: Uint8Array<ArrayBuffer>;
   comment: string;
 }
@@ -46,7 +48,8 @@ export interface MainJob {
 const POLL_MILLISECONDS = 300;
 const REGISTRATION_SECONDS = 60;
 const STALL_SECONDS = 120;
-const ENDED = new Set<UpdateAnswer['status']>(['COMPLETED', 'CANCELED', 'ABORTED']);
+/** A device that says nothing is given up after so long: much longer than an installation takes here. */
+const IN_PROGRESS_MINUTES = 0.5;
 const UNSUCCESSFUL = ['FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED', 'REMOVED'] as const;
 
 /** Rejects when a step cannot be done: a file that is refused, an update that stands still. */
@@ -70,7 +73,10 @@ export async function runMainJob(job: MainJob): Promise<UpdateResult[]> {
     files.map(async (file) => {
       const firmware = await upload(api, file, display, signal);
       const targets = { filter: { kind: file.kind } };
-      const { id } = await api.requestUpdate({ firmware_id: firmware.id, targets, comment: file.comment }, randomUUID());
+      const { id } = await api.requestUpdate(
+        { firmware_id: firmware.id, targets, timeouts: { in_progress_minutes: IN_PROGRESS_MINUTES }, comment: file.comment },
+        randomUUID(),
+      );
       display.line(`Update ${id}: every ${file.kind} to ${file.hardware_type} ${firmware.version}`);
       return api.update(id);
     }),
@@ -82,10 +88,10 @@ export async function runMainJob(job: MainJob): Promise<UpdateResult[]> {
 }
 
 async function upload(api: ApiClient, file: FirmwareFile, display: Display, signal: AbortSignal | undefined) {
-  const { hardware_type, bytes, comment } = file;
+  const { hardware_type, filename, bytes, comment } = file;
   const version = file.version ?? (await nextFreeVersion(api, hardware_type));
   const sha256 = createHash('sha256').update(bytes).digest('hex');
-  const { id } = await api.uploadFirmware({ hardware_type, version, comment, sha256 }, bytes);
+  const { id } = await api.uploadFirmware({ hardware_type, version, ...(filename !== undefined && { filename }), comment, sha256 }, bytes);
   display.line(`Uploaded ${hardware_type} ${version}: ${bytes.byteLength} bytes to S3, SHA-256 ${sha256.slice(0, 12)}…`);
   const deadline = Date.now() + REGISTRATION_SECONDS * 1_000;
   for (;;) {
@@ -122,13 +128,13 @@ async function followUpdates(
   let lastCounts = '';
   let lastChangeAt = Date.now();
   for (;;) {
-    updates = await Promise.all(updates.map((update) => (ENDED.has(update.status) ? update : api.update(update.id))));
+    updates = await Promise.all(updates.map((update) => (update.finished_dt ? update : api.update(update.id))));
     const counts = totalOf(updates);
     const minutes = (Date.now() - startedAt) / 60_000;
     // The reports that a killed run had left would look like a pace of a million at first.
     const pace = minutes < 0.03 ? 0 : (finishedIn(counts) - finishedBefore) / minutes;
     display.progress(describeProgress(counts, pace));
-    if (updates.every(({ status }) => ENDED.has(status))) break;
+    if (updates.every(({ finished_dt }) => finished_dt)) break;
     if (JSON.stringify(counts) !== lastCounts) {
       lastCounts = JSON.stringify(counts);
       lastChangeAt = Date.now();
@@ -144,7 +150,7 @@ async function followUpdates(
 }
 
 async function summarize(api: ApiClient, update: UpdateAnswer, fleet: FleetDevice[], display: Display): Promise<UpdateResult> {
-  const { id, firmware_id, hardware_type, firmware_version: version, status, counts, not_eligible } = update;
+  const { id, firmware_id, hardware_type, firmware_version: version, status, counts, not_eligible, late_successes } = update;
   const kind: Kind = hardware_type === 'cabinet' ? 'cabinet' : 'scooter';
   const targeted = fleet.filter((device) => device.kind === kind);
   const devices = await api.lookUpDevices(
@@ -177,7 +183,7 @@ async function summarize(api: ApiClient, update: UpdateAnswer, fleet: FleetDevic
   const contradictions = [
     ...(status === 'COMPLETED' ? [] : [`the update is ${status}, not COMPLETED`]),
     ...mismatch(`executions and devices left out`, sum(counts) + sum(not_eligible), `${kind}s in the fleet`, targeted.length),
-    ...mismatch(`${kind}s on ${version}`, updated.length, 'executions SUCCEEDED', counts.SUCCEEDED),
+    ...mismatch(`${kind}s on ${version}`, updated.length, 'executions SUCCEEDED, and those seen late', counts.SUCCEEDED + late_successes),
     ...(counts.SUCCEEDED > 0 ? [] : ['no device was updated']),
   ];
   for (const contradiction of contradictions) display.line(`  DOES NOT ADD UP: ${contradiction}`);

@@ -41,8 +41,8 @@ const THROW_AWAY_SETTINGS = ['fsync=off', 'synchronous_commit=off', 'full_page_w
 const READY_SECONDS = 60;
 const STOP_SECONDS = 60;
 
-/** With a directory the data stays; without one the server lives in a temporary folder, without fsync. */
-export async function startPostgres(options: { directory?: string; port?: number } = {}): Promise<Postgres> {
+/** With a directory the data stays; without one the server lives in a temporary folder, without fsync. `settings` come last and win. */
+export async function startPostgres(options: { directory?: string; port?: number; settings?: readonly string[] } = {}): Promise<Postgres> {
   const isThrowAway = options.directory === undefined;
   const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'scooters-postgres-')));
   const undo: (() => unknown)[] = [];
@@ -61,7 +61,7 @@ export async function startPostgres(options: { directory?: string; port?: number
     const password = await initialize({ directory, data, isThrowAway, account, run, initdb: binaries.initdb });
 
     const port = options.port ?? (await freePort());
-    const server = await startServer({ directory, data, isThrowAway, run, program: binaries.postgres, port });
+    const server = await startServer({ directory, data, isThrowAway, run, program: binaries.postgres, port, more: options.settings ?? [] });
     undo.push(server.stop);
 
     const databaseUrl = (name: string) => `postgres://${USER}:${password}@127.0.0.1:${port}/${encodeURIComponent(name)}`;
@@ -181,9 +181,17 @@ async function initialize(options: {
   return password;
 }
 
-async function startServer(options: { directory: string; data: string; isThrowAway: boolean; run: Run; program: string; port: number }) {
-  const { directory, data, isThrowAway, run, program, port } = options;
-  const settings = [...SETTINGS, ...(isThrowAway ? THROW_AWAY_SETTINGS : [])].flatMap((setting) => ['-c', setting]);
+async function startServer(options: {
+  directory: string;
+  data: string;
+  isThrowAway: boolean;
+  run: Run;
+  program: string;
+  port: number;
+  more: readonly string[];
+}) {
+  const { directory, data, isThrowAway, run, program, port, more } = options;
+  const settings = [...SETTINGS, ...(isThrowAway ? THROW_AWAY_SETTINGS : []), ...more].flatMap((setting) => ['-c', setting]);
   const logFile = join(directory, 'log');
   const log = openSync(logFile, 'w', 0o600);
   // A session of its own: Ctrl-C on the terminal reaches only us, and we stop the server when nothing uses it any more.

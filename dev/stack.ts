@@ -9,7 +9,7 @@ import { stop as stopBundler } from 'esbuild';
 import { migrateToLatest } from '../lib/db/migrate.ts';
 import { build } from './build.ts';
 import { invokeThroughLambda, startEventSourceMappings } from './event-source-mappings.ts';
-import { freePort, isPortFree } from './free-port.ts';
+import { freePort, isPortFreeSoon } from './free-port.ts';
 import { startLocalIdentity } from './local-identity.ts';
 import { startPostgres } from './postgres.ts';
 import { readPrivateJson, writePrivateFile } from './private-file.ts';
@@ -65,7 +65,8 @@ export interface Stack extends StackDescription {
 }
 
 const PORT_NAMES = ['api', 'lambda', 'postgres', 's3', 'sqs', 'identity', 'simulator'] as const;
-type Ports = Record<(typeof PORT_NAMES)[number], number>;
+type PortName = (typeof PORT_NAMES)[number];
+type Ports = Record<PortName, number>;
 interface Settings {
   access_key_id: string;
   secret_access_key: string;
@@ -158,7 +159,9 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         BACKEND_TOKEN: simulator.token,
         FIRMWARE_BUCKET: bucket,
         ADVANCES_QUEUE_URL: queues.urls['AdvancesQueue'] ?? '',
+        VERIFICATIONS_QUEUE_URL: queues.urls['VerificationsQueue'] ?? '',
         DISPATCHES_QUEUE_URL: queues.urls['DispatchesQueue'] ?? '',
+        OBSERVATIONS_QUEUE_URL: queues.urls['ObservationsQueue'] ?? '',
         AWS_ENDPOINT_URL_S3: s3.url,
         AWS_ENDPOINT_URL_SQS: queues.endpoint,
         AWS_ACCESS_KEY_ID: access_key_id,
@@ -226,21 +229,20 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
  */
 async function settle(file: string, apiPort: number | undefined): Promise<Settings & { ports: Ports }> {
   const last = readPrivateJson<Settings>(file);
-  const ports: Partial<Ports> = {};
-  for (const name of PORT_NAMES) {
-    const wanted = name === 'api' && apiPort !== undefined ? apiPort : last?.ports[name];
-    const isUsable = wanted !== undefined && (await isPortFree(wanted));
-    if (name === 'api' && apiPort !== undefined && !isUsable) {
-      throw new Error(
-        `Port ${apiPort} is taken by another program. Choose another one with --port, or leave the option out for any free port.`,
-      );
-    }
-    ports[name] = isUsable ? wanted : await freePort();
-  }
+  const portOf = async (name: PortName): Promise<number> => {
+    const isAskedFor = name === 'api' && apiPort !== undefined;
+    const wanted = isAskedFor ? apiPort : last?.ports[name];
+    if (wanted !== undefined && (await isPortFreeSoon(wanted))) return wanted;
+    if (!isAskedFor) return freePort();
+    throw new Error(
+      `Port ${wanted} is taken by another program. Choose another one with --port, or leave the option out for any free port.`,
+    );
+  };
+  const ports = Object.fromEntries(await Promise.all(PORT_NAMES.map(async (name) => [name, await portOf(name)]))) as Ports;
   const settings = {
     access_key_id: last?.access_key_id ?? `LOCAL${randomBytes(8).toString('hex').toUpperCase()}`,
     secret_access_key: last?.secret_access_key ?? randomBytes(30).toString('base64url'),
-    ports: ports as Ports,
+    ports,
   };
   writePrivateFile(file, `${JSON.stringify(settings, null, 2)}\n`);
   return settings;

@@ -16,6 +16,8 @@ const STACK_FILE = join(DIRECTORY, 'stack.json');
 const GENERATED_FIRMWARE_BYTES = 64 * 1024;
 const DEFAULT_SCOOTERS = 1_000;
 const CABINETS = 20;
+/** As on a street: some cannot be updated just now, a few never say a word, a few claim what is not so. */
+const ODD_DEVICES = { deferral_rate: 0.03, silent_rate: 0.005, lie_rate: 0.005 };
 
 /** Answers the exit code. */
 async function main(): Promise<number> {
@@ -36,7 +38,13 @@ async function main(): Promise<number> {
       directory: DIRECTORY,
       stackFile: STACK_FILE,
       apiPort: options.port,
-      simulator: { scooters, cabinets: CABINETS, failure_rate: options.failureRate, install_seconds: options.installSeconds },
+      simulator: {
+        scooters,
+        cabinets: CABINETS,
+        failure_rate: options.failureRate,
+        install_seconds: options.installSeconds,
+        ...ODD_DEVICES,
+      },
       signal,
       onStep: (text) => display.line(`${text} …`),
       onError: (where, error) =>
@@ -119,6 +127,7 @@ function readFiles({ firmware }: StartOptions): FirmwareFile[] {
       hardware_type: hardwareType,
       kind: hardwareType === 'cabinet' ? 'cabinet' : 'scooter',
       version: version ?? `${basename(file).replaceAll(/\s+/g, '_').slice(0, 44)}-${time}`,
+      filename: basename(file),
       bytes,
       comment: `${basename(file)}, by npm start`,
     },

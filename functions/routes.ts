@@ -1,28 +1,57 @@
 import type { Route } from '../lib/http/route.ts';
+import { addHardwareTypeRoute } from './add-hardware-type/routes.ts';
 import { confirmUpdateRoute } from './confirm-update/routes.ts';
+import { cancelUpdateRoute, changePaceRoute, pauseUpdateRoute, resumeUpdateRoute } from './control-update/routes.ts';
 import { docsAssetRoute, docsRoute, openapiRoute } from './docs/routes.ts';
+import { editFirmwareRoute } from './edit-firmware/routes.ts';
 import { getCabinetRoute, getScooterRoute, lookUpDevicesRoute } from './get-device-versions/routes.ts';
-import { getUpdateRoute, listExecutionsRoute, listUpdatesRoute } from './get-updates/routes.ts';
-import { getFirmwareRoute, listFirmwaresRoute } from './get-versions/routes.ts';
+import { getObservationRoute, listObservationsRoute } from './get-observations/routes.ts';
+import { getStatsRoute } from './get-stats/routes.ts';
+import {
+  getUpdateRoute,
+  listCabinetUpdatesRoute,
+  listExecutionsRoute,
+  listScooterUpdatesRoute,
+  listUpdatesRoute,
+} from './get-updates/routes.ts';
+import { getFirmwareRoute, listFirmwaresRoute, listHardwareTypesRoute } from './get-versions/routes.ts';
 import { healthRoute } from './health/routes.ts';
+import { listDevicesRoute } from './list-devices/routes.ts';
+import { observeVersionsRoute } from './observe-versions/routes.ts';
 import { registerDevicesRoute } from './register-devices/routes.ts';
 import { requestUpdateRoute } from './request-update/routes.ts';
+import { retryUpdateRoute } from './retry-update/routes.ts';
 import { uploadFirmwareRoute } from './upload-firmware/routes.ts';
 
 /** Every route of the API, in the order in which the document shows them. */
 export const routes: readonly Route[] = [
+  listHardwareTypesRoute,
+  addHardwareTypeRoute,
   uploadFirmwareRoute,
   listFirmwaresRoute,
   getFirmwareRoute,
+  editFirmwareRoute,
   registerDevicesRoute,
+  listDevicesRoute,
   getScooterRoute,
   getCabinetRoute,
   lookUpDevicesRoute,
+  observeVersionsRoute,
+  listObservationsRoute,
+  getObservationRoute,
   requestUpdateRoute,
   listUpdatesRoute,
   getUpdateRoute,
   listExecutionsRoute,
+  cancelUpdateRoute,
+  pauseUpdateRoute,
+  resumeUpdateRoute,
+  changePaceRoute,
+  retryUpdateRoute,
+  listScooterUpdatesRoute,
+  listCabinetUpdatesRoute,
   confirmUpdateRoute,
+  getStatsRoute,
   healthRoute,
   openapiRoute,
   docsRoute,

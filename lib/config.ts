@@ -29,4 +29,7 @@ export const AdvancesConfig = z.object({ ADVANCES_QUEUE_URL: z.url() });
 
 export const DispatchesConfig = z.object({ DISPATCHES_QUEUE_URL: z.url() });
 
+export const VerificationsConfig = z.object({ VERIFICATIONS_QUEUE_URL: z.url() });
+export const ObservationsConfig = z.object({ OBSERVATIONS_QUEUE_URL: z.url() });
+
 export const BackendConfig = z.object({ BACKEND_URL: z.url({ protocol: /^https?$/ }), BACKEND_TOKEN: text });

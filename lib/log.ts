@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { Logger } from '@aws-lambda-powertools/logger';
 
 /** Fields beside the constant message: ids and numbers, never bodies, tokens or signed links (design.md, G9). */
@@ -9,12 +10,17 @@ export interface Log {
   error(message: string, fields?: LogFields): void;
 }
 
+const sharedFields = new AsyncLocalStorage<LogFields>();
+
+/** Every line that is logged in the course of `work`, however deep, has these fields too: a request is found by its id. */
+export const logWith = <T>(fields: LogFields, work: () => T): T => sharedFields.run(fields, work);
+
 /** Structured JSON lines; the level comes from LOG_LEVEL, the function's name from Lambda's own environment. */
 export const createLog = (): Log => {
   const logger = new Logger({ serviceName: 'scooters-updater' });
   return {
-    info: (message, fields = {}) => logger.info(message, { ...fields }),
-    warn: (message, fields = {}) => logger.warn(message, { ...fields }),
-    error: (message, fields = {}) => logger.error(message, { ...fields }),
+    info: (message, fields = {}) => logger.info(message, { ...sharedFields.getStore(), ...fields }),
+    warn: (message, fields = {}) => logger.warn(message, { ...sharedFields.getStore(), ...fields }),
+    error: (message, fields = {}) => logger.error(message, { ...sharedFields.getStore(), ...fields }),
   };
 };

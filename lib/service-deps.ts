@@ -5,14 +5,16 @@ import { createDatabase, type Db } from './db/database.ts';
 import { createAuthenticate } from './http/authenticate.ts';
 import type { HttpDeps } from './http/endpoint.ts';
 import { createLog, type Log } from './log.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
 
 export interface ServiceDeps {
   db: Db;
   log: Log;
+  metrics: Metrics;
   now: Clock;
 }
 
-/** What every function has: database, log and clock. Made once per function environment. */
+/** What every function has: database, log, metrics and clock. Made once per function environment. */
 export const createServiceDeps = (config: { DATABASE_URL: string; DATABASE_MAX_CONNECTIONS: number }): ServiceDeps => {
   const log = createLog();
   const db = createDatabase({
@@ -20,7 +22,7 @@ export const createServiceDeps = (config: { DATABASE_URL: string; DATABASE_MAX_C
     maxConnections: config.DATABASE_MAX_CONNECTIONS,
     onIdleError: (error) => log.warn('database connection lost', { error }),
   });
-  return { db, log, now: systemClock };
+  return { db, log, metrics: createMetrics(), now: systemClock };
 };
 
 /** What every function of the API has besides: who may call. */

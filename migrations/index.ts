@@ -2,10 +2,18 @@ import type { Migration } from 'kysely/migration';
 import * as createCatalogue from './20261124080000_create_catalogue.ts';
 import * as createFleet from './20261124080100_create_fleet.ts';
 import * as createUpdates from './20261124080200_create_updates.ts';
+import * as findDevices from './20261124090000_find_devices.ts';
+import * as createObservations from './20261124091000_create_observations.ts';
+import * as countFleet from './20261124092000_count_fleet.ts';
+import * as extendUpdates from './20261124100000_extend_updates.ts';
 
 /** Every migration by its name, in the order in which they run. A list rather than a folder scan, so that it can be bundled. */
 export const migrations: Record<string, Migration> = {
   '20261124080000_create_catalogue': createCatalogue,
   '20261124080100_create_fleet': createFleet,
   '20261124080200_create_updates': createUpdates,
+  '20261124090000_find_devices': findDevices,
+  '20261124091000_create_observations': createObservations,
+  '20261124092000_count_fleet': countFleet,
+  '20261124100000_extend_updates': extendUpdates,
 };

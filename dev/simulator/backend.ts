@@ -138,8 +138,12 @@ export function createBackend(options: BackendOptions) {
       const answer: { devices: DeviceVersions[]; unknown: string[] } = { devices: [], unknown: [] };
       for (const external_id of new Set(externalIds)) {
         const device = fleet.find(kind, external_id);
-        if (!device) answer.unknown.push(external_id);
-        else answer.devices.push({ external_id, firmwares: fleet.firmwares(device).map((firmware) => ({ ...firmware, observed_dt })) });
+        if (!device) {
+          answer.unknown.push(external_id);
+          continue;
+        }
+        const firmwares = fleet.firmwares(device).map((firmware) => ({ ...firmware, observed_dt }));
+        answer.devices.push({ external_id, version: device.version, firmwares });
       }
       return answer;
     },

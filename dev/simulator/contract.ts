@@ -33,6 +33,7 @@ export const VersionsRequest = z.object({ kind: Kind.default('scooter'), externa
 
 export interface DeviceVersions {
   external_id: string;
+  version: number | null;
   firmwares: { hardware_type: string; version: string; since_dt: string; observed_dt: string }[];
 }
 

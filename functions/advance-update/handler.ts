@@ -1,9 +1,9 @@
 import type { SQSHandler } from 'aws-lambda';
-import { eachRecord } from '../../lib/each-record.ts';
+import { type ConsumerDeps, eachRecord } from '../../lib/each-record.ts';
 import { type AdvanceUpdateDeps, advanceUpdate } from '../../lib/update/advance-update.ts';
 import { AdvanceMessage } from '../../lib/update/messages.ts';
 
 export const createHandler =
-  (deps: AdvanceUpdateDeps): SQSHandler =>
+  (deps: AdvanceUpdateDeps & ConsumerDeps): SQSHandler =>
   (event, context) =>
     eachRecord(deps, event, context, AdvanceMessage, (message) => advanceUpdate(deps, message));

@@ -1,9 +1,9 @@
 import type { SQSHandler } from 'aws-lambda';
-import { eachRecord } from '../../lib/each-record.ts';
+import { type ConsumerDeps, eachRecord } from '../../lib/each-record.ts';
 import { type DispatchUpdateDeps, dispatchUpdate } from '../../lib/update/dispatch-update.ts';
 import { DispatchMessage } from '../../lib/update/messages.ts';
 
 export const createHandler =
-  (deps: DispatchUpdateDeps): SQSHandler =>
+  (deps: DispatchUpdateDeps & ConsumerDeps): SQSHandler =>
   (event, context) =>
     eachRecord(deps, event, context, DispatchMessage, (message) => dispatchUpdate(deps, message, context.getRemainingTimeInMillis()));

@@ -11,5 +11,4 @@ export const handler = createHandler({
   ...deps,
   backend: createHttpBackend({ url: config.BACKEND_URL, token: config.BACKEND_TOKEN }),
   storage: createS3Storage({ bucket: config.FIRMWARE_BUCKET, now: deps.now }),
-  random: Math.random,
 });

@@ -3,6 +3,7 @@ import bundle from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'text' };
 import { AuthConfig, loadConfig } from '../../lib/config.ts';
 import { createAuthenticate } from '../../lib/http/authenticate.ts';
 import { createLog } from '../../lib/log.ts';
+import { createMetrics } from '../../lib/metrics.ts';
 import { createHandler } from './handler.ts';
 
 const config = loadConfig(AuthConfig, process.env);
@@ -10,5 +11,6 @@ const config = loadConfig(AuthConfig, process.env);
 export const handler = createHandler({
   swaggerUi: { bundle, style },
   log: createLog(),
+  metrics: createMetrics(),
   authenticate: createAuthenticate({ issuer: config.JWT_ISSUER, audience: config.JWT_AUDIENCE, jwksUrl: config.JWKS_URL }),
 });

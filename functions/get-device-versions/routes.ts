@@ -1,17 +1,23 @@
 import * as z from 'zod';
-import { Device, DeviceKind, ExternalId } from '../../lib/fleet/device.ts';
+import { Device, DeviceKind, DeviceWithHistory, ExternalId } from '../../lib/fleet/device.ts';
+import { PageQuery } from '../../lib/http/page.ts';
+import { Flag } from '../../lib/http/query-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 
 const ExternalIdInPath = z.object({ external_id: ExternalId });
+
+/** The page is one of the history. */
+const HistoryQuery = z.strictObject({ history: Flag.meta({ description: 'Also every version it ran before' }), ...PageQuery });
 
 export const getScooterRoute = defineRoute({
   method: 'GET',
   path: '/v1/scooters/{external_id}',
   tag: 'Devices',
   scope: 'read',
-  summary: 'What a scooter runs now',
+  summary: 'What a scooter runs now, and what it ran before',
   pathParameters: ExternalIdInPath,
-  responses: { 200: { description: 'The scooter and its firmwares', body: Device } },
+  query: HistoryQuery,
+  responses: { 200: { description: 'The scooter and its firmwares', body: DeviceWithHistory } },
   problems: [404],
 });
 
@@ -20,9 +26,10 @@ export const getCabinetRoute = defineRoute({
   path: '/v1/cabinets/{external_id}',
   tag: 'Devices',
   scope: 'read',
-  summary: 'What a cabinet runs now',
+  summary: 'What a cabinet runs now, and what it ran before',
   pathParameters: ExternalIdInPath,
-  responses: { 200: { description: 'The cabinet and its firmwares', body: Device } },
+  query: HistoryQuery,
+  responses: { 200: { description: 'The cabinet and its firmwares', body: DeviceWithHistory } },
   problems: [404],
 });
 

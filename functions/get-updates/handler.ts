@@ -1,14 +1,21 @@
+import type { Clock } from '../../lib/clock.ts';
 import type { Db } from '../../lib/db/database.ts';
 import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
-import { getExecutions, getUpdate } from '../../lib/update/get-update.ts';
+import { getDeviceUpdates, getExecutions, getUpdate } from '../../lib/update/get-update.ts';
 import { listUpdates } from '../../lib/update/update-queries.ts';
-import { getUpdateRoute, listExecutionsRoute, listUpdatesRoute } from './routes.ts';
+import { getUpdateRoute, listCabinetUpdatesRoute, listExecutionsRoute, listScooterUpdatesRoute, listUpdatesRoute } from './routes.ts';
 
-export const createHandler = (deps: HttpDeps & { db: Db }) =>
+export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
   endpoint(
     operation(deps, listUpdatesRoute, async ({ query }) => json(200, await listUpdates(deps.db, query))),
-    operation(deps, getUpdateRoute, async ({ path }) => json(200, await getUpdate(deps.db, path.id))),
+    operation(deps, getUpdateRoute, async ({ path }) => json(200, await getUpdate(deps.db, path.id, deps.now()))),
     operation(deps, listExecutionsRoute, async ({ path, query }) =>
       json(200, await getExecutions(deps.db, { update_id: path.id, ...query })),
+    ),
+    operation(deps, listScooterUpdatesRoute, async ({ path, query }) =>
+      json(200, await getDeviceUpdates(deps.db, { kind: 'scooter', ...path, ...query })),
+    ),
+    operation(deps, listCabinetUpdatesRoute, async ({ path, query }) =>
+      json(200, await getDeviceUpdates(deps.db, { kind: 'cabinet', ...path, ...query })),
     ),
   );

@@ -1,9 +1,10 @@
 import * as z from 'zod';
+import { ExternalId } from '../../lib/fleet/device.ts';
 import { PageQuery, pageOf } from '../../lib/http/page.ts';
 import { IdInPath } from '../../lib/http/path-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
-import { Execution, executionStatuses } from '../../lib/update/execution.ts';
-import { Update, updateStatuses } from '../../lib/update/update.ts';
+import { DeviceExecution, Execution, executionStatuses } from '../../lib/update/execution.ts';
+import { Update, UpdateDetail, updateStatuses } from '../../lib/update/update.ts';
 
 export const listUpdatesRoute = defineRoute({
   method: 'GET',
@@ -22,7 +23,7 @@ export const getUpdateRoute = defineRoute({
   scope: 'read',
   summary: 'One update and how far it is',
   pathParameters: IdInPath,
-  responses: { 200: { description: 'The update with its counts by status', body: Update } },
+  responses: { 200: { description: 'The update with its counts by status', body: UpdateDetail } },
   problems: [404],
 });
 
@@ -33,7 +34,33 @@ export const listExecutionsRoute = defineRoute({
   scope: 'read',
   summary: 'The executions of an update: each device, its status and why',
   pathParameters: IdInPath,
-  query: z.strictObject({ status: z.enum(executionStatuses).optional(), ...PageQuery }),
+  query: z.strictObject({
+    status: z.enum(executionStatuses).optional(),
+    reason: z.string().max(64).optional().meta({ description: 'Without the text after the colon that some have', example: 'DEFERRED' }),
+    ...PageQuery,
+  }),
   responses: { 200: { description: 'A page of executions', body: pageOf(Execution) } },
   problems: [404],
+});
+
+const devicePast = {
+  method: 'GET',
+  tag: 'Updates',
+  scope: 'read',
+  pathParameters: z.object({ external_id: ExternalId }),
+  query: z.strictObject(PageQuery),
+  responses: { 200: { description: 'A page of executions, the latest first', body: pageOf(DeviceExecution) } },
+  problems: [404],
+} as const;
+
+export const listScooterUpdatesRoute = defineRoute({
+  ...devicePast,
+  path: '/v1/scooters/{external_id}/updates',
+  summary: 'The updates a scooter was part of',
+});
+
+export const listCabinetUpdatesRoute = defineRoute({
+  ...devicePast,
+  path: '/v1/cabinets/{external_id}/updates',
+  summary: 'The updates a cabinet was part of',
 });

@@ -1,12 +1,14 @@
 import type { Db } from '../../lib/db/database.ts';
-import { listFirmwares } from '../../lib/firmware/firmware-queries.ts';
+import type { DownloadDeps } from '../../lib/firmware/download.ts';
 import { getFirmware } from '../../lib/firmware/get-firmware.ts';
+import { listHardwareTypes } from '../../lib/firmware/hardware-type-queries.ts';
+import { listFirmwares } from '../../lib/firmware/list-firmwares.ts';
 import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
-import type { Storage } from '../../lib/ports/storage.ts';
-import { getFirmwareRoute, listFirmwaresRoute } from './routes.ts';
+import { getFirmwareRoute, listFirmwaresRoute, listHardwareTypesRoute } from './routes.ts';
 
-export const createHandler = (deps: HttpDeps & { db: Db; storage: Pick<Storage, 'fromLink' | 'signDownload'> }) =>
+export const createHandler = (deps: HttpDeps & DownloadDeps & { db: Db }) =>
   endpoint(
-    operation(deps, listFirmwaresRoute, async ({ query }) => json(200, await listFirmwares(deps.db, query))),
+    operation(deps, listFirmwaresRoute, async ({ query }) => json(200, await listFirmwares(deps, query))),
     operation(deps, getFirmwareRoute, async ({ path }) => json(200, await getFirmware(deps, path.id))),
+    operation(deps, listHardwareTypesRoute, async ({ query }) => json(200, await listHardwareTypes(deps.db, query))),
   );

@@ -1,7 +1,11 @@
 import * as z from 'zod';
-import { Firmware, firmwareStatuses, HardwareTypeName, Timestamp } from '../../lib/firmware/firmware.ts';
+import { FirmwareVersion, firmwareStatuses, HardwareTypeName } from '../../lib/firmware/firmware.ts';
+import { FirmwareDownload } from '../../lib/firmware/get-firmware.ts';
+import { HardwareType } from '../../lib/firmware/hardware-type.ts';
+import { FirmwarePage } from '../../lib/firmware/list-firmwares.ts';
 import { PageQuery, pageOf } from '../../lib/http/page.ts';
 import { IdInPath } from '../../lib/http/path-parameters.ts';
+import { Flag } from '../../lib/http/query-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 
 export const listFirmwaresRoute = defineRoute({
@@ -10,8 +14,14 @@ export const listFirmwaresRoute = defineRoute({
   tag: 'Firmwares',
   scope: 'read',
   summary: 'List firmwares, the newest version_num first',
-  query: z.strictObject({ hardware_type: HardwareTypeName.optional(), status: z.enum(firmwareStatuses).optional(), ...PageQuery }),
-  responses: { 200: { description: 'A page of firmwares', body: pageOf(Firmware) } },
+  query: z.strictObject({
+    hardware_type: HardwareTypeName.optional(),
+    version: FirmwareVersion.optional(),
+    status: z.enum(firmwareStatuses).optional(),
+    links: Flag.meta({ description: 'Also a fresh link to each available file' }),
+    ...PageQuery,
+  }),
+  responses: { 200: { description: 'A page of firmwares', body: FirmwarePage } },
 });
 
 export const getFirmwareRoute = defineRoute({
@@ -21,13 +31,16 @@ export const getFirmwareRoute = defineRoute({
   scope: 'read',
   summary: 'One firmware, with a fresh link to its file',
   pathParameters: IdInPath,
-  responses: {
-    200: {
-      description: 'The firmware; download_url is null unless it is available',
-      body: Firmware.extend({ download_url: z.url().nullable(), download_expires_dt: Timestamp.nullable() }).meta({
-        id: 'FirmwareDownload',
-      }),
-    },
-  },
+  responses: { 200: { description: 'The firmware; download_url is null unless it and its storage are available', body: FirmwareDownload } },
   problems: [404],
+});
+
+export const listHardwareTypesRoute = defineRoute({
+  method: 'GET',
+  path: '/v1/hardware-types',
+  tag: 'Firmwares',
+  scope: 'read',
+  summary: 'List hardware types: what has firmware of its own, which devices it fits, how large a file may be',
+  query: z.strictObject(PageQuery),
+  responses: { 200: { description: 'A page of hardware types', body: pageOf(HardwareType) } },
 });

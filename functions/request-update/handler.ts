@@ -1,10 +1,12 @@
 import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
+import { dryRunUpdate } from '../../lib/update/dry-run-update.ts';
 import { type RequestUpdateDeps, requestUpdate } from '../../lib/update/request-update.ts';
 import { requestUpdateRoute } from './routes.ts';
 
 export const createHandler = (deps: RequestUpdateDeps & HttpDeps) =>
   endpoint(
-    operation(deps, requestUpdateRoute, async ({ body, headers, requestId }, caller) => {
+    operation(deps, requestUpdateRoute, async ({ body: { dry_run, ...body }, headers, requestId }, caller) => {
+      if (dry_run) return json(200, await dryRunUpdate(deps.db, body, dry_run === true ? undefined : dry_run));
       const update = await requestUpdate(deps, {
         ...body,
         idempotency_key: headers['idempotency-key'],

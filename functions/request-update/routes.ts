@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { defineRoute } from '../../lib/http/route.ts';
-import { Update, UpdateRequest } from '../../lib/update/update.ts';
+import { DryRun, DryRunDevices, DryRunPage, Update, UpdateRequest } from '../../lib/update/update.ts';
 
 export const requestUpdateRoute = defineRoute({
   method: 'POST',
@@ -18,9 +18,17 @@ export const requestUpdateRoute = defineRoute({
       .optional()
       .meta({ description: 'Chosen by the caller, for example a UUID; remembered for as long as the update' }),
   }),
-  body: UpdateRequest,
+  body: UpdateRequest.safeExtend({
+    dry_run: z.union([z.boolean(), DryRunPage]).default(false).meta({
+      description:
+        'true: answers who would be updated and why others would not, and changes nothing; {reason, cursor}: all devices of one reason',
+    }),
+  }),
   // 10,000 devices with the longest ids.
   maximumBodyBytes: 1536 * 1024,
-  responses: { 202: { description: 'The update will be carried out', body: Update } },
+  responses: {
+    202: { description: 'The update will be carried out', body: Update },
+    200: { description: 'The answer of a dry run, or a page of its devices', body: z.union([DryRun, DryRunDevices]) },
+  },
   problems: [422],
 });

@@ -1,5 +1,14 @@
 import * as z from 'zod';
-import { Comment, FileName, Firmware, FirmwareVersion, HardwareTypeName, Sha256, Timestamp } from '../../lib/firmware/firmware.ts';
+import {
+  Comment,
+  FileName,
+  Firmware,
+  FirmwareVersion,
+  firmwareNeeds,
+  HardwareTypeName,
+  Sha256,
+  Timestamp,
+} from '../../lib/firmware/firmware.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 
 const Answer = Firmware.extend({
@@ -26,6 +35,8 @@ export const uploadFirmwareRoute = defineRoute({
     version: FirmwareVersion,
     filename: FileName.default('firmware.bin'),
     comment: Comment.default(''),
+    requires: firmwareNeeds.requires.default([]),
+    minimum_from_version_num: firmwareNeeds.minimum_from_version_num.default(null),
     size_bytes: z.int().min(1),
     sha256: Sha256,
   }),

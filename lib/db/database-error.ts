@@ -1,12 +1,14 @@
 import pg from 'pg';
 import { DomainError } from '../errors.ts';
 
-/** PostgreSQL's classes for "not now": connection lost, out of connections, shutting down, starting, statement or lock timeout. */
-const passingStates = /^(08|53|57P0[1-5]|57014|25P03|40001|40P01|55P03)/;
+/** PostgreSQL's classes for "not now": connection lost, none free, shutting down, starting, read-only after a failover, a timeout. */
+const passingStates = /^(08|53|57P0[1-5]|57014|25006|25P0[34]|40001|40P01|55P03)/;
+/** Those after which the server closes the connection: it stops, or the transaction or session took too long. */
+const lastWords = /^(57P0[1-5]|25P0[34])/;
 const networkCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'EPIPE', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENOENT']);
-/** pg throws these two without a code. */
+/** pg throws these without a code. */
 const connectionMessages =
-  /^(Connection terminated|timeout exceeded when trying to connect|timeout expired|Query read timeout|Client has encountered a connection error)/i;
+  /^(Connection terminated|timeout exceeded when trying to connect|timeout expired|Query read timeout|Client (has encountered a connection error|was closed and is not queryable))/i;
 
 const isDatabaseUnavailable = (error: unknown): boolean => {
   if (error instanceof pg.DatabaseError) return passingStates.test(error.code ?? '');
@@ -14,6 +16,8 @@ const isDatabaseUnavailable = (error: unknown): boolean => {
   if (!(error instanceof Error)) return false;
   return networkCodes.has(String((error as NodeJS.ErrnoException).code)) || connectionMessages.test(error.message);
 };
+
+export const endsConnection = (error: unknown): boolean => error instanceof pg.DatabaseError && lastWords.test(error.code ?? '');
 
 /** Turns "the database is not there" into `database.unavailable`; any other error is answered as it came. */
 export const toDomainError = (error: unknown): unknown =>

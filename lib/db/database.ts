@@ -1,5 +1,6 @@
 import { Kysely, PostgresDialect, type Transaction } from 'kysely';
 import pg from 'pg';
+import { lendOnlyLiving, takesConnections, watchStatements } from './liveness.ts';
 import type { DB } from './schema.ts';
 
 export type Db = Kysely<DB>;
@@ -13,10 +14,13 @@ export interface DatabaseOptions {
   /** Told about a connection that broke while idle, for example after a freeze; the pool replaces it by itself. */
   onIdleError?: (error: Error) => void;
   /** Told about every statement sent, transaction control included; what tests and the bench count round trips with. */
-  onStatement?: (statement: string) => void;
+  onStatement?: (statement: string, parameters: readonly unknown[]) => void;
 }
 
-/** Well below the 3 s within which callers are told that the database is down. */
+/**
+ * From the first byte to a connection that takes statements; also how long a request waits for one that is free. Callers are told that
+ * the database is down within 3 s (design.md G6); a connection takes some 10 ms, and some 100 to a server that is just being woken.
+ */
 const connectTimeoutMilliseconds = 2_000;
 /** Below API Gateway's 29 s, so that the server has ended a statement before its caller has gone. */
 const statementTimeoutMilliseconds = 25_000;
@@ -38,16 +42,19 @@ export const createDatabase = ({ url, maxConnections, onIdleError, onStatement }
     types: { getTypeParser: (oid, format) => (oid === int8 ? Number : pg.types.getTypeParser(oid, format)) },
   });
   pool.on('error', (error) => onIdleError?.(error));
+  // A connection that breaks at work fails its query; without a listener the same error would end the process as well.
+  pool.on('connect', (client) => client.on('error', () => {}));
+  pool.on('connect', (client) => watchStatements(client, () => takesConnections(url)));
   if (onStatement) pool.on('connect', (client) => reportStatements(client, onStatement));
-  return new Kysely<DB>({ dialect: new PostgresDialect({ pool }) });
+  return new Kysely<DB>({ dialect: new PostgresDialect({ pool: lendOnlyLiving(pool) }) });
 };
 
-const reportStatements = (client: pg.PoolClient, onStatement: (statement: string) => void): void => {
+const reportStatements = (client: pg.PoolClient, onStatement: NonNullable<DatabaseOptions['onStatement']>): void => {
   const query = client.query.bind(client) as (...args: unknown[]) => unknown;
   Object.assign(client, {
     query: (...args: unknown[]) => {
-      const [first] = args;
-      onStatement(typeof first === 'string' ? first : String((first as { text?: string }).text));
+      const [first, second] = args;
+      onStatement(typeof first === 'string' ? first : String((first as { text?: string }).text), Array.isArray(second) ? second : []);
       return query(...args);
     },
   });

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { migrations } from '../../migrations/index.ts';
 import { createDatabase } from './database.ts';
@@ -11,6 +12,8 @@ import { createDatabase } from './database.ts';
 export async function migrateToLatest(databaseUrl: string): Promise<void> {
   const db = createDatabase({ url: databaseUrl, maxConnections: 1 });
   try {
+    // On a filled database a migration takes longer than any statement of a function may.
+    await sql`SET statement_timeout = 0`.execute(db);
     const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
     const { error } = await migrator.migrateToLatest();
     if (error) throw error;

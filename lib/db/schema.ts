@@ -23,6 +23,15 @@ export type JsonValue = JsonArray | JsonObject | JsonPrimitive;
 
 export type Timestamp = ColumnType<Date, Date | string, Date | string>;
 
+export interface BackendGate {
+  changed_dt: Timestamp;
+  closed_until: Timestamp | null;
+  failures: number;
+  id: number;
+  share: number;
+  usual_latency_ms: number | null;
+}
+
 export interface Cabinets {
   audio_battery_low_firmware_id: number | null;
   audio_locate_firmware_id: number | null;
@@ -39,6 +48,13 @@ export interface Cabinets {
   version: number | null;
 }
 
+export interface DeviceFirmwareCounts {
+  device_count: number;
+  hardware_type: string;
+  reported_version: string;
+  shard: number;
+}
+
 export interface DeviceFirmwareHistory {
   device_id: number;
   firmware_id: number | null;
@@ -46,6 +62,7 @@ export interface DeviceFirmwareHistory {
   firmware_update_time: number | null;
   hardware_type: string;
   id: Generated<number>;
+  observation_id: number | null;
   observed_dt: Timestamp;
   reported_version: string;
   source: string;
@@ -68,7 +85,16 @@ export interface Devices {
   external_id: string;
   id: Generated<number>;
   kind: string;
+  last_seen_dt: Timestamp | null;
+  last_seen_on: Generated<Timestamp>;
   version: number | null;
+}
+
+export interface DeviceSeenCounts {
+  device_count: number;
+  kind: string;
+  seen_on: Timestamp;
+  shard: number;
 }
 
 export interface Firmwares {
@@ -79,14 +105,26 @@ export interface Firmwares {
   hardware_type: string;
   id: Generated<number>;
   md5: string | null;
+  minimum_from_version_num: number | null;
   object_key: string;
   reason: string | null;
+  requires: Generated<Json>;
   sha1: string | null;
   sha256: string | null;
   size_bytes: number | null;
   status: string;
   version: string;
   version_num: number | null;
+}
+
+export interface FirmwareUpdateTimeCounts {
+  bucket: number;
+  firmware_id: number;
+  hardware_type: string;
+  installations: number;
+  max_seconds: number;
+  scooter_version: number;
+  sum_seconds: number;
 }
 
 export interface HardwareTypes {
@@ -97,6 +135,43 @@ export interface HardwareTypes {
   max_size_bytes: number;
   name: string;
   scooter_versions: Generated<number[]>;
+}
+
+export interface Observations {
+  add_unknown: boolean;
+  claimed_dt: Timestamp | null;
+  comment: string;
+  created_by: string;
+  created_dt: Timestamp;
+  cursor: string | null;
+  devices_added: Generated<number>;
+  devices_answered: Generated<number>;
+  devices_asked: Generated<number>;
+  devices_not_registered: Generated<number>;
+  devices_refused: Generated<number>;
+  devices_total: number | null;
+  devices_unknown: Generated<number>;
+  due_dt: Timestamp | null;
+  external_ids: string[] | null;
+  failures: Generated<number>;
+  filter: Json | null;
+  finished_dt: Timestamp | null;
+  id: Generated<number>;
+  idempotency_key: string | null;
+  kind: string | null;
+  last_error: string | null;
+  last_error_dt: Timestamp | null;
+  maximum_per_minute: number;
+  next_step: Generated<number>;
+  reports_outdated: Generated<number>;
+  reports_refused: Generated<number>;
+  reports_stored: Generated<number>;
+  reports_unchanged: Generated<number>;
+  request_hash: string;
+  request_id: string;
+  sent_step: Generated<number>;
+  started_dt: Timestamp | null;
+  status: string;
 }
 
 export interface Scooters {
@@ -120,10 +195,13 @@ export interface UpdateDispatches {
   commands: number;
   error: string | null;
   id: Generated<number>;
+  next_verification_dt: Timestamp | null;
   released_dt: Timestamp;
   sent_dt: Timestamp | null;
   step: number;
   update_id: number;
+  verification_round: Generated<number>;
+  verification_step: number | null;
 }
 
 export interface UpdateExclusions {
@@ -135,48 +213,72 @@ export interface UpdateExclusions {
 
 export interface UpdateExecutions {
   attempt: Generated<number>;
+  channel: Generated<string>;
   detail: string | null;
   device_id: number;
   dispatch_id: number | null;
   finished_dt: Timestamp | null;
   hardware_type: string;
   id: Generated<number>;
+  is_canary: Generated<boolean>;
+  late_success_dt: Timestamp | null;
   next_attempt_dt: Timestamp | null;
   queued_dt: Timestamp;
   reason: string | null;
+  retries: Generated<number>;
   sent_dt: Timestamp | null;
   status: string;
   update_id: number;
 }
 
 export interface Updates {
+  abort: Generated<Json>;
   allow_downgrade: boolean;
+  canary: Json | null;
+  canary_passed_dt: Timestamp | null;
+  canary_started_dt: Timestamp | null;
   comment: string;
   created_by: string;
   created_dt: Timestamp;
+  exponential: Json | null;
   finished_dt: Timestamp | null;
   firmware_id: number;
+  force: Generated<boolean>;
   id: Generated<number>;
   idempotency_key: string | null;
+  in_progress_minutes: Generated<number>;
   last_release_dt: Timestamp | null;
   maximum_in_progress: number | null;
   maximum_per_minute: number;
   next_step: Generated<number>;
+  number_of_retries: Generated<number>;
+  paused_dt: Timestamp | null;
+  paused_seconds: Generated<number>;
   planned: Generated<Json>;
+  queued_minutes: Generated<number>;
+  reason: string | null;
   request_hash: string;
   request_id: string;
+  retry_failure_types: Generated<string[]>;
+  retry_of_update_id: number | null;
   sent_step: Generated<number>;
+  start_dt: Timestamp | null;
   started_dt: Timestamp | null;
   status: string;
 }
 
 export interface DB {
+  backend_gate: BackendGate;
   cabinets: Cabinets;
+  device_firmware_counts: DeviceFirmwareCounts;
   device_firmware_history: DeviceFirmwareHistory;
   device_firmwares: DeviceFirmwares;
+  device_seen_counts: DeviceSeenCounts;
   devices: Devices;
+  firmware_update_time_counts: FirmwareUpdateTimeCounts;
   firmwares: Firmwares;
   hardware_types: HardwareTypes;
+  observations: Observations;
   scooters: Scooters;
   update_dispatches: UpdateDispatches;
   update_exclusions: UpdateExclusions;

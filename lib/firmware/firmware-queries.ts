@@ -2,8 +2,9 @@ import { type NotNull, type SelectQueryBuilder, sql } from 'kysely';
 import * as z from 'zod';
 import type { Db } from '../db/database.ts';
 import type { DB } from '../db/schema.ts';
+import { deviceCountOfFirmware } from '../fleet/count-queries.ts';
 import { decodeCursor, type Page, toPage } from '../http/page.ts';
-import type { Firmware, FirmwareStatus } from './firmware.ts';
+import type { Firmware, FirmwareRequirement, FirmwareStatus, ListedFirmware } from './firmware.ts';
 
 const columns = [
   'id',
@@ -17,12 +18,15 @@ const columns = [
   'sha256',
   'sha1',
   'md5',
+  'requires',
+  'minimum_from_version_num',
   'comment',
   'created_by',
   'created_dt',
 ] as const;
 
-const selectFirmware = (db: Db) => db.selectFrom('firmwares').select(columns).$narrowType<{ status: FirmwareStatus }>();
+const selectFirmware = (db: Db) =>
+  db.selectFrom('firmwares').select(columns).$narrowType<{ status: FirmwareStatus; requires: FirmwareRequirement[] }>();
 
 export interface NewFirmware {
   hardware_type: string;
@@ -30,6 +34,8 @@ export interface NewFirmware {
   object_key: string;
   size_bytes: number | null;
   sha256: string | null;
+  requires?: readonly FirmwareRequirement[];
+  minimum_from_version_num?: number | null;
   comment: string;
   created_by: string;
   created_dt: Date;
@@ -39,14 +45,19 @@ export interface NewFirmware {
 export const insertDraft = (db: Db, firmware: NewFirmware): Promise<Firmware | undefined> =>
   db
     .insertInto('firmwares')
-    .values({ ...firmware, status: 'awaiting_upload' })
+    .values({ ...firmware, requires: JSON.stringify(firmware.requires ?? []), status: 'awaiting_upload' })
     .onConflict((oc) => oc.constraint('firmwares_hardware_type_version_key').doNothing())
     .returning(columns)
-    .$narrowType<{ status: FirmwareStatus }>()
+    .$narrowType<{ status: FirmwareStatus; requires: FirmwareRequirement[] }>()
     .executeTakeFirst();
 
 export const findFirmware = (db: Db, id: number): Promise<Firmware | undefined> =>
   selectFirmware(db).where('id', '=', id).executeTakeFirst();
+
+const selectListedFirmware = (db: Db) => selectFirmware(db).select(deviceCountOfFirmware.as('device_count'));
+
+export const findListedFirmware = (db: Db, id: number): Promise<ListedFirmware | undefined> =>
+  selectListedFirmware(db).where('id', '=', id).executeTakeFirst();
 
 export const findFirmwareByVersion = (db: Db, { hardware_type, version }: { hardware_type: string; version: string }) =>
   selectFirmware(db).select('object_key').where('hardware_type', '=', hardware_type).where('version', '=', version).executeTakeFirst();
@@ -94,21 +105,48 @@ export const rejectDraft = (db: Db, id: number, reason: string) =>
     .returning('id')
     .executeTakeFirst();
 
-const Cursor = z.tuple([z.int(), z.int()]);
+export interface FirmwareEdit {
+  comment?: string | undefined;
+  /** Withdraws it. A firmware that is withdrawn already keeps the reason it has. */
+  withdrawal_reason?: string | undefined;
+}
+
+/** Changes what may change of a firmware, in one statement. Undefined when there is none, or none that can be withdrawn. */
+export const updateFirmware = (db: Db, id: number, { comment, withdrawal_reason }: FirmwareEdit): Promise<ListedFirmware | undefined> => {
+  let query = db.updateTable('firmwares').where('id', '=', id);
+  if (comment !== undefined) query = query.set({ comment });
+  if (withdrawal_reason !== undefined) {
+    query = query
+      .set((eb) => ({ status: 'withdrawn', reason: eb.fn.coalesce('reason', eb.val(withdrawal_reason)) }))
+      .where('status', 'in', ['available', 'withdrawn']);
+  }
+  return query
+    .returning(columns)
+    .returning(deviceCountOfFirmware.as('device_count'))
+    .$narrowType<{ status: FirmwareStatus; requires: FirmwareRequirement[] }>()
+    .executeTakeFirst();
+};
+
+const Cursor = z.tuple([z.int32(), z.int32()]);
 
 export interface FirmwareFilter {
   hardware_type?: string | undefined;
+  version?: string | undefined;
   status?: FirmwareStatus | undefined;
   limit: number;
   cursor?: string | undefined;
 }
 
 /** Newest ordinal first; what has no ordinal comes last, the latest request first. */
-export const listFirmwares = async (db: Db, { hardware_type, status, limit, cursor }: FirmwareFilter): Promise<Page<Firmware>> => {
+export const listFirmwares = async (
+  db: Db,
+  { hardware_type, version, status, limit, cursor }: FirmwareFilter,
+): Promise<Page<ListedFirmware>> => {
   const after = decodeCursor(Cursor, cursor);
   const ordinal = sql<number>`coalesce(version_num, 0)`;
-  let query: SelectQueryBuilder<DB, 'firmwares', Firmware> = selectFirmware(db);
+  let query: SelectQueryBuilder<DB, 'firmwares', ListedFirmware> = selectListedFirmware(db);
   if (hardware_type) query = query.where('hardware_type', '=', hardware_type);
+  if (version) query = query.where('version', '=', version);
   if (status) query = query.where('status', '=', status);
   if (after) query = query.where(sql<boolean>`(${ordinal}, id) < (${after[0]}, ${after[1]})`);
   const rows = await query

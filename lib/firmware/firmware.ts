@@ -19,6 +19,7 @@ const keySegment = (maximumLength: number) =>
     .min(1)
     .max(maximumLength)
     .refine((text) => !unprintable.test(text) && !text.includes('/'), 'must not have control characters or a slash')
+    .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
     .refine((text) => text.trim() === text && text !== '.' && text !== '..', 'must not begin or end with a space, or be . or ..');
 
 export const HardwareTypeName = z
@@ -33,10 +34,31 @@ export const Sha256 = z
   .transform((hex) => hex.toLowerCase())
   .meta({ example: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855' });
 export const FileName = keySegment(128).meta({ description: 'The last part of the key in S3', example: 'firmware.bin' });
-export const Comment = z.string().max(2_000);
+export const Comment = z
+  .string()
+  .max(2_000)
+  .refine(
+    (text) => text.isWellFormed() && !text.includes('\u0000'),
+    'must be well-formed Unicode without NUL, which PostgreSQL cannot store',
+  );
 
 /** A date and time in UTC as RFC 3339 has it; a Date inside, text in JSON. */
 export const Timestamp = z.coerce.date().meta({ type: 'string', format: 'date-time', example: '2026-11-24T08:00:00.000Z' });
+
+export const FirmwareRequirement = z
+  .strictObject({ hardware_type: HardwareTypeName, minimum_version_num: z.int().min(1) })
+  .meta({ id: 'FirmwareRequirement' });
+export type FirmwareRequirement = z.infer<typeof FirmwareRequirement>;
+
+/** What a device has to run before it may get a firmware. */
+export const firmwareNeeds = {
+  requires: z.array(FirmwareRequirement).max(20).meta({ description: 'What the device has to run of other hardware types' }),
+  minimum_from_version_num: z
+    .int()
+    .min(1)
+    .nullable()
+    .meta({ description: 'A stepping stone: the lowest version_num of this hardware type it may be installed over' }),
+};
 
 export const Firmware = z
   .object({
@@ -51,12 +73,18 @@ export const Firmware = z
     sha256: z.string().nullable().meta({ description: 'Hexadecimal' }),
     sha1: z.string().nullable().meta({ description: 'Hexadecimal' }),
     md5: z.string().nullable().meta({ description: 'Hexadecimal' }),
+    ...firmwareNeeds,
     comment: z.string(),
     created_by: z.string(),
     created_dt: Timestamp,
   })
   .meta({ id: 'Firmware' });
 export type Firmware = z.infer<typeof Firmware>;
+
+export const ListedFirmware = Firmware.extend({
+  device_count: z.int().meta({ description: 'Devices that run it now' }),
+}).meta({ id: 'ListedFirmware' });
+export type ListedFirmware = z.infer<typeof ListedFirmware>;
 
 /** Where firmware files are kept; the bucket notifies about this prefix. */
 const prefix = 'firmwares';

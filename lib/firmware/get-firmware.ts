@@ -1,28 +1,20 @@
+import type * as z from 'zod';
 import type { Db } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
-import type { SignedLink, Storage } from '../ports/storage.ts';
-import type { Firmware } from './firmware.ts';
-import { findFirmware } from './firmware-queries.ts';
+import { Download, type DownloadDeps, findStorageState, StorageState, withDownload } from './download.ts';
+import { ListedFirmware } from './firmware.ts';
+import { findListedFirmware } from './firmware-queries.ts';
 
-export interface FirmwareWithDownload extends Firmware {
-  download_url: string | null;
-  download_expires_dt: Date | null;
-}
+export const FirmwareDownload = ListedFirmware.extend({ ...Download.shape, storage: StorageState }).meta({ id: 'FirmwareDownload' });
+export type FirmwareDownload = z.infer<typeof FirmwareDownload>;
 
 /**
- * One firmware, with a fresh link to exactly the registered bytes. A withdrawn one is still described, but offered to nobody.
+ * One firmware, with a fresh link to its file while that can be had.
  *
  * @throws `firmware.not_found`
  */
-export async function getFirmware(
-  deps: { db: Db; storage: Pick<Storage, 'fromLink' | 'signDownload'> },
-  id: number,
-): Promise<FirmwareWithDownload> {
-  const firmware = await findFirmware(deps.db, id);
+export async function getFirmware(deps: { db: Db } & DownloadDeps, id: number): Promise<FirmwareDownload> {
+  const [firmware, storage] = await Promise.all([findListedFirmware(deps.db, id), findStorageState(deps)]);
   if (!firmware) throw new DomainError('firmware.not_found', `There is no firmware ${id}`);
-  let link: SignedLink | undefined;
-  if (firmware.status === 'available' && firmware.file_link) {
-    link = await deps.storage.signDownload(deps.storage.fromLink(firmware.file_link));
-  }
-  return { ...firmware, download_url: link?.url ?? null, download_expires_dt: link?.expires_dt ?? null };
+  return { ...(await withDownload(deps.storage, storage, firmware)), storage };
 }

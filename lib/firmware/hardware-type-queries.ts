@@ -1,8 +1,65 @@
-import type { Db } from '../db/database.ts';
+import { sql } from 'kysely';
+import * as z from 'zod';
+import type { Db, Trx } from '../db/database.ts';
+import type { Channel, DeviceKind } from '../fleet/device.ts';
+import { decodeCursor, type Page, toPage } from '../http/page.ts';
+import type { HardwareType } from './hardware-type.ts';
 
-export const findHardwareType = (db: Db, name: string) =>
+const columns = ['name', 'device_kind', 'channel', 'scooter_versions', 'fits_own_iot', 'max_size_bytes'] as const;
+
+const selectHardwareType = (db: Db) =>
+  db.selectFrom('hardware_types').select(columns).$narrowType<{ device_kind: DeviceKind; channel: Channel }>();
+
+export const findHardwareType = (db: Db, name: string): Promise<HardwareType | undefined> =>
+  selectHardwareType(db).where('name', '=', name).executeTakeFirst();
+
+/** Undefined when the name is taken. */
+export const insertHardwareType = (db: Db, type: HardwareType): Promise<HardwareType | undefined> =>
   db
-    .selectFrom('hardware_types')
-    .select(['name', 'device_kind', 'channel', 'scooter_versions', 'fits_own_iot', 'max_size_bytes'])
-    .where('name', '=', name)
+    .insertInto('hardware_types')
+    .values(type)
+    .onConflict((oc) => oc.constraint('hardware_types_pkey').doNothing())
+    .returning(columns)
+    .$narrowType<{ device_kind: DeviceKind; channel: Channel }>()
     .executeTakeFirst();
+
+const Cursor = z.tuple([z.string()]);
+
+/** In the order of their names. */
+export const listHardwareTypes = async (
+  db: Db,
+  { limit, cursor }: { limit: number; cursor?: string | undefined },
+): Promise<Page<HardwareType>> => {
+  const after = decodeCursor(Cursor, cursor);
+  let query = selectHardwareType(db);
+  if (after) query = query.where('name', '>', after[0]);
+  const rows = await query
+    .orderBy('name')
+    .limit(limit + 1)
+    .execute();
+  return toPage(rows, limit, (row) => [row.name]);
+};
+
+/** The first key of the locks below; the second one stands for a hardware type. Two types that share a key only wait more often. */
+const catalogueLocks = sql.lit(1);
+
+/**
+ * Reports and registrations of a hardware type keep out of each other's way, so that a report that finds its version in no catalogue is
+ * stored before the firmware of this version becomes available and is linked to it, or comes after and finds it. Held until the
+ * transaction ends. For reports, who do not wait for each other: a list of locks to be taken in this order.
+ */
+export const catalogueLocksShared = (hardwareTypes: readonly string[]) => sql`
+  SELECT pg_advisory_xact_lock_shared(${catalogueLocks}, key) IS NOT NULL AS is_locked
+  FROM (SELECT DISTINCT hashtext(hardware_type) AS key FROM unnest(${hardwareTypes}::text[]) AS t (hardware_type) ORDER BY key) keys`;
+
+/** For a registration: waits for the reports under way, and has later ones wait. A statement of its own: the next one sees what they stored. */
+export const lockCatalogue = async (trx: Trx, hardwareType: string): Promise<void> => {
+  await sql`SELECT pg_advisory_xact_lock(${catalogueLocks}, hashtext(${hardwareType}))`.execute(trx);
+};
+
+/** Those of the names that are no hardware type. Without names, asks nothing. */
+export const listUnknownHardwareTypes = async (db: Db, names: readonly string[]): Promise<string[]> => {
+  if (names.length === 0) return [];
+  const known = await db.selectFrom('hardware_types').select('name').where('name', 'in', names).execute();
+  return names.filter((name) => !known.some((type) => type.name === name));
+};

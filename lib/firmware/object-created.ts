@@ -3,6 +3,12 @@ import * as z from 'zod';
 /** S3 writes keys with `+` for a space; one of its emulators writes `%20`: both are read. */
 const decodeKey = (key: string) => decodeURIComponent(key.replaceAll('+', ' '));
 
+/** Without versioning there is none, and while it is suspended `null` names whatever was written last: no link could be pinned. */
+const VersionId = z
+  .string()
+  .min(1)
+  .refine((id) => id !== 'null', 'the bucket has to be versioned');
+
 /**
  * An event of S3's major version 2 as it comes through SQS, or the test event that S3 sends when a notification is configured.
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
@@ -17,7 +23,7 @@ export const ObjectCreatedMessage = z.union([
             eventName: z.string().regex(/^ObjectCreated:/),
             s3: z.object({
               bucket: z.object({ name: z.string() }),
-              object: z.object({ key: z.string().transform(decodeKey), versionId: z.string().min(1) }),
+              object: z.object({ key: z.string().transform(decodeKey), versionId: VersionId }),
             }),
           }),
         )

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
+import { type LinkedFirmware, linkDevices } from '../fleet/report-queries.ts';
 import type { Log } from '../log.ts';
 import type { ObjectVersion, Storage } from '../ports/storage.ts';
 import { findRefusal, parseFirmwareKey } from './firmware.ts';
-import { findFirmwareByVersion, insertDraft, makeAvailable, rejectDraft } from './firmware-queries.ts';
-import { findHardwareType } from './hardware-type-queries.ts';
+import { type AvailableFirmware, findFirmwareByVersion, insertDraft, makeAvailable, rejectDraft } from './firmware-queries.ts';
+import { findHardwareType, lockCatalogue } from './hardware-type-queries.ts';
 
 export interface RegisterFirmwareDeps {
   db: Db;
@@ -27,7 +28,8 @@ export type Registration = 'available' | 'rejected' | 'registered_before';
 /**
  * Makes the firmware of an object that was put under `firmwares/{hardware_type}/{version}/{filename}` available, or rejects it with a
  * reason. The first object of a version that is registered is the firmware for ever: repeated and reordered events, and later
- * objects under the same key, change nothing. Does not rely on S3 having checked anything.
+ * objects under the same key, change nothing. Devices that were reported to run the version before it was in the catalogue are linked to
+ * it. Does not rely on S3 having checked anything.
  *
  * @throws {@link NobodysObject} when the key, its hardware type or the object itself says that it is no firmware.
  */
@@ -40,6 +42,8 @@ export async function registerFirmware(deps: RegisterFirmwareDeps, object: Objec
   const existing = await findFirmwareByVersion(deps.db, parsed);
   if (existing && existing.status !== 'awaiting_upload') {
     deps.log.info('object of a registered version', { firmware_id: existing.id, status: existing.status, version_id: object.version_id });
+    // A registration that ended before its time may have left some for its repetition.
+    if (existing.status !== 'rejected') await linkAllDevices(deps.db, existing);
     return 'registered_before';
   }
 
@@ -50,11 +54,36 @@ export async function registerFirmware(deps: RegisterFirmwareDeps, object: Objec
   const refusal = findRefusal(facts, draft, type.max_size_bytes);
   const changed = refusal
     ? await rejectDraft(deps.db, draft.id, refusal)
-    : await makeAvailable(deps.db, draft.id, { ...facts, file_link: deps.storage.toLink(object) });
+    : await becomeAvailable(deps.db, draft, { ...facts, file_link: deps.storage.toLink(object) });
   if (!changed) return 'registered_before';
   deps.log.info(refusal ? 'firmware rejected' : 'firmware available', { firmware_id: draft.id, version_id: object.version_id });
   return refusal ? 'rejected' : 'available';
 }
+
+/** So many devices are linked in one transaction, in some 0.2 s; reports about the hardware type wait as long, and come through between two. */
+const linksPerTransaction = 10_000;
+
+/** Devices that run the version already are linked to it: in the same transaction, unless they are very many. */
+const becomeAvailable = async (db: Db, draft: LinkedFirmware, facts: AvailableFirmware): Promise<boolean> => {
+  const available = await db.transaction().execute(async (trx) => {
+    await lockCatalogue(trx, draft.hardware_type);
+    const row = await makeAvailable(trx, draft.id, facts);
+    if (row) await linkDevices(trx, draft, linksPerTransaction);
+    return row;
+  });
+  if (available) await linkAllDevices(db, draft);
+  return available !== undefined;
+};
+
+const linkAllDevices = async (db: Db, firmware: LinkedFirmware): Promise<void> => {
+  let linked: number;
+  do {
+    linked = await db.transaction().execute(async (trx) => {
+      await lockCatalogue(trx, firmware.hardware_type);
+      return linkDevices(trx, firmware, linksPerTransaction);
+    });
+  } while (linked === linksPerTransaction);
+};
 
 /** A version nobody announced: two events about it at one moment make one draft. */
 const insertDraftOf = async (deps: RegisterFirmwareDeps, object_key: string, parsed: { hardware_type: string; version: string }) => {

@@ -1,39 +1,58 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
+import * as z from 'zod';
 import type { Db } from '../db/database.ts';
-import type { Channel, Device, DeviceKind, NewDevice, ReportSource } from './device.ts';
+import { decodeCursor, type Page, toPage } from '../http/page.ts';
+import { countNewDevices } from './count-queries.ts';
+import type { Device, DeviceConditions, DeviceKind, NewDevice, PastFirmware, ReportSource } from './device.ts';
+import { deviceIdPage } from './device-page-queries.ts';
+
+/** Written in the order of the unique key, so that two calls at one moment cannot wait for each other in a circle. */
+const insertDevices = (devices: readonly NewDevice[], now: Date) => sql`
+  INSERT INTO devices (kind, external_id, version, channel, created_dt)
+  SELECT kind, external_id, version, channel, ${now}
+  FROM unnest(
+    ${devices.map((d) => d.kind)}::text[],
+    ${devices.map((d) => d.external_id)}::text[],
+    ${devices.map((d) => d.version)}::smallint[],
+    ${devices.map((d) => d.channel)}::text[]
+  ) AS d (kind, external_id, version, channel)
+  ORDER BY kind, external_id`;
 
 /**
  * Adds devices and changes those whose version or channel differs, in one statement. Each (kind, external_id) may come once.
- * Written in the order of the unique key, so that two calls at one moment cannot wait for each other in a circle.
  */
 export const upsertDevices = async (db: Db, devices: readonly NewDevice[], now: Date): Promise<{ created: number; changed: number }> => {
   const { rows } = await sql<{ created: number; changed: number }>`
     WITH written AS (
-      INSERT INTO devices (kind, external_id, version, channel, created_dt)
-      SELECT kind, external_id, version, channel, ${now}
-      FROM unnest(
-        ${devices.map((d) => d.kind)}::text[],
-        ${devices.map((d) => d.external_id)}::text[],
-        ${devices.map((d) => d.version)}::smallint[],
-        ${devices.map((d) => d.channel)}::text[]
-      ) AS d (kind, external_id, version, channel)
-      ORDER BY kind, external_id
+      ${insertDevices(devices, now)}
       ON CONFLICT ON CONSTRAINT devices_kind_external_id_key
       DO UPDATE SET version = excluded.version, channel = excluded.channel
       WHERE (devices.version, devices.channel) IS DISTINCT FROM (excluded.version, excluded.channel)
-      RETURNING xmax = 0 AS is_new
+      RETURNING kind, xmax = 0 AS is_new
+    ), counted AS (
+      ${countNewDevices}
     )
     SELECT count(*) FILTER (WHERE is_new) AS created, count(*) FILTER (WHERE NOT is_new) AS changed FROM written`.execute(db);
   const [row] = rows;
   return row ?? { created: 0, changed: 0 };
 };
 
-interface DeviceRow {
-  kind: DeviceKind;
-  external_id: string;
-  version: number | null;
-  channel: Channel;
-  created_dt: Date;
+/** Adds devices that are not known yet, in one statement, and answers how many; known ones stay as they are. */
+export const addDevices = async (db: Db, devices: readonly NewDevice[], now: Date): Promise<number> => {
+  const { rows } = await sql<{ added: number }>`
+    WITH written AS (
+      ${insertDevices(devices, now)}
+      ON CONFLICT ON CONSTRAINT devices_kind_external_id_key DO NOTHING
+      RETURNING kind, true AS is_new
+    ), counted AS (
+      ${countNewDevices}
+    )
+    SELECT count(*) AS added FROM written`.execute(db);
+  return rows[0]?.added ?? 0;
+};
+
+interface DeviceRow extends Omit<Device, 'firmwares'> {
+  id: number;
   hardware_type: string | null;
   firmware_id: number | null;
   firmware_version: string;
@@ -45,30 +64,96 @@ interface DeviceRow {
   source: ReportSource;
 }
 
-/** Devices with what each runs now, in one statement; unknown ids are missing from the answer, which is ordered by external_id. */
-export const listDevicesWithFirmwares = async (db: Db, kind: DeviceKind, externalIds: readonly string[]): Promise<Device[]> => {
+/** Devices with what each runs now, in one statement, by their ids; `chosen` joins or restricts `devices d`. */
+const selectDevices = async (db: Db, chosen: RawBuilder<unknown>, order: RawBuilder<unknown>): Promise<Map<number, Device>> => {
   const { rows } = await sql<DeviceRow>`
-    SELECT d.kind, d.external_id, d.version, d.channel, d.created_dt,
+    SELECT d.id, d.kind, d.external_id, d.version, d.channel, d.created_dt, d.last_seen_dt,
            r.hardware_type, r.firmware_id, coalesce(f.version, r.reported_version) AS firmware_version, f.version_num,
-           f.version_num IS NOT NULL AND NOT EXISTS (
-             SELECT FROM firmwares newer
-             WHERE newer.hardware_type = r.hardware_type AND newer.version_num > f.version_num AND newer.status = 'available'
-           ) AS is_newest,
+           f.version_num IS NOT NULL AND f.version_num >= coalesce(newest.version_num, 0) AS is_newest,
            r.firmware_update_dt, r.firmware_update_time, r.observed_dt, r.source
     FROM devices d
     LEFT JOIN device_firmwares r ON r.device_id = d.id
     LEFT JOIN firmwares f ON f.id = r.firmware_id
-    WHERE d.kind = ${kind} AND d.external_id = ANY (${externalIds}::text[])
-    ORDER BY d.external_id, r.hardware_type`.execute(db);
-  return groupByDevice(rows);
-};
-
-const groupByDevice = (rows: readonly DeviceRow[]): Device[] => {
-  const devices = new Map<string, Device>();
-  for (const { kind, external_id, version, channel, created_dt, hardware_type, firmware_version, ...installed } of rows) {
-    const device = devices.get(external_id) ?? { kind, external_id, version, channel, created_dt, firmwares: [] };
-    devices.set(external_id, device);
+    -- Found by the index, and once for all devices of a hardware type.
+    LEFT JOIN LATERAL (
+      SELECT n.version_num FROM firmwares n
+      WHERE n.hardware_type = r.hardware_type AND n.status = 'available'
+      ORDER BY n.version_num DESC
+      LIMIT 1
+    ) newest ON true
+    WHERE ${chosen}
+    ORDER BY ${order}, r.hardware_type`.execute(db);
+  const devices = new Map<number, Device>();
+  for (const { id, kind, external_id, version, channel, created_dt, last_seen_dt, hardware_type, firmware_version, ...installed } of rows) {
+    const device = devices.get(id) ?? { kind, external_id, version, channel, created_dt, last_seen_dt, firmwares: [] };
+    devices.set(id, device);
     if (hardware_type !== null) device.firmwares.push({ hardware_type, version: firmware_version, ...installed });
   }
+  return devices;
+};
+
+/** Unknown ids are missing from the answer, which is ordered by external_id. */
+export const listDevicesWithFirmwares = async (db: Db, kind: DeviceKind, externalIds: readonly string[]): Promise<Device[]> => {
+  const devices = await selectDevices(db, sql`d.kind = ${kind} AND d.external_id = ANY (${externalIds}::text[])`, sql`d.external_id`);
   return [...devices.values()];
+};
+
+const IdCursor = z.tuple([z.int32()]);
+
+export interface DeviceFilter extends DeviceConditions {
+  limit: number;
+  cursor?: string | undefined;
+}
+
+/** In the order in which they were registered: a device that is added later comes on a later page. */
+export const listDevices = async (db: Db, { limit, cursor, ...conditions }: DeviceFilter): Promise<Page<Device>> => {
+  const [after] = decodeCursor(IdCursor, cursor) ?? [0];
+  const devices = await selectDevices(db, sql`d.id IN (${deviceIdPage(conditions, after, limit + 1)})`, sql`d.id`);
+  const { items, next_cursor } = toPage([...devices], limit, ([id]) => [id]);
+  return { items: items.map(([, device]) => device), next_cursor };
+};
+
+const HistoryCursor = z.tuple([z.int()]);
+
+export interface HistoryFilter {
+  kind: DeviceKind;
+  external_id: string;
+  limit: number;
+  cursor?: string | undefined;
+}
+
+/** What was learned last comes first. A version that came into the catalogue later is known by its firmware. */
+export const listHistory = async (db: Db, { kind, external_id, limit, cursor }: HistoryFilter): Promise<Page<PastFirmware>> => {
+  const before = decodeCursor(HistoryCursor, cursor);
+  let query = db
+    .selectFrom('device_firmware_history as h')
+    .leftJoin('firmwares as f', (join) =>
+      join
+        .onRef('f.hardware_type', '=', 'h.hardware_type')
+        .onRef('f.version', '=', 'h.reported_version')
+        .on('f.status', 'in', ['available', 'withdrawn']),
+    )
+    .select([
+      'h.id',
+      'h.hardware_type',
+      'f.id as firmware_id',
+      'h.reported_version as version',
+      'f.version_num',
+      'h.firmware_update_dt',
+      'h.firmware_update_time',
+      'h.observed_dt',
+      'h.source',
+    ])
+    .$narrowType<{ source: ReportSource }>()
+    // Not joined, so that the index gives the rows in their order and no more of them than are wanted.
+    .where('h.device_id', '=', (eb) =>
+      eb.selectFrom('devices').select('id').where('kind', '=', kind).where('external_id', '=', external_id),
+    );
+  if (before) query = query.where('h.id', '<', before[0]);
+  const rows = await query
+    .orderBy('h.id', 'desc')
+    .limit(limit + 1)
+    .execute();
+  const { items, next_cursor } = toPage(rows, limit, (row) => [row.id]);
+  return { items: items.map(({ id: _id, ...past }) => past), next_cursor };
 };

@@ -1,5 +1,7 @@
 import * as z from 'zod';
 import { FirmwareId, HardwareTypeName, Timestamp } from '../firmware/firmware.ts';
+import { pageOf } from '../http/page.ts';
+import { IdInPath } from '../http/path-parameters.ts';
 
 export const DeviceKind = z.enum(['scooter', 'cabinet']);
 export type DeviceKind = z.infer<typeof DeviceKind>;
@@ -58,7 +60,38 @@ export const Device = z
     version: z.int().nullable(),
     channel: Channel,
     created_dt: Timestamp,
+    last_seen_dt: Timestamp.nullable().meta({ description: 'When it was last seen running what it runs; null: never' }),
     firmwares: z.array(InstalledFirmware),
   })
   .meta({ id: 'Device' });
 export type Device = z.infer<typeof Device>;
+
+export const PastFirmware = InstalledFirmware.omit({ is_newest: true })
+  .extend({ observed_dt: Timestamp.meta({ description: 'When it was first seen running this version' }) })
+  .meta({ id: 'PastFirmware' });
+export type PastFirmware = z.infer<typeof PastFirmware>;
+
+export const DeviceWithHistory = Device.extend({
+  history: pageOf(PastFirmware).optional().meta({
+    description: 'Every version it is known to have run, in the order in which that was learned, the latest first; when asked for',
+  }),
+}).meta({ id: 'DeviceWithHistory' });
+export type DeviceWithHistory = z.infer<typeof DeviceWithHistory>;
+
+const id = IdInPath.shape.id.optional();
+
+/** The query of a list of devices; several conditions mean the devices that fulfil all of them. */
+export const DeviceConditions = {
+  kind: DeviceKind.optional(),
+  version: z.enum(['1', '2', 'none']).optional().meta({ description: 'Scooters of this generation; none: those with an IoT of their own' }),
+  channel: Channel.optional(),
+  runs_firmware_id: id.meta({ description: 'Runs this firmware' }),
+  older_than_firmware_id: id.meta({ description: 'Runs a firmware of the same hardware type with a lower version_num' }),
+  unknown_version: HardwareTypeName.optional().meta({ description: 'Runs a version of this hardware type that is in no catalogue' }),
+  not_seen_since: z.iso
+    .datetime({ offset: true })
+    .transform((text) => new Date(text))
+    .optional()
+    .meta({ description: 'Was last seen before this moment, or never', example: '2026-11-17T00:00:00Z' }),
+};
+export type DeviceConditions = z.output<z.ZodObject<typeof DeviceConditions>>;

@@ -1,13 +1,28 @@
 import type { Db } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
-import type { Device, DeviceKind } from './device.ts';
-import { listDevicesWithFirmwares } from './device-queries.ts';
+import type { Device, DeviceKind, DeviceWithHistory } from './device.ts';
+import { type HistoryFilter, listDevicesWithFirmwares, listHistory } from './device-queries.ts';
 
 /** @throws `device.not_found` */
 export async function getDevice(db: Db, kind: DeviceKind, external_id: string): Promise<Device> {
   const [device] = await listDevicesWithFirmwares(db, kind, [external_id]);
   if (!device) throw new DomainError('device.not_found', `There is no ${kind} ${external_id}`);
   return device;
+}
+
+export interface DeviceQuery extends HistoryFilter {
+  /** Whether the past is wanted too. */
+  history: boolean;
+}
+
+/**
+ * With a page of its history when that is asked for.
+ *
+ * @throws `device.not_found`
+ */
+export async function getDeviceWithHistory(db: Db, { history, ...filter }: DeviceQuery): Promise<DeviceWithHistory> {
+  const device = await getDevice(db, filter.kind, filter.external_id);
+  return history ? { ...device, history: await listHistory(db, filter) } : device;
 }
 
 /** Known devices in the order of their ids, and the ids that are nobody's, each once. */

@@ -1,5 +1,7 @@
 import { sql } from 'kysely';
 import type { Trx } from '../db/database.ts';
+import { catalogueLocksShared } from '../firmware/hardware-type-queries.ts';
+import { countSeen, countUpdateTimes, countVersions } from './count-queries.ts';
 import type { DeviceKind, ReportSource } from './device.ts';
 import type { KnownVersion } from './report.ts';
 
@@ -11,17 +13,26 @@ export interface ReportSubject {
 }
 
 /**
- * Makes the reports about a device queue up behind each other until the transaction ends. Locked in the order of ids, so that two
- * batches about the same devices cannot wait for each other in a circle.
+ * Makes the reports about a device queue up behind each other until the transaction ends. Locked in the order in which devices are
+ * registered, so that neither two batches about the same devices nor a registration can wait for each other in a circle. Before that,
+ * the catalogue: nothing that is reported here becomes available meanwhile. `bool_and` takes those locks, and they have to be taken
+ * before any device is asked for.
  */
-export const lockDevices = async (trx: Trx, devices: readonly { kind: string; external_id: string }[]): Promise<void> => {
+export const lockDevices = async (
+  trx: Trx,
+  subjects: readonly Pick<ReportSubject, 'kind' | 'external_id' | 'hardware_type'>[],
+): Promise<void> => {
   await sql`
-    SELECT id FROM devices
-    WHERE (kind, external_id) IN (
-      SELECT * FROM unnest(${devices.map((d) => d.kind)}::text[], ${devices.map((d) => d.external_id)}::text[])
+    WITH catalogue AS MATERIALIZED (
+      ${catalogueLocksShared(subjects.map((s) => s.hardware_type))}
     )
-    ORDER BY id
-    FOR NO KEY UPDATE`.execute(trx);
+    SELECT id FROM devices
+    WHERE (SELECT bool_and(is_locked) FROM catalogue)
+      AND (kind, external_id) IN (
+        SELECT * FROM unnest(${subjects.map((s) => s.kind)}::text[], ${subjects.map((s) => s.external_id)}::text[])
+      )
+    ORDER BY kind, external_id
+    FOR NO KEY UPDATE OF devices`.execute(trx);
 };
 
 export interface ReportFacts {
@@ -73,18 +84,40 @@ export interface KnownRow extends KnownVersion {
   hardware_type: string;
 }
 
-/** Stores what each device runs now and appends the changes to the history, in one statement. */
-export const storeReports = async (trx: Trx, current: readonly KnownRow[], changes: readonly KnownRow[]): Promise<void> => {
+/** Stores what each device runs now and when it was last seen, appends the changes to the history and counts them, in one statement. */
+export const storeReports = async (
+  trx: Trx,
+  current: readonly KnownRow[],
+  changes: readonly KnownRow[],
+  /** The observation that found the changes out. */
+  observation_id: number | null,
+): Promise<void> => {
   if (current.length === 0) return;
   await sql`
-    WITH history AS (
-      INSERT INTO device_firmware_history
-        (device_id, hardware_type, firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, source)
+    WITH reported AS (
+      SELECT * FROM ${unnestKnown(current)}
+    ), changed AS (
       SELECT * FROM ${unnestKnown(changes)}
+    ), history AS (
+      INSERT INTO device_firmware_history
+        (device_id, hardware_type, firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, source,
+         observation_id)
+      SELECT *, ${observation_id}::integer FROM changed
+    ), version_counts AS (
+      ${countVersions}
+    ), update_time_counts AS (
+      ${countUpdateTimes}
+    ), seen AS (
+      UPDATE devices d SET last_seen_dt = r.observed_dt
+      FROM (SELECT device_id, max(observed_dt) AS observed_dt FROM reported GROUP BY device_id) r
+      WHERE d.id = r.device_id AND (d.last_seen_dt IS NULL OR d.last_seen_dt < r.observed_dt)
+      RETURNING d.id, d.kind, d.last_seen_on
+    ), seen_counts AS (
+      ${countSeen}
     )
     INSERT INTO device_firmwares
       (device_id, hardware_type, firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, source)
-    SELECT * FROM ${unnestKnown(current)}
+    SELECT * FROM reported
     ON CONFLICT ON CONSTRAINT device_firmwares_pkey DO UPDATE SET
       firmware_id = excluded.firmware_id,
       reported_version = excluded.reported_version,
@@ -92,6 +125,29 @@ export const storeReports = async (trx: Trx, current: readonly KnownRow[], chang
       firmware_update_time = excluded.firmware_update_time,
       observed_dt = excluded.observed_dt,
       source = excluded.source`.execute(trx);
+};
+
+export interface LinkedFirmware {
+  id: number;
+  hardware_type: string;
+  version: string;
+}
+
+/**
+ * Links devices that run a version to its firmware, which came into the catalogue later than their reports, and answers how many: at most
+ * `limit`, so that reports do not wait long. Only while the catalogue is locked, which is what keeps a report from storing the same rows
+ * in another order.
+ */
+export const linkDevices = async (trx: Trx, { id, hardware_type, version }: LinkedFirmware, limit: number): Promise<number> => {
+  const { numAffectedRows = 0n } = await sql`
+    UPDATE device_firmwares r SET firmware_id = ${id}
+    FROM (
+      SELECT device_id FROM device_firmwares
+      WHERE hardware_type = ${hardware_type} AND reported_version = ${version} AND firmware_id IS NULL
+      LIMIT ${limit}
+    ) unknown
+    WHERE r.device_id = unknown.device_id AND r.hardware_type = ${hardware_type}`.execute(trx);
+  return Number(numAffectedRows);
 };
 
 const unnestKnown = (rows: readonly KnownRow[]) => sql`
@@ -104,4 +160,4 @@ const unnestKnown = (rows: readonly KnownRow[]) => sql`
     ${rows.map((r) => r.firmware_update_time)}::double precision[],
     ${rows.map((r) => r.observed_dt)}::timestamptz[],
     ${rows.map((r) => r.source)}::text[]
-  )`;
+  ) AS known (device_id, hardware_type, firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, source)`;

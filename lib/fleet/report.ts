@@ -15,6 +15,8 @@ export interface VersionReport {
   version: string;
   firmware_id: number | null;
   occurred_dt: Date;
+  /** Since when, where that is known; a device's own report comes when it changes, a poll long after. */
+  since_dt?: Date | undefined;
   source: ReportSource;
 }
 
@@ -50,7 +52,7 @@ export const applyReport = (known: KnownVersion | undefined, report: VersionRepo
     const isSame = report.version === known.reported_version && report.occurred_dt.getTime() === known.observed_dt.getTime();
     return { effect: isSame ? 'repeated' : 'outdated', known };
   }
-  const { version, firmware_id, occurred_dt, source } = report;
+  const { version, firmware_id, occurred_dt, since_dt, source } = report;
   if (known?.reported_version === version) {
     return { effect: 'seen', known: { ...known, firmware_id, observed_dt: occurred_dt, source } };
   }
@@ -59,7 +61,7 @@ export const applyReport = (known: KnownVersion | undefined, report: VersionRepo
     known: {
       firmware_id,
       reported_version: version,
-      firmware_update_dt: occurred_dt,
+      firmware_update_dt: since_dt && since_dt < occurred_dt ? since_dt : occurred_dt,
       firmware_update_time: null,
       observed_dt: occurred_dt,
       source,

@@ -60,8 +60,9 @@ const authenticate = async (
 const invalidToken = (cause?: unknown) =>
   new DomainError('auth.invalid_token', 'The token is not valid here: its signature, issuer, audience or expiry is wrong', { cause });
 
-/** jose tells a key set that it could not fetch (a timeout, a status other than 200, a broken connection) from a token that is wrong. */
+/** jose tells a key set that it could not get (a timeout, another status or content, a broken connection) from a token that is wrong. */
 const isKeySetUnavailable = (error: unknown): boolean =>
   error instanceof errors.JWKSTimeout ||
+  error instanceof errors.JWKSInvalid ||
   error instanceof TypeError ||
   (error instanceof errors.JOSEError && error.code === 'ERR_JOSE_GENERIC');

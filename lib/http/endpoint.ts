@@ -4,7 +4,8 @@ import type { APIGatewayProxyEvent, APIGatewayProxyResult, Context } from 'aws-l
 import type * as z from 'zod';
 import { toDomainError } from '../db/database-error.ts';
 import { DomainError, type FieldError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { type Log, logWith } from '../log.ts';
+import { count, type Metrics, milliseconds } from '../metrics.ts';
 import type { Authenticate, Caller } from './authenticate.ts';
 import { type Answer, statusOfError, toProblemAnswer } from './problem.ts';
 import { defaultMaximumBodyBytes, type Route, type RouteRequest } from './route.ts';
@@ -12,6 +13,8 @@ import { defaultMaximumBodyBytes, type Route, type RouteRequest } from './route.
 export interface HttpDeps {
   authenticate: Authenticate;
   log: Log;
+  /** Without it nothing is measured. */
+  metrics?: Metrics;
 }
 
 export type HttpHandler = (event: APIGatewayProxyEvent, context: Context) => Promise<APIGatewayProxyResult>;
@@ -33,14 +36,24 @@ export const operation = <R extends Route>(
   route: R,
   work: (request: RouteRequest<R>, caller: R['scope'] extends null ? undefined : Caller, context: Context) => Promise<Answer>,
 ): Operation => {
-  const handle = middy<APIGatewayProxyEvent, APIGatewayProxyResult>().use(answerErrors(deps.log, route));
-  if (route.body) handle.before(refuseLargeBody(route)).use(jsonBodyParser());
+  const callers = new WeakMap<object, Caller>();
+  const handle = middy<APIGatewayProxyEvent, APIGatewayProxyResult>().use(answerErrors(deps, route));
+  handle.before(({ event }) => {
+    event.headers = lowerCaseKeys(event.headers);
+  });
+  // Before the body is looked at: what a stranger sends is not worth parsing.
+  const { scope } = route;
+  if (scope !== null) {
+    handle.before(async ({ event }) => {
+      callers.set(event, await authorize(deps.authenticate, event, scope));
+    });
+  }
+  if (route.body) handle.before(refuseLargeBody(route)).use(parseBody(route.body));
   return {
     route,
     handle: handle.handler(async (event, context) => {
-      const caller = route.scope === null ? undefined : await authorize(deps.authenticate, event, route.scope);
       const request = parseRequest(route, event);
-      return work(request as RouteRequest<R>, caller as never, context);
+      return work(request as RouteRequest<R>, callers.get(event) as never, context);
     }),
   };
 };
@@ -51,29 +64,31 @@ export const endpoint = (...operations: Operation[]): HttpHandler => {
   return async (event, context) => {
     const handle = byRoute.get(`${event.httpMethod} ${event.resource}`);
     if (!handle) return toProblemAnswer(new DomainError('route.not_found', 'There is no such route'), requestIdOf(event));
-    return handle(event, context);
+    return logWith({ request_id: requestIdOf(event) }, () => handle(event, context));
   };
 };
 
-/** The first middleware in, and so the last to see an error: logs every request once and turns errors into problem documents. */
-const answerErrors = (log: Log, route: Route): middy.MiddlewareObj<APIGatewayProxyEvent, APIGatewayProxyResult> => {
+/** The first middleware in, and so the last to see an error: logs and measures every request once, turns errors into problem documents. */
+const answerErrors = ({ log, metrics }: HttpDeps, route: Route): middy.MiddlewareObj<APIGatewayProxyEvent, APIGatewayProxyResult> => {
   const started = new WeakMap<object, number>();
-  const finish = (event: APIGatewayProxyEvent, response: APIGatewayProxyResult) => {
+  const finish = (event: APIGatewayProxyEvent, { functionName }: Context, response: APIGatewayProxyResult) => {
     const requestId = requestIdOf(event);
     response.headers = { ...response.headers, 'x-request-id': requestId };
-    log.info('request', {
-      request_id: requestId,
-      route: `${route.method} ${route.path}`,
-      status: response.statusCode,
-      duration_ms: Math.round(performance.now() - (started.get(event) ?? performance.now())),
-    });
+    const duration = performance.now() - (started.get(event) ?? performance.now());
+    const name = `${route.method} ${route.path}`;
+    log.info('request', { request_id: requestId, route: name, status: response.statusCode, duration_ms: Math.round(duration) });
+    metrics?.publish(
+      { requests: count(1), server_errors: count(response.statusCode >= 500 ? 1 : 0), response_time: milliseconds(duration) },
+      { function: functionName },
+      { function: functionName, route: name },
+    );
   };
   return {
     before: ({ event }) => {
       started.set(event, performance.now());
     },
-    after: ({ event, response }) => {
-      if (response) finish(event, response);
+    after: ({ event, context, response }) => {
+      if (response) finish(event, context, response);
     },
     onError: (request) => {
       const error = toAnswerable(request.error);
@@ -81,7 +96,7 @@ const answerErrors = (log: Log, route: Route): middy.MiddlewareObj<APIGatewayPro
         log.error('request failed', { request_id: requestIdOf(request.event), code: error.code, error: asError(error.cause ?? error) });
       }
       request.response = toProblemAnswer(error, requestIdOf(request.event));
-      finish(request.event, request.response);
+      finish(request.event, request.context, request.response);
     },
   };
 };
@@ -92,22 +107,35 @@ const asError = (error: unknown): Error => (error instanceof Error ? error : new
 const toAnswerable = (error: unknown): DomainError => {
   const known = toDomainError(error);
   if (known instanceof DomainError) return known;
-  const { statusCode } = error as { statusCode?: number };
-  if (statusCode === 415) return new DomainError('request.unsupported_media_type', 'The body has to be application/json');
-  if (statusCode === 422) return new DomainError('request.malformed', 'The body is not well-formed JSON');
+  const { statusCode, cause } = (error ?? {}) as { statusCode?: number; cause?: { package?: string } };
+  const refusal = cause?.package === '@middy/http-json-body-parser' ? statusCode : undefined;
+  if (refusal === 415) return new DomainError('request.unsupported_media_type', 'The body has to be application/json');
+  if (refusal === 422) return new DomainError('request.malformed', 'The body is not well-formed JSON');
   return new DomainError('internal', 'Something went wrong here; the request id leads to the reason', { cause: error });
 };
 
 const refuseLargeBody =
   ({ maximumBodyBytes = defaultMaximumBodyBytes }: Route): middy.MiddlewareFn<APIGatewayProxyEvent, APIGatewayProxyResult> =>
   ({ event }) => {
-    if (event.body && Buffer.byteLength(event.body) > maximumBodyBytes) {
+    if (event.body && Buffer.byteLength(event.body, event.isBase64Encoded ? 'base64' : 'utf8') > maximumBodyBytes) {
       throw new DomainError('request.too_large', `The body may have ${maximumBodyBytes} bytes`);
     }
   };
 
+/** Where the body may be left out, as by `curl -X POST`, it needs no content type either. */
+const parseBody = (schema: z.ZodType): middy.MiddlewareObj<APIGatewayProxyEvent, APIGatewayProxyResult> => {
+  const parser = jsonBodyParser();
+  const isOptional = schema.safeParse(undefined).success;
+  return {
+    before: (request) => {
+      if (isOptional && !request.event.body) request.event.body = null;
+      else return parser.before?.(request as never);
+    },
+  };
+};
+
 const authorize = async (authenticate: Authenticate, event: APIGatewayProxyEvent, scope: string): Promise<Caller> => {
-  const caller = await authenticate(lowerCaseKeys(event.headers)['authorization']);
+  const caller = await authenticate(event.headers['authorization']);
   if (!caller.scopes.has(scope)) throw new DomainError('auth.insufficient_scope', `The token lacks the scope ${scope}`);
   return caller;
 };
@@ -125,7 +153,7 @@ const parseRequest = (route: Route, event: APIGatewayProxyEvent) => {
   const request = {
     path: parse('path', route.pathParameters, decodeValues(event.pathParameters ?? {})),
     query: parse('query', route.query, event.queryStringParameters ?? {}),
-    headers: parse('header', route.headers, lowerCaseKeys(event.headers)),
+    headers: parse('header', route.headers, event.headers),
     body: parse('body', route.body, event.body ?? undefined),
     requestId: requestIdOf(event),
   };

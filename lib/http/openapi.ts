@@ -38,7 +38,7 @@ const toOperation = ({
   tags: [tag],
   security: scope === null ? [] : [{ token: [scope] }],
   requestParams: { ...(pathParameters && { path: pathParameters }), ...(query && { query }), ...(headers && { header: headers }) },
-  ...(body && { requestBody: { required: true, content: { 'application/json': { schema: body } } } }),
+  ...(body && { requestBody: { required: !body.safeParse(undefined).success, content: { 'application/json': { schema: body } } } }),
   responses: toResponses(route, {
     isOpen: scope === null,
     hasInput: Boolean(pathParameters ?? query ?? headers ?? body),

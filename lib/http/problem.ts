@@ -13,13 +13,19 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
   'auth.insufficient_scope': 403,
   'auth.keys_unavailable': 503,
   'hardware_type.unknown': 400,
+  'hardware_type.exists': 409,
   'firmware.not_found': 404,
   'firmware.exists': 409,
   'firmware.not_available': 422,
+  'firmware.not_withdrawable': 409,
   'device.not_found': 404,
   'update.not_found': 404,
+  'update.ended': 409,
+  'update.not_ended': 409,
   'update.nothing_eligible': 422,
   'update.idempotency_key_reused': 422,
+  'observation.not_found': 404,
+  'observation.idempotency_key_reused': 422,
   'database.unavailable': 503,
   'storage.unavailable': 503,
   'queue.unavailable': 503,
@@ -41,9 +47,9 @@ export const titleOf: Readonly<Record<number, string>> = {
 
 const defaultRetryAfterSeconds = 2;
 
-/** What a caller gets instead of an answer (RFC 9457), as `application/problem+json`. */
+/** What a caller gets instead of an answer (RFC 9457), as `application/problem+json`. Some codes have members of their own besides. */
 export const Problem = z
-  .object({
+  .looseObject({
     type: z.string().meta({ description: 'urn:scooters-updater:problem:{code}' }),
     title: z.string(),
     status: z.int(),
@@ -68,7 +74,11 @@ export const statusOfError = (error: DomainError): number => statusOf[error.code
 export const toProblemAnswer = (error: DomainError, requestId: string): Answer => {
   const status = statusOfError(error);
   const { answer = {}, errors, retryAfterSeconds } = error.options;
-  const headers: Record<string, string> = { 'content-type': 'application/problem+json', 'cache-control': 'no-store' };
+  const headers: Record<string, string> = {
+    'content-type': 'application/problem+json',
+    'cache-control': 'no-store',
+    'x-request-id': requestId,
+  };
   if (status === 503) headers['retry-after'] = String(retryAfterSeconds ?? defaultRetryAfterSeconds);
   if (status === 401 || status === 403) headers['www-authenticate'] = challengeOf(error.code);
   const problem = {

@@ -17,6 +17,32 @@ export type CommandOutcome =
   | { execution_id: number; outcome: 'deferred'; reason: string; retry_after_seconds: number }
   | { execution_id: number; outcome: 'rejected'; reason: string };
 
+/** A device as the backend knows it. `version` is a scooter's generation; null for all others. */
+export interface KnownDevice {
+  kind: string;
+  external_id: string;
+  version: number | null;
+}
+
+/** What a device runs for one hardware type, in the words of the backend: nothing is checked but that these are texts. */
+export interface KnownFirmware {
+  hardware_type: string;
+  version: string;
+  /** When it began to run this version. */
+  since_dt: string;
+  /** When it last said so. */
+  observed_dt: string;
+}
+
+export interface DeviceVersions extends Omit<KnownDevice, 'kind'> {
+  firmwares: KnownFirmware[];
+}
+
+export interface DevicePage {
+  items: KnownDevice[];
+  next_cursor: string | null;
+}
+
 /** scooters-backend, as far as this service needs it (scooters-backend.openapi.yaml). */
 export interface Backend {
   /**
@@ -26,6 +52,20 @@ export interface Backend {
    * @throws {@link BackendRefusal} when the request itself was refused: sending it again cannot help.
    */
   sendCommands(commands: readonly FirmwareCommand[], call: BackendCall): Promise<CommandOutcome[]>;
+
+  /**
+   * What up to 1,000 devices of one kind run; devices that the backend does not know are missing from the answer.
+   *
+   * @throws {@link BackendUnavailable}, {@link BackendRefusal}
+   */
+  findVersions(kind: string, externalIds: readonly string[], call: BackendCall): Promise<DeviceVersions[]>;
+
+  /**
+   * A page of all devices the backend knows, up to 1,000; the first one without a cursor.
+   *
+   * @throws {@link BackendUnavailable}, {@link BackendRefusal}
+   */
+  listDevices(page: { cursor: string | null; limit: number }, call: Omit<BackendCall, 'idempotencyKey'>): Promise<DevicePage>;
 }
 
 export interface BackendCall {

@@ -1,5 +1,8 @@
 import * as z from 'zod';
-import { type Backend, BackendRefusal, BackendUnavailable, type CommandOutcome } from './backend.ts';
+import { type Backend, type BackendCall, BackendRefusal, BackendUnavailable } from './backend.ts';
+
+/** The backend's words, without what PostgreSQL cannot store: one reason must not keep a whole chunk from being recorded. */
+const Reason = z.string().transform((text) => text.replaceAll('\u0000', ''));
 
 const CommandResults = z.object({
   results: z.array(
@@ -8,12 +11,27 @@ const CommandResults = z.object({
       z.object({
         execution_id: z.int(),
         outcome: z.literal('deferred'),
-        reason: z.string(),
+        reason: Reason,
         retry_after_seconds: z.number().min(0).max(604_800),
       }),
-      z.object({ execution_id: z.int(), outcome: z.literal('rejected'), reason: z.string() }),
+      z.object({ execution_id: z.int(), outcome: z.literal('rejected'), reason: Reason }),
     ]),
   ),
+});
+
+const FirmwareVersions = z.object({
+  devices: z.array(
+    z.object({
+      external_id: z.string(),
+      version: z.int().nullable(),
+      firmwares: z.array(z.object({ hardware_type: z.string(), version: z.string(), since_dt: z.string(), observed_dt: z.string() })),
+    }),
+  ),
+});
+
+const Devices = z.object({
+  items: z.array(z.object({ kind: z.string(), external_id: z.string(), version: z.int().nullable() })),
+  next_cursor: z.string().nullable(),
 });
 
 /** Refusals that an operator mends (a token, a limit), so that the commands only have to wait. */
@@ -27,40 +45,71 @@ const parseRetryAfter = (header: string | null): number | undefined => {
 };
 
 export interface HttpBackendOptions {
+  /** May have a path, under which the contract's own paths are. */
   url: string;
   token: string;
 }
 
+interface Request<S extends z.ZodType> {
+  method: 'GET' | 'POST';
+  /** With its query. */
+  path: string;
+  body?: unknown;
+  call: Partial<BackendCall> & Omit<BackendCall, 'idempotencyKey'>;
+  /** What is answered when all is well. */
+  answer: S;
+}
+
+const request = async <S extends z.ZodType>(
+  { url, token }: HttpBackendOptions,
+  { method, path, body, call: { idempotencyKey, requestId, timeoutMilliseconds }, answer }: Request<S>,
+): Promise<z.output<S>> => {
+  let response: Response;
+  let answered: unknown;
+  try {
+    response = await fetch(new URL(`.${path}`, url.endsWith('/') ? url : `${url}/`), {
+      method,
+      headers: {
+        authorization: `Bearer ${token}`,
+        'x-request-id': requestId,
+        ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(timeoutMilliseconds),
+      redirect: 'error',
+    });
+    answered = response.ok ? await response.json() : await response.body?.cancel();
+  } catch (error) {
+    const isLate = error instanceof Error && error.name === 'TimeoutError';
+    throw new BackendUnavailable(isLate ? 'backend did not answer in time' : 'backend cannot be reached', { cause: error });
+  }
+  if (!response.ok) {
+    const retryAfterSeconds = parseRetryAfter(response.headers.get('retry-after'));
+    if (response.status < 500 && !passingRefusals.has(response.status)) throw new BackendRefusal(`backend answered ${response.status}`);
+    throw new BackendUnavailable(`backend answered ${response.status}`, retryAfterSeconds === undefined ? {} : { retryAfterSeconds });
+  }
+  const parsed = answer.safeParse(answered);
+  if (!parsed.success) throw new BackendUnavailable('backend answered something else than its contract says', { cause: parsed.error });
+  return parsed.data;
+};
+
 /** scooters-backend over HTTP, as scooters-backend.openapi.yaml describes it. */
-export const createHttpBackend = ({ url, token }: HttpBackendOptions): Backend => ({
-  async sendCommands(commands, { idempotencyKey, requestId, timeoutMilliseconds }): Promise<CommandOutcome[]> {
-    let response: Response;
-    let body: unknown;
-    try {
-      response = await fetch(new URL('/v1/firmware-commands', url), {
-        method: 'POST',
-        headers: {
-          authorization: `Bearer ${token}`,
-          'content-type': 'application/json',
-          'idempotency-key': idempotencyKey,
-          'x-request-id': requestId,
-        },
-        body: JSON.stringify({ commands }),
-        signal: AbortSignal.timeout(timeoutMilliseconds),
-        redirect: 'error',
-      });
-      body = response.ok ? await response.json() : await response.body?.cancel();
-    } catch (error) {
-      const isLate = error instanceof Error && error.name === 'TimeoutError';
-      throw new BackendUnavailable(isLate ? 'backend did not answer in time' : 'backend cannot be reached', { cause: error });
-    }
-    if (!response.ok) {
-      const retryAfterSeconds = parseRetryAfter(response.headers.get('retry-after'));
-      if (response.status < 500 && !passingRefusals.has(response.status)) throw new BackendRefusal(`backend answered ${response.status}`);
-      throw new BackendUnavailable(`backend answered ${response.status}`, retryAfterSeconds === undefined ? {} : { retryAfterSeconds });
-    }
-    const parsed = CommandResults.safeParse(body);
-    if (!parsed.success) throw new BackendUnavailable('backend answered something else than its contract says', { cause: parsed.error });
-    return parsed.data.results;
+export const createHttpBackend = (options: HttpBackendOptions): Backend => ({
+  async sendCommands(commands, call) {
+    const path = '/v1/firmware-commands';
+    const { results } = await request(options, { method: 'POST', path, body: { commands }, call, answer: CommandResults });
+    return results;
+  },
+
+  async findVersions(kind, external_ids, call) {
+    const path = '/v1/firmware-versions';
+    const { devices } = await request(options, { method: 'POST', path, body: { kind, external_ids }, call, answer: FirmwareVersions });
+    return devices;
+  },
+
+  async listDevices({ cursor, limit }, call) {
+    const query = new URLSearchParams({ limit: String(limit), ...(cursor !== null && { cursor }) });
+    return request(options, { method: 'GET', path: `/v1/devices?${query}`, call, answer: Devices });
   },
 });

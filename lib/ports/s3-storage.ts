@@ -1,5 +1,12 @@
-import { Readable } from 'node:stream';
-import { GetObjectCommand, NoSuchKey, PutObjectCommand, S3Client, S3ServiceException } from '@aws-sdk/client-s3';
+import type { Readable } from 'node:stream';
+import {
+  GetObjectCommand,
+  HeadBucketCommand,
+  PutObjectCommand,
+  S3Client,
+  type S3ClientConfig,
+  S3ServiceException,
+} from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { addSeconds, type Clock } from '../clock.ts';
 import { DomainError } from '../errors.ts';
@@ -9,6 +16,12 @@ import type { Storage } from './storage.ts';
 const uploadSeconds = 3600;
 /** A device may be told to update and start its download much later, in a tunnel's far end. */
 const downloadSeconds = 3600;
+
+/**
+ * All attempts together. S3 answers in some 10 ms, and after a cold start in some 200: what has not come by then will not come soon, and
+ * who only wants to read versions should hardly notice.
+ */
+const probeMilliseconds = 1_500;
 
 const hexToBase64 = (hex: string) => Buffer.from(hex, 'hex').toString('base64');
 const base64ToHex = (base64: string) => Buffer.from(base64, 'base64').toString('hex');
@@ -20,16 +33,40 @@ export interface S3StorageOptions {
 }
 
 /** The SDK takes endpoint, region and credentials from the environment (`AWS_ENDPOINT_URL_S3` on a laptop). */
-const createClient = () =>
+export const createS3Client = (config: S3ClientConfig = {}): S3Client =>
   new S3Client({
     maxAttempts: 3,
-    requestHandler: { connectionTimeout: 1_000, requestTimeout: 5_000 },
+    // Without throwOnRequestTimeout the SDK only logs a warning and waits on. The second one is for bytes that stop coming.
+    requestHandler: { connectionTimeout: 1_000, requestTimeout: 5_000, throwOnRequestTimeout: true, socketTimeout: 5_000 },
     // The SDK's own CRC32 would be signed into links that promise a SHA-256 instead.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
+    ...config,
   });
 
-export const createS3Storage = ({ bucket, now, client = createClient() }: S3StorageOptions): Storage => ({
+/** What S3 answers when there is no such version: other 4xx are about the caller (an expired token, no bucket) and pass. */
+const absences = new Set(['NoSuchKey', 'NoSuchVersion', 'MethodNotAllowed', 'InvalidArgument']);
+
+const unavailable = (cause: unknown) =>
+  new DomainError('storage.unavailable', 'The file storage does not answer', { cause, retryAfterSeconds: 5 });
+
+async function* readOrThrowUnavailable(body: Readable): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } catch (error) {
+    throw unavailable(error);
+  }
+}
+
+export const createS3Storage = ({ bucket, now, client = createS3Client() }: S3StorageOptions): Storage => ({
+  async probe() {
+    try {
+      await client.send(new HeadBucketCommand({ Bucket: bucket }), { abortSignal: AbortSignal.timeout(probeMilliseconds) });
+    } catch (error) {
+      throw unavailable(error);
+    }
+  },
+
   async signUpload({ key, size_bytes, sha256 }) {
     const checksum = hexToBase64(sha256);
     const command = new PutObjectCommand({
@@ -60,22 +97,19 @@ export const createS3Storage = ({ bucket, now, client = createClient() }: S3Stor
         new GetObjectCommand({ Bucket: bucket, Key: key, VersionId: version_id, ChecksumMode: 'ENABLED' }),
       );
       // In Node the SDK answers a Readable.
-      const body = (Body ?? Readable.from([])) as Readable;
+      const body = Body as Readable;
+      if (ContentLength === undefined) throw new Error('S3 gave no length');
       // A multipart upload's checksum may be one of checksums, which says nothing about the whole.
       const isWhole = ChecksumSHA256 !== undefined && ChecksumType !== 'COMPOSITE' && !ChecksumSHA256.includes('-');
       return {
-        size_bytes: ContentLength ?? 0,
+        size_bytes: ContentLength,
         sha256: isWhole ? base64ToHex(ChecksumSHA256) : undefined,
-        bytes: body,
+        bytes: readOrThrowUnavailable(body),
         discard: () => body.destroy(),
       };
     } catch (error) {
-      if (
-        error instanceof NoSuchKey ||
-        (error instanceof S3ServiceException && [400, 404, 405].includes(error.$metadata.httpStatusCode ?? 0))
-      )
-        return undefined;
-      throw new DomainError('storage.unavailable', 'The file storage does not answer', { cause: error, retryAfterSeconds: 5 });
+      if (error instanceof S3ServiceException && absences.has(error.name)) return undefined;
+      throw unavailable(error);
     }
   },
 

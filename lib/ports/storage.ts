@@ -28,6 +28,8 @@ export interface StoredObject {
 
 /** The bucket of firmware files. Every method but the signing ones throws `storage.unavailable` when S3 does not answer. */
 export interface Storage {
+  /** Whether S3 answers at all, found out fast: a link is signed without asking S3, and is worth nothing while it is down. */
+  probe(): Promise<void>;
   /** A link that takes exactly the bytes with this length and SHA-256 (hex), once: S3 refuses others, and a second upload. */
   signUpload(upload: { key: string; size_bytes: number; sha256: string }): Promise<SignedRequest>;
   /** A link that yields the bytes of this version until it expires. */

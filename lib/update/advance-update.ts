@@ -1,18 +1,30 @@
 import { addSeconds, type Clock, secondsBetween } from '../clock.ts';
-import type { Db } from '../db/database.ts';
+import type { Db, Trx } from '../db/database.ts';
 import type { Log } from '../log.ts';
 import type { Queue } from '../ports/queue.ts';
-import { listUnansweredDispatches } from './dispatch-queries.ts';
-import { findRemaining, releaseExecutions } from './execution-queries.ts';
-import type { AdvanceMessage, DispatchMessage } from './messages.ts';
-import { paceWindow } from './pace.ts';
-import { isEnded } from './update.ts';
-import { finishStep, lockUpdate, markStepSent } from './update-queries.ts';
+import { adoptLostDispatches, listUnansweredDispatches, listVerifications, scheduleVerifications } from './dispatch-queries.ts';
+import { leaseSeconds } from './dispatch-update.ts';
+import { reasons } from './execution.ts';
+import { cancelExecutions, expireExecutions, findRemaining, type Remaining, releaseExecutions } from './execution-queries.ts';
+import type { AdvanceMessage, DispatchMessage, VerifyMessage } from './messages.ts';
+import { allowance, maximumCommandsOf, windowSecondsOf } from './pace.ts';
+import { findStop, judgeCanary, type Stop } from './stop-rules.ts';
+import { isEnded, isRunning } from './update.ts';
+import {
+  changeUpdate,
+  getProgress,
+  type LockedUpdate,
+  lockUpdate,
+  markStepSent,
+  type Progress,
+  type UpdateChange,
+} from './update-queries.ts';
 
 export interface AdvanceUpdateDeps {
   db: Db;
   advances: Queue<AdvanceMessage>;
   dispatches: Queue<DispatchMessage>;
+  verifications: Queue<VerifyMessage>;
   log: Log;
   now: Clock;
 }
@@ -26,69 +38,207 @@ const abandonedAfterSeconds = 60;
 const commitDelaySeconds = 2;
 const shortestDelaySeconds = 1;
 const longestDelaySeconds = 30;
+/** SQS's own limit. */
+const longestScheduleDelaySeconds = 900;
 
 type StepResult = { kind: 'missing' | 'ended' | 'passed' } | { kind: 'done'; nextDelaySeconds: number | null };
 
 /**
- * Does one step of an update: releases what the pace allows, hands it to the dispatches queue, and sends the message of the next step,
- * until the update has ended. Repeating a step, after a crash anywhere in it, releases nothing twice and sends what may not have been
- * sent.
+ * Does one step of an update: ends what is overdue, judges the stop rules and the canary, releases what the pace allows, hands it to the
+ * dispatches queue, asks for look-ups that are due, and sends the message of the next step, until the last execution has ended. Repeating
+ * a step, after a crash anywhere in it, releases nothing twice and sends what may not have been sent.
  *
  * @throws `queue.unavailable`, `database.unavailable`: the message has to come again.
  */
 export async function advanceUpdate(deps: AdvanceUpdateDeps, message: AdvanceMessage): Promise<void> {
+  const { db, dispatches, verifications } = deps;
   const { update_id, step } = message;
   const now = deps.now();
-  const result = await doStep(deps.db, message, now);
+  const result = await db.transaction().execute((trx) => doStep(trx, message, now));
 
   if (result.kind === 'missing') return waitForCommit(deps, message, now);
-  if (result.kind === 'done') {
-    // Before the next step's message: if this fails, the message of this step comes again and finds these chunks unanswered.
-    const dispatches = await listUnansweredDispatches(deps.db, update_id, step);
-    if (dispatches.length > 0) await deps.dispatches.send(dispatches.map((dispatch_id) => ({ dispatch_id })));
-    if (result.nextDelaySeconds !== null) {
-      await deps.advances.send([{ update_id, step: step + 1, created_dt: message.created_dt }], { delaySeconds: result.nextDelaySeconds });
-      await markStepSent(deps.db, update_id, step + 1);
-    }
-  }
+  if (result.kind !== 'done') return;
+  // Before the next step's message: if one of these fails, the message of this step comes again and finds them.
+  const released = await listUnansweredDispatches(db, update_id, step);
+  if (released.length > 0) await dispatches.send(released.map((dispatch_id) => ({ dispatch_id })));
+  const unproven = await listVerifications(db, update_id, step);
+  if (unproven.length > 0) await verifications.send(unproven.map((dispatch_id) => ({ dispatch_id })));
+  if (result.nextDelaySeconds === null) return;
+  await deps.advances.send([{ update_id, step: step + 1, created_dt: message.created_dt }], { delaySeconds: result.nextDelaySeconds });
+  await markStepSent(db, update_id, step + 1);
 }
 
-const doStep = (db: Db, { update_id, step }: AdvanceMessage, now: Date): Promise<StepResult> =>
-  db.transaction().execute(async (trx) => {
-    const update = await lockUpdate(trx, update_id);
-    if (!update) return { kind: 'missing' };
-    // Another message carries the walk on: this one is a duplicate that came late.
-    if (update.next_step > step + 1 || update.sent_step > step) return { kind: 'passed' };
-    if (update.next_step === step + 1) {
-      // The step was done, but perhaps not all of its messages were sent.
-      return { kind: 'done', nextDelaySeconds: isEnded(update.status) ? null : shortestDelaySeconds };
-    }
-    if (isEnded(update.status)) return { kind: 'ended' };
+const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, now: Date): Promise<StepResult> => {
+  const update = await lockUpdate(trx, update_id);
+  if (!update) return { kind: 'missing' };
+  // Another message carries the walk on: this one is a duplicate that came late.
+  if (update.next_step > step + 1 || update.sent_step > step) return { kind: 'passed' };
+  if (update.next_step === step + 1) {
+    // The step was done, but perhaps not all of its messages were sent.
+    return { kind: 'done', nextDelaySeconds: update.finished_dt ? null : shortestDelaySeconds };
+  }
+  if (update.finished_dt) return { kind: 'ended' };
+  if (isRunning(update.status) && update.start_dt && update.start_dt > now) {
+    await changeUpdate(trx, update_id, { next_step: step + 1 });
+    const seconds = Math.ceil(secondsBetween(now, update.start_dt));
+    return { kind: 'done', nextDelaySeconds: Math.min(longestScheduleDelaySeconds, Math.max(shortestDelaySeconds, seconds)) };
+  }
 
-    const released = await releaseExecutions(trx, {
-      update_id,
-      step,
-      window: paceWindow(update.maximum_per_minute),
-      maximum_in_progress: update.maximum_in_progress,
-      chunkSize,
-      maximumPerStep,
-      now,
-    });
-    const { hasUnfinished, next_attempt_dt } = await findRemaining(trx, update_id, now);
-    const status = hasUnfinished ? 'IN_PROGRESS' : 'COMPLETED';
-    await finishStep(trx, update_id, { nextStep: step + 1, status, now, hasReleased: released > 0 });
-    const lastReleaseDt = released > 0 ? now : (update.last_release_dt ?? update.created_dt);
-    return { kind: 'done', nextDelaySeconds: hasUnfinished ? delayUntilNextStep({ now, lastReleaseDt, next_attempt_dt }) : null };
+  // One that is paused or canceled before its time has not started.
+  const started_dt = update.started_dt ?? (isRunning(update.status) ? now : null);
+  await expireOverdue(trx, update, started_dt, now);
+  await adoptLostDispatches(trx, update_id, step, now);
+  const change: UpdateChange = { next_step: step + 1, ...(started_dt && { started_dt }) };
+  let released = 0;
+  if (isRunning(update.status)) {
+    change.status = 'IN_PROGRESS';
+    const progress = await getProgress(trx, update_id, { now, windowSeconds: windowSecondsOf(update), leaseSeconds });
+    const decision = decide(update, progress, now);
+    if (decision.stop) Object.assign(change, await stopUpdate(trx, update_id, decision.stop, now));
+    else released = await release(trx, update, step, decision, now);
+    if (decision.hasPassed) change.canary_passed_dt = now;
+    if (decision.isCanary && released > 0) change.canary_started_dt = update.canary_started_dt ?? now;
+    if (released > 0) change.last_release_dt = now;
+  } else if (isEnded(update.status)) {
+    // Those that were being handed to the backend when the update ended, and that it did not take.
+    await cancelExecutions(trx, update_id, 'waiting', reasonOfEnd(update), now);
+  }
+  await scheduleVerifications(trx, update, step, now);
+
+  const remaining = await findRemaining(trx, update_id, now);
+  if (!remaining.hasUnfinished) {
+    change.finished_dt = now;
+    // A paused update without anything left to do is complete as well.
+    const status = change.status ?? update.status;
+    if (!isEnded(status)) change.status = 'COMPLETED';
+  }
+  await changeUpdate(trx, update_id, change);
+  const lastReleaseDt = change.last_release_dt ?? update.last_release_dt ?? update.created_dt;
+  const isReleasing = isRunning(change.status ?? update.status);
+  const nextDelaySeconds = remaining.hasUnfinished ? delayUntilNextStep({ now, lastReleaseDt, remaining, isReleasing }) : null;
+  return { kind: 'done', nextDelaySeconds };
+};
+
+/** Queued time counts from the start, without the time spent paused; it is the same for all executions of an update. */
+const expireOverdue = async (trx: Trx, update: LockedUpdate, started_dt: Date | null, now: Date): Promise<void> => {
+  const { id, status, queued_minutes, in_progress_minutes, number_of_retries, retry_failure_types, paused_seconds } = update;
+  await expireExecutions(
+    trx,
+    id,
+    {
+      areQueuedLate: started_dt !== null && status !== 'PAUSED' && now >= addSeconds(started_dt, queued_minutes * 60 + paused_seconds),
+      sentBefore: addSeconds(now, -in_progress_minutes * 60),
+      mayRetry: !isEnded(status),
+      number_of_retries,
+      retry_failure_types,
+    },
+    now,
+  );
+};
+
+interface Decision {
+  stop?: Stop;
+  /** How many may be released. */
+  limit: number;
+  /** Whether they belong to the canary. */
+  isCanary: boolean;
+  /** How many of them may be new to the canary: those that the backend has put off are asked again beside them. */
+  newCanaries: number;
+  /** Whether the canary has passed in this step. */
+  hasPassed: boolean;
+}
+
+/** What a running update does next; a pure function of what is known at the step. */
+export const decide = (
+  update: Pick<
+    LockedUpdate,
+    | 'planned'
+    | 'abort'
+    | 'canary'
+    | 'canary_started_dt'
+    | 'canary_passed_dt'
+    | 'firmware_status'
+    | 'maximum_per_minute'
+    | 'maximum_in_progress'
+    | 'exponential'
+  >,
+  progress: Progress,
+  now: Date,
+): Decision => {
+  const nothing = { limit: 0, isCanary: false, newCanaries: 0, hasPassed: false };
+  if (update.firmware_status !== 'available') return { ...nothing, stop: { action: 'ABORT', reason: reasons.firmwareWithdrawn } };
+  const alreadyOnTarget = update.planned.ALREADY_ON_TARGET ?? 0;
+  const stop = findStop(update.abort, progress.counts, alreadyOnTarget);
+  if (stop) return { ...nothing, stop };
+
+  const { canary } = update;
+  const { chosen, waiting, succeeded, failed } = progress.canary;
+  let isCanary = canary !== null && update.canary_passed_dt === null;
+  let hasPassed = false;
+  if (canary && isCanary) {
+    const startedDt = update.canary_started_dt;
+    const hasWaited = startedDt !== null && now >= addSeconds(startedDt, canary.minimum_wait_minutes * 60);
+    const verdict = judgeCanary({ ...canary, succeeded, failed, hasWaited });
+    if (verdict === 'failed') {
+      return { ...nothing, stop: { action: 'ABORT', reason: `CANARY_FAILED: ${failed} of ${canary.size} failed` } };
+    }
+    hasPassed = verdict === 'passed';
+    isCanary = !hasPassed;
+  }
+  const newCanaries = canary && isCanary ? Math.max(0, canary.size - chosen) : 0;
+  const limit = allowance({
+    maximumCommands: maximumCommandsOf(update, progress.counts.SUCCEEDED - alreadyOnTarget),
+    gate: progress.gate,
+    commandsInWindow: progress.commandsInWindow,
+    isUnderWay: progress.isUnderWay,
+    maximumInProgress: update.maximum_in_progress,
+    inProgress: progress.inProgress,
+    canaryLeft: isCanary ? newCanaries + waiting : null,
+    now,
   });
+  return { limit: Math.min(limit, maximumPerStep), isCanary, newCanaries, hasPassed };
+};
+
+const release = (
+  trx: Trx,
+  { id }: LockedUpdate,
+  step: number,
+  { limit, isCanary, newCanaries }: Decision,
+  now: Date,
+): Promise<number> | number =>
+  limit > 0 ? releaseExecutions(trx, { update_id: id, step, limit, newCanaries: isCanary ? newCanaries : null, chunkSize, now }) : 0;
+
+const reasonOfEnd = ({ status, firmware_status }: LockedUpdate): string => {
+  if (status === 'CANCELED') return reasons.updateCanceled;
+  return firmware_status === 'available' ? reasons.updateAborted : reasons.firmwareWithdrawn;
+};
+
+/** A rule has stopped the update: those that wait are never asked (ABORT), or not for now (PAUSE). */
+const stopUpdate = async (trx: Trx, id: number, { action, reason }: Stop, now: Date): Promise<UpdateChange> => {
+  if (action === 'PAUSE') return { status: 'PAUSED', reason, paused_dt: now };
+  await cancelExecutions(trx, id, 'waiting', reason === reasons.firmwareWithdrawn ? reason : reasons.updateAborted, now);
+  return { status: 'ABORTED', reason };
+};
 
 /**
  * An update that waits only for its devices is looked at less and less often, a tenth of the time since it last released any; one
  * that has devices to release is looked at when the first of them is due.
  */
-export const delayUntilNextStep = (wait: { now: Date; lastReleaseDt: Date; next_attempt_dt: Date | null }): number => {
-  const patience = secondsBetween(wait.lastReleaseDt, wait.now) / 10;
-  const due = wait.next_attempt_dt ? secondsBetween(wait.now, wait.next_attempt_dt) : patience;
-  return Math.min(longestDelaySeconds, Math.max(shortestDelaySeconds, Math.ceil(Math.min(patience, due) || due)));
+export const delayUntilNextStep = ({
+  now,
+  lastReleaseDt,
+  remaining,
+  isReleasing,
+}: {
+  now: Date;
+  lastReleaseDt: Date;
+  remaining: Pick<Remaining, 'next_attempt_dt'>;
+  isReleasing: boolean;
+}): number => {
+  const patience = Math.ceil(secondsBetween(lastReleaseDt, now) / 10);
+  const dueDt = isReleasing ? remaining.next_attempt_dt : null;
+  const due = dueDt ? Math.ceil(secondsBetween(now, dueDt)) : longestDelaySeconds;
+  return Math.min(longestDelaySeconds, Math.max(shortestDelaySeconds, Math.min(patience, due)));
 };
 
 /** The message was sent before the commit (README.md of this folder): looks again until the commit has come or cannot come any more. */

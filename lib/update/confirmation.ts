@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { FirmwareVersion, HardwareTypeName } from '../firmware/firmware.ts';
-import { DeviceKind, ExternalId } from '../fleet/device.ts';
-import { type ExecutionEvent, executionStatuses, reasons } from './execution.ts';
+import { DeviceKind, ExternalId, type ReportSource } from '../fleet/device.ts';
+import { type ExecutionEvent, executionStatuses } from './execution.ts';
 import type { ReportedExecution } from './execution-queries.ts';
 
 /** What a device can say of an installation. */
@@ -13,7 +13,7 @@ export const Confirmation = z.strictObject({
   hardware_type: HardwareTypeName,
   version: FirmwareVersion.meta({
     description:
-      'With SUCCEEDED: the version the device runs. With any other status: the version the report is about; it is not taken for what the device runs',
+      'What the device runs. A report other than SUCCEEDED that names the version of its update, or is about no update, is not taken for it',
   }),
   status: z.enum(confirmationStatuses),
   occurred_dt: z.iso
@@ -26,9 +26,22 @@ export const Confirmation = z.strictObject({
     .max(2_147_483_647)
     .optional()
     .meta({ description: 'As in the command; without it the unfinished one is meant' }),
-  detail: z.string().max(10_000).optional().meta({ description: 'In the words of the device' }),
+  detail: z
+    .string()
+    .max(10_000)
+    // PostgreSQL cannot store NUL; one device's odd words must not hinder the reports beside it.
+    .transform((text) => text.replaceAll('\u0000', '').toWellFormed())
+    .optional()
+    .meta({ description: 'In the words of the device' }),
 });
 export type Confirmation = z.output<typeof Confirmation>;
+
+/** A confirmation as it came, or an observation put into the same words: "it runs this version" is what SUCCEEDED says. */
+export interface Report extends Confirmation {
+  source: ReportSource;
+  /** Since when the device has run the version, where that is known. */
+  since_dt?: Date | undefined;
+}
 
 export const ConfirmationOutcome = z
   .object({
@@ -58,19 +71,14 @@ export type ConfirmationOutcome = z.infer<typeof ConfirmationOutcome>;
  * was asked is no answer. The one exception is the version wanted itself: a device that runs it needs nothing more.
  */
 export const eventOf = (
-  { status, version, occurred_dt, execution_id }: Pick<Confirmation, 'status' | 'version' | 'occurred_dt' | 'execution_id'>,
+  { status, version, occurred_dt, execution_id, source }: Pick<Report, 'status' | 'version' | 'occurred_dt' | 'execution_id' | 'source'>,
   execution: Pick<ReportedExecution, 'wanted_version' | 'sent_dt'>,
   isCurrent: boolean,
 ): ExecutionEvent | undefined => {
   if (status === 'SUCCEEDED' && version === execution.wanted_version) return isCurrent ? 'proven' : undefined;
+  // A device that was asked may not have begun: only its own word can end an execution without the version wanted.
+  if (source === 'observation') return undefined;
   const isAnswer = execution_id !== undefined || (execution.sent_dt !== null && occurred_dt >= execution.sent_dt);
   if (!isAnswer) return undefined;
   return ({ SUCCEEDED: 'mismatched', FAILED: 'failed', REJECTED: 'declined', IN_PROGRESS: 'started' } as const)[status];
-};
-
-/** The reason an execution gets with an event. */
-export const reasonOf: Partial<Readonly<Record<ExecutionEvent, string>>> = {
-  mismatched: reasons.versionMismatch,
-  failed: reasons.deviceFailed,
-  declined: reasons.deviceRejected,
 };

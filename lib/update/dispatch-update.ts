@@ -3,34 +3,38 @@ import type { Db } from '../db/database.ts';
 import type { Log } from '../log.ts';
 import { type Backend, BackendRefusal, BackendUnavailable, type CommandOutcome, type FirmwareCommand } from '../ports/backend.ts';
 import type { Storage } from '../ports/storage.ts';
+import { afterCall, mayCall } from './backend-gate.ts';
 import {
   type ClaimedCommand,
+  changeGate,
   claimDispatch,
   type DispatchOutcome,
   deferredReason,
   findDispatch,
+  firstVerificationMinutes,
+  getGate,
   recordDispatch,
 } from './dispatch-queries.ts';
-import { reasons } from './execution.ts';
+import { grantsRetry, reasons, retryDelaySeconds, storableText } from './execution.ts';
 import type { DispatchMessage } from './messages.ts';
 
 export interface DispatchUpdateDeps {
   db: Db;
-  backend: Backend;
+  backend: Pick<Backend, 'sendCommands'>;
   storage: Pick<Storage, 'fromLink' | 'signDownload'>;
   log: Log;
   now: Clock;
-  /** Between 0 and 1. */
-  random: () => number;
 }
 
 /** As long as the function itself may run: a chunk whose call began longer ago has nobody working on it. */
-const leaseSeconds = 29;
+export const leaseSeconds = 29;
 /** What recording the answer may take; the call to the backend gets the rest of the function's time. */
 const reservedMilliseconds = 4_000;
 const longestCallMilliseconds = 20_000;
-/** Wait of a chunk after a call that failed; spread so that chunks do not come back together. */
-const unavailableSeconds = { from: 5, to: 15 };
+/** A backend in trouble is asked about one device: one that hangs over it must not delay the next try, and so the return to the pace. */
+const longestProbeMilliseconds = 5_000;
+/** Wait of a device that the backend's answer left out. */
+const forgottenSeconds = 5;
 
 /** A chunk that another delivery of the message is working on: thrown, so that the message stays until that work has ended. */
 export class DispatchUnderWay extends Error {
@@ -39,7 +43,7 @@ export class DispatchUnderWay extends Error {
 
 /**
  * Hands one chunk to the backend by one call and stores each command's outcome. A backend that is down, slow or overloaded costs no
- * device anything: its executions wait and are released again.
+ * device anything: its executions wait and are released again when the gate lets them.
  *
  * @throws {@link DispatchUnderWay}, `database.unavailable`: the message has to come again.
  */
@@ -48,22 +52,44 @@ export async function dispatchUpdate(
   { dispatch_id }: DispatchMessage,
   remainingMilliseconds: number,
 ): Promise<void> {
-  const claimed = await claimDispatch(deps.db, dispatch_id, deps.now(), leaseSeconds);
+  const { db, now } = deps;
+  const began = now();
+  const claimed = await claimDispatch(db, dispatch_id, began, leaseSeconds);
   if (!claimed) {
-    const dispatch = await findDispatch(deps.db, dispatch_id);
+    const dispatch = await findDispatch(db, dispatch_id);
     if (!dispatch || dispatch.answered_dt) return;
     throw new DispatchUnderWay(`Dispatch ${dispatch_id} is being sent`);
   }
   const [first] = claimed;
-  if (!first) return recordDispatch(deps.db, dispatch_id, [], { now: deps.now(), error: null });
+  const gate = await getGate(db);
+  if (!first || !mayCall(gate, claimed.length, began)) {
+    return recordDispatch(db, dispatch_id, [], { now: now(), wasCalled: false, error: null, next_verification_dt: null });
+  }
 
+  const longest = gate.failures > 0 ? longestProbeMilliseconds : longestCallMilliseconds;
   const { outcomes, error } = await callBackend(deps, claimed, {
     idempotencyKey: `dispatch-${dispatch_id}`,
     requestId: first.request_id,
-    timeoutMilliseconds: Math.max(1, Math.min(longestCallMilliseconds, remainingMilliseconds - reservedMilliseconds)),
+    timeoutMilliseconds: Math.max(1, Math.min(longest, remainingMilliseconds - reservedMilliseconds)),
   });
+  const answered = now();
   if (error) deps.log.warn('backend did not take a chunk', { dispatch_id, commands: claimed.length, error });
-  await recordDispatch(deps.db, dispatch_id, outcomes, { now: deps.now(), error: error?.message ?? null });
+  const isAccepted = outcomes.some(({ outcome }) => outcome === 'accepted');
+  await recordDispatch(db, dispatch_id, outcomes, {
+    now: answered,
+    wasCalled: true,
+    error: error?.message ?? null,
+    next_verification_dt: isAccepted ? addSeconds(answered, firstVerificationMinutes(first.in_progress_minutes) * 60) : null,
+  });
+
+  const result = {
+    isTaken: !(error instanceof BackendUnavailable),
+    latencyMilliseconds: answered.getTime() - began.getTime(),
+    retryAfterSeconds: error instanceof BackendUnavailable ? error.retryAfterSeconds : undefined,
+    began,
+    now: answered,
+  };
+  if (afterCall(gate, result) !== gate) await changeGate(db, (current) => afterCall(current, result));
 }
 
 const callBackend = async (
@@ -72,67 +98,96 @@ const callBackend = async (
   call: Parameters<Backend['sendCommands']>[1],
 ): Promise<{ outcomes: DispatchOutcome[]; error?: Error }> => {
   try {
-    const results = new Map(
-      (await deps.backend.sendCommands(await toCommands(deps.storage, claimed), call)).map((r) => [r.execution_id, r]),
-    );
-    return { outcomes: claimed.map(({ execution_id }) => toOutcome(deps, execution_id, results.get(execution_id))) };
+    const results = await deps.backend.sendCommands(await toCommands(deps.storage, claimed), call);
+    const byExecution = new Map(results.map((result) => [result.execution_id, result]));
+    return { outcomes: claimed.map((command) => toOutcome(command, byExecution.get(command.execution_id), deps.now())) };
   } catch (error) {
     if (error instanceof BackendRefusal) {
-      const refused = {
-        status: 'REJECTED',
-        reason: reasons.backendRefused,
-        detail: error.message,
-        next_attempt_dt: null,
-        is_answered: true,
-      } as const;
-      return { outcomes: claimed.map(({ execution_id }) => ({ execution_id, ...refused })), error };
+      return { outcomes: claimed.map((command) => toRefusal(command, error.message, deps.now())), error };
     }
     if (error instanceof BackendUnavailable) {
-      const { from, to } = unavailableSeconds;
-      const seconds = Math.max(error.retryAfterSeconds ?? 0, from) + deps.random() * (to - from);
-      const waiting = { status: 'QUEUED', reason: deferredReason(error.message), detail: null, is_answered: false } as const;
-      const next_attempt_dt = addSeconds(deps.now(), seconds);
-      return { outcomes: claimed.map(({ execution_id }) => ({ execution_id, ...waiting, next_attempt_dt })), error };
+      // Due at once: the gate decides when the backend is tried again, for all devices together.
+      const unknown = { outcome: 'deferred', detail: null, next_attempt_dt: null, is_answered: false } as const;
+      return {
+        outcomes: claimed.map(({ execution_id, status_before }) => ({
+          execution_id,
+          status_before,
+          ...unknown,
+          reason: deferredReason(error.message),
+        })),
+        error,
+      };
     }
     throw error;
   }
 };
 
-/** Files are few and devices many: each file's link is signed once per chunk. */
+/** All commands of a chunk are about one file: its link is signed once. */
 const toCommands = async (storage: DispatchUpdateDeps['storage'], claimed: readonly ClaimedCommand[]): Promise<FirmwareCommand[]> => {
   const signed = new Map<string, { url: string; expires_dt: string }>();
-  for (const link of new Set(claimed.map(({ file_link }) => file_link))) {
-    const { url, expires_dt } = await storage.signDownload(storage.fromLink(link));
-    signed.set(link, { url, expires_dt: expires_dt.toISOString() });
+  const commands: FirmwareCommand[] = [];
+  for (const { file_link, execution_id, attempt, kind, external_id, hardware_type, version, sha256, size_bytes } of claimed) {
+    let link = signed.get(file_link);
+    if (!link) {
+      const { url, expires_dt } = await storage.signDownload(storage.fromLink(file_link));
+      link = { url, expires_dt: expires_dt.toISOString() };
+      signed.set(file_link, link);
+    }
+    commands.push({ execution_id, attempt, kind, external_id, hardware_type, version, sha256, size_bytes, ...link });
   }
-  return claimed.map(({ file_link, request_id: _requestId, ...command }) => ({
-    ...command,
-    ...(signed.get(file_link) as { url: string; expires_dt: string }),
-  }));
+  return commands;
 };
 
-const toOutcome = (deps: DispatchUpdateDeps, execution_id: number, result: CommandOutcome | undefined): DispatchOutcome => {
-  const none = { execution_id, reason: null, detail: null, next_attempt_dt: null, is_answered: true };
+const toOutcome = (command: ClaimedCommand, result: CommandOutcome | undefined, now: Date): DispatchOutcome => {
+  const { execution_id, status_before } = command;
   switch (result?.outcome) {
     case 'accepted':
-      return { ...none, status: 'IN_PROGRESS' };
+      return { execution_id, status_before, outcome: 'accepted', reason: null, detail: null, next_attempt_dt: null, is_answered: true };
     case 'rejected':
-      return { ...none, status: 'REJECTED', reason: reasons.backendRejected, detail: result.reason.slice(0, 2_000) };
-    case 'deferred':
+      return toRefusal(command, result.reason, now);
+    case 'deferred': {
+      const next_attempt_dt = addSeconds(now, Math.max(1, result.retry_after_seconds));
       return {
-        ...none,
-        status: 'QUEUED',
+        execution_id,
+        status_before,
+        outcome: 'deferred',
         reason: deferredReason(result.reason),
-        next_attempt_dt: addSeconds(deps.now(), Math.max(1, result.retry_after_seconds)),
+        detail: null,
+        next_attempt_dt,
+        is_answered: true,
       };
-    case undefined:
-      // The backend forgot it: whether it took it is unknown, and asking again is safe.
+    }
+    case undefined: {
+      // Whether it took it is unknown; asking again is safe.
+      const reason = deferredReason('backend gave no outcome');
       return {
-        ...none,
-        status: 'QUEUED',
-        reason: deferredReason('backend gave no outcome'),
+        execution_id,
+        status_before,
+        outcome: 'deferred',
+        reason,
+        detail: null,
+        next_attempt_dt: addSeconds(now, forgottenSeconds),
         is_answered: false,
-        next_attempt_dt: addSeconds(deps.now(), unavailableSeconds.from),
       };
+    }
   }
+};
+
+const toRefusal = (command: ClaimedCommand, text: string, now: Date): DispatchOutcome => {
+  const { execution_id, status_before, retries } = command;
+  const detail = storableText(text, 2_000);
+  const reason = reasons.backendRejected;
+  if (!grantsRetry(command, retries, 'REJECTED')) {
+    return { execution_id, status_before, outcome: 'refused', reason, detail, next_attempt_dt: null, is_answered: true };
+  }
+  const next_attempt_dt = addSeconds(now, retryDelaySeconds(retries));
+  return {
+    execution_id,
+    status_before,
+    outcome: 'retried',
+    reason: `${reasons.retry}: ${reason}`,
+    detail,
+    next_attempt_dt,
+    is_answered: true,
+  };
 };

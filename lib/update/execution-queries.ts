@@ -1,36 +1,33 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import * as z from 'zod';
 import type { Db, Trx } from '../db/database.ts';
+import type { DeviceKind } from '../fleet/device.ts';
 import { decodeCursor, type Page, toPage } from '../http/page.ts';
-import { classifiedDevices, type WantedFirmware } from './eligibility.ts';
-import { type Execution, type ExecutionStatus, reasons } from './execution.ts';
-import type { PaceWindow } from './pace.ts';
-import { kindOf, type Targets } from './update.ts';
+import { type Choice, classifiedDevices } from './eligibility.ts';
+import {
+  type DeviceExecution,
+  type Execution,
+  type ExecutionStatus,
+  type RetryPolicy,
+  reasons,
+  retryDelaySeconds,
+  transitions,
+} from './execution.ts';
+import { type DryRun, type Eligibility, kindOf, type UpdateStatus } from './update.ts';
 import type { Planned } from './update-queries.ts';
-
-export interface NewExecutions {
-  update_id: number;
-  targets: Targets;
-  firmware: WantedFirmware;
-  allow_downgrade: boolean;
-  now: Date;
-}
 
 /**
  * Queues one execution per eligible device and notes who is left out and why, in one statement whatever their number.
  * Two requests at one moment cannot both take a device: the unique index decides, and the loser counts it as UPDATE_IN_FLIGHT.
  * Inserted in the order of device ids, so that two requests cannot wait for each other in a circle.
  */
-export const insertExecutions = async (
-  trx: Trx,
-  { update_id, targets, firmware, allow_downgrade, now }: NewExecutions,
-): Promise<Planned> => {
-  const { rows } = await sql<{ eligibility: keyof Planned; n: number }>`
+export const insertExecutions = async (trx: Trx, update_id: number, choice: Choice, now: Date): Promise<Planned> => {
+  const { rows } = await sql<{ eligibility: Eligibility; n: number }>`
     WITH classified AS MATERIALIZED (
-      ${classifiedDevices(targets, firmware, allow_downgrade)}
+      ${classifiedDevices(choice)}
     ), inserted AS (
-      INSERT INTO update_executions (update_id, device_id, hardware_type, status, reason, queued_dt, finished_dt)
-      SELECT ${update_id}::integer, device_id, ${firmware.hardware_type},
+      INSERT INTO update_executions (update_id, device_id, hardware_type, channel, status, reason, queued_dt, finished_dt)
+      SELECT ${update_id}::integer, device_id, ${choice.firmware.hardware_type}, channel,
              CASE eligibility WHEN 'ELIGIBLE' THEN 'QUEUED' ELSE 'SUCCEEDED' END,
              CASE eligibility WHEN 'ELIGIBLE' THEN NULL ELSE ${reasons.alreadyOnTarget} END,
              ${now}::timestamptz,
@@ -40,14 +37,18 @@ export const insertExecutions = async (
       ORDER BY device_id
       ON CONFLICT (device_id, hardware_type) WHERE status IN ('QUEUED', 'IN_PROGRESS') DO NOTHING
       RETURNING device_id
+    ), taken AS (
+      -- By IN, which looks up a hash table: how a join of the two is done depends on a guess at their sizes, and with a wrong one
+      -- compares each with each.
+      SELECT external_id, eligibility, coalesce(device_id IN (SELECT device_id FROM inserted), false) AS takes_part
+      FROM classified
     ), outcome AS (
-      SELECT c.external_id, i.device_id IS NOT NULL AS takes_part,
-             CASE WHEN i.device_id IS NULL AND c.eligibility = 'ELIGIBLE' THEN 'UPDATE_IN_FLIGHT' ELSE c.eligibility END AS eligibility
-      FROM classified c
-      LEFT JOIN inserted i ON i.device_id = c.device_id
+      SELECT external_id, takes_part,
+             CASE WHEN eligibility = 'ELIGIBLE' AND NOT takes_part THEN 'UPDATE_IN_FLIGHT' ELSE eligibility END AS eligibility
+      FROM taken
     ), excluded AS (
       INSERT INTO update_exclusions (update_id, kind, external_id, reason)
-      SELECT ${update_id}::integer, ${kindOf(targets)}, external_id, eligibility
+      SELECT ${update_id}::integer, ${kindOf(choice.targets)}, external_id, eligibility
       FROM outcome
       WHERE NOT takes_part
     )
@@ -55,18 +56,57 @@ export const insertExecutions = async (
   return Object.fromEntries(rows.map(({ eligibility, n }) => [eligibility, n]));
 };
 
-const Cursor = z.tuple([z.int()]);
+type EligibilityGroup = DryRun['reasons'][number];
+
+/** Who would be updated and why others would not, each reason with its first devices, in one statement that changes nothing. */
+export const listEligibilityGroups = async (db: Db, choice: Choice, devicesPerGroup: number): Promise<EligibilityGroup[]> => {
+  const { rows } = await sql<EligibilityGroup>`
+    WITH classified AS (
+      ${classifiedDevices(choice)}
+    ), numbered AS (
+      SELECT external_id, eligibility, other_update_id, row_number() OVER (PARTITION BY eligibility ORDER BY external_id COLLATE "C") AS n
+      FROM classified
+    )
+    SELECT eligibility AS reason, count(*) AS count,
+           jsonb_agg(
+             jsonb_build_object('external_id', external_id, 'other_update_id', CASE eligibility WHEN 'UPDATE_IN_FLIGHT' THEN other_update_id END)
+             ORDER BY n
+           ) FILTER (WHERE n <= ${devicesPerGroup}) AS devices
+    FROM numbered GROUP BY eligibility ORDER BY 2 DESC, 1`.execute(db);
+  return rows;
+};
+
+const EligibilityCursor = z.tuple([z.string()]);
+
+/** All devices of one reason, page by page. */
+export const listEligibilityDevices = async (
+  db: Db,
+  choice: Choice,
+  { reason, limit, cursor }: { reason: Eligibility; limit: number; cursor?: string | undefined },
+): Promise<Page<EligibilityGroup['devices'][number]>> => {
+  const after = decodeCursor(EligibilityCursor, cursor);
+  const { rows } = await sql<EligibilityGroup['devices'][number]>`
+    SELECT external_id, CASE eligibility WHEN 'UPDATE_IN_FLIGHT' THEN other_update_id END AS other_update_id
+    FROM (${classifiedDevices(choice)}) c
+    WHERE eligibility = ${reason} AND external_id COLLATE "C" > ${after?.[0] ?? ''}
+    ORDER BY external_id COLLATE "C"
+    LIMIT ${limit + 1}`.execute(db);
+  return toPage(rows, limit, (row) => [row.external_id]);
+};
+
+const Cursor = z.tuple([z.int32()]);
 
 export interface ExecutionFilter {
   update_id: number;
   status?: ExecutionStatus | undefined;
+  /** A reason, without the text after the colon that some have. */
+  reason?: string | undefined;
   limit: number;
   cursor?: string | undefined;
 }
 
-export const listExecutions = async (db: Db, { update_id, status, limit, cursor }: ExecutionFilter): Promise<Page<Execution>> => {
-  const after = decodeCursor(Cursor, cursor);
-  let query = db
+const selectExecutions = (db: Db) =>
+  db
     .selectFrom('update_executions as e')
     .innerJoin('devices as d', 'd.id', 'e.device_id')
     .select([
@@ -78,14 +118,21 @@ export const listExecutions = async (db: Db, { update_id, status, limit, cursor 
       'e.reason',
       'e.detail',
       'e.attempt',
+      'e.retries',
+      'e.is_canary',
       'e.queued_dt',
       'e.sent_dt',
       'e.finished_dt',
       'e.next_attempt_dt',
+      'e.late_success_dt',
     ])
-    .$narrowType<{ status: ExecutionStatus }>()
-    .where('e.update_id', '=', update_id);
+    .$narrowType<{ status: ExecutionStatus }>();
+
+export const listExecutions = async (db: Db, { update_id, status, reason, limit, cursor }: ExecutionFilter): Promise<Page<Execution>> => {
+  const after = decodeCursor(Cursor, cursor);
+  let query = selectExecutions(db).where('e.update_id', '=', update_id);
   if (status) query = query.where('e.status', '=', status);
+  if (reason) query = query.where(sql`split_part(e.reason, ': ', 1)`, '=', reason);
   if (after) query = query.where('e.id', '>', after[0]);
   const rows = await query
     .orderBy('e.id')
@@ -94,51 +141,67 @@ export const listExecutions = async (db: Db, { update_id, status, limit, cursor 
   return toPage(rows, limit, (row) => [row.id]);
 };
 
+export interface DeviceExecutionFilter {
+  kind: DeviceKind;
+  external_id: string;
+  limit: number;
+  cursor?: string | undefined;
+}
+
+/** A device's own past, the latest first. */
+export const listDeviceExecutions = async (
+  db: Db,
+  { kind, external_id, limit, cursor }: DeviceExecutionFilter,
+): Promise<Page<DeviceExecution>> => {
+  const after = decodeCursor(Cursor, cursor);
+  let query = selectExecutions(db)
+    .innerJoin('updates as u', 'u.id', 'e.update_id')
+    .innerJoin('firmwares as f', 'f.id', 'u.firmware_id')
+    .select(['e.hardware_type', 'f.id as firmware_id', 'f.version as firmware_version'])
+    .where('d.kind', '=', kind)
+    .where('d.external_id', '=', external_id);
+  if (after) query = query.where('e.id', '<', after[0]);
+  const rows = await query
+    .orderBy('e.id', 'desc')
+    .limit(limit + 1)
+    .execute();
+  return toPage(rows, limit, (row) => [row.id]);
+};
+
 export interface Release {
   update_id: number;
   step: number;
-  window: PaceWindow;
-  maximum_in_progress: number | null;
+  /** How many at most. */
+  limit: number;
+  /**
+   * Only the canary is released: those of it that wait again, and so many new ones, drawn by lot because the first devices are the oldest
+   * ones. null: there is no canary, or it has passed.
+   */
+  newCanaries: number | null;
   chunkSize: number;
-  /** So many at most in one step, which bounds what a step does. */
-  maximumPerStep: number;
   now: Date;
 }
 
-/**
- * Releases as many waiting executions as the pace allows, in chunks, and answers how many. Only while the update is locked.
- *
- * What counts against the pace are commands: those of chunks not yet answered, and those of calls begun within the window. So the
- * pace holds at the backend too, however long a chunk waits in the queue (design.md G7).
- */
-export const releaseExecutions = async (
-  trx: Trx,
-  { update_id, step, window, maximum_in_progress, chunkSize, maximumPerStep, now }: Release,
-): Promise<number> => {
+/** Releases the executions that wait longest, in chunks, and answers how many. Only while the update is locked. */
+export const releaseExecutions = async (trx: Trx, { update_id, step, limit, newCanaries, chunkSize, now }: Release): Promise<number> => {
+  const isCanary = newCanaries !== null;
+  const canaryOnly = sql`AND (e.is_canary OR e.id IN (
+    SELECT n.id FROM update_executions n
+    WHERE n.update_id = ${update_id} AND n.status = 'QUEUED' AND n.dispatch_id IS NULL AND n.channel = 'telematics' AND NOT n.is_canary
+    ORDER BY hashint4(n.id), n.id
+    LIMIT ${newCanaries}
+  ))`;
   const { rows } = await sql<{ released: number }>`
-    WITH allowance AS (
-      SELECT least(
-        ${maximumPerStep}::bigint,
-        ${window.maximumCommands} - (
-          SELECT coalesce(sum(commands), 0) FROM update_dispatches
-          WHERE update_id = ${update_id}
-            AND (answered_dt IS NULL OR sent_dt > ${now}::timestamptz - make_interval(secs => ${window.seconds}))
-        ),
-        ${maximum_in_progress}::bigint - (
-          SELECT count(*) FROM update_executions
-          WHERE update_id = ${update_id} AND (status = 'IN_PROGRESS' OR (status = 'QUEUED' AND dispatch_id IS NOT NULL))
-        )
-      ) AS commands
-    ), due AS (
-      SELECT e.id, (row_number() OVER (ORDER BY e.next_attempt_dt NULLS FIRST, e.id) - 1) / ${chunkSize}::integer AS chunk
+    WITH due AS (
+      SELECT id, (row_number() OVER () - 1) / ${chunkSize}::integer AS chunk
       FROM (
-        SELECT e.id, e.next_attempt_dt
+        SELECT e.id
         FROM update_executions e
-        JOIN devices d ON d.id = e.device_id AND d.channel = 'telematics'
-        WHERE e.update_id = ${update_id} AND e.status = 'QUEUED' AND e.dispatch_id IS NULL
+        WHERE e.update_id = ${update_id} AND e.status IN ('QUEUED', 'IN_PROGRESS') AND e.dispatch_id IS NULL AND e.channel = 'telematics'
           AND (e.next_attempt_dt IS NULL OR e.next_attempt_dt <= ${now})
+          ${isCanary ? canaryOnly : sql``}
         ORDER BY e.next_attempt_dt NULLS FIRST, e.id
-        LIMIT greatest(0, (SELECT commands FROM allowance))
+        LIMIT ${limit}
       ) e
     ), chunks AS (
       SELECT chunk, count(*) AS commands, nextval(pg_get_serial_sequence('update_dispatches', 'id'))::integer AS dispatch_id
@@ -147,11 +210,21 @@ export const releaseExecutions = async (
       INSERT INTO update_dispatches (id, update_id, step, commands, released_dt)
       OVERRIDING SYSTEM VALUE
       SELECT dispatch_id, ${update_id}, ${step}, commands, ${now}::timestamptz FROM chunks
+    ), locked AS (
+      -- In the order of ids, as everything that writes many executions: two such statements cannot wait for each other in a circle.
+      -- Nothing about dispatch_id, which only this statement sets: with it the planner, who knows nothing yet of executions just
+      -- inserted, walks all that wait once for each one due, instead of finding each by its primary key.
+      SELECT e.id, due.chunk
+      FROM update_executions e JOIN due ON due.id = e.id
+      WHERE e.status IN ('QUEUED', 'IN_PROGRESS')
+      ORDER BY e.id
+      FOR NO KEY UPDATE OF e
     ), released AS (
       UPDATE update_executions e
-      SET dispatch_id = chunks.dispatch_id, next_attempt_dt = NULL
-      FROM due JOIN chunks ON chunks.chunk = due.chunk
-      WHERE e.id = due.id AND e.status = 'QUEUED' AND e.dispatch_id IS NULL
+      -- Without a time of sending until the call begins: until then it can be canceled without the device having heard of it.
+      SET dispatch_id = chunks.dispatch_id, next_attempt_dt = NULL, sent_dt = NULL, is_canary = e.is_canary OR ${isCanary}::boolean
+      FROM locked JOIN chunks ON chunks.chunk = locked.chunk
+      WHERE e.id = locked.id AND e.status IN ('QUEUED', 'IN_PROGRESS')
       RETURNING e.id
     )
     SELECT count(*) AS released FROM released`.execute(trx);
@@ -170,26 +243,112 @@ export const findRemaining = async (trx: Trx, update_id: number, now: Date): Pro
     SELECT EXISTS (SELECT FROM update_executions WHERE update_id = ${update_id} AND status IN ('QUEUED', 'IN_PROGRESS')) AS has_unfinished,
            (
              SELECT coalesce(e.next_attempt_dt, ${now}::timestamptz)
-             FROM update_executions e JOIN devices d ON d.id = e.device_id AND d.channel = 'telematics'
-             WHERE e.update_id = ${update_id} AND e.status = 'QUEUED' AND e.dispatch_id IS NULL
+             FROM update_executions e
+             WHERE e.update_id = ${update_id} AND e.status IN ('QUEUED', 'IN_PROGRESS') AND e.dispatch_id IS NULL
+               AND e.channel = 'telematics'
              ORDER BY e.next_attempt_dt NULLS FIRST, e.id LIMIT 1
            ) AS next_attempt_dt`.execute(trx);
   const [row] = rows;
   return { hasUnfinished: row?.has_unfinished ?? false, next_attempt_dt: row?.next_attempt_dt ?? null };
 };
 
-export interface ReportedExecution {
+/** Which unfinished executions an end is for. */
+export type Unfinished = 'waiting' | 'all';
+
+/**
+ * Ends executions as CANCELED and answers how many: those that wait and whose device has not heard of the update, or all. One that is
+ * being handed to the backend at this moment is asked already.
+ */
+export const cancelExecutions = async (trx: Trx, update_id: number, which: Unfinished, reason: string, now: Date): Promise<number> => {
+  const { rows } = await sql<{ n: number }>`
+    WITH chosen AS (
+      SELECT id FROM update_executions
+      WHERE update_id = ${update_id} AND ${which === 'all' ? sql`status IN ('QUEUED', 'IN_PROGRESS')` : waiting}
+      ORDER BY id
+      FOR UPDATE
+    ), ended AS (
+      UPDATE update_executions e SET status = 'CANCELED', reason = ${reason}, next_attempt_dt = NULL, finished_dt = ${now}
+      FROM chosen WHERE e.id = chosen.id AND e.status IN ('QUEUED', 'IN_PROGRESS')
+      RETURNING e.id
+    )
+    SELECT count(*) AS n FROM ended`.execute(trx);
+  return rows[0]?.n ?? 0;
+};
+
+/** Not asked, or asked in vain and waiting for a retry: also in a chunk that nobody has taken to the backend yet. */
+const waiting = sql`(
+  (dispatch_id IS NULL OR sent_dt IS NULL) AND (status = 'QUEUED' OR (status = 'IN_PROGRESS' AND channel = 'telematics'))
+)`;
+
+export interface Deadlines extends RetryPolicy {
+  /** Those still waiting are late, all at once, because all of an update are queued at one time. */
+  areQueuedLate: boolean;
+  /** Executions sent before are late. */
+  sentBefore: Date;
+  /** Whether there may be another try at all: not in an update that has been stopped. */
+  mayRetry: boolean;
+}
+
+/** Bounds a step's transaction. */
+const maximumExpiredPerStep = 10_000;
+
+/** Ends what has passed its deadline, or gives it another try; answers how many. */
+export const expireExecutions = async (trx: Trx, update_id: number, deadlines: Deadlines, now: Date): Promise<number> => {
+  const { areQueuedLate, sentBefore, number_of_retries, retry_failure_types, mayRetry } = deadlines;
+  const overdue = { queued: transitions.QUEUED.overdue, inProgress: transitions.IN_PROGRESS.overdue };
+  const retriesLeft = mayRetry && retry_failure_types.includes('TIMED_OUT') ? number_of_retries : 0;
+  const late = [
+    // QUEUED too: a chunk whose message was lost for good.
+    sql`(status IN ('QUEUED', 'IN_PROGRESS') AND dispatch_id IS NOT NULL AND sent_dt < ${sentBefore})`,
+    sql`(status = 'IN_PROGRESS' AND channel = 'iot' AND coalesce(sent_dt, queued_dt) < ${sentBefore})`,
+  ];
+  if (areQueuedLate) late.push(waiting);
+  const { rows } = await sql<{ n: number }>`
+    WITH late AS (
+      SELECT id, status = 'IN_PROGRESS' AND dispatch_id IS NOT NULL AND sent_dt IS NOT NULL AND retries < ${retriesLeft} AS again
+      FROM update_executions
+      WHERE update_id = ${update_id} AND (${sql.join(late, sql` OR `)})
+      ORDER BY id
+      LIMIT ${maximumExpiredPerStep}
+      FOR UPDATE
+    ), moved AS (
+      UPDATE update_executions e
+      SET status = CASE WHEN late.again THEN 'IN_PROGRESS' ELSE 'TIMED_OUT' END,
+          reason = CASE
+            WHEN late.again THEN ${`${reasons.retry}: ${overdue.inProgress?.reason}`}
+            WHEN e.status = 'QUEUED' OR e.dispatch_id IS NULL OR e.sent_dt IS NULL THEN ${overdue.queued?.reason}
+            ELSE ${overdue.inProgress?.reason}
+          END,
+          dispatch_id = CASE WHEN late.again THEN NULL ELSE e.dispatch_id END,
+          attempt = CASE WHEN late.again THEN e.attempt + 1 ELSE e.attempt END,
+          retries = CASE WHEN late.again THEN e.retries + 1 ELSE e.retries END,
+          next_attempt_dt = CASE WHEN late.again THEN ${now}::timestamptz + make_interval(secs => ${retryDelay(sql`e.retries`)}) END,
+          finished_dt = CASE WHEN late.again THEN NULL ELSE ${now}::timestamptz END
+      FROM late WHERE e.id = late.id AND e.status IN ('QUEUED', 'IN_PROGRESS')
+      RETURNING e.id
+    )
+    SELECT count(*) AS n FROM moved`.execute(trx);
+  return rows[0]?.n ?? 0;
+};
+
+/** {@link retryDelaySeconds} of every number of retries an update can have. */
+const retryDelay = (retries: RawBuilder<unknown>) =>
+  sql`(${Array.from({ length: 11 }, (_, n) => retryDelaySeconds(n))}::integer[])[${retries} + 1]`;
+
+export interface ReportedExecution extends RetryPolicy {
   id: number;
   status: ExecutionStatus;
   queued_dt: Date;
   sent_dt: Date | null;
+  retries: number;
   wanted_version: string;
+  update_status: UpdateStatus;
 }
 
 export interface ExecutionSubject {
   device_id: number | null;
   hardware_type: string;
-  /** The execution a report names; null: the device's unfinished one for this hardware type. */
+  /** The execution a report names; null: the device's latest one for this hardware type. */
   execution_id: number | null;
 }
 
@@ -199,20 +358,23 @@ export const listReportedExecutions = async (
   subjects: readonly ExecutionSubject[],
 ): Promise<(ReportedExecution | undefined)[]> => {
   const { rows } = await sql<ReportedExecution & { id: number | null }>`
-    SELECT e.id, e.status, e.queued_dt, e.sent_dt, f.version AS wanted_version
+    SELECT e.id, e.status, e.queued_dt, e.sent_dt, e.retries, f.version AS wanted_version,
+           u.status AS update_status, u.number_of_retries, u.retry_failure_types
     FROM unnest(
       ${subjects.map((s) => s.device_id)}::integer[],
       ${subjects.map((s) => s.hardware_type)}::text[],
       ${subjects.map((s) => s.execution_id)}::integer[]
     ) WITH ORDINALITY AS s (device_id, hardware_type, execution_id, ordinal)
     LEFT JOIN LATERAL (
-      -- Two branches, so that each uses its own index.
+      -- Two branches, so that each uses its own index. The latest one is the unfinished one, if there is any.
       SELECT * FROM update_executions x
       WHERE x.id = s.execution_id AND x.device_id = s.device_id AND x.hardware_type = s.hardware_type
       UNION ALL
-      SELECT * FROM update_executions x
-      WHERE s.execution_id IS NULL AND x.device_id = s.device_id AND x.hardware_type = s.hardware_type
-        AND x.status IN ('QUEUED', 'IN_PROGRESS')
+      (
+        SELECT * FROM update_executions x
+        WHERE s.execution_id IS NULL AND x.device_id = s.device_id AND x.hardware_type = s.hardware_type
+        ORDER BY x.id DESC LIMIT 1
+      )
     ) e ON true
     LEFT JOIN updates u ON u.id = e.update_id
     LEFT JOIN firmwares f ON f.id = u.firmware_id
@@ -225,24 +387,45 @@ export interface ExecutionMove {
   status: ExecutionStatus;
   reason: string | null;
   detail: string | null;
+  /** When there is another try; null: there is none. */
+  retry_dt: Date | null;
 }
 
-/**
- * Moves executions that are still unfinished; answers the ids of those that moved. A finished one never changes (design.md G3).
- */
-export const moveExecutions = async (trx: Trx, moves: readonly ExecutionMove[], now: Date): Promise<ReadonlySet<number>> => {
-  if (moves.length === 0) return new Set();
-  const { rows } = await sql<{ id: number }>`
+/** Moves executions that are still unfinished: a finished one never changes (design.md G3). */
+export const moveExecutions = async (trx: Trx, moves: readonly ExecutionMove[], now: Date): Promise<void> => {
+  if (moves.length === 0) return;
+  const ordered = [...moves].sort((a, b) => a.id - b.id);
+  await sql`
+    WITH moves AS (
+      SELECT m.* FROM unnest(
+        ${ordered.map((m) => m.id)}::integer[],
+        ${ordered.map((m) => m.status)}::text[],
+        ${ordered.map((m) => m.reason)}::text[],
+        ${ordered.map((m) => m.detail)}::text[],
+        ${ordered.map((m) => m.retry_dt)}::timestamptz[]
+      ) AS m (id, status, reason, detail, retry_dt)
+    ), locked AS (
+      -- In the order of ids, as everything that writes many executions.
+      SELECT id FROM update_executions WHERE id = ANY (${ordered.map((m) => m.id)}::integer[]) ORDER BY id FOR NO KEY UPDATE
+    )
     UPDATE update_executions e
-    SET status = m.status, reason = m.reason, detail = m.detail, next_attempt_dt = NULL,
+    SET status = m.status, reason = m.reason, detail = m.detail, next_attempt_dt = m.retry_dt,
+        dispatch_id = CASE WHEN m.retry_dt IS NULL THEN e.dispatch_id END,
+        attempt = CASE WHEN m.retry_dt IS NULL THEN e.attempt ELSE e.attempt + 1 END,
+        retries = CASE WHEN m.retry_dt IS NULL THEN e.retries ELSE e.retries + 1 END,
         finished_dt = CASE WHEN m.status = 'IN_PROGRESS' THEN NULL ELSE ${now}::timestamptz END
-    FROM unnest(
-      ${moves.map((m) => m.id)}::integer[],
-      ${moves.map((m) => m.status)}::text[],
-      ${moves.map((m) => m.reason)}::text[],
-      ${moves.map((m) => m.detail)}::text[]
-    ) AS m (id, status, reason, detail)
-    WHERE e.id = m.id AND e.status IN ('QUEUED', 'IN_PROGRESS')
-    RETURNING e.id`.execute(trx);
-  return new Set(rows.map(({ id }) => id));
+    FROM moves m, locked
+    WHERE e.id = m.id AND locked.id = e.id AND e.status IN ('QUEUED', 'IN_PROGRESS')`.execute(trx);
+};
+
+/** Notes that the version wanted was seen after all; once for each execution. */
+export const markLateSuccesses = async (trx: Trx, ids: readonly number[], now: Date): Promise<void> => {
+  if (ids.length === 0) return;
+  await trx
+    .updateTable('update_executions')
+    .set({ late_success_dt: now })
+    .where('id', 'in', ids)
+    .where('late_success_dt', 'is', null)
+    .where('status', 'in', ['FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED'])
+    .execute();
 };

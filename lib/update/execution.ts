@@ -12,35 +12,91 @@ export const isUnfinished = (status: ExecutionStatus): boolean => status === 'QU
 /**
  * What can happen to an execution:
  *
- * | event            | meaning                                                        |
- * | ---------------- | -------------------------------------------------------------- |
- * | accepted         | the backend took the command                                   |
- * | deferred         | the backend cannot take it yet, or could not be reached         |
- * | refused          | the backend says that this device cannot be updated            |
- * | started          | the device reports that it is installing                       |
- * | proven           | the device was seen running the version wanted                 |
- * | mismatched       | the device says it is done, but runs another version           |
- * | failed           | the device reports that the installation failed                |
- * | declined         | the device reports that it will not install                    |
+ * | event      | meaning                                                | told by                      |
+ * | ---------- | ------------------------------------------------------ | ---------------------------- |
+ * | accepted   | the backend took the command                           | dispatch-update              |
+ * | deferred   | the backend cannot take it yet, or cannot be reached   | dispatch-update              |
+ * | refused    | the backend says that this device cannot be updated    | dispatch-update              |
+ * | started    | the device is installing                               | a confirmation               |
+ * | proven     | the device was seen running the version wanted         | a confirmation, an observation |
+ * | mismatched | the device says it is done, but runs another version   | a confirmation               |
+ * | failed     | the installation failed                                | a confirmation               |
+ * | declined   | the device will not install                            | a confirmation               |
+ * | overdue    | a deadline has passed                                  | advance-update               |
+ * | canceled   | the admin, a stop rule or a withdrawal ends it          | control-update, advance-update |
  */
-export type ExecutionEvent = 'accepted' | 'deferred' | 'refused' | 'started' | 'proven' | 'mismatched' | 'failed' | 'declined';
+export const executionEvents = [
+  'accepted',
+  'deferred',
+  'refused',
+  'started',
+  'proven',
+  'mismatched',
+  'failed',
+  'declined',
+  'overdue',
+  'canceled',
+] as const;
+export type ExecutionEvent = (typeof executionEvents)[number];
+
+/** Ends of an execution that a retry may undo before they happen. */
+export const failureTypes = ['FAILED', 'TIMED_OUT', 'REJECTED'] as const;
+export type FailureType = (typeof failureTypes)[number];
+
+export interface Transition {
+  to: ExecutionStatus;
+  /**
+   * - `wait`: released again when its next attempt is due;
+   * - `retry`: if the update grants another try for this end, the execution stays IN_PROGRESS and waits, else it ends as `to`.
+   */
+  effect?: 'wait' | 'retry';
+  reason?: string;
+}
+
+/** Why an execution is in its status; DEFERRED and RETRY are followed by a text. */
+export const reasons = {
+  alreadyOnTarget: 'ALREADY_ON_TARGET',
+  deferred: 'DEFERRED',
+  retry: 'RETRY',
+  versionMismatch: 'VERSION_MISMATCH',
+  deviceFailed: 'DEVICE_FAILED',
+  deviceRejected: 'DEVICE_REJECTED',
+  backendRejected: 'BACKEND_REJECTED',
+  queuedTooLong: 'QUEUED_TOO_LONG',
+  notConfirmed: 'NOT_CONFIRMED',
+  updateCanceled: 'UPDATE_CANCELED',
+  updateAborted: 'UPDATE_ABORTED',
+  firmwareWithdrawn: 'FIRMWARE_WITHDRAWN',
+} as const;
+
+/** From any unfinished status: a device can be faster than the answer of the backend. */
+const endings = {
+  refused: { to: 'REJECTED', effect: 'retry', reason: reasons.backendRejected },
+  started: { to: 'IN_PROGRESS' },
+  proven: { to: 'SUCCEEDED' },
+  mismatched: { to: 'FAILED', effect: 'retry', reason: reasons.versionMismatch },
+  failed: { to: 'FAILED', effect: 'retry', reason: reasons.deviceFailed },
+  declined: { to: 'REJECTED', effect: 'retry', reason: reasons.deviceRejected },
+  canceled: { to: 'CANCELED' },
+} as const satisfies Partial<Record<ExecutionEvent, Transition>>;
 
 /**
- * The state machine (design.md G3: forward only). A missing entry means that the event changes nothing; finished states have none.
- * A device can be faster than the answer of the backend, so that its reports are also taken while the execution is still QUEUED.
+ * The state machine: state × event → state and effect. Forward only (design.md G3): QUEUED before it was asked, IN_PROGRESS since, then
+ * an end that nothing changes; a retry is another attempt of an execution IN_PROGRESS. A missing entry changes nothing.
  */
-export const transitions: Readonly<Record<ExecutionStatus, Partial<Readonly<Record<ExecutionEvent, ExecutionStatus>>>>> = {
+export const transitions: Readonly<Record<ExecutionStatus, Partial<Readonly<Record<ExecutionEvent, Transition>>>>> = {
   QUEUED: {
-    accepted: 'IN_PROGRESS',
-    deferred: 'QUEUED',
-    refused: 'REJECTED',
-    started: 'IN_PROGRESS',
-    proven: 'SUCCEEDED',
-    mismatched: 'FAILED',
-    failed: 'FAILED',
-    declined: 'REJECTED',
+    ...endings,
+    accepted: { to: 'IN_PROGRESS' },
+    deferred: { to: 'QUEUED', effect: 'wait', reason: reasons.deferred },
+    overdue: { to: 'TIMED_OUT', reason: reasons.queuedTooLong },
   },
-  IN_PROGRESS: { proven: 'SUCCEEDED', mismatched: 'FAILED', failed: 'FAILED', declined: 'REJECTED' },
+  IN_PROGRESS: {
+    ...endings,
+    accepted: { to: 'IN_PROGRESS' },
+    deferred: { to: 'IN_PROGRESS', effect: 'wait', reason: reasons.deferred },
+    overdue: { to: 'TIMED_OUT', effect: 'retry', reason: reasons.notConfirmed },
+  },
   SUCCEEDED: {},
   FAILED: {},
   TIMED_OUT: {},
@@ -49,16 +105,24 @@ export const transitions: Readonly<Record<ExecutionStatus, Partial<Readonly<Reco
   REMOVED: {},
 };
 
-/** Why an execution is in its status. DEFERRED is followed by the backend's own text. */
-export const reasons = {
-  alreadyOnTarget: 'ALREADY_ON_TARGET',
-  deferred: 'DEFERRED',
-  versionMismatch: 'VERSION_MISMATCH',
-  deviceFailed: 'DEVICE_FAILED',
-  deviceRejected: 'DEVICE_REJECTED',
-  backendRejected: 'BACKEND_REJECTED',
-  backendRefused: 'BACKEND_REFUSED',
-} as const;
+export interface RetryPolicy {
+  number_of_retries: number;
+  retry_failure_types: readonly string[];
+}
+
+/** Whether an execution gets another try instead of this end. */
+export const grantsRetry = ({ number_of_retries, retry_failure_types }: RetryPolicy, retries: number, end: ExecutionStatus): boolean =>
+  retries < number_of_retries && retry_failure_types.includes(end);
+
+const firstRetryMinutes = 1;
+const longestRetryMinutes = 240;
+
+/** The wait before a retry doubles each time: what hindered the last try is likely still there a moment later. */
+export const retryDelaySeconds = (retries: number): number => Math.min(longestRetryMinutes, firstRetryMinutes * 2 ** retries) * 60;
+
+/** The words of others in a form and length that PostgreSQL stores: it has no place for NUL and half characters. */
+export const storableText = (text: string, maximumLength: number): string =>
+  text.slice(0, maximumLength).replaceAll('\u0000', '').toWellFormed();
 
 export const Execution = z
   .object({
@@ -70,10 +134,19 @@ export const Execution = z
     reason: z.string().nullable(),
     detail: z.string().nullable().meta({ description: 'What the device or the backend said' }),
     attempt: z.int(),
+    retries: z.int(),
+    is_canary: z.boolean(),
     queued_dt: Timestamp,
     sent_dt: Timestamp.nullable(),
     finished_dt: Timestamp.nullable(),
     next_attempt_dt: Timestamp.nullable(),
+    late_success_dt: Timestamp.nullable().meta({ description: 'When the version wanted was seen after the execution had ended otherwise' }),
   })
   .meta({ id: 'Execution' });
 export type Execution = z.infer<typeof Execution>;
+
+/** An execution among a device's own past. */
+export const DeviceExecution = Execution.extend({ hardware_type: z.string(), firmware_id: z.int(), firmware_version: z.string() }).meta({
+  id: 'DeviceExecution',
+});
+export type DeviceExecution = z.infer<typeof DeviceExecution>;

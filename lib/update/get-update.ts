@@ -1,16 +1,17 @@
 import type { Db } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
+import { getDevice } from '../fleet/get-devices.ts';
 import type { Page } from '../http/page.ts';
-import type { Execution } from './execution.ts';
-import { type ExecutionFilter, listExecutions } from './execution-queries.ts';
-import type { Update } from './update.ts';
-import { findUpdate } from './update-queries.ts';
+import type { DeviceExecution, Execution } from './execution.ts';
+import { type DeviceExecutionFilter, type ExecutionFilter, listDeviceExecutions, listExecutions } from './execution-queries.ts';
+import type { UpdateDetail } from './update.ts';
+import { findUpdate, findUpdateDetail } from './update-queries.ts';
 
 const notFound = (id: number) => new DomainError('update.not_found', `There is no update ${id}`);
 
 /** @throws `update.not_found` */
-export async function getUpdate(db: Db, id: number): Promise<Update> {
-  const update = await findUpdate(db, id);
+export async function getUpdate(db: Db, id: number, now: Date): Promise<UpdateDetail> {
+  const update = await findUpdateDetail(db, id, now);
   if (!update) throw notFound(id);
   return update;
 }
@@ -19,5 +20,12 @@ export async function getUpdate(db: Db, id: number): Promise<Update> {
 export async function getExecutions(db: Db, filter: ExecutionFilter): Promise<Page<Execution>> {
   const page = await listExecutions(db, filter);
   if (page.items.length === 0 && !(await findUpdate(db, filter.update_id))) throw notFound(filter.update_id);
+  return page;
+}
+
+/** @throws `device.not_found` */
+export async function getDeviceUpdates(db: Db, filter: DeviceExecutionFilter): Promise<Page<DeviceExecution>> {
+  const page = await listDeviceExecutions(db, filter);
+  if (page.items.length === 0) await getDevice(db, filter.kind, filter.external_id);
   return page;
 }

@@ -8,3 +8,7 @@ export type AdvanceMessage = z.output<typeof AdvanceMessage>;
 /** "Hand this chunk to the backend." */
 export const DispatchMessage = z.object({ dispatch_id: z.int() });
 export type DispatchMessage = z.output<typeof DispatchMessage>;
+
+/** "Ask the backend what the devices of this chunk run that have not reported." */
+export const VerifyMessage = z.object({ dispatch_id: z.int() });
+export type VerifyMessage = z.output<typeof VerifyMessage>;

@@ -1,3 +1,5 @@
+import { allowedCommands, type BackendGate } from './backend-gate.ts';
+
 export interface PaceWindow {
   seconds: number;
   maximumCommands: number;
@@ -18,4 +20,55 @@ export const paceWindow = (maximumPerMinute: number): PaceWindow => {
     if ((maximumCommands * 60) / seconds >= maximumPerMinute * (1 - maximumLoss)) return { seconds, maximumCommands };
   }
   return { seconds: 60, maximumCommands: maximumPerMinute };
+};
+
+/** AWS IoT Jobs' exponential rate: it starts at `base_per_minute` and grows by the factor each time so many more have succeeded. */
+export interface ExponentialRate {
+  base_per_minute: number;
+  increment_factor: number;
+  after_succeeded: number;
+}
+
+export interface Rollout {
+  maximum_per_minute: number;
+  exponential: ExponentialRate | null;
+}
+
+/** A rate that grows is counted by whole minutes: a window that changed with the rate would forget what was sent. */
+export const windowSecondsOf = ({ maximum_per_minute, exponential }: Rollout): number =>
+  exponential ? 60 : paceWindow(maximum_per_minute).seconds;
+
+/** The most commands within {@link windowSecondsOf}, after so many have succeeded. */
+export const maximumCommandsOf = ({ maximum_per_minute, exponential }: Rollout, succeeded: number): number => {
+  if (!exponential) return paceWindow(maximum_per_minute).maximumCommands;
+  const { base_per_minute, increment_factor, after_succeeded } = exponential;
+  return Math.min(maximum_per_minute, Math.floor(base_per_minute * increment_factor ** Math.floor(succeeded / after_succeeded)));
+};
+
+export interface Allowance {
+  /** What the pace lets through within its window. */
+  maximumCommands: number;
+  gate: BackendGate;
+  /** Commands of chunks not yet answered, and of calls begun within the window. */
+  commandsInWindow: number;
+  /** Whether any chunk, of any update, is on its way to the backend. */
+  isUnderWay: boolean;
+  maximumInProgress: number | null;
+  inProgress: number;
+  /** Devices that may still be asked before the canary has passed; null: no canary, or passed. */
+  canaryLeft: number | null;
+  now: Date;
+}
+
+/** How many executions may be released now: the least that any limit leaves. */
+export const allowance = (limits: Allowance): number => {
+  const { maximumCommands, gate, commandsInWindow, isUnderWay, maximumInProgress, inProgress, canaryLeft, now } = limits;
+  const room = maximumCommands - commandsInWindow;
+  // A probe is let through beside the failed commands that still fill a smaller share of the window.
+  const byGate =
+    gate.failures > 0
+      ? allowedCommands(gate, 1, isUnderWay, now)
+      : allowedCommands(gate, maximumCommands, isUnderWay, now) - commandsInWindow;
+  const bySlots = maximumInProgress === null ? Number.POSITIVE_INFINITY : maximumInProgress - inProgress;
+  return Math.max(0, Math.min(room, byGate, bySlots, canaryLeft ?? Number.POSITIVE_INFINITY));
 };

@@ -1,16 +1,39 @@
 import { sql } from 'kysely';
 import * as z from 'zod';
 import type { Db, Trx } from '../db/database.ts';
+import type { FirmwareStatus } from '../firmware/firmware.ts';
+import type { DeviceKind } from '../fleet/device.ts';
 import { decodeCursor, type Page, toPage } from '../http/page.ts';
+import type { BackendGate } from './backend-gate.ts';
 import type { ExecutionStatus } from './execution.ts';
-import { type Eligibility, noCounts, progressOf, type Update, type UpdateStatus } from './update.ts';
+import type { ExponentialRate } from './pace.ts';
+import type { StopRule } from './stop-rules.ts';
+import {
+  type Counts,
+  type Eligibility,
+  noCounts,
+  progressOf,
+  type Rollout,
+  type Update,
+  type UpdateDetail,
+  type UpdateStatus,
+} from './update.ts';
 
 export interface NewUpdate {
   firmware_id: number;
   maximum_per_minute: number;
   maximum_in_progress: number | null;
+  exponential: ExponentialRate | null;
+  abort: readonly StopRule[];
+  queued_minutes: number;
+  in_progress_minutes: number;
+  number_of_retries: number;
+  retry_failure_types: string[];
+  start_dt: Date | null;
   allow_downgrade: boolean;
+  force: boolean;
   comment: string;
+  retry_of_update_id: number | null;
   idempotency_key: string | null;
   request_hash: string;
   request_id: string;
@@ -18,14 +41,16 @@ export interface NewUpdate {
   created_dt: Date;
 }
 
-/** Undefined when the caller has used this idempotency key before: waits for a request under way with the same key. */
-export const insertUpdate = (trx: Trx, update: NewUpdate) =>
-  trx
+/** Answers the id; undefined when the caller has used this idempotency key before. Waits for a request under way with the same key. */
+export const insertUpdate = async (trx: Trx, { exponential, abort, ...update }: NewUpdate): Promise<number | undefined> => {
+  const row = await trx
     .insertInto('updates')
-    .values({ ...update, status: 'SCHEDULED' })
+    .values({ ...update, exponential: exponential && JSON.stringify(exponential), abort: JSON.stringify(abort), status: 'SCHEDULED' })
     .onConflict((oc) => oc.constraint('updates_created_by_idempotency_key_key').doNothing())
     .returning('id')
     .executeTakeFirst();
+  return row?.id;
+};
 
 export const findIdempotentUpdate = (db: Db, created_by: string, idempotency_key: string) =>
   db
@@ -36,20 +61,16 @@ export const findIdempotentUpdate = (db: Db, created_by: string, idempotency_key
     .executeTakeFirst();
 
 export type Planned = Partial<Record<Eligibility, number>>;
+type CanaryPlan = NonNullable<Update['canary']>;
 
-export const setPlanned = async (trx: Trx, id: number, planned: Planned): Promise<void> => {
+/** Stores what the request found out about the chosen devices, and how many of them go first. */
+export const setPlan = async (trx: Trx, id: number, planned: Planned, canary: CanaryPlan | null): Promise<void> => {
   await trx
     .updateTable('updates')
-    .set({ planned: JSON.stringify(planned) })
+    .set({ planned: JSON.stringify(planned), canary: canary && JSON.stringify(canary) })
     .where('id', '=', id)
     .execute();
 };
-
-interface UpdateRow extends Omit<Update, 'counts' | 'not_eligible' | 'progress' | 'rollout'> {
-  maximum_per_minute: number;
-  maximum_in_progress: number | null;
-  planned: Planned;
-}
 
 const selectUpdates = (db: Db) =>
   db
@@ -60,11 +81,25 @@ const selectUpdates = (db: Db) =>
       'u.firmware_id',
       'f.hardware_type',
       'f.version as firmware_version',
+      'f.status as firmware_status',
       'u.status',
-      'u.planned',
+      'u.reason',
+      sql<Planned>`u.planned`.as('planned'),
       'u.maximum_per_minute',
       'u.maximum_in_progress',
+      sql<ExponentialRate | null>`u.exponential`.as('exponential'),
+      sql<CanaryPlan | null>`u.canary`.as('canary'),
+      'u.canary_started_dt',
+      'u.canary_passed_dt',
+      sql<StopRule[]>`u.abort`.as('abort'),
+      'u.queued_minutes',
+      'u.in_progress_minutes',
+      'u.number_of_retries',
+      'u.retry_failure_types',
+      'u.retry_of_update_id',
+      'u.start_dt',
       'u.allow_downgrade',
+      'u.force',
       'u.comment',
       'u.created_by',
       'u.request_id',
@@ -72,38 +107,108 @@ const selectUpdates = (db: Db) =>
       'u.started_dt',
       'u.finished_dt',
     ])
-    .$narrowType<{ status: UpdateStatus; planned: Planned }>();
+    .$narrowType<{ status: UpdateStatus; firmware_status: FirmwareStatus }>();
+
+type UpdateRow = Awaited<ReturnType<ReturnType<typeof selectUpdates>['executeTakeFirstOrThrow']>>;
 
 /** With its counts now, in the same statement. */
 const withCounts = (db: Db) =>
-  selectUpdates(db).select(
-    sql<Partial<Record<ExecutionStatus, number>>>`(
+  selectUpdates(db).select([
+    sql<Partial<Counts>>`(
       SELECT coalesce(jsonb_object_agg(c.status, c.n), '{}')
       FROM (SELECT e.status, count(*) AS n FROM update_executions e WHERE e.update_id = u.id GROUP BY e.status) c
     )`.as('counts'),
-  );
+    sql<number>`(SELECT count(*) FROM update_executions e WHERE e.update_id = u.id AND e.late_success_dt IS NOT NULL)`.as('late_successes'),
+  ]);
 
-const toUpdate = ({ planned, maximum_per_minute, maximum_in_progress, ...row }: UpdateRow, counted: Partial<Update['counts']>): Update => {
+const toUpdate = (row: UpdateRow & { counts: Partial<Counts>; late_successes: number }): Update => {
+  const { planned, maximum_per_minute, maximum_in_progress, exponential, ...rest } = row;
+  const { queued_minutes, in_progress_minutes, number_of_retries, retry_failure_types, ...update } = rest;
   const { ELIGIBLE: _eligible, ALREADY_ON_TARGET: _onTarget, ...not_eligible } = planned;
-  const counts = { ...noCounts(), ...counted };
-  return { ...row, counts, not_eligible, progress: progressOf(counts), rollout: { maximum_per_minute, maximum_in_progress } };
+  const counts = { ...noCounts(), ...row.counts };
+  return {
+    ...update,
+    counts,
+    not_eligible,
+    progress: progressOf(counts),
+    rollout: { maximum_per_minute, maximum_in_progress, exponential },
+    timeouts: { queued_minutes, in_progress_minutes },
+    retry: { number_of_retries, failure_types: retry_failure_types },
+  };
 };
 
 export const findUpdate = async (db: Db, id: number): Promise<Update | undefined> => {
   const row = await withCounts(db).where('u.id', '=', id).executeTakeFirst();
+  return row && toUpdate(row);
+};
+
+/** What {@link findUpdateDetail} adds: the figures of an admin's page. */
+interface Figures {
+  reasons: UpdateDetail['reasons'];
+  backend_errors: { error: string; calls: number; last_dt: string }[];
+  pace_per_minute: number;
+  /** Executions that ended within the last minutes. */
+  ended_lately: number;
+}
+
+/** Long enough to even out the length of installations. */
+const lately = { seconds: 300 };
+
+export const findUpdateDetail = async (db: Db, id: number, now: Date): Promise<UpdateDetail | undefined> => {
+  const figures = sql<Figures>`(
+    SELECT jsonb_build_object(
+      'reasons', (
+        SELECT coalesce(jsonb_agg(r ORDER BY r.count DESC, r.status, r.reason), '[]') FROM (
+          SELECT e.status, split_part(e.reason, ': ', 1) AS reason, count(*) AS count
+          FROM update_executions e WHERE e.update_id = u.id GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 50
+        ) r
+      ),
+      'backend_errors', (
+        SELECT coalesce(jsonb_agg(d ORDER BY d.calls DESC), '[]') FROM (
+          SELECT error, count(*) AS calls, max(answered_dt) AS last_dt
+          FROM update_dispatches WHERE update_id = u.id AND error IS NOT NULL GROUP BY error ORDER BY 2 DESC LIMIT 20
+        ) d
+      ),
+      'pace_per_minute', (
+        SELECT coalesce(sum(commands), 0) FROM update_dispatches
+        WHERE update_id = u.id AND sent_dt > ${now}::timestamptz - interval '60 s'
+      ),
+      'ended_lately', (
+        SELECT count(*) FROM update_executions e
+        WHERE e.update_id = u.id AND e.finished_dt > ${now}::timestamptz - make_interval(secs => ${lately.seconds}) AND e.sent_dt IS NOT NULL
+      )
+    )
+  )`;
+  const row = await withCounts(db).select(figures.as('figures')).where('u.id', '=', id).executeTakeFirst();
   if (!row) return undefined;
-  const { counts, ...update } = row;
-  return toUpdate(update, counts);
+  const { figures: found, ...rest } = row;
+  const update = toUpdate(rest);
+  return {
+    ...update,
+    reasons: found.reasons,
+    pace_per_minute: found.pace_per_minute,
+    estimated_end_dt: estimateEnd(update, found.ended_lately, now),
+    backend_errors: found.backend_errors.map((e) => ({ ...e, last_dt: new Date(e.last_dt) })),
+  };
+};
+
+const estimateEnd = ({ counts, started_dt, finished_dt }: Update, endedLately: number, now: Date): Date | null => {
+  if (finished_dt || !started_dt || endedLately === 0) return null;
+  const seconds = Math.min(lately.seconds, (now.getTime() - started_dt.getTime()) / 1000);
+  const left = counts.QUEUED + counts.IN_PROGRESS;
+  return new Date(now.getTime() + (left / endedLately) * seconds * 1000);
 };
 
 /** The update as it was when it was requested: the same however often it is asked, whatever has happened since. */
 export const getRequestedUpdate = async (db: Db, id: number): Promise<Update> => {
   const row = await selectUpdates(db).where('u.id', '=', id).executeTakeFirstOrThrow();
   const { ELIGIBLE = 0, ALREADY_ON_TARGET = 0 } = row.planned;
-  return toUpdate({ ...row, status: 'SCHEDULED', started_dt: null, finished_dt: null }, { QUEUED: ELIGIBLE, SUCCEEDED: ALREADY_ON_TARGET });
+  const asRequested = { status: 'SCHEDULED', reason: null, firmware_status: 'available' } as const;
+  const notYet = { canary_started_dt: null, canary_passed_dt: null, started_dt: null, finished_dt: null, late_successes: 0 };
+  return toUpdate({ ...row, ...asRequested, ...notYet, counts: { QUEUED: ELIGIBLE, SUCCEEDED: ALREADY_ON_TARGET } });
 };
 
-const Cursor = z.tuple([z.int()]);
+const Cursor = z.tuple([z.int32()]);
 
 export interface UpdateFilter {
   status?: UpdateStatus | undefined;
@@ -122,43 +227,170 @@ export const listUpdates = async (db: Db, { status, limit, cursor }: UpdateFilte
     .limit(limit + 1)
     .execute();
   const { items, next_cursor } = toPage(rows, limit, (row) => [row.id]);
-  return { items: items.map(({ counts, ...row }) => toUpdate(row, counts)), next_cursor };
+  return { items: items.map(toUpdate), next_cursor };
 };
 
-/** The row is the lock of an update's walk: two messages of one update wait for each other here. */
+/** The row is the lock of an update: its walk and the admin's controls wait for each other here. */
 export const lockUpdate = (trx: Trx, id: number) =>
   trx
-    .selectFrom('updates')
-    .select(['id', 'status', 'next_step', 'sent_step', 'maximum_per_minute', 'maximum_in_progress', 'created_dt', 'last_release_dt'])
-    .where('id', '=', id)
+    .selectFrom('updates as u')
+    .innerJoin('firmwares as f', 'f.id', 'u.firmware_id')
+    .select([
+      'u.id',
+      'u.firmware_id',
+      'f.status as firmware_status',
+      'u.status',
+      sql<Planned>`u.planned`.as('planned'),
+      'u.maximum_per_minute',
+      'u.maximum_in_progress',
+      sql<ExponentialRate | null>`u.exponential`.as('exponential'),
+      sql<CanaryPlan | null>`u.canary`.as('canary'),
+      'u.canary_started_dt',
+      'u.canary_passed_dt',
+      sql<StopRule[]>`u.abort`.as('abort'),
+      'u.queued_minutes',
+      'u.in_progress_minutes',
+      'u.number_of_retries',
+      'u.retry_failure_types',
+      'u.start_dt',
+      'u.paused_dt',
+      'u.paused_seconds',
+      'u.created_dt',
+      'u.started_dt',
+      'u.finished_dt',
+      'u.next_step',
+      'u.sent_step',
+      'u.last_release_dt',
+    ])
+    .where('u.id', '=', id)
     .$narrowType<{ status: UpdateStatus }>()
-    .forUpdate()
+    .forUpdate('u')
     .executeTakeFirst();
 
-export interface StepOutcome {
-  nextStep: number;
-  status: Extract<UpdateStatus, 'IN_PROGRESS' | 'COMPLETED'>;
-  now: Date;
-  hasReleased: boolean;
+export type LockedUpdate = NonNullable<Awaited<ReturnType<typeof lockUpdate>>>;
+
+export interface UpdateChange {
+  status?: UpdateStatus;
+  reason?: string | null;
+  next_step?: number;
+  started_dt?: Date;
+  finished_dt?: Date;
+  last_release_dt?: Date;
+  canary_started_dt?: Date;
+  canary_passed_dt?: Date;
+  paused_dt?: Date | null;
+  paused_seconds?: number;
+  rollout?: Rollout;
 }
 
-/** Notes that a step is done. Only while the row is locked by {@link lockUpdate}. */
-export const finishStep = async (trx: Trx, id: number, { nextStep, status, now, hasReleased }: StepOutcome): Promise<void> => {
+/** Only while the row is locked by {@link lockUpdate}. */
+export const changeUpdate = async (trx: Trx, id: number, { rollout, ...change }: UpdateChange): Promise<void> => {
+  const pace = rollout && { ...rollout, exponential: rollout.exponential && JSON.stringify(rollout.exponential) };
   await trx
     .updateTable('updates')
-    .set((eb) => ({
-      next_step: nextStep,
-      status,
-      started_dt: eb.fn.coalesce('started_dt', eb.val(now)),
-      ...(hasReleased && { last_release_dt: now }),
-      ...(status === 'COMPLETED' && { finished_dt: now }),
-    }))
+    .set({ ...change, ...pace })
     .where('id', '=', id)
-    .where('status', 'in', ['SCHEDULED', 'IN_PROGRESS'])
     .execute();
 };
 
 /** Notes that the message of a step is sent, so that a repetition of the step before does not send another. */
 export const markStepSent = async (db: Db, id: number, step: number): Promise<void> => {
   await db.updateTable('updates').set({ sent_step: step }).where('id', '=', id).where('sent_step', '<', step).execute();
+};
+
+export interface Progress {
+  counts: Counts;
+  /** `waiting`: chosen, and put off by the backend or waiting for a retry. */
+  canary: { chosen: number; waiting: number; succeeded: number; failed: number };
+  commandsInWindow: number;
+  isUnderWay: boolean;
+  /** Asked, or about to be, and not yet ended; without those that wait to be asked again. */
+  inProgress: number;
+  gate: BackendGate;
+}
+
+interface ProgressRow {
+  counts: Partial<Counts>;
+  canary: Partial<Record<ExecutionStatus, number>>;
+  canary_waiting: number;
+  commands_in_window: number;
+  is_under_way: boolean;
+  in_progress: number;
+  share: number;
+  changed_dt: Date;
+  failures: number;
+  closed_until: Date | null;
+  usual_latency_ms: number | null;
+}
+
+/** All that a step decides by, in one statement. */
+export const getProgress = async (
+  trx: Trx,
+  id: number,
+  { now, windowSeconds, leaseSeconds }: { now: Date; windowSeconds: number; leaseSeconds: number },
+): Promise<Progress> => {
+  const { rows } = await sql<ProgressRow>`
+    SELECT
+      (
+        SELECT coalesce(jsonb_object_agg(c.status, c.n), '{}')
+        FROM (SELECT status, count(*) AS n FROM update_executions WHERE update_id = ${id} GROUP BY status) c
+      ) AS counts,
+      (
+        SELECT coalesce(jsonb_object_agg(c.status, c.n), '{}')
+        FROM (SELECT status, count(*) AS n FROM update_executions WHERE update_id = ${id} AND is_canary GROUP BY status) c
+      ) AS canary,
+      (
+        SELECT count(*) FROM update_executions
+        WHERE update_id = ${id} AND is_canary AND status IN ('QUEUED', 'IN_PROGRESS') AND dispatch_id IS NULL
+      ) AS canary_waiting,
+      (
+        -- A chunk that was released counts until its answer has left the window: when a command arrives during a call is not known here,
+        -- only that it was before the answer. One that was held back is no command.
+        SELECT coalesce(sum(commands), 0) FROM update_dispatches
+        WHERE update_id = ${id} AND (
+          answered_dt IS NULL OR (sent_dt IS NOT NULL AND answered_dt > ${now}::timestamptz - make_interval(secs => ${windowSeconds}))
+        )
+      ) AS commands_in_window,
+      EXISTS (
+        -- Of any update; a call that has run for so long has nobody waiting for it any more.
+        SELECT FROM update_dispatches
+        WHERE answered_dt IS NULL AND coalesce(sent_dt, released_dt) > ${now}::timestamptz - make_interval(secs => ${leaseSeconds})
+      ) AS is_under_way,
+      (
+        SELECT count(*) FROM update_executions
+        WHERE update_id = ${id} AND status IN ('QUEUED', 'IN_PROGRESS')
+          AND (dispatch_id IS NOT NULL OR (status = 'IN_PROGRESS' AND channel = 'iot'))
+      ) AS in_progress,
+      g.share, g.changed_dt, g.failures, g.closed_until, g.usual_latency_ms
+    FROM backend_gate g`.execute(trx);
+  const [row] = rows;
+  if (!row) throw new Error('The backend gate has no row');
+  const { share, changed_dt, failures, closed_until, usual_latency_ms } = row;
+  const canary = { ...noCounts(), ...row.canary };
+  return {
+    counts: { ...noCounts(), ...row.counts },
+    canary: {
+      chosen: Object.values(canary).reduce((sum, n) => sum + n, 0),
+      waiting: row.canary_waiting,
+      succeeded: canary.SUCCEEDED,
+      failed: canary.FAILED + canary.TIMED_OUT + canary.REJECTED,
+    },
+    commandsInWindow: row.commands_in_window,
+    isUnderWay: row.is_under_way,
+    inProgress: row.in_progress,
+    gate: { share, changed_dt, failures, closed_until, usual_latency_ms },
+  };
+};
+
+/** An ended update's settings, for trying its failures again. */
+export const findRetryable = async (db: Db, id: number): Promise<(Update & { kind: DeviceKind }) | undefined> => {
+  const update = await findUpdate(db, id);
+  if (!update) return undefined;
+  const { device_kind } = await db
+    .selectFrom('hardware_types')
+    .select('device_kind')
+    .where('name', '=', update.hardware_type)
+    .$narrowType<{ device_kind: DeviceKind }>()
+    .executeTakeFirstOrThrow();
+  return { ...update, kind: device_kind };
 };

@@ -1,15 +1,29 @@
 import * as z from 'zod';
-import { Comment, FirmwareId, FirmwareVersion, HardwareTypeName, Timestamp } from '../firmware/firmware.ts';
+import { Comment, FirmwareId, FirmwareVersion, firmwareStatuses, HardwareTypeName, Timestamp } from '../firmware/firmware.ts';
 import { DeviceKind, ExternalId } from '../fleet/device.ts';
-import { executionStatuses } from './execution.ts';
+import { pageOf } from '../http/page.ts';
+import { type ExecutionStatus, executionStatuses } from './execution.ts';
+import { Canary, defaultStopRules, FailureTypes, StopRule } from './stop-rules.ts';
 
 /**
- * Update status (design.md section 2). SCHEDULED until the first step of its walk, IN_PROGRESS while executions are unfinished, then
- * COMPLETED.
+ * Update status (design.md section 2):
+ *
+ *   SCHEDULED ──start_dt──▶ IN_PROGRESS ──all executions ended──▶ COMPLETED
+ *        │                   │   ▲
+ *        │                 pause resume      (a stop rule may pause, too)
+ *        │                   ▼   │
+ *        ├────────────────▶ PAUSED
+ *        └─ from any of the three: cancel ▶ CANCELED, a stop rule or a failed canary ▶ ABORTED
+ *
+ * CANCELED and ABORTED at once; the executions that devices are at work on go on to their own ends, then `finished_dt` is set.
  */
 export const updateStatuses = ['SCHEDULED', 'IN_PROGRESS', 'PAUSED', 'COMPLETED', 'CANCELED', 'ABORTED'] as const;
 export type UpdateStatus = (typeof updateStatuses)[number];
 
+/** Statuses in which executions may be released. */
+export const isRunning = (status: UpdateStatus): boolean => status === 'SCHEDULED' || status === 'IN_PROGRESS';
+
+/** Statuses that nothing leaves. */
 export const isEnded = (status: UpdateStatus): boolean => status === 'COMPLETED' || status === 'CANCELED' || status === 'ABORTED';
 
 /** Whether a device takes part in an update, and why not. */
@@ -20,18 +34,21 @@ export const eligibilities = [
   'HARDWARE_MISMATCH',
   'UPDATE_IN_FLIGHT',
   'DOWNGRADE',
+  'REQUIRES_NEWER',
+  'BLOCKED',
+  'FIRMWARE_NOT_AVAILABLE',
 ] as const;
 export type Eligibility = (typeof eligibilities)[number];
 
 /** Devices named one by one in a request; more are chosen by a filter. */
 const maximumTargets = 10_000;
 
-const NamedDevices = z.strictObject({
+export const NamedDevices = z.strictObject({
   kind: DeviceKind.default('scooter'),
   external_ids: z.array(ExternalId).min(1).max(maximumTargets),
 });
 
-const Running = z.union([
+export const Running = z.union([
   z.strictObject({ hardware_type: HardwareTypeName, version: FirmwareVersion }),
   z.strictObject({ hardware_type: HardwareTypeName, firmware_id: FirmwareId }),
 ]);
@@ -41,6 +58,12 @@ const DeviceFilter = z.strictObject({
     kind: DeviceKind.default('scooter'),
     version: z.union([z.literal(1), z.literal(2)]).optional(),
     running: Running.optional().meta({ description: 'Only devices that run this version now' }),
+    failed_in_update_id: z
+      .int()
+      .min(1)
+      .max(2_147_483_647)
+      .optional()
+      .meta({ description: 'Only devices whose execution in this update has ended without success' }),
     percentage: z
       .number()
       .gt(0)
@@ -55,8 +78,12 @@ export type Targets = z.output<typeof Targets>;
 
 export const kindOf = (targets: Targets): DeviceKind => ('filter' in targets ? targets.filter.kind : targets.kind);
 
+const FutureTimestamp = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
+
+const PerMinute = z.int().min(1).max(1_000_000);
+
 export const Rollout = z.strictObject({
-  maximum_per_minute: z.int().min(1).max(1_000_000).default(30_000).meta({ description: 'Commands sent per minute, at most' }),
+  maximum_per_minute: PerMinute.default(30_000).meta({ description: 'Commands sent per minute, at most' }),
   maximum_in_progress: z
     .int()
     .min(1)
@@ -64,17 +91,88 @@ export const Rollout = z.strictObject({
     .nullable()
     .default(null)
     .meta({ description: 'Devices asked and not yet finished, at most; null: no limit' }),
+  exponential: z
+    .strictObject({
+      base_per_minute: PerMinute,
+      increment_factor: z.number().gt(1).max(5),
+      after_succeeded: z.int().min(1).meta({ description: 'The rate grows each time so many more have succeeded' }),
+    })
+    .nullable()
+    .default(null)
+    .meta({ description: 'A rate that grows with success, up to maximum_per_minute; null: off' }),
 });
 export type Rollout = z.output<typeof Rollout>;
 
-export const UpdateRequest = z.strictObject({
-  firmware_id: FirmwareId,
-  targets: Targets,
-  rollout: Rollout.prefault({}),
-  allow_downgrade: z.boolean().default(false).meta({ description: 'Also devices that run a higher version_num' }),
-  comment: Comment.default(''),
+const Timeouts = z.strictObject({
+  queued_minutes: z
+    .number()
+    .min(0.1)
+    .max(525_600)
+    .default(10_080)
+    .meta({ description: 'From the start of the update until the device was asked' }),
+  in_progress_minutes: z
+    .number()
+    .min(0.1)
+    .max(43_200)
+    .default(60)
+    .meta({ description: 'From a command until the version wanted was seen' }),
 });
+
+const Retry = z.strictObject({
+  number_of_retries: z.int().min(0).max(10).default(0),
+  failure_types: FailureTypes.prefault(['FAILED', 'TIMED_OUT']),
+});
+
+export const UpdateRequest = z
+  .strictObject({
+    firmware_id: FirmwareId,
+    targets: Targets,
+    rollout: Rollout.prefault({}),
+    canary: Canary.nullable().optional().meta({
+      description: 'Devices asked before all others. Default: 0.5 % but at least 50, for updates of 200 devices or more; null: none',
+    }),
+    abort: z
+      .union([StopRule.transform((rule) => [rule]), z.array(StopRule).max(10)])
+      .default(defaultStopRules)
+      .meta({ description: 'Rules that stop the update, judged each time executions have ended' }),
+    timeouts: Timeouts.prefault({}),
+    retry: Retry.prefault({}),
+    start_dt: FutureTimestamp.nullable().default(null).meta({ description: 'No device is asked before' }),
+    allow_downgrade: z.boolean().default(false).meta({ description: 'Also devices that run a higher version_num; needs a comment' }),
+    force: z.boolean().default(false).meta({ description: 'Also devices that failed this firmware three times' }),
+    comment: Comment.default(''),
+  })
+  .refine(({ allow_downgrade, comment }) => !allow_downgrade || comment.trim() !== '', {
+    path: ['comment'],
+    error: 'is needed with allow_downgrade',
+  });
 export type UpdateRequest = z.output<typeof UpdateRequest>;
+
+/** A page of a dry run: the devices of one reason. */
+export const DryRunPage = z.strictObject({
+  reason: z.enum(eligibilities),
+  limit: z.int().min(1).max(500).default(100),
+  cursor: z.string().max(512).optional(),
+});
+export type DryRunPage = z.output<typeof DryRunPage>;
+
+const DryRunDevice = z.object({
+  external_id: z.string(),
+  other_update_id: z.int().nullable().meta({ description: 'The update that has this device in flight' }),
+});
+
+export const DryRun = z
+  .object({
+    eligible: z.int().meta({ description: 'Devices that would be updated' }),
+    reasons: z
+      .array(z.object({ reason: z.enum(eligibilities), count: z.int(), devices: z.array(DryRunDevice) }))
+      .meta({ description: 'Every reason with its number of devices and the first 100 of them' }),
+  })
+  .meta({ id: 'DryRun' });
+export type DryRun = z.infer<typeof DryRun>;
+
+export const DryRunDevices = pageOf(DryRunDevice).meta({ id: 'DryRunDevices' });
+export type DryRunDevices = z.infer<typeof DryRunDevices>;
 
 const Counts = z.record(z.enum(executionStatuses), z.int()).meta({ description: 'Executions by status' });
 const Exclusions = z
@@ -87,22 +185,55 @@ export const Update = z
     firmware_id: FirmwareId,
     hardware_type: HardwareTypeName,
     firmware_version: z.string(),
+    firmware_status: z.enum(firmwareStatuses).meta({ description: 'withdrawn: devices that were not asked yet will not be' }),
     status: z.enum(updateStatuses),
+    reason: z.string().nullable().meta({ description: 'Why it was paused, canceled or aborted' }),
     counts: Counts,
     not_eligible: Exclusions,
     progress: z.number().meta({ description: 'Share of the executions that have ended, 0 to 1' }),
-    rollout: z.object({ maximum_per_minute: z.int(), maximum_in_progress: z.int().nullable() }),
+    late_successes: z
+      .int()
+      .meta({ description: 'Executions that ended otherwise and whose device was later seen running the version wanted' }),
+    rollout: Rollout,
+    canary: z
+      .object({ size: z.int(), minimum_wait_minutes: z.number(), success_percentage: z.number() })
+      .nullable()
+      .meta({ description: 'null: none' }),
+    canary_started_dt: Timestamp.nullable(),
+    canary_passed_dt: Timestamp.nullable(),
+    abort: z.array(
+      z.object({ failure_types: z.array(z.string()), threshold_percentage: z.number(), minimum_executions: z.int(), action: z.string() }),
+    ),
+    timeouts: z.object({ queued_minutes: z.number(), in_progress_minutes: z.number() }),
+    retry: z.object({ number_of_retries: z.int(), failure_types: z.array(z.string()) }),
+    retry_of_update_id: z.int().nullable().meta({ description: 'The update whose failed devices this one tries again' }),
+    start_dt: Timestamp.nullable(),
     allow_downgrade: z.boolean(),
+    force: z.boolean(),
     comment: z.string(),
     created_by: z.string(),
     request_id: z.string(),
     created_dt: Timestamp,
     started_dt: Timestamp.nullable(),
-    finished_dt: Timestamp.nullable(),
+    finished_dt: Timestamp.nullable().meta({ description: 'When the last execution had ended' }),
   })
   .meta({ id: 'Update' });
 export type Update = z.infer<typeof Update>;
-export type Counts = Update['counts'];
+export type Counts = Record<ExecutionStatus, number>;
+
+/** What only the answer about one update has. */
+export const UpdateDetail = Update.extend({
+  reasons: z.array(z.object({ status: z.enum(executionStatuses), reason: z.string().nullable(), count: z.int() })).meta({
+    description:
+      'Executions by status and reason, the most frequent first, 50 at most; texts of the backend after DEFERRED are grouped with it',
+  }),
+  pace_per_minute: z.int().meta({ description: 'Commands sent in the last 60 s' }),
+  estimated_end_dt: Timestamp.nullable().meta({ description: 'At the pace of the last minutes; null when it has ended or nothing moves' }),
+  backend_errors: z
+    .array(z.object({ error: z.string(), calls: z.int(), last_dt: Timestamp }))
+    .meta({ description: 'Failed calls to the backend by text' }),
+}).meta({ id: 'UpdateDetail' });
+export type UpdateDetail = z.infer<typeof UpdateDetail>;
 
 export const noCounts = (): Counts => Object.fromEntries(executionStatuses.map((status) => [status, 0])) as Counts;
 

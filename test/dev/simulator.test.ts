@@ -256,7 +256,7 @@ describe('POST /v1/firmware-versions and GET /v1/devices', () => {
     const { body } = await call(simulator, 'POST', '/v1/firmware-versions', { external_ids: ['S-00002', 'S-0002', 'S-01001', 'S-00002'] });
     expect(body.unknown).toEqual(['S-0002', 'S-01001']);
     expect(body.devices).toHaveLength(1);
-    expect(body.devices[0].external_id).toBe('S-00002');
+    expect(body.devices[0]).toMatchObject({ external_id: 'S-00002', version: 2 });
     expect(body.devices[0].firmwares).toEqual(
       ['vega_mcu', 'vega_gsm', 'audio_lock', 'audio_locate', 'audio_unlock', 'audio_battery_low'].map((hardware_type) => ({
         hardware_type,

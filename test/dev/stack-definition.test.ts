@@ -93,7 +93,9 @@ it('refuses a consumer of a queue that is not defined', () => {
 it("the project's own serverless.yml: every work queue has a consumer and a dead-letter queue, and waits six times the function's timeout", () => {
   const { queues, event_source_mappings, bucket_notifications } = readStackDefinition();
   const workQueues = queues.filter(({ short_name }) => !short_name.endsWith('-dlq'));
-  expect(workQueues.map(({ short_name }) => short_name)).toEqual(expect.arrayContaining(['registrations', 'advances', 'dispatches']));
+  expect(workQueues.map(({ short_name }) => short_name)).toEqual(
+    expect.arrayContaining(['registrations', 'advances', 'dispatches', 'observations']),
+  );
   expect(new Set(event_source_mappings.map(({ queue }) => queue))).toEqual(new Set(workQueues.map(({ logical_id }) => logical_id)));
   for (const queue of workQueues) {
     expect(queue.redrive).toBeDefined();

@@ -20,13 +20,13 @@ const withAdmin = async (work: (client: pg.Client) => Promise<unknown>): Promise
   }
 };
 
-/** A migrated database of its own for a test file; dropped when the file has ended. */
-export const createTestDatabase = async ({ maxConnections = 10 } = {}): Promise<TestDatabase> => {
+/** A migrated database of its own for a test file, or one without any table; dropped when the file has ended. */
+export const createTestDatabase = async ({ maxConnections = 10, isEmpty = false } = {}): Promise<TestDatabase> => {
   const name = `test_${randomUUID().replaceAll('-', '')}`;
   // Two clones of one template at a moment are refused by PostgreSQL: the lock makes test files queue up.
   await withAdmin(async (client) => {
     await client.query('SELECT pg_advisory_lock(1)');
-    await client.query(`CREATE DATABASE ${name} TEMPLATE template`);
+    await client.query(`CREATE DATABASE ${name} TEMPLATE ${isEmpty ? 'template0' : 'template'}`);
   });
   const url = new URL(inject('postgresUrl'));
   url.pathname = `/${name}`;

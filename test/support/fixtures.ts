@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Db } from '../../lib/db/database.ts';
-import type { Firmware } from '../../lib/firmware/firmware.ts';
+import type { Firmware, FirmwareRequirement } from '../../lib/firmware/firmware.ts';
 import { insertDraft, makeAvailable } from '../../lib/firmware/firmware-queries.ts';
 import { DeviceKind, NewDevice } from '../../lib/fleet/device.ts';
 import { upsertDevices } from '../../lib/fleet/device-queries.ts';
@@ -42,6 +42,8 @@ export const givenFirmware = async (
     version = `1.${unique()}.0`,
     bytes = Buffer.from(`firmware ${unique()}`),
     file_link = 's3://memory/firmwares/x?versionId=1',
+    requires = [] as FirmwareRequirement[],
+    minimum_from_version_num = null as number | null,
   } = {},
 ): Promise<Firmware & { version_num: number }> => {
   const draft = await insertDraft(db, {
@@ -50,6 +52,8 @@ export const givenFirmware = async (
     object_key: `firmwares/${hardware_type}/${version}/firmware.bin`,
     size_bytes: null,
     sha256: null,
+    requires,
+    minimum_from_version_num,
     comment: '',
     created_by: 'test',
     created_dt: startOfTime,

@@ -1,5 +1,5 @@
 import { DomainError } from '../../lib/errors.ts';
-import type { Queue, SendOptions } from '../../lib/ports/queue.ts';
+import { checkedDelay, type Queue, type SendOptions } from '../../lib/ports/queue.ts';
 
 /** A queue that keeps what is sent, and can be told to fail. test/contract/ holds it against the real one. */
 export class InMemoryQueue<Message> implements Queue<Message> {
@@ -9,6 +9,7 @@ export class InMemoryQueue<Message> implements Queue<Message> {
   failures = 0;
 
   async send(messages: readonly Message[], { delaySeconds = 0 }: SendOptions = {}): Promise<void> {
+    checkedDelay(delaySeconds);
     if (this.failures > 0) {
       this.failures -= 1;
       throw new DomainError('queue.unavailable', 'The queue does not take messages');

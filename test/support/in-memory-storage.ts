@@ -8,31 +8,84 @@ interface Version {
   hasChecksum: boolean;
 }
 
+interface Upload {
+  key: string;
+  size_bytes: number;
+  sha256: string;
+}
+
+const linkSeconds = 3600;
+const sha256Of = (bytes: Uint8Array, encoding: 'hex' | 'base64' = 'hex') => createHash('sha256').update(bytes).digest(encoding);
+
 /** A versioned bucket in memory, that can be told to be down. test/contract/ holds it against the real one. */
 export class InMemoryStorage implements Storage {
   readonly #versions = new Map<string, Version>();
+  /** Keys that have an object. */
+  readonly #keys = new Set<string>();
+  /** Signed links, without which nobody uploads or downloads. */
+  readonly #uploads = new Map<string, Upload>();
+  readonly #downloads = new Map<string, ObjectVersion>();
   readonly #now: Clock;
   isDown = false;
   /** How many times bytes were asked for. */
   reads = 0;
+  /** How many objects were let go without their bytes. */
+  discards = 0;
 
   constructor(now: Clock) {
     this.#now = now;
   }
 
+  /** Puts an object as somebody with access to the bucket does. */
   put(key: string, bytes: Buffer, { hasChecksum = false } = {}): ObjectVersion {
     const object = { key, version_id: randomUUID() };
     this.#versions.set(this.toLink(object), { bytes, hasChecksum });
+    this.#keys.add(key);
     return object;
   }
 
-  async signUpload({ key, size_bytes, sha256 }: { key: string; size_bytes: number; sha256: string }): Promise<SignedRequest> {
-    const headers = { 'content-length': String(size_bytes), 'x-amz-checksum-sha256': Buffer.from(sha256, 'hex').toString('base64') };
-    return { method: 'PUT', url: `https://storage.test/${encodeURI(key)}`, headers, expires_dt: addSeconds(this.#now(), 3600) };
+  /** Removes a version for ever. */
+  remove(object: ObjectVersion): void {
+    this.#versions.delete(this.toLink(object));
   }
 
-  async signDownload({ key, version_id }: ObjectVersion): Promise<SignedLink> {
-    return { url: `https://storage.test/${encodeURI(key)}?versionId=${version_id}`, expires_dt: addSeconds(this.#now(), 3600) };
+  /** What S3 answers to a PUT by a signed link: the status, and the version when it took the bytes. */
+  upload({ url, headers }: Pick<SignedRequest, 'url' | 'headers'>, bytes: Buffer): { status: number; object?: ObjectVersion } {
+    const upload = this.#uploads.get(url);
+    const promised = upload && Buffer.from(upload.sha256, 'hex').toString('base64');
+    if (!upload || headers['x-amz-checksum-sha256'] !== promised || headers['if-none-match'] !== '*') return { status: 403 };
+    if (bytes.length !== upload.size_bytes) return { status: 403 };
+    if (sha256Of(bytes, 'base64') !== promised) return { status: 400 };
+    if (this.#keys.has(upload.key)) return { status: 412 };
+    return { status: 200, object: this.put(upload.key, bytes, { hasChecksum: true }) };
+  }
+
+  /** What S3 answers to a GET by a signed link. */
+  download(url: string): { status: number; bytes?: Buffer } {
+    const object = this.#downloads.get(url);
+    if (!object) return { status: 403 };
+    const version = this.#versions.get(this.toLink(object));
+    return version ? { status: 200, bytes: version.bytes } : { status: 404 };
+  }
+
+  async probe(): Promise<void> {
+    if (this.isDown) throw new DomainError('storage.unavailable', 'The file storage does not answer');
+  }
+
+  async signUpload(upload: Upload): Promise<SignedRequest> {
+    const { key, size_bytes, sha256 } = upload;
+    const url = `https://storage.test/${encodeKey(key)}?signature=${randomUUID()}`;
+    this.#uploads.set(url, upload);
+    const checksum = Buffer.from(sha256, 'hex').toString('base64');
+    const headers = { 'content-length': String(size_bytes), 'if-none-match': '*', 'x-amz-checksum-sha256': checksum };
+    return { method: 'PUT', url, headers, expires_dt: addSeconds(this.#now(), linkSeconds) };
+  }
+
+  async signDownload(object: ObjectVersion): Promise<SignedLink> {
+    const { key, version_id } = object;
+    const url = `https://storage.test/${encodeKey(key)}?versionId=${encodeURIComponent(version_id)}&signature=${randomUUID()}`;
+    this.#downloads.set(url, object);
+    return { url, expires_dt: addSeconds(this.#now(), linkSeconds) };
   }
 
   async findObject(object: ObjectVersion): Promise<StoredObject | undefined> {
@@ -43,21 +96,25 @@ export class InMemoryStorage implements Storage {
     const { bytes, hasChecksum } = version;
     return {
       size_bytes: bytes.length,
-      sha256: hasChecksum ? createHash('sha256').update(bytes).digest('hex') : undefined,
+      sha256: hasChecksum ? sha256Of(bytes) : undefined,
       bytes: (async function* () {
         for (let at = 0; at < bytes.length; at += 1024) yield bytes.subarray(at, at + 1024);
       })(),
-      discard: () => {},
+      discard: () => {
+        this.discards += 1;
+      },
     };
   }
 
   toLink({ key, version_id }: ObjectVersion): string {
-    return `s3://memory/${key}?versionId=${version_id}`;
+    return `s3://memory/${key}?versionId=${encodeURIComponent(version_id)}`;
   }
 
   fromLink(link: string): ObjectVersion {
-    const match = /^s3:\/\/memory\/(.+)\?versionId=(.+)$/.exec(link);
+    const match = /^s3:\/\/memory\/(.+)\?versionId=(.+)$/s.exec(link);
     if (!match?.[1] || !match[2]) throw new Error('Not a link of this storage');
-    return { key: match[1], version_id: match[2] };
+    return { key: match[1], version_id: decodeURIComponent(match[2]) };
   }
 }
+
+const encodeKey = (key: string) => key.split('/').map(encodeURIComponent).join('/');

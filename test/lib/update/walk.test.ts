@@ -3,7 +3,7 @@ import { advanceUpdate } from '../../../lib/update/advance-update.ts';
 import { confirmUpdate } from '../../../lib/update/confirm-update.ts';
 import { dispatchUpdate } from '../../../lib/update/dispatch-update.ts';
 import { getUpdate } from '../../../lib/update/get-update.ts';
-import { AdvanceMessage, type DispatchMessage } from '../../../lib/update/messages.ts';
+import { AdvanceMessage, type DispatchMessage, type VerifyMessage } from '../../../lib/update/messages.ts';
 import { requestUpdate } from '../../../lib/update/request-update.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { confirmation, givenDevices, givenFirmware, silentLog, TestClock, updateRequest } from '../../support/fixtures.ts';
@@ -20,7 +20,7 @@ const setup = () => {
     db,
     now,
     log: silentLog,
-    random: () => 0,
+    verifications: new InMemoryQueue<VerifyMessage>(),
     advances: new InMemoryQueue<AdvanceMessage>(),
     dispatches: new InMemoryQueue<DispatchMessage>(),
     backend: new InMemoryBackend(),
@@ -34,7 +34,7 @@ describe('the walk of an update', () => {
     const { clock, deps } = setup();
     const firmware = await givenFirmware(db);
     const external_ids = await givenDevices(db, 250);
-    const update = await requestUpdate(deps, updateRequest({ firmware_id: firmware.id, targets: { external_ids } }));
+    const update = await requestUpdate(deps, updateRequest({ firmware_id: firmware.id, canary: null, targets: { external_ids } }));
     expect(update).toMatchObject({ status: 'SCHEDULED', counts: { QUEUED: 250 } });
 
     const [first] = deps.advances.take();
@@ -43,7 +43,7 @@ describe('the walk of an update', () => {
     expect(dispatches).toHaveLength(3);
     for (const message of dispatches) await dispatchUpdate(deps, message, 29_000);
     expect(deps.backend.commands).toHaveLength(250);
-    expect(await getUpdate(db, update.id)).toMatchObject({ status: 'IN_PROGRESS', counts: { IN_PROGRESS: 250 } });
+    expect(await getUpdate(db, update.id, deps.now())).toMatchObject({ status: 'IN_PROGRESS', counts: { IN_PROGRESS: 250 } });
 
     clock.advance(10);
     const outcomes = await confirmUpdate(
@@ -53,7 +53,7 @@ describe('the walk of an update', () => {
     expect(new Set(outcomes.map(({ outcome }) => outcome))).toEqual(new Set(['stored']));
     const [second] = deps.advances.take();
     await advanceUpdate(deps, AdvanceMessage.parse(second));
-    expect(await getUpdate(db, update.id)).toMatchObject({ status: 'COMPLETED', counts: { SUCCEEDED: 250 }, progress: 1 });
+    expect(await getUpdate(db, update.id, deps.now())).toMatchObject({ status: 'COMPLETED', counts: { SUCCEEDED: 250 }, progress: 1 });
     expect(deps.advances.take()).toEqual([]);
   });
 });

@@ -1,0 +1,40 @@
+import type { HttpHandler } from '../lib/http/endpoint.ts';
+import { createContext, createEvent } from '../test/support/http.ts';
+
+/** A statement that was sent, with its values. */
+export interface Sent {
+  statement: string;
+  parameters: readonly unknown[];
+}
+
+export type Call = Parameters<typeof createEvent>[0];
+
+/** What a call took and sent. */
+export interface Measured {
+  milliseconds: number;
+  sent: Sent[];
+}
+
+/**
+ * Calls a function once for each of the events, one after the other, as one environment of it would be called. What counts is the
+ * function's own work, from token to answer.
+ *
+ * @param sent where the function's database notes what is sent to it.
+ * @throws when any answer is not 200: what fails fast must not look fast.
+ */
+export async function measure(handler: HttpHandler, calls: readonly Call[], sent: Sent[]): Promise<Measured[]> {
+  const measured: Measured[] = [];
+  for (const event of calls.map(createEvent)) {
+    sent.length = 0;
+    const started = performance.now();
+    const { statusCode, body } = await handler(event, createContext());
+    const milliseconds = performance.now() - started;
+    if (statusCode !== 200) throw new Error(`${event.httpMethod} ${event.resource} was answered ${statusCode}: ${body}`);
+    measured.push({ milliseconds, sent: [...sent] });
+  }
+  return measured;
+}
+
+/** Nearest rank. */
+export const percentile = (times: readonly number[], percent: number): number =>
+  times.toSorted((a, b) => a - b)[Math.ceil((percent / 100) * times.length) - 1] ?? Number.NaN;

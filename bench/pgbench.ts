@@ -1,0 +1,57 @@
+// The bare SQL of a call, measured by PostgreSQL's own client: what no code of ours can be faster than.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Sent } from './measure.ts';
+
+/**
+ * Milliseconds of each of `transactions` on one connection; every one is the statements of one of the calls, with their values written
+ * into them. undefined: there is no pgbench on this machine.
+ *
+ * @throws with pgbench's own words when a statement fails.
+ */
+export function runPgbench(databaseUrl: string, calls: readonly (readonly Sent[])[], transactions: number): number[] | undefined {
+  const directory = mkdtempSync(join(tmpdir(), 'bench-'));
+  try {
+    const scripts = calls.map((statements, i) => {
+      const file = join(directory, `${i}.sql`);
+      writeFileSync(file, statements.map(toSql).join('\n'));
+      return `--file=${file}`;
+    });
+    const { hostname, port, username, password, pathname } = new URL(databaseUrl);
+    const { status, error, stderr } = spawnSync(
+      'pgbench',
+      ['--no-vacuum', '--client=1', `--transactions=${transactions}`, '--log', '--log-prefix=transactions', '--random-seed=42', ...scripts],
+      {
+        cwd: directory,
+        encoding: 'utf8',
+        env: { ...process.env, PGHOST: hostname, PGPORT: port, PGUSER: username, PGPASSWORD: password, PGDATABASE: pathname.slice(1) },
+      },
+    );
+    if ((error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return undefined;
+    if (error || status !== 0) throw new Error(`pgbench failed: ${error?.message ?? stderr}`);
+    const [log = ''] = readdirSync(directory).filter((name) => name.startsWith('transactions'));
+    // client, transaction, microseconds, script, time
+    return readFileSync(join(directory, log), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => Number(line.split(' ')[2]) / 1_000);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+const toSql = ({ statement, parameters }: Sent): string =>
+  `${statement.replaceAll(/\$(\d+)/g, (_, place: string) => toLiteral(parameters[Number(place) - 1]))};`;
+
+const toLiteral = (value: unknown): string => (value === null || value === undefined ? 'NULL' : `'${toText(value).replaceAll("'", "''")}'`);
+
+const toText = (value: unknown): string => {
+  if (Array.isArray(value)) return `{${value.map(toElement).join(',')}}`;
+  if (value instanceof Date) return value.toISOString();
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+};
+
+const toElement = (value: unknown): string =>
+  value === null || value === undefined ? 'NULL' : `"${toText(value).replaceAll(/["\\]/g, String.raw`\$&`)}"`;

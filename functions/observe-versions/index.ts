@@ -1,0 +1,8 @@
+import { ApiConfig, loadConfig, ObservationsConfig } from '../../lib/config.ts';
+import { createSqsQueue } from '../../lib/ports/sqs-queue.ts';
+import { createApiDeps } from '../../lib/service-deps.ts';
+import { createHandler } from './handler.ts';
+
+const config = loadConfig(ApiConfig.extend(ObservationsConfig.shape), process.env);
+
+export const handler = createHandler({ ...createApiDeps(config), observations: createSqsQueue(config.OBSERVATIONS_QUEUE_URL) });

@@ -1,0 +1,8 @@
+import { AdvancesConfig, ApiConfig, loadConfig } from '../../lib/config.ts';
+import { createSqsQueue } from '../../lib/ports/sqs-queue.ts';
+import { createApiDeps } from '../../lib/service-deps.ts';
+import { createHandler } from './handler.ts';
+
+const config = loadConfig(ApiConfig.extend(AdvancesConfig.shape), process.env);
+
+export const handler = createHandler({ ...createApiDeps(config), advances: createSqsQueue(config.ADVANCES_QUEUE_URL) });

@@ -1,0 +1,19 @@
+import * as z from 'zod';
+import { Comment } from '../../lib/firmware/firmware.ts';
+import { IdInPath } from '../../lib/http/path-parameters.ts';
+import { defineRoute } from '../../lib/http/route.ts';
+import { Update } from '../../lib/update/update.ts';
+import { requestUpdateRoute } from '../request-update/routes.ts';
+
+export const retryUpdateRoute = defineRoute({
+  method: 'POST',
+  path: '/v1/updates/{id}/retry',
+  tag: 'Updates',
+  scope: 'updates:write',
+  summary: 'Try the failed devices of an ended update again, as a new update that refers to it',
+  pathParameters: IdInPath,
+  headers: requestUpdateRoute.headers,
+  body: z.strictObject({ comment: Comment.default('') }).prefault({}),
+  responses: { 202: { description: 'The new update; it has the settings of the old one', body: Update } },
+  problems: [404, 409, 422],
+});

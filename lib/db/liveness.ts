@@ -1,0 +1,77 @@
+import { setImmediate } from 'node:timers/promises';
+import type { PostgresPool } from 'kysely';
+import pg from 'pg';
+import { endsConnection } from './database-error.ts';
+
+/**
+ * A statement may take long, for example one that plans an update for a million devices or waits for a lock; a server that has gone
+ * without closing its connections keeps silent as well. So after this time it is asked whether it still takes connections, and again
+ * after twice that time, and so on. Hardly any statement takes so long.
+ */
+const patienceMilliseconds = 1_000;
+/** Together with the patience below 3 s. */
+const probeTimeoutMilliseconds = 1_500;
+/** Above the server's own limit for a statement: it has ended it by then, unless it never got it because the connection is dead on the way. */
+const answerTimeoutMilliseconds = 26_000;
+
+/**
+ * A function's environment is frozen between two requests, and learns only afterwards what became of its connections meanwhile: a whole
+ * turn of the event loop, and what is left of this one, before one is lent. By then the pool has thrown away those that the server has
+ * closed and those that were idle for too long.
+ */
+export const lendOnlyLiving = (pool: pg.Pool): PostgresPool => ({
+  connect: async () => {
+    await setImmediate();
+    await setImmediate();
+    return pool.connect();
+  },
+  end: () => pool.end(),
+  options: pool.options,
+});
+
+/**
+ * Ends a connection on which no answer will come, or no further one; its statement fails as on any connection that breaks, and the pool
+ * makes a new one.
+ */
+export const watchStatements = (client: pg.PoolClient, isServerThere: () => Promise<boolean>): void => {
+  const query = client.query.bind(client) as (...args: unknown[]) => Promise<unknown>;
+  const watchedQuery = async (...args: unknown[]) => {
+    const started = performance.now();
+    let timer: NodeJS.Timeout | undefined;
+    const watch = (milliseconds: number) => {
+      timer = setTimeout(async () => {
+        const left = answerTimeoutMilliseconds - (performance.now() - started);
+        const isHopeless = left <= 0 || !(await isServerThere());
+        if (!timer) return;
+        if (isHopeless) void client.end();
+        else watch(Math.min(2 * milliseconds, left));
+      }, milliseconds);
+    };
+    watch(patienceMilliseconds);
+    try {
+      return await query(...args);
+    } catch (error) {
+      // The server hangs up next; before that the pool would lend the connection once more.
+      if (endsConnection(error)) void client.end();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      timer = undefined;
+    }
+  };
+  Object.assign(client, { query: watchedQuery });
+};
+
+/** Also one that has no connection to give, or does not let us in, is there. */
+export const takesConnections = async (url: string): Promise<boolean> => {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: probeTimeoutMilliseconds });
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    return true;
+  } catch (error) {
+    return error instanceof pg.DatabaseError;
+  } finally {
+    void client.end();
+  }
+};

@@ -1,0 +1,43 @@
+import * as z from 'zod';
+import type { Log } from '../log.ts';
+import type { SignedLink, Storage } from '../ports/storage.ts';
+import { type Firmware, Timestamp } from './firmware.ts';
+
+export const StorageState = z
+  .enum(['available', 'unavailable'])
+  .meta({ description: 'Whether files can be had now. While they cannot, every download_url is null' });
+export type StorageState = z.infer<typeof StorageState>;
+
+export const Download = z.object({
+  download_url: z.url().nullable().meta({ description: 'null unless the firmware and its storage are available' }),
+  download_expires_dt: Timestamp.nullable(),
+});
+
+export interface DownloadDeps {
+  storage: Pick<Storage, 'probe' | 'fromLink' | 'signDownload'>;
+  log: Log;
+}
+
+/** Never fails: who asks what versions there are is answered while the storage is down. */
+export const findStorageState = async ({ storage, log }: DownloadDeps): Promise<StorageState> => {
+  try {
+    await storage.probe();
+    return 'available';
+  } catch (error) {
+    log.warn('storage does not answer', { error: error instanceof Error ? error : new Error(String(error)) });
+    return 'unavailable';
+  }
+};
+
+/** Adds a fresh link to exactly the registered bytes. A withdrawn firmware is still described, but offered to nobody. */
+export const withDownload = async <F extends Firmware>(
+  storage: DownloadDeps['storage'],
+  state: StorageState,
+  firmware: F,
+): Promise<F & z.infer<typeof Download>> => {
+  let link: SignedLink | undefined;
+  if (state === 'available' && firmware.status === 'available' && firmware.file_link) {
+    link = await storage.signDownload(storage.fromLink(firmware.file_link));
+  }
+  return { ...firmware, download_url: link?.url ?? null, download_expires_dt: link?.expires_dt ?? null };
+};

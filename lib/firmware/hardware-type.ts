@@ -1,0 +1,39 @@
+import * as z from 'zod';
+import { Channel, DeviceKind, ScooterVersion } from '../fleet/device.ts';
+import { HardwareTypeName } from './firmware.ts';
+
+/** S3 takes no more in one PUT, which is what a link for an upload is for. */
+const maximumSizeBytes = 5 * 1024 ** 3;
+
+const definition = {
+  name: HardwareTypeName,
+  device_kind: DeviceKind.meta({ description: 'Only devices of this kind have it' }),
+  channel: Channel,
+  scooter_versions: z.array(ScooterVersion).meta({ description: 'Generations of scooters it fits' }),
+  fits_own_iot: z.boolean().meta({ description: 'Whether it fits scooters with an IoT of their own, which have no generation' }),
+  max_size_bytes: z.int().min(1).max(maximumSizeBytes).meta({ description: 'How large a file may be', example: 16_777_216 }),
+};
+
+/** A component that has firmware of its own: everything the service knows of it. A row, not code: adding one is one insert. */
+export const HardwareType = z.object({ ...definition, scooter_versions: z.array(z.int()) }).meta({ id: 'HardwareType' });
+export type HardwareType = z.infer<typeof HardwareType>;
+
+export const NewHardwareType = z
+  .strictObject({
+    ...definition,
+    scooter_versions: definition.scooter_versions.default([]).transform((versions) => [...new Set(versions)].sort()),
+    fits_own_iot: definition.fits_own_iot.default(false),
+  })
+  .refine(({ device_kind, scooter_versions }) => device_kind === 'scooter' || scooter_versions.length === 0, {
+    path: ['scooter_versions'],
+    error: 'only scooters have a version',
+  })
+  .refine(({ device_kind, fits_own_iot }) => device_kind === 'scooter' || !fits_own_iot, {
+    path: ['fits_own_iot'],
+    error: 'is said of scooters only',
+  })
+  .refine(({ device_kind, scooter_versions, fits_own_iot }) => device_kind !== 'scooter' || scooter_versions.length > 0 || fits_own_iot, {
+    path: ['scooter_versions'],
+    error: 'it would fit no scooter: name versions here, or set fits_own_iot',
+  });
+export type NewHardwareType = z.output<typeof NewHardwareType>;

@@ -1,0 +1,24 @@
+import type * as z from 'zod';
+import type { Db } from '../db/database.ts';
+import { pageOf } from '../http/page.ts';
+import { Download, type DownloadDeps, findStorageState, StorageState, withDownload } from './download.ts';
+import { ListedFirmware } from './firmware.ts';
+import { type FirmwareFilter, listFirmwares as listFilteredFirmwares } from './firmware-queries.ts';
+
+/** With links and the state of the storage when they are asked for. */
+export const FirmwarePage = pageOf(ListedFirmware.extend(Download.partial().shape).meta({ id: 'FirmwareListItem' })).extend({
+  storage: StorageState.optional(),
+});
+export type FirmwarePage = z.infer<typeof FirmwarePage>;
+
+export interface FirmwareQuery extends FirmwareFilter {
+  /** Whether links to the files are wanted too. */
+  links: boolean;
+}
+
+/** A page of firmwares, each with a fresh link to its file when that is asked for and can be had. */
+export async function listFirmwares(deps: { db: Db } & DownloadDeps, { links, ...filter }: FirmwareQuery): Promise<FirmwarePage> {
+  if (!links) return listFilteredFirmwares(deps.db, filter);
+  const [{ items, next_cursor }, storage] = await Promise.all([listFilteredFirmwares(deps.db, filter), findStorageState(deps)]);
+  return { items: await Promise.all(items.map((item) => withDownload(deps.storage, storage, item))), next_cursor, storage };
+}

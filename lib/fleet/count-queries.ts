@@ -1,0 +1,96 @@
+import { type RawBuilder, sql } from 'kysely';
+
+/**
+ * What GET /v1/stats adds up is counted in the very statements that store it: these are their parts. Rows are written in the order of
+ * the key, so that two statements cannot wait for each other in a circle. `recount_fleet()` counts all of it anew.
+ *
+ * The devices of a large update all leave one version for another: those counts are spread over as many rows as this, of which each
+ * connection uses one, so that reports that come one by one, 500 a second, seldom wait for each other's commit.
+ */
+const shard = sql`pg_backend_pid() % 8`;
+
+/**
+ * Moves devices from the version stored to the one in `reported (device_id, hardware_type, reported_version)`. Reads what is stored
+ * before the statement, so it belongs into the one that stores the reports, under the locks of the devices.
+ */
+export const countVersions: RawBuilder<unknown> = sql`
+  INSERT INTO device_firmware_counts AS counts (hardware_type, reported_version, shard, device_count)
+  SELECT hardware_type, reported_version, ${shard}, sum(change)
+  FROM (
+    SELECT hardware_type, reported_version, 1 AS change FROM reported
+    UNION ALL
+    SELECT hardware_type, stored.reported_version, -1
+    FROM reported JOIN device_firmwares stored USING (device_id, hardware_type)
+  ) changes
+  GROUP BY hardware_type, reported_version
+  HAVING sum(change) <> 0
+  ORDER BY hardware_type, reported_version
+  ON CONFLICT ON CONSTRAINT device_firmware_counts_pkey DO UPDATE SET device_count = counts.device_count + excluded.device_count`;
+
+/**
+ * Adds the installations among `changed (device_id, hardware_type, firmware_id, firmware_update_time)` to the histograms of their
+ * firmware and of all firmwares of the hardware type. Without shards: installations differ by their times already.
+ */
+export const countUpdateTimes: RawBuilder<unknown> = sql`
+  INSERT INTO firmware_update_time_counts AS counts
+    (hardware_type, firmware_id, scooter_version, bucket, installations, sum_seconds, max_seconds)
+  SELECT hardware_type, coalesce(firmware_id, 0), scooter_version, bucket,
+         count(*), sum(firmware_update_time), max(firmware_update_time)
+  FROM (
+    SELECT c.hardware_type, c.firmware_id, coalesce(d.version, 0) AS scooter_version,
+           firmware_update_time_bucket(c.firmware_update_time) AS bucket, c.firmware_update_time
+    FROM changed c JOIN devices d ON d.id = c.device_id
+    WHERE c.firmware_update_time IS NOT NULL AND c.firmware_id IS NOT NULL
+  ) installed
+  GROUP BY GROUPING SETS ((hardware_type, scooter_version, bucket, firmware_id), (hardware_type, scooter_version, bucket))
+  ORDER BY hardware_type, coalesce(firmware_id, 0), scooter_version, bucket
+  ON CONFLICT ON CONSTRAINT firmware_update_time_counts_pkey DO UPDATE SET
+    installations = counts.installations + excluded.installations,
+    sum_seconds = counts.sum_seconds + excluded.sum_seconds,
+    max_seconds = greatest(counts.max_seconds, excluded.max_seconds)`;
+
+/** Moves the devices of `seen (id, kind, last_seen_on)` from the day on which they were last seen before, or from never, to this one. */
+export const countSeen: RawBuilder<unknown> = sql`
+  INSERT INTO device_seen_counts AS counts (kind, seen_on, shard, device_count)
+  SELECT kind, last_seen_on, ${shard}, sum(change)
+  FROM (
+    SELECT kind, last_seen_on, 1 AS change FROM seen
+    UNION ALL
+    SELECT before.kind, before.last_seen_on, -1
+    FROM seen JOIN devices before ON before.id = seen.id
+  ) changes
+  GROUP BY kind, last_seen_on
+  HAVING sum(change) <> 0
+  ORDER BY kind, last_seen_on
+  ON CONFLICT ON CONSTRAINT device_seen_counts_pkey DO UPDATE SET device_count = counts.device_count + excluded.device_count`;
+
+/**
+ * Who adds devices may report about others in the same transaction, and wait for these while holding a count: so it takes a row that
+ * nobody else has. There are more such rows than anybody has connections that add devices.
+ */
+const shardOfOneself = sql`
+  coalesce(
+    (
+      SELECT free FROM generate_series(100, 163) AS free
+      WHERE pg_try_advisory_xact_lock('device_seen_counts'::regclass::oid::integer, free)
+      LIMIT 1
+    ),
+    100 + pg_backend_pid() % 64
+  )`;
+
+/** Adds the new ones among `written (kind, is_new)` to the devices that were never seen. */
+export const countNewDevices: RawBuilder<unknown> = sql`
+  INSERT INTO device_seen_counts AS counts (kind, seen_on, shard, device_count)
+  SELECT kind, '-infinity', ${shardOfOneself}, count(*)
+  FROM written
+  WHERE is_new
+  GROUP BY kind
+  ORDER BY kind
+  ON CONFLICT ON CONSTRAINT device_seen_counts_pkey DO UPDATE SET device_count = counts.device_count + excluded.device_count`;
+
+/** How many devices run the row of `firmwares`: none while it is not available. */
+export const deviceCountOfFirmware: RawBuilder<number> = sql<number>`(
+  SELECT coalesce(sum(c.device_count), 0)
+  FROM device_firmware_counts c
+  WHERE c.hardware_type = firmwares.hardware_type AND c.reported_version = firmwares.version AND firmwares.version_num IS NOT NULL
+)`;

@@ -1,0 +1,19 @@
+import { createHash } from 'node:crypto';
+import * as z from 'zod';
+
+/** The header by which a request that is sent again after a lost answer is known. */
+export const IdempotencyHeaders = z.object({
+  'idempotency-key': z
+    .string()
+    .regex(/^[\x21-\x7e]{1,255}$/, 'must have 1 to 255 visible ASCII characters')
+    .optional()
+    .meta({ description: 'Chosen by the caller, for example a UUID; remembered for as long as what it started' }),
+});
+
+/** Of a request after its defaults are filled in, keys in one order: how a caller writes it does not matter. */
+export const hashOf = (request: unknown): string => createHash('sha256').update(JSON.stringify(request, sortKeys)).digest('hex');
+
+const sortKeys = (_key: string, value: unknown): unknown =>
+  value !== null && typeof value === 'object' && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+    : value;

@@ -1,0 +1,157 @@
+import { addSeconds, type Clock, secondsBetween } from '../clock.ts';
+import type { Trx } from '../db/database.ts';
+import { NewDevice } from '../fleet/device.ts';
+import { addDevices } from '../fleet/device-queries.ts';
+import { lockDevices } from '../fleet/report-queries.ts';
+import type { Log } from '../log.ts';
+import { BackendRefusal, BackendUnavailable } from '../ports/backend.ts';
+import type { Queue } from '../ports/queue.ts';
+import type { ConfirmationOutcome } from '../update/confirmation.ts';
+import { toReports } from '../update/observed-reports.ts';
+import { recordReports } from '../update/record-reports.ts';
+import { placeOf, waitForCommit } from '../walk.ts';
+import { type Answers, type AskBackendDeps, askBackend } from './ask-backend.ts';
+import type { ObserveMessage } from './messages.ts';
+import { chunkPace, longestWaitSeconds, waitAfterFailure } from './observation.ts';
+import {
+  type ClaimedObservation,
+  claimStep,
+  failStep,
+  findWalk,
+  finishStep,
+  lockWalk,
+  markStepSent,
+  type StepCounts,
+} from './observation-queries.ts';
+
+export interface AdvanceObservationDeps extends AskBackendDeps {
+  observations: Queue<ObserveMessage>;
+  log: Log;
+  now: Clock;
+}
+
+/**
+ * Longer than the function itself may run: a step whose call began longer ago has nobody working on it. And no shorter than the longest
+ * interval between two chunks, so that asking again after a crash keeps the pace too.
+ */
+const leaseSeconds = 60;
+
+/** A step that another delivery of the message is working on: thrown, so that the message stays until that work has ended. */
+export class StepUnderWay extends Error {
+  override readonly name = 'StepUnderWay';
+}
+
+/**
+ * Does one step of an observation: asks the backend what the next chunk of devices runs, stores what it learns, and sends the message
+ * of the next step, until every device was asked. A backend that does not answer costs nothing: the next step asks for the same, later.
+ * Repeating a step, after a crash anywhere in it, asks again only when the answer was not stored.
+ *
+ * @throws {@link StepUnderWay}, `queue.unavailable`, `database.unavailable`: the message has to come again.
+ */
+export async function advanceObservation(
+  deps: AdvanceObservationDeps,
+  message: ObserveMessage,
+  remainingMilliseconds: () => number,
+): Promise<void> {
+  const { observation_id, step, created_dt } = message;
+  const began = deps.now();
+  const claimed = await claimStep(deps.db, observation_id, step, began, leaseSeconds);
+  if (claimed) await doStep(deps, claimed, { step, began, remainingMilliseconds });
+
+  const walk = await findWalk(deps.db, observation_id);
+  if (!walk) {
+    const isAwaited = await waitForCommit(deps.observations, message, began);
+    if (!isAwaited) deps.log.warn('observation was never committed', { observation_id });
+    return;
+  }
+  const place = placeOf(step, walk);
+  if (place === 'passed' || walk.due_dt === null) return;
+  const delaySeconds = Math.min(longestWaitSeconds, Math.max(0, Math.ceil(secondsBetween(deps.now(), walk.due_dt))));
+  if (place === 'due') {
+    if (walk.due_dt <= began) throw new StepUnderWay(`Step ${step} of observation ${observation_id} is being done`);
+    // Too early, by a clock that differs a little from the one that set the time.
+    return deps.observations.send([message], { delaySeconds });
+  }
+  await deps.observations.send([{ observation_id, step: step + 1, created_dt }], { delaySeconds });
+  await markStepSent(deps.db, observation_id, step + 1);
+}
+
+interface Step {
+  step: number;
+  /** When it was claimed: the pace counts from here. */
+  began: Date;
+  remainingMilliseconds: () => number;
+}
+
+const doStep = async (deps: AdvanceObservationDeps, observation: ClaimedObservation, step: Step): Promise<void> => {
+  try {
+    const answers = await askBackend(deps, observation, step.remainingMilliseconds);
+    if (answers.error !== null) deps.log.warn('backend refused a question', { observation_id: observation.id, error: answers.error });
+    await deps.db.transaction().execute((trx) => storeAnswers(trx, observation, step, answers, deps.now()));
+  } catch (error) {
+    if (!(error instanceof BackendUnavailable || error instanceof BackendRefusal)) throw error;
+    deps.log.warn('backend did not say what devices run', { observation_id: observation.id, step: step.step, error });
+    const now = deps.now();
+    // What is refused once is refused again: without the list nobody knows whom to ask.
+    const due_dt = error instanceof BackendRefusal ? null : addSeconds(now, waitOf(observation, error));
+    await failStep(deps.db, observation.id, { nextStep: step.step + 1, error: error.message, due_dt, now });
+  }
+};
+
+/** What failed is asked again, and that counts for the pace as well. */
+const waitOf = ({ failures, maximum_per_minute }: ClaimedObservation, { retryAfterSeconds }: BackendUnavailable): number =>
+  Math.max(chunkPace(maximum_per_minute).seconds, waitAfterFailure(failures + 1, retryAfterSeconds));
+
+/** Everything that a step has learned becomes known at once, or nothing does and the step is done again. */
+const storeAnswers = async (
+  trx: Trx,
+  { id, add_unknown, maximum_per_minute }: ClaimedObservation,
+  { step, began }: Step,
+  answers: Answers,
+  now: Date,
+): Promise<void> => {
+  const walk = await lockWalk(trx, id);
+  // Another call for this step was answered first.
+  if (!walk || placeOf(step, walk) !== 'due') return;
+  const { reports, malformed } = toReports(answers.answered);
+  // Known devices before new ones: whoever stores reports locks devices first and counts them afterwards.
+  await lockDevices(trx, reports);
+  const devices_added = add_unknown ? await addDevices(trx, toNewDevices(answers), now) : 0;
+  const outcomes = await recordReports(trx, reports, now, id);
+  const { next, error } = answers;
+  await finishStep(trx, id, {
+    nextStep: step + 1,
+    next: next === null ? null : { cursor: next, due_dt: addSeconds(began, chunkPace(maximum_per_minute).seconds) },
+    counts: { ...countDevices(answers), devices_added, ...countOutcomes(outcomes, malformed) },
+    error,
+    now,
+  });
+};
+
+/** It is the backend that reaches them. */
+const toNewDevices = ({ answered }: Answers): NewDevice[] =>
+  answered.flatMap(
+    ({ kind, external_id, version }) => NewDevice.safeParse({ kind, external_id, version, channel: 'telematics' }).data ?? [],
+  );
+
+const countDevices = ({ devices, impossible, answered, refused }: Answers) => ({
+  devices_asked: devices.length + impossible,
+  devices_answered: answered.length,
+  devices_unknown: devices.length - refused - answered.length,
+  devices_refused: refused + impossible,
+});
+
+const countOutcomes = (
+  outcomes: readonly ConfirmationOutcome[],
+  malformed: number,
+): Pick<StepCounts, 'devices_not_registered' | `reports_${ConfirmationOutcome['outcome']}`> => {
+  const ofStrangers = outcomes.filter(({ code }) => code === 'device.not_found');
+  const countOf = (wanted: ConfirmationOutcome['outcome']) => outcomes.filter(({ outcome }) => outcome === wanted).length;
+  return {
+    devices_not_registered: new Set(ofStrangers.map(({ external_id }) => external_id)).size,
+    reports_stored: countOf('stored'),
+    reports_unchanged: countOf('unchanged'),
+    reports_outdated: countOf('outdated'),
+    reports_refused: countOf('refused') - ofStrangers.length + malformed,
+  };
+};

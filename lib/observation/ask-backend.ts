@@ -1,0 +1,85 @@
+import * as z from 'zod';
+import type { Db } from '../db/database.ts';
+import { DeviceKind, ExternalId } from '../fleet/device.ts';
+import { type Backend, BackendRefusal, type DevicePage, type DeviceVersions } from '../ports/backend.ts';
+import { chunkPace, type ObservationFilter } from './observation.ts';
+import { type ChosenDevice, type ClaimedObservation, listFilteredDevices, listNamedDevices } from './observation-queries.ts';
+
+export interface AskBackendDeps {
+  db: Db;
+  backend: Pick<Backend, 'findVersions' | 'listDevices'>;
+}
+
+interface Chunk {
+  devices: Pick<ChosenDevice, 'kind' | 'external_id'>[];
+  /** Devices of the backend's list whose kind or id is none that is possible here. */
+  impossible: number;
+  /** Where the next chunk begins; null: this is the last one. */
+  next: string | null;
+}
+
+export interface Answers extends Chunk {
+  answered: (DeviceVersions & { kind: DeviceKind })[];
+  /** Devices that the backend refused to be asked about, and what it said. */
+  refused: number;
+  error: string | null;
+}
+
+/** What may be left of the function's time after a call: storing what a chunk taught takes a second or two. */
+const reservedMilliseconds = 10_000;
+const longestCallMilliseconds = 10_000;
+
+/**
+ * Asks what the next chunk of devices runs: one call, or one per kind where a chunk has both; one more before it when it is the backend
+ * that says whom to ask.
+ *
+ * @throws `BackendUnavailable`; `BackendRefusal` when the backend refuses to say whom to ask.
+ */
+export async function askBackend(
+  deps: AskBackendDeps,
+  observation: ClaimedObservation,
+  remainingMilliseconds: () => number,
+): Promise<Answers> {
+  const callNow = () => ({
+    requestId: observation.request_id,
+    timeoutMilliseconds: Math.max(1, Math.min(longestCallMilliseconds, remainingMilliseconds() - reservedMilliseconds)),
+  });
+  const answers: Answers = { ...(await nextChunk(deps, observation, callNow())), answered: [], refused: 0, error: null };
+  for (const [kind, devices] of Map.groupBy(answers.devices, (device) => device.kind)) {
+    const wanted = new Set(devices.map(({ external_id }) => external_id));
+    const idempotencyKey = `observation-${observation.id}-${observation.devices_asked}-${kind}`;
+    try {
+      const found = await deps.backend.findVersions(kind, [...wanted], { ...callNow(), idempotencyKey });
+      // Each device once, and none but those that were asked about.
+      answers.answered.push(...found.filter(({ external_id }) => wanted.delete(external_id)).map((device) => ({ ...device, kind })));
+    } catch (error) {
+      if (!(error instanceof BackendRefusal)) throw error;
+      // Asking again cannot help these devices, and the others shall not wait for them.
+      answers.refused += wanted.size;
+      answers.error = error.message;
+    }
+  }
+  return answers;
+}
+
+const nextChunk = async (
+  { db, backend }: AskBackendDeps,
+  { id, filter, add_unknown, cursor, maximum_per_minute }: ClaimedObservation,
+  call: Parameters<Backend['listDevices']>[1],
+): Promise<Chunk> => {
+  const { size } = chunkPace(maximum_per_minute);
+  if (filter && add_unknown) return toChunk(await backend.listDevices({ cursor, limit: size }, call), filter);
+  const page = { after: Number(cursor ?? 0), limit: size + 1 };
+  const chosen = filter ? await listFilteredDevices(db, filter, page) : await listNamedDevices(db, id, page);
+  const devices = chosen.slice(0, size);
+  return { devices, impossible: 0, next: chosen.length > size ? String(devices.at(-1)?.place) : null };
+};
+
+const Askable = z.object({ kind: DeviceKind, external_id: ExternalId });
+
+/** Those devices of the backend's list that the filter means. */
+const toChunk = ({ items, next_cursor }: DevicePage, { kind, version }: ObservationFilter): Chunk => {
+  const meant = items.filter((device) => (kind ?? device.kind) === device.kind && (version ?? device.version) === device.version);
+  const devices = meant.flatMap((device) => Askable.safeParse(device).data ?? []);
+  return { devices, impossible: meant.length - devices.length, next: next_cursor };
+};

@@ -1,0 +1,324 @@
+import { type SelectQueryBuilder, sql } from 'kysely';
+import * as z from 'zod';
+import { addSeconds } from '../clock.ts';
+import type { Db, Trx } from '../db/database.ts';
+import type { DB } from '../db/schema.ts';
+import type { DeviceKind } from '../fleet/device.ts';
+import { decodeCursor, type Page, toPage } from '../http/page.ts';
+import type { Observation, ObservationFilter, ObservationStatus, ObservedChange } from './observation.ts';
+
+export interface NewObservation {
+  kind: DeviceKind | null;
+  external_ids: string[] | null;
+  filter: ObservationFilter | null;
+  devices_total: number | null;
+  add_unknown: boolean;
+  maximum_per_minute: number;
+  comment: string;
+  idempotency_key: string | null;
+  request_hash: string;
+  request_id: string;
+  created_by: string;
+  created_dt: Date;
+}
+
+/** Undefined when the caller has used this idempotency key before: waits for a request under way with the same key. */
+export const insertObservation = (trx: Trx, { filter, ...observation }: NewObservation) =>
+  trx
+    .insertInto('observations')
+    .values({ ...observation, filter: filter && JSON.stringify(filter), status: 'IN_PROGRESS', due_dt: observation.created_dt })
+    .onConflict((oc) => oc.constraint('observations_created_by_idempotency_key_key').doNothing())
+    .returning('id')
+    .executeTakeFirst();
+
+export const findIdempotentObservation = (db: Db, created_by: string, idempotency_key: string) =>
+  db
+    .selectFrom('observations')
+    .select(['id', 'request_hash'])
+    .where('created_by', '=', created_by)
+    .where('idempotency_key', '=', idempotency_key)
+    .executeTakeFirst();
+
+const columns = [
+  'id',
+  'status',
+  'filter',
+  'add_unknown',
+  'maximum_per_minute',
+  'devices_total',
+  'devices_asked',
+  'devices_answered',
+  'devices_unknown',
+  'devices_added',
+  'devices_not_registered',
+  'devices_refused',
+  'reports_stored',
+  'reports_unchanged',
+  'reports_outdated',
+  'reports_refused',
+  'failures',
+  'last_error',
+  'last_error_dt',
+  'due_dt',
+  'comment',
+  'created_by',
+  'request_id',
+  'created_dt',
+  'started_dt',
+  'finished_dt',
+] as const;
+
+const selectObservations = (db: Db) =>
+  db.selectFrom('observations').select(columns).$narrowType<{ status: ObservationStatus; filter: ObservationFilter | null }>();
+
+type ObservationRow = Omit<Observation, 'progress'>;
+
+const withProgress = (row: ObservationRow): Observation => ({ ...row, progress: progressOf(row) });
+
+/** Devices that are registered during the walk are asked too, so that more may be asked than were counted before. */
+const progressOf = ({ status, devices_total, devices_asked }: ObservationRow): number | null => {
+  if (status === 'COMPLETED') return 1;
+  if (devices_total === null) return null;
+  return devices_total === 0 ? 0 : Math.min(1, devices_asked / devices_total);
+};
+
+export const findObservation = async (db: Db, id: number): Promise<Observation | undefined> => {
+  const row = await selectObservations(db).where('id', '=', id).executeTakeFirst();
+  return row && withProgress(row);
+};
+
+const untouched = {
+  status: 'IN_PROGRESS',
+  devices_asked: 0,
+  devices_answered: 0,
+  devices_unknown: 0,
+  devices_refused: 0,
+  devices_added: 0,
+  devices_not_registered: 0,
+  reports_stored: 0,
+  reports_unchanged: 0,
+  reports_outdated: 0,
+  reports_refused: 0,
+  failures: 0,
+  last_error: null,
+  last_error_dt: null,
+  started_dt: null,
+  finished_dt: null,
+} as const satisfies Partial<Observation>;
+
+/** The observation as it was when it was requested: the same however often it is asked, whatever has happened since. */
+export const getRequestedObservation = async (db: Db, id: number): Promise<Observation> => {
+  const row = await selectObservations(db).where('id', '=', id).executeTakeFirstOrThrow();
+  const devices_total = row.filter && row.add_unknown ? null : row.devices_total;
+  return withProgress({ ...row, ...untouched, devices_total, due_dt: row.created_dt });
+};
+
+/** One that somebody's request began, that has not ended and was due after `dueAfter`. */
+export const findObservationUnderWay = (db: Db, created_by: string, dueAfter: Date) =>
+  db
+    .selectFrom('observations')
+    .select('id')
+    .where('created_by', '=', created_by)
+    .where('status', '=', 'IN_PROGRESS')
+    .where('due_dt', '>', dueAfter)
+    .orderBy('id', 'desc')
+    .executeTakeFirst();
+
+const Cursor = z.tuple([z.int32()]);
+
+export interface ObservationListFilter {
+  status?: ObservationStatus | undefined;
+  limit: number;
+  cursor?: string | undefined;
+}
+
+/** The latest request first. */
+export const listObservations = async (db: Db, { status, limit, cursor }: ObservationListFilter): Promise<Page<Observation>> => {
+  const after = decodeCursor(Cursor, cursor);
+  let query: SelectQueryBuilder<DB, 'observations', ObservationRow> = selectObservations(db);
+  if (status) query = query.where('status', '=', status);
+  if (after) query = query.where('id', '<', after[0]);
+  const rows = await query
+    .orderBy('id', 'desc')
+    .limit(limit + 1)
+    .execute();
+  const { items, next_cursor } = toPage(rows, limit, (row) => [row.id]);
+  return { items: items.map(withProgress), next_cursor };
+};
+
+export interface ChangeFilter {
+  limit: number;
+  cursor?: string | undefined;
+}
+
+/** What an observation has changed, in the order in which it was learned. */
+export const listChanges = async (db: Db, id: number, { limit, cursor }: ChangeFilter): Promise<Page<ObservedChange>> => {
+  const after = decodeCursor(z.tuple([z.int().min(0)]), cursor);
+  const { rows } = await sql<ObservedChange & { id: number }>`
+    SELECT h.id, d.kind, d.external_id, h.hardware_type, before.reported_version AS from_version, h.reported_version AS to_version,
+           h.observed_dt
+    FROM device_firmware_history h
+    JOIN devices d ON d.id = h.device_id
+    LEFT JOIN LATERAL (
+      SELECT reported_version FROM device_firmware_history
+      WHERE device_id = h.device_id AND hardware_type = h.hardware_type AND id < h.id
+      ORDER BY id DESC LIMIT 1
+    ) before ON true
+    WHERE h.observation_id = ${id} AND h.id > ${after?.[0] ?? 0}
+    ORDER BY h.id
+    LIMIT ${limit + 1}`.execute(db);
+  const { items, next_cursor } = toPage(rows, limit, (row) => [row.id]);
+  return { items: items.map(({ id: _id, ...change }) => change), next_cursor };
+};
+
+const filterConditions = ({ kind, version, running }: ObservationFilter) => {
+  const conditions = [sql<boolean>`true`];
+  if (kind !== undefined) conditions.push(sql`d.kind = ${kind}`);
+  if (version !== undefined) conditions.push(sql`d.version = ${version}`);
+  if (running) {
+    const runs = 'version' in running ? sql`r.reported_version = ${running.version}` : sql`r.firmware_id = ${running.firmware_id}`;
+    conditions.push(sql`EXISTS (
+      SELECT FROM device_firmwares r WHERE r.device_id = d.id AND r.hardware_type = ${running.hardware_type} AND ${runs}
+    )`);
+  }
+  return sql.join(conditions, sql` AND `);
+};
+
+export const countFilteredDevices = async (db: Db, filter: ObservationFilter): Promise<number> => {
+  const { rows } = await sql<{ n: number }>`SELECT count(*) AS n FROM devices d WHERE ${filterConditions(filter)}`.execute(db);
+  return rows[0]?.n ?? 0;
+};
+
+export interface ChosenDevice {
+  kind: DeviceKind;
+  external_id: string;
+  /** Grows from device to device: where the next chunk begins. */
+  place: number;
+}
+
+/** Devices that a filter means; their place is their id. */
+export const listFilteredDevices = async (
+  db: Db,
+  filter: ObservationFilter,
+  { after, limit }: { after: number; limit: number },
+): Promise<ChosenDevice[]> => {
+  const { rows } = await sql<ChosenDevice>`
+    SELECT d.kind, d.external_id, d.id AS place
+    FROM devices d
+    WHERE d.id > ${after} AND ${filterConditions(filter)}
+    ORDER BY d.id
+    LIMIT ${limit}`.execute(db);
+  return rows;
+};
+
+/** Devices that the request named, in its order. */
+export const listNamedDevices = async (db: Db, id: number, { after, limit }: { after: number; limit: number }): Promise<ChosenDevice[]> => {
+  const { rows } = await sql<ChosenDevice>`
+    SELECT o.kind, d.external_id, ${after}::integer + d.ordinal AS place
+    FROM observations o, unnest(o.external_ids[${after + 1}:${after + limit}]) WITH ORDINALITY AS d (external_id, ordinal)
+    WHERE o.id = ${id}
+    ORDER BY d.ordinal`.execute(db);
+  return rows;
+};
+
+export interface ClaimedObservation {
+  id: number;
+  filter: ObservationFilter | null;
+  add_unknown: boolean;
+  maximum_per_minute: number;
+  cursor: string | null;
+  devices_asked: number;
+  failures: number;
+  request_id: string;
+}
+
+/**
+ * Takes a step for one call to the backend. Undefined: it is not due, was done before, or belongs to a call that began less than
+ * `leaseSeconds` ago; `findWalk` tells which.
+ */
+export const claimStep = (db: Db, id: number, step: number, now: Date, leaseSeconds: number): Promise<ClaimedObservation | undefined> =>
+  db
+    .updateTable('observations')
+    .set((eb) => ({ claimed_dt: now, started_dt: eb.fn.coalesce('started_dt', eb.val(now)) }))
+    .where('id', '=', id)
+    .where('status', '=', 'IN_PROGRESS')
+    .where('next_step', '<=', step)
+    .where('due_dt', '<=', now)
+    .where((eb) => eb.or([eb('claimed_dt', 'is', null), eb('claimed_dt', '<', addSeconds(now, -leaseSeconds))]))
+    .returning(['id', 'filter', 'add_unknown', 'maximum_per_minute', 'cursor', 'devices_asked', 'failures', 'request_id'])
+    .$narrowType<{ filter: ObservationFilter | null }>()
+    .executeTakeFirst();
+
+const selectWalk = (db: Db) =>
+  db.selectFrom('observations').select(['status', 'next_step', 'sent_step', 'due_dt']).$narrowType<{ status: ObservationStatus }>();
+
+export const findWalk = (db: Db, id: number) => selectWalk(db).where('id', '=', id).executeTakeFirst();
+
+/** Two calls that were answered for one step wait for each other here. */
+export const lockWalk = (trx: Trx, id: number) => selectWalk(trx).where('id', '=', id).forUpdate().executeTakeFirst();
+
+/** What a step adds to the counts of an observation. */
+export type StepCounts = Record<
+  | `devices_${'asked' | 'answered' | 'unknown' | 'refused' | 'added' | 'not_registered'}`
+  | `reports_${'stored' | 'unchanged' | 'outdated' | 'refused'}`,
+  number
+>;
+
+export interface StepOutcome {
+  nextStep: number;
+  /** Where the walk goes on; null: it has ended. */
+  next: { cursor: string; due_dt: Date } | null;
+  counts: StepCounts;
+  error: string | null;
+  now: Date;
+}
+
+/** Notes that a step is done. Only while the row is locked by {@link lockWalk}. */
+export const finishStep = async (trx: Trx, id: number, { nextStep, next, counts, error, now }: StepOutcome): Promise<void> => {
+  await trx
+    .updateTable('observations')
+    .set((eb) => ({
+      ...Object.fromEntries(Object.entries(counts).map(([name, n]) => [name, eb(name as keyof StepCounts, '+', n)])),
+      next_step: nextStep,
+      claimed_dt: null,
+      failures: 0,
+      due_dt: next?.due_dt ?? null,
+      ...(next ? { cursor: next.cursor } : { status: 'COMPLETED', finished_dt: now }),
+      ...(!next && { devices_total: eb.fn.coalesce('devices_total', eb('devices_asked', '+', counts.devices_asked)) }),
+      ...(error !== null && { last_error: error, last_error_dt: now }),
+    }))
+    .where('id', '=', id)
+    .execute();
+};
+
+export interface StepFailure {
+  nextStep: number;
+  error: string;
+  /** When the backend is asked again; null: never, the observation has failed. */
+  due_dt: Date | null;
+  now: Date;
+}
+
+/** Notes that a step learned nothing; the next one asks for the same. Nothing happens when another call of this step was answered. */
+export const failStep = async (db: Db, id: number, { nextStep, error, due_dt, now }: StepFailure): Promise<void> => {
+  await db
+    .updateTable('observations')
+    .set((eb) => ({
+      next_step: nextStep,
+      claimed_dt: null,
+      failures: eb('failures', '+', 1),
+      last_error: error,
+      last_error_dt: now,
+      due_dt,
+      ...(due_dt === null && { status: 'FAILED', finished_dt: now }),
+    }))
+    .where('id', '=', id)
+    .where('status', '=', 'IN_PROGRESS')
+    .where('next_step', '<', nextStep)
+    .execute();
+};
+
+/** Notes that the message of a step is sent, so that a repetition of the step before does not send another. */
+export const markStepSent = async (db: Db, id: number, step: number): Promise<void> => {
+  await db.updateTable('observations').set({ sent_step: step }).where('id', '=', id).where('sent_step', '<', step).execute();
+};

@@ -1,0 +1,83 @@
+import type { Clock } from '../clock.ts';
+import type { Db, Trx } from '../db/database.ts';
+import { DomainError } from '../errors.ts';
+import { hashOf } from '../http/idempotency.ts';
+import type { Queue } from '../ports/queue.ts';
+import { firstStepDelaySeconds } from '../walk.ts';
+import type { ObserveMessage } from './messages.ts';
+import type { Observation, ObservationRequest } from './observation.ts';
+import {
+  countFilteredDevices,
+  findIdempotentObservation,
+  getRequestedObservation,
+  insertObservation,
+  type NewObservation,
+} from './observation-queries.ts';
+
+export interface RequestObservationDeps {
+  db: Db;
+  observations: Queue<ObserveMessage>;
+  now: Clock;
+}
+
+export interface RequestObservation extends ObservationRequest {
+  idempotency_key: string | undefined;
+  created_by: string;
+  request_id: string;
+}
+
+/**
+ * Begins an observation: its row, and the message of its first step. The same idempotency key again answers the same and begins
+ * nothing.
+ *
+ * @throws `observation.idempotency_key_reused` for another body under a known key; `queue.unavailable`: nothing is stored then.
+ */
+export async function requestObservation(deps: RequestObservationDeps, input: RequestObservation): Promise<Observation> {
+  const { idempotency_key, created_by, request_id, ...request } = input;
+  const request_hash = hashOf(request);
+  const created_dt = deps.now();
+  return deps.db.transaction().execute(async (trx) => {
+    const { targets, ...settings } = request;
+    const inserted = await insertObservation(trx, {
+      ...(await toNewTargets(trx, request)),
+      ...settings,
+      idempotency_key: idempotency_key ?? null,
+      request_hash,
+      request_id,
+      created_by,
+      created_dt,
+    });
+    if (!inserted) return answerAgain(trx, created_by, idempotency_key, request_hash);
+    const answer = await getRequestedObservation(trx, inserted.id);
+    // The last act before the commit; lib/update/README.md says why.
+    await deps.observations.send([{ observation_id: inserted.id, step: 0, created_dt }], { delaySeconds: firstStepDelaySeconds });
+    return answer;
+  });
+}
+
+const toNewTargets = async (
+  db: Db,
+  { targets, add_unknown }: ObservationRequest,
+): Promise<Pick<NewObservation, 'kind' | 'external_ids' | 'filter' | 'devices_total'>> => {
+  if ('filter' in targets) {
+    const { filter } = targets;
+    return { kind: null, external_ids: null, filter, devices_total: add_unknown ? null : await countFilteredDevices(db, filter) };
+  }
+  const external_ids = [...new Set(targets.external_ids)];
+  return { kind: targets.kind, external_ids, filter: null, devices_total: external_ids.length };
+};
+
+const answerAgain = async (
+  trx: Trx,
+  created_by: string,
+  idempotency_key: string | undefined,
+  request_hash: string,
+): Promise<Observation> => {
+  const known = idempotency_key && (await findIdempotentObservation(trx, created_by, idempotency_key));
+  if (!known) throw new Error('An observation that could not be inserted because its key is known is not known');
+  if (known.request_hash === request_hash) return getRequestedObservation(trx, known.id);
+  throw new DomainError('observation.idempotency_key_reused', 'This Idempotency-Key was used for another request', {
+    errors: [{ in: 'header', path: 'idempotency-key', message: 'was used for another request' }],
+    answer: { observation_id: known.id },
+  });
+};

@@ -1,0 +1,143 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { Db } from '../db/database.ts';
+import type { FirmwareStatus } from '../firmware/firmware.ts';
+import type { DeviceKind } from '../fleet/device.ts';
+import type { UpdateStatus } from '../update/update.ts';
+import type { Histogram } from './histogram.ts';
+import { maximumTimedFirmwares, maximumVersions } from './stats.ts';
+
+// One round trip over the tables of several nouns, and none of it looks at every device: it adds up what count-queries.ts keeps.
+
+export interface CountedVersion {
+  version: string;
+  firmware_id: number | null;
+  version_num: number | null;
+  status: FirmwareStatus | null;
+  devices: number;
+}
+
+export interface CountedHardwareType {
+  hardware_type: string;
+  device_kind: DeviceKind;
+  newest: { firmware_id: number; version: string; version_num: number } | null;
+  devices: number;
+  versions: number;
+  on_newest: number;
+  on_unknown: number;
+  unknown_versions: number;
+  /** At most {@link maximumVersions}, those with most devices. */
+  most_run: CountedVersion[];
+}
+
+export interface CountedUpdateTimes {
+  hardware_type: string;
+  /** null: all firmwares of the hardware type. */
+  firmware: { firmware_id: number; version: string; version_num: number } | null;
+  /** By scooter version, 0: none. */
+  histograms: (Histogram & { scooter_version: 0 | 1 | 2 })[];
+}
+
+export interface CountedFleet {
+  devices: { kind: DeviceKind; devices: number; not_seen: number; never_seen: number }[];
+  hardware_types: CountedHardwareType[];
+  /** Firmwares of one hardware type come the newest first. */
+  update_times: CountedUpdateTimes[];
+  updates: Partial<Record<UpdateStatus, number>>;
+  tables: { table: string; rows: number | null }[];
+}
+
+const newestFirmware = sql`
+  SELECT id AS firmware_id, version, version_num
+  FROM firmwares
+  WHERE hardware_type = h.name AND status = 'available'
+  ORDER BY version_num DESC
+  LIMIT 1`;
+
+const hardwareTypes = sql`
+  WITH counted AS (
+    SELECT hardware_type, reported_version AS version, sum(device_count) AS devices
+    FROM device_firmware_counts
+    GROUP BY hardware_type, reported_version
+    HAVING sum(device_count) > 0
+  )
+  SELECT h.name AS hardware_type, h.device_kind, to_jsonb(newest) AS newest, v.*
+  FROM hardware_types h
+  LEFT JOIN LATERAL (${newestFirmware}) newest ON true
+  CROSS JOIN LATERAL (
+    SELECT coalesce(sum(devices), 0) AS devices,
+           count(*) AS versions,
+           coalesce(sum(devices) FILTER (WHERE version_num >= coalesce(newest.version_num, 0)), 0) AS on_newest,
+           coalesce(sum(devices) FILTER (WHERE firmware_id IS NULL), 0) AS on_unknown,
+           count(*) FILTER (WHERE firmware_id IS NULL) AS unknown_versions,
+           coalesce(
+             jsonb_agg(
+               jsonb_build_object(
+                 'version', version, 'firmware_id', firmware_id, 'version_num', version_num, 'status', status, 'devices', devices
+               ) ORDER BY place
+             ) FILTER (WHERE place <= ${maximumVersions}),
+             '[]'
+           ) AS most_run
+    FROM (
+      SELECT c.version, c.devices, f.id AS firmware_id, f.version_num, f.status,
+             row_number() OVER (ORDER BY c.devices DESC, c.version) AS place
+      FROM counted c
+      LEFT JOIN firmwares f ON f.hardware_type = c.hardware_type AND f.version = c.version AND f.status IN ('available', 'withdrawn')
+      WHERE c.hardware_type = h.name
+    ) ranked
+  ) v
+  ORDER BY h.name`;
+
+const updateTimes = sql`
+  SELECT h.name AS hardware_type, f.firmware, t.histograms
+  FROM hardware_types h
+  CROSS JOIN LATERAL (
+    SELECT 0 AS id, NULL::jsonb AS firmware, NULL::integer AS version_num
+    UNION ALL
+    (
+      SELECT id, jsonb_build_object('firmware_id', id, 'version', version, 'version_num', version_num), version_num
+      FROM firmwares
+      WHERE hardware_type = h.name AND version_num IS NOT NULL AND EXISTS (
+        SELECT FROM firmware_update_time_counts c WHERE c.hardware_type = h.name AND c.firmware_id = firmwares.id
+      )
+      ORDER BY version_num DESC
+      LIMIT ${maximumTimedFirmwares}
+    )
+  ) f
+  CROSS JOIN LATERAL (
+    SELECT jsonb_agg(to_jsonb(v) ORDER BY scooter_version) AS histograms
+    FROM (
+      SELECT scooter_version, sum(sum_seconds) AS sum_seconds, max(max_seconds) AS max_seconds,
+             array_agg(bucket) AS buckets, array_agg(installations) AS counts
+      FROM firmware_update_time_counts c
+      WHERE c.hardware_type = h.name AND c.firmware_id = f.id
+      GROUP BY scooter_version
+    ) v
+  ) t
+  WHERE t.histograms IS NOT NULL
+  ORDER BY h.name, f.version_num DESC`;
+
+const devices = (seenSince: Date) => sql`
+  SELECT kind, sum(device_count) AS devices,
+         coalesce(sum(device_count) FILTER (WHERE seen_on < ${seenSince.toISOString().slice(0, 10)}::date), 0) AS not_seen,
+         coalesce(sum(device_count) FILTER (WHERE seen_on = '-infinity'), 0) AS never_seen
+  FROM device_seen_counts
+  GROUP BY kind`;
+
+const tables = sql`
+  SELECT relname AS table, nullif(reltuples, -1)::bigint AS rows
+  FROM pg_class
+  WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace AND relname NOT LIKE 'kysely\\_%'
+  ORDER BY relname`;
+
+const listOf = (query: RawBuilder<unknown>) => sql`(SELECT coalesce(jsonb_agg(to_jsonb(q)), '[]') FROM (${query}) q)`;
+
+/** Everything that is counted, in one statement. Devices last seen before the (UTC) day of `seenSince` are not seen. */
+export const countFleet = async (db: Db, seenSince: Date): Promise<CountedFleet> => {
+  const { rows } = await sql<CountedFleet>`
+    SELECT ${listOf(devices(seenSince))} AS devices,
+           ${listOf(hardwareTypes)} AS hardware_types,
+           ${listOf(updateTimes)} AS update_times,
+           (SELECT coalesce(jsonb_object_agg(status, n), '{}') FROM (SELECT status, count(*) AS n FROM updates GROUP BY status) q) AS updates,
+           ${listOf(tables)} AS tables`.execute(db);
+  return rows[0] as CountedFleet;
+};

@@ -1,0 +1,20 @@
+import type { Db } from '../db/database.ts';
+import type { Choice } from './eligibility.ts';
+import { listEligibilityDevices, listEligibilityGroups } from './execution-queries.ts';
+import { getWantedFirmware } from './request-update.ts';
+import type { DryRun, DryRunDevices, DryRunPage, UpdateRequest } from './update.ts';
+
+const devicesPerGroup = 100;
+
+/**
+ * Who would be updated, and why others would not: the same query that a request plans by. Changes nothing.
+ *
+ * @throws `firmware.not_available` when there is no such firmware; one that is withdrawn makes every device FIRMWARE_NOT_AVAILABLE.
+ */
+export async function dryRunUpdate(db: Db, request: UpdateRequest, page: DryRunPage | undefined): Promise<DryRun | DryRunDevices> {
+  const { targets, allow_downgrade, force } = request;
+  const choice: Choice = { targets, allow_downgrade, force, firmware: await getWantedFirmware(db, request.firmware_id) };
+  if (page) return listEligibilityDevices(db, choice, page);
+  const reasons = await listEligibilityGroups(db, choice, devicesPerGroup);
+  return { eligible: reasons.find(({ reason }) => reason === 'ELIGIBLE')?.count ?? 0, reasons };
+}

@@ -1,0 +1,22 @@
+import type { DeviceVersions } from '../ports/backend.ts';
+import { Confirmation, type Report } from './confirmation.ts';
+
+const SinceDt = Confirmation.shape.occurred_dt.optional().catch(undefined);
+
+export interface ObservedReports {
+  reports: Report[];
+  /** How many of the versions were not well-formed: they are left out. */
+  malformed: number;
+}
+
+/**
+ * What the backend says that devices run, in the words of a confirmation and checked by its rules: "at this moment it ran this version".
+ */
+export const toReports = (devices: readonly (DeviceVersions & { kind: string })[]): ObservedReports => {
+  const said = devices.flatMap(({ kind, external_id, firmwares }) => firmwares.map((firmware) => ({ kind, external_id, ...firmware })));
+  const reports = said.flatMap(({ since_dt, observed_dt, ...subject }): Report[] => {
+    const confirmation = Confirmation.safeParse({ ...subject, status: 'SUCCEEDED', occurred_dt: observed_dt });
+    return confirmation.success ? [{ ...confirmation.data, source: 'observation', since_dt: SinceDt.parse(since_dt) }] : [];
+  });
+  return { reports, malformed: said.length - reports.length };
+};

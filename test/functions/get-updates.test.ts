@@ -1,0 +1,226 @@
+import { describe, expect, it } from 'vitest';
+import { freePort } from '../../dev/free-port.ts';
+import { createHandler } from '../../functions/get-updates/handler.ts';
+import { createDatabase } from '../../lib/db/database.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { confirmation, givenDevices, givenFirmware, silentLog, startOfTime } from '../support/fixtures.ts';
+import { call, createIdentity } from '../support/http.ts';
+import { createUpdateService } from '../support/update-service.ts';
+
+const { db, takeStatements } = await createTestDatabase();
+const identity = await createIdentity();
+const { authenticate } = identity;
+const token = await identity.token({ scopes: ['read'] });
+const service = createUpdateService(db);
+const handler = createHandler({ db, authenticate, log: silentLog, now: service.clock.now });
+
+interface Item {
+  id: number;
+  status: string;
+  external_id: string;
+  counts: Record<string, number>;
+}
+type Query = Record<string, string>;
+const get = <Body = Item>(path: string, id?: string, query: Query = {}, request: { token?: string } = { token }, by = handler) =>
+  call<Body>(by, { method: 'GET', path, query, ...(id !== undefined && { pathParameters: { id } }), ...request });
+interface Page {
+  items: Item[];
+  next_cursor: string | null;
+  errors: { path: string }[];
+}
+const list = (query: Query = {}) => get<Page>('/v1/updates', undefined, query);
+const executions = (id: number | string, query: Query = {}) => get<Page>('/v1/updates/{id}/executions', String(id), query);
+const allPages = async (page: (query: Query) => ReturnType<typeof list>, query: Query): Promise<Item[]> => {
+  const { body } = await page(query);
+  return body.next_cursor === null ? body.items : [...body.items, ...(await allPages(page, { ...query, cursor: body.next_cursor }))];
+};
+
+/** 12 devices in every state that an update can bring them to now, and one that is on the version already. */
+const firmware = await givenFirmware(db);
+// In the order in which they are asked.
+const external_ids = (await givenDevices(db, 12)).toSorted();
+const [succeeded = '', failed = '', onTarget = '', rejected = ''] = external_ids;
+await service.confirm(confirmation({ external_id: onTarget, version: firmware.version }));
+const mixed = await service.request({
+  firmware_id: firmware.id,
+  targets: { external_ids: [...external_ids, 'nobody'] },
+  rollout: { maximum_per_minute: 84 },
+});
+service.deps.backend.answer = ({ execution_id, external_id }) =>
+  external_id === rejected ? { execution_id, outcome: 'rejected', reason: 'locked' } : { execution_id, outcome: 'accepted' };
+for (const message of service.deps.advances.take()) await service.advance(message);
+for (const message of service.deps.dispatches.take()) await service.dispatch(message);
+service.deps.advances.take();
+service.clock.advance(1);
+await service.confirm(
+  confirmation({ external_id: succeeded, version: firmware.version }),
+  confirmation({ external_id: failed, version: firmware.version, status: 'FAILED', detail: 'no space' }),
+);
+const asked = new Set(service.deps.backend.calls.splice(0).flatMap(({ commands }) => commands.map(({ external_id }) => external_id)));
+const { update: scheduled } = await service.given();
+const { update: completed, message, firmware: other } = await service.givenSent();
+await service.confirmAsked(other.version);
+await service.advance(message);
+
+describe('GET /v1/updates/{id}', () => {
+  it('200: the update with its counts, which add up to its executions', async () => {
+    const answer = await get('/v1/updates/{id}', String(mixed.id));
+    const { counts } = answer.body;
+    expect(answer).toMatchObject({
+      statusCode: 200,
+      body: {
+        id: mixed.id,
+        status: 'IN_PROGRESS',
+        firmware_id: firmware.id,
+        firmware_version: firmware.version,
+        hardware_type: 'vega_mcu',
+        not_eligible: { UNKNOWN_DEVICE: 1 },
+        created_dt: startOfTime.toISOString(),
+        started_dt: startOfTime.toISOString(),
+        finished_dt: null,
+      },
+    });
+    expect(asked).toEqual(new Set([succeeded, failed, rejected, ...external_ids.slice(4, 8)]));
+    expect(counts).toMatchObject({ QUEUED: 4, IN_PROGRESS: 4, SUCCEEDED: 2, FAILED: 1, REJECTED: 1 });
+    expect(answer.body).toMatchObject({ progress: 4 / 12 });
+    expect(Object.keys(counts).toSorted()).toEqual([
+      'CANCELED',
+      'FAILED',
+      'IN_PROGRESS',
+      'QUEUED',
+      'REJECTED',
+      'REMOVED',
+      'SUCCEEDED',
+      'TIMED_OUT',
+    ]);
+  });
+
+  it('200: each status has as many executions in the list as the counts say', async () => {
+    const { counts } = (await get('/v1/updates/{id}', String(mixed.id))).body;
+    for (const [status, count] of Object.entries(counts)) {
+      const items = await allPages((query) => executions(mixed.id, query), { status, limit: '2' });
+      expect(items).toHaveLength(count);
+      expect(items.every((item) => item.status === status)).toBe(true);
+    }
+  });
+
+  it('200: in one statement, whatever the number of executions', async () => {
+    await get('/v1/updates/{id}', String(mixed.id));
+    takeStatements();
+    await get('/v1/updates/{id}', String(mixed.id));
+    expect(takeStatements()).toHaveLength(1);
+  });
+
+  it('404: no such update', async () => {
+    expect(await get('/v1/updates/{id}', '2000000000')).toMatchObject({ statusCode: 404, body: { code: 'update.not_found' } });
+  });
+
+  it.each(['0', '-1', '1.0', 'abc', '2147483648', '99999999999999999999', '1%20OR%201=1', '%00', ' 1', '1e3'])(
+    '400: the id %j',
+    async (id) => {
+      expect(await get('/v1/updates/{id}', id)).toMatchObject({ statusCode: 400, body: { errors: [{ in: 'path', path: 'id' }] } });
+    },
+  );
+});
+
+describe('GET /v1/updates', () => {
+  it('200: the latest first, in pages of any size, each update once', async () => {
+    const ids = [completed.id, scheduled.id, mixed.id];
+    expect((await list()).body).toMatchObject({ items: ids.map((id) => ({ id })), next_cursor: null });
+    for (const limit of ['1', '2', '3', '500']) {
+      expect((await allPages(list, { limit })).map(({ id }) => id)).toEqual(ids);
+    }
+  });
+
+  it.each([
+    ['SCHEDULED', [scheduled.id]],
+    ['IN_PROGRESS', [mixed.id]],
+    ['COMPLETED', [completed.id]],
+    ['PAUSED', []],
+    ['CANCELED', []],
+    ['ABORTED', []],
+  ])('200: those that are %s', async (status, ids) => {
+    expect((await allPages(list, { status, limit: '1' })).map(({ id }) => id)).toEqual(ids);
+  });
+
+  it('200: pages stay stable while updates are added', async () => {
+    const first = await list({ limit: '1' });
+    const { update } = await service.given();
+    const rest = await allPages(list, { limit: '1', cursor: first.body.next_cursor ?? '' });
+    expect(rest.map(({ id }) => id)).toEqual([scheduled.id, mixed.id]);
+    await db.deleteFrom('update_executions').where('update_id', '=', update.id).execute();
+    await db.deleteFrom('updates').where('id', '=', update.id).execute();
+  });
+
+  it.each([
+    ['status', 'completed'],
+    ['status', ''],
+    ['limit', '0'],
+    ['limit', '501'],
+    ['limit', 'ten'],
+    ['cursor', 'nonsense'],
+    ['cursor', Buffer.from('["1; DROP TABLE updates"]').toString('base64url')],
+    ['cursor', Buffer.from('[99999999999]').toString('base64url')],
+    ['color', 'red'],
+  ])('400: %s=%s', async (name, value) => {
+    expect(await list({ [name]: value })).toMatchObject({ statusCode: 400, body: { errors: [{ in: 'query', path: name }] } });
+  });
+
+  it('401: without a token', async () => {
+    expect(await get('/v1/updates', undefined, {}, {})).toMatchObject({ statusCode: 401 });
+  });
+
+  it('403: with every other scope', async () => {
+    const wrong = await identity.token({ scopes: ['updates:write', 'devices:write', 'devices:report', 'firmware:write'] });
+    expect(await get('/v1/updates', undefined, {}, { token: wrong })).toMatchObject({ statusCode: 403 });
+  });
+
+  it('503: the database is down', async () => {
+    const down = createDatabase({ url: `postgres://user:secret@127.0.0.1:${await freePort()}/x`, maxConnections: 1 });
+    const answer = await get(
+      '/v1/updates',
+      undefined,
+      {},
+      { token },
+      createHandler({ db: down, authenticate, log: silentLog, now: service.clock.now }),
+    );
+    expect(answer).toMatchObject({ statusCode: 503, body: { code: 'database.unavailable' } });
+    await down.destroy();
+  });
+});
+
+describe('GET /v1/updates/{id}/executions', () => {
+  it('200: each device once, with its status and why, in pages of any size', async () => {
+    for (const limit of ['1', '5', '12', '500']) {
+      const items = await allPages((query) => executions(mixed.id, query), { limit });
+      expect(items.map(({ external_id }) => external_id).toSorted()).toEqual(external_ids.toSorted());
+    }
+    const { items } = (await executions(mixed.id)).body;
+    const of = (external_id: string) => items.find((item) => item.external_id === external_id);
+    expect(of(onTarget)).toMatchObject({ status: 'SUCCEEDED', reason: 'ALREADY_ON_TARGET', sent_dt: null });
+    expect(of(succeeded)).toMatchObject({ status: 'SUCCEEDED', reason: null, attempt: 1, sent_dt: startOfTime.toISOString() });
+    expect(of(failed)).toMatchObject({ status: 'FAILED', reason: 'DEVICE_FAILED', detail: 'no space' });
+    expect(of(rejected)).toMatchObject({ status: 'REJECTED', reason: 'BACKEND_REJECTED', detail: 'locked' });
+  });
+
+  it('200: an empty page of an update that exists, when none is in that status', async () => {
+    expect(await executions(scheduled.id, { status: 'FAILED' })).toMatchObject({ statusCode: 200, body: { items: [], next_cursor: null } });
+  });
+
+  it('200: never an execution of another update', async () => {
+    const { items } = (await executions(completed.id, { limit: '500' })).body;
+    expect(items).toHaveLength(1);
+    expect(items).toMatchObject([{ update_id: completed.id }]);
+  });
+
+  it('404: no such update', async () => {
+    expect(await executions(2_000_000_000)).toMatchObject({ statusCode: 404, body: { code: 'update.not_found' } });
+  });
+
+  it('400: an unknown status and a cursor of nobody, both named', async () => {
+    const answer = await executions(mixed.id, { status: 'LOST', limit: '-5' });
+    expect(answer.statusCode).toBe(400);
+    expect(answer.body.errors.map(({ path }) => path).toSorted()).toEqual(['limit', 'status']);
+    expect(await executions(mixed.id, { cursor: 'AAAA' })).toMatchObject({ statusCode: 400 });
+  });
+});

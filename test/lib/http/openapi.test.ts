@@ -1,0 +1,196 @@
+import { readFileSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import * as z from 'zod';
+import { routes } from '../../../functions/routes.ts';
+import { createOpenApiDocument } from '../../../lib/http/openapi.ts';
+
+interface Parameter {
+  in: string;
+  name: string;
+  required?: boolean;
+  schema: object;
+}
+interface Operation {
+  operationId: string;
+  summary: string;
+  tags: string[];
+  security: Record<string, string[]>[];
+  parameters?: Parameter[];
+  requestBody?: { required: boolean; content: Record<string, { schema: object }> };
+  responses: Record<string, { description: string; content?: Record<string, { schema: object }> }>;
+}
+interface Document {
+  openapi: string;
+  info: { title: string; version: string };
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, object>; securitySchemes: Record<string, { type: string; scheme: string }> };
+}
+
+// As a caller gets it: through JSON.
+const document = JSON.parse(JSON.stringify(createOpenApiDocument(routes))) as Document;
+const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, operation]) => ({ route: `${method.toUpperCase()} ${path}`, path, method, operation })),
+);
+
+const root = new URL('../../../', import.meta.url);
+interface Event {
+  http?: { method: string; path: string };
+}
+const { functions } = parse(readFileSync(new URL('serverless.yml', root), 'utf8'), { logLevel: 'silent', merge: true }) as {
+  functions: Record<string, { handler: string; events: Event[] }>;
+};
+const deployed = Object.entries(functions).flatMap(([name, { events }]) =>
+  events.flatMap(({ http }) => (http ? [{ name, route: `${http.method.toUpperCase()} ${http.path}` }] : [])),
+);
+
+describe('what is deployed', () => {
+  it('is every function of functions/, each under its own name', async () => {
+    const entries = await readdir(new URL('functions/', root), { withFileTypes: true });
+    const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+    expect(Object.keys(functions).sort()).toEqual(folders.sort());
+    for (const [name, { handler }] of Object.entries(functions)) expect(handler).toBe(`.build/functions/${name}/index.handler`);
+  });
+
+  it('has every route of the document, and no other', () => {
+    expect(deployed.map(({ route }) => route).sort()).toEqual(operations.map(({ route }) => route).sort());
+    expect(new Set(deployed.map(({ route }) => route)).size).toBe(deployed.length);
+  });
+
+  it('leads each route to the function whose folder defines it', async () => {
+    for (const name of new Set(deployed.map((event) => event.name))) {
+      const module = (await import(new URL(`functions/${name}/routes.ts`, root).href)) as Record<string, { method: string; path: string }>;
+      const own = Object.values(module).map(({ method, path }) => `${method} ${path}`);
+      expect(
+        deployed
+          .filter((event) => event.name === name)
+          .map(({ route }) => route)
+          .sort(),
+        name,
+      ).toEqual(own.sort());
+    }
+  });
+});
+
+describe('who may call', () => {
+  /** design.md section 4; null is open to everybody. */
+  const scopes: Record<string, string | null> = {
+    'GET /v1/hardware-types': 'read',
+    'POST /v1/hardware-types': 'firmware:write',
+    'POST /v1/firmwares': 'firmware:write',
+    'GET /v1/firmwares': 'read',
+    'GET /v1/firmwares/{id}': 'read',
+    'PATCH /v1/firmwares/{id}': 'firmware:write',
+    'PUT /v1/devices': 'devices:write',
+    'GET /v1/devices': 'read',
+    'GET /v1/scooters/{external_id}': 'read',
+    'GET /v1/cabinets/{external_id}': 'read',
+    'POST /v1/devices/lookup': 'read',
+    'POST /v1/updates': 'updates:write',
+    'GET /v1/updates': 'read',
+    'GET /v1/updates/{id}': 'read',
+    'GET /v1/updates/{id}/executions': 'read',
+    'POST /v1/updates/{id}/cancel': 'updates:write',
+    'POST /v1/updates/{id}/pause': 'updates:write',
+    'POST /v1/updates/{id}/resume': 'updates:write',
+    'POST /v1/confirmations': 'devices:report',
+    'POST /v1/observations': 'devices:write',
+    'GET /v1/observations': 'read',
+    'GET /v1/observations/{id}': 'read',
+    'GET /v1/stats': 'read',
+    'GET /v1/health': null,
+    'GET /openapi.json': null,
+    'GET /docs': null,
+    'GET /docs/{asset}': null,
+  };
+
+  it.each(routes.map((route) => [`${route.method} ${route.path}`, route.scope] as const))('%s asks for %s', (route, scope) => {
+    expect(Object.keys(scopes)).toContain(route);
+    expect(scope).toBe(scopes[route]);
+    expect(operations.find((operation) => operation.route === route)?.operation.security).toEqual(
+      scope === null ? [] : [{ token: [scope] }],
+    );
+  });
+});
+
+describe('the document', () => {
+  it('is OpenAPI 3.1 with the bearer scheme it refers to', () => {
+    expect(document.openapi).toMatch(/^3\.1\.\d+$/);
+    expect(document.info).toMatchObject({ title: 'scooters-updater', version: expect.any(String) });
+    expect(document.components.securitySchemes).toEqual({ token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } });
+  });
+
+  it('gives every operation a name of its own that programs can use', () => {
+    const ids = operations.map(({ operation }) => operation.operationId);
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const id of ids) expect(id).toMatch(/^[a-z][A-Za-z0-9]+$/);
+  });
+
+  it('has nothing that its references do not find, and nothing that nobody refers to', () => {
+    const text = JSON.stringify(document);
+    const referred = [...text.matchAll(/"\$ref":"([^"]+)"/g)].map(([, ref]) => ref);
+    expect(new Set(referred)).toEqual(new Set(Object.keys(document.components.schemas).map((name) => `#/components/schemas/${name}`)));
+    expect(text).not.toMatch(/"\$schema"|"\$defs"|"definitions"|"nullable"/);
+  });
+
+  it.each(operations.map(({ route, ...rest }) => [route, rest] as const))(
+    '%s: parameters, body and answers are whole',
+    (_, { path, operation }) => {
+      const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+      const parameters = operation.parameters ?? [];
+      expect(parameters.filter((parameter) => parameter.in === 'path').map(({ name }) => name)).toEqual(inPath);
+      for (const parameter of parameters) {
+        expect(['path', 'query', 'header']).toContain(parameter.in);
+        if (parameter.in === 'path') expect(parameter.required).toBe(true);
+        expectSchema(parameter.schema);
+      }
+      for (const { schema } of Object.values(operation.requestBody?.content ?? {})) expectSchema(schema);
+      expect(operation.summary.length).toBeGreaterThan(5);
+      expect(operation.tags).toHaveLength(1);
+      for (const [status, { description, content = {} }] of Object.entries(operation.responses)) {
+        expect(status).toMatch(/^[2-5]\d\d$/);
+        expect(description.length).toBeGreaterThan(1);
+        const types = Object.keys(content);
+        if (Number(status) >= 400) expect(types).toEqual(['application/problem+json']);
+        for (const { schema } of Object.values(content)) expectSchema(schema);
+      }
+    },
+  );
+
+  it.each(operations.map(({ route, operation }) => [route, operation] as const))(
+    '%s: has every problem that any such route can answer',
+    (_, operation) => {
+      const statuses = Object.keys(operation.responses).map(Number);
+      expect(statuses).toEqual(expect.arrayContaining([500, 503]));
+      if (operation.security.length > 0) expect(statuses).toEqual(expect.arrayContaining([401, 403]));
+      if (operation.parameters?.length || operation.requestBody) expect(statuses).toContain(400);
+      if (operation.requestBody) expect(statuses).toEqual(expect.arrayContaining([413, 415]));
+      expect(statuses.filter((status) => status < 300).length).toBeGreaterThan(0);
+    },
+  );
+
+  it('refuses unknown fields wherever a request has fields', () => {
+    for (const { route, operation } of operations) {
+      for (const { schema } of Object.values(operation.requestBody?.content ?? {})) {
+        for (const object of objectsIn(schema)) expect(object, route).toMatchObject({ additionalProperties: false });
+      }
+    }
+  });
+});
+
+// JSON Schema knows its definitions under another name than OpenAPI. What it cannot read, no client can.
+const expectSchema = (schema: object): void => {
+  const whole = JSON.parse(
+    JSON.stringify({ ...schema, $defs: document.components.schemas }).replaceAll('"#/components/schemas/', '"#/$defs/'),
+  );
+  expect(z.fromJSONSchema(whole)).toBeInstanceOf(z.ZodType);
+  expect(Object.keys(schema).length).toBeGreaterThan(0);
+};
+
+/** Every schema of an object with named fields, at any depth. */
+const objectsIn = (value: unknown): object[] => {
+  if (typeof value !== 'object' || value === null) return [];
+  const inside = Object.values(value).flatMap(objectsIn);
+  return 'properties' in value && 'type' in value && value.type === 'object' ? [value, ...inside] : inside;
+};

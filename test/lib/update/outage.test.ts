@@ -1,0 +1,116 @@
+import { describe, expect, it } from 'vitest';
+import { secondsBetween } from '../../../lib/clock.ts';
+import { openGate } from '../../../lib/update/backend-gate.ts';
+import { createTestDatabase } from '../../support/database.ts';
+import { givenDevices, givenFirmware, startOfTime } from '../../support/fixtures.ts';
+import { createSimulatedWalk, type SimulatedBackend } from '../../support/simulated-walk.ts';
+
+const { db } = await createTestDatabase({ maxConnections: 20 });
+
+interface Outage {
+  devices: number;
+  perMinute: number;
+  /** When the backend goes down, and for how long. */
+  downAt?: number;
+  downSeconds: number;
+  settings?: Record<string, unknown>;
+  backend?: Partial<Pick<SimulatedBackend, 'retryAfterSeconds' | 'failsAfterSeconds'>>;
+}
+
+/** An update whose backend goes down and comes back, to its end. */
+const runOutage = async ({ devices, perMinute, downAt = 30, downSeconds, settings = {}, backend: told = {} }: Outage) => {
+  // The gate is one for all updates: a test begins with a backend that is well.
+  await db.updateTable('backend_gate').set(openGate(startOfTime)).execute();
+  const walk = createSimulatedWalk(db);
+  const { backend } = walk;
+  Object.assign(backend, told);
+  const firmware = await givenFirmware(db);
+  const external_ids = await givenDevices(db, devices);
+  const { id } = await walk.request({
+    firmware_id: firmware.id,
+    targets: { external_ids },
+    canary: null,
+    rollout: { maximum_per_minute: perMinute },
+    ...settings,
+  });
+  walk.time.after(downAt, () => {
+    backend.isDown = true;
+  });
+  const back = downAt + downSeconds;
+  walk.time.after(back, () => {
+    backend.isDown = false;
+  });
+  await walk.run();
+  const update = await walk.find(id);
+  /** Of the pace, in the 5 s that begin so many seconds after the return. */
+  const paceAfterReturn = (seconds: number) => (backend.commandsBetween(back + seconds, back + seconds + 5) * 12) / perMinute;
+  const recovery = [0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55].find((seconds) => paceAfterReturn(seconds) >= 0.95);
+  return { ...walk, update, paceAfterReturn, recovery, commandsPerDevice: backend.commands.length / devices };
+};
+
+const expectNothingLost = async (
+  { update, messagesLeft, deadLetters, mostReceives }: Awaited<ReturnType<typeof runOutage>>,
+  devices: number,
+) => {
+  expect(update).toMatchObject({ status: 'COMPLETED', counts: { SUCCEEDED: devices } });
+  expect({ left: messagesLeft(), dead: deadLetters(), receives: mostReceives() }).toEqual({ left: 0, dead: 0, receives: 1 });
+};
+
+describe('a backend that is down for an hour', () => {
+  it('costs at most 1.1 commands a device, loses no device and no message, and has its pace back within 30 s', {
+    timeout: 300_000,
+  }, async () => {
+    const outage = await runOutage({ devices: 5_000, perMinute: 1_200, downSeconds: 3_600 });
+    const { backend, commandsPerDevice, recovery, paceAfterReturn, deps } = outage;
+    const failed = backend.arrivals.filter(({ wasTaken }) => !wasTaken);
+    console.log(
+      `commands a device: ${commandsPerDevice}; calls that failed: ${failed.length}; 95 % of the pace after: ${recovery} s; messages of the walk: ${deps.advances.sent}`,
+    );
+    await expectNothingLost(outage, 5_000);
+    expect(commandsPerDevice).toBeLessThanOrEqual(1.1);
+    expect(paceAfterReturn(30)).toBeGreaterThanOrEqual(0.95);
+    // After the first ones it was asked about one device at a time.
+    expect(failed.filter(({ commands }) => commands.length > 1).length).toBeLessThanOrEqual(10);
+    // Every device was commanded once only, as the backend counts: the same attempt again is no other command.
+    expect(new Set(backend.commands.map(({ execution_id, attempt }) => `${execution_id} ${attempt}`)).size).toBe(5_000);
+    expect(outage.update.backend_errors).toEqual([{ error: 'backend answered 503', calls: failed.length, last_dt: expect.any(Date) }]);
+  });
+});
+
+describe('a backend that was down', () => {
+  it.each([100, 103, 106, 109, 112])('for %i s has its pace back within 30 s', { timeout: 120_000 }, async (downSeconds) => {
+    const outage = await runOutage({ devices: 2_000, perMinute: 1_200, downSeconds });
+    console.log(`down for ${downSeconds} s: 95 % of the pace after ${outage.recovery} s`);
+    await expectNothingLost(outage, 2_000);
+    expect(outage.paceAfterReturn(30)).toBeGreaterThanOrEqual(0.95);
+  });
+
+  it.each([200, 203, 206, 209, 212, 215])(
+    'for %i s, hanging over every call, has its pace back within 30 s',
+    { timeout: 120_000 },
+    async (downSeconds) => {
+      const outage = await runOutage({ devices: 2_000, perMinute: 1_200, downSeconds, backend: { failsAfterSeconds: 60 } });
+      console.log(
+        `down for ${downSeconds} s, hanging: 95 % of the pace after ${outage.recovery} s; commands a device: ${outage.commandsPerDevice}`,
+      );
+      await expectNothingLost(outage, 2_000);
+      expect(outage.paceAfterReturn(30)).toBeGreaterThanOrEqual(0.95);
+    },
+  );
+
+  it('is not called before its Retry-After', { timeout: 120_000 }, async () => {
+    const outage = await runOutage({ devices: 1_000, perMinute: 1_200, downSeconds: 60, backend: { retryAfterSeconds: 45 } });
+    await expectNothingLost(outage, 1_000);
+    const failures = outage.backend.arrivals.filter(({ wasTaken }) => !wasTaken).map(({ at }) => secondsBetween(startOfTime, at));
+    const calls = outage.backend.arrivals.map(({ at }) => secondsBetween(startOfTime, at));
+    for (const failure of failures) {
+      expect(calls.filter((second) => second > failure + 0.1 && second < failure + 45)).toEqual([]);
+    }
+  });
+
+  it('while the canary was asked goes on with the same canary', { timeout: 120_000 }, async () => {
+    const outage = await runOutage({ devices: 1_000, perMinute: 1_200, downAt: 0, downSeconds: 60, settings: { canary: { size: 60 } } });
+    await expectNothingLost(outage, 1_000);
+    expect((await outage.executions(outage.update.id)).filter(({ is_canary }) => is_canary)).toHaveLength(60);
+  });
+});

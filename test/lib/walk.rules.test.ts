@@ -1,0 +1,36 @@
+import { describe, expect, it } from 'vitest';
+import { addSeconds } from '../../lib/clock.ts';
+import { placeOf, type Walk, waitForCommit } from '../../lib/walk.ts';
+import { startOfTime } from '../support/fixtures.ts';
+import { InMemoryQueue } from '../support/in-memory-queue.ts';
+
+describe('the message of step 3 finds', () => {
+  it.each<[Walk, string, string]>([
+    [{ next_step: 3, sent_step: 3 }, 'due', 'the step not done'],
+    [{ next_step: 3, sent_step: 2 }, 'due', 'the step not done, by a message that is not known to be sent'],
+    [{ next_step: 2, sent_step: 2 }, 'due', 'a row from before, as after a restore'],
+    [{ next_step: 4, sent_step: 3 }, 'done', 'the step done, and the next message perhaps not sent'],
+    [{ next_step: 4, sent_step: 4 }, 'passed', 'the next message sent'],
+    [{ next_step: 5, sent_step: 3 }, 'passed', 'the next step done by another message'],
+    [{ next_step: 9, sent_step: 9 }, 'passed', 'the walk far ahead'],
+  ])('%j: %s: %s', (walk, place) => {
+    expect(placeOf(3, walk)).toBe(place);
+  });
+});
+
+describe('a message without a row', () => {
+  const message = { created_dt: startOfTime };
+
+  it('comes again for as long as its commit may still come', async () => {
+    const queue = new InMemoryQueue<typeof message>();
+    expect(await waitForCommit(queue, message, addSeconds(startOfTime, 59))).toBe(true);
+    expect(queue.sent).toEqual([{ created_dt: startOfTime.toISOString() }]);
+    expect(queue.delays).toEqual([2]);
+  });
+
+  it('is dropped when no request can still be about to commit', async () => {
+    const queue = new InMemoryQueue<typeof message>();
+    expect(await waitForCommit(queue, message, addSeconds(startOfTime, 60))).toBe(false);
+    expect(queue.sent).toEqual([]);
+  });
+});

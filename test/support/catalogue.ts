@@ -1,0 +1,25 @@
+import type { Db } from '../../lib/db/database.ts';
+import { silentLog, TestClock } from './fixtures.ts';
+import { InMemoryStorage } from './in-memory-storage.ts';
+
+/** What the catalogue's use cases need, with an empty bucket. */
+export const catalogueDeps = (db: Db) => {
+  const clock = new TestClock();
+  return { db, now: clock.now, clock, log: silentLog, storage: new InMemoryStorage(clock.now) };
+};
+
+/** Everything stored about firmwares, oldest first. */
+export const storedFirmwares = (db: Db) => db.selectFrom('firmwares').selectAll().orderBy('id').execute();
+
+export const emptyCatalogue = async (db: Db): Promise<void> => {
+  await db.deleteFrom('firmwares').execute();
+  await db.updateTable('hardware_types').set({ last_version_num: 0 }).execute();
+};
+
+export const firmwareBytes = Buffer.from('firmware 1.4.2');
+/** Of `firmwareBytes`, by sha256sum, sha1sum and md5sum. */
+export const firmwareHashes = {
+  sha256: '0a9353911e1abeeada18861206110183e892fde2aa913bf07c2faa1b53ce3cad',
+  sha1: '33608ce3e90da2f514d2d540ecaafb907d0e4562',
+  md5: 'c63f84efea978cbabe6deb5f0837bb0b',
+};

@@ -8,7 +8,7 @@ process.once('message', async ({ bundle, events }) => {
       functionName: 'bench',
       getRemainingTimeInMillis: () => 29_000,
     });
-    if (statusCode !== 200) throw new Error(`answered ${statusCode}: ${body}`);
+    if (statusCode !== 200) throw new Error(`${event.httpMethod} ${event.resource} was answered ${statusCode}: ${body}`);
   }
   const { rss, heapUsed } = process.memoryUsage();
   process.send({ rss, heapUsed, highestRss: process.resourceUsage().maxRSS * 1_024 });

@@ -72,7 +72,8 @@ export interface AvailableFirmware {
 
 /**
  * Turns a draft into a firmware with the next ordinal of its hardware type, in one statement: the ordinal is raised only together
- * with the change of status. Undefined when it was no draft any more.
+ * with the change of status. Undefined when it was no draft any more. While devices report, the catalogue has to be locked
+ * (`lockCatalogue`): what they run is linked to it next.
  */
 export const makeAvailable = (db: Db, id: number, facts: AvailableFirmware) =>
   db

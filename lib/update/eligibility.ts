@@ -76,19 +76,23 @@ export const classifiedDevices = ({ targets, firmware, allow_downgrade, force }:
         LEFT JOIN firmwares f ON f.id = other.firmware_id
         WHERE coalesce(f.version_num, 0) < q.minimum_version_num
       ) THEN 'REQUIRES_NEWER'
-      WHEN blocked.device_id IS NOT NULL THEN 'BLOCKED'
+      WHEN c.device_id IN (
+        SELECT e.device_id
+        FROM updates u JOIN update_executions e ON e.update_id = u.id AND e.status = 'FAILED'
+        WHERE u.firmware_id = ${firmware.id} AND NOT ${force}::boolean
+        GROUP BY e.device_id
+        HAVING count(*) >= ${blockedAfterFailures}
+      ) THEN 'BLOCKED'
       ELSE 'ELIGIBLE'
     END AS eligibility
   FROM (${chosenDevices(targets)}) c
   CROSS JOIN (SELECT * FROM hardware_types WHERE name = ${firmware.hardware_type}) h
   LEFT JOIN device_firmwares r ON r.device_id = c.device_id AND r.hardware_type = h.name
   LEFT JOIN firmwares current ON current.id = r.firmware_id
-  LEFT JOIN update_executions flight
-    ON flight.device_id = c.device_id AND flight.hardware_type = h.name AND flight.status IN ('QUEUED', 'IN_PROGRESS')
-  LEFT JOIN (
-    SELECT e.device_id
-    FROM updates u JOIN update_executions e ON e.update_id = u.id AND e.status = 'FAILED'
-    WHERE u.firmware_id = ${firmware.id} AND NOT ${force}::boolean
-    GROUP BY e.device_id
-    HAVING count(*) >= ${blockedAfterFailures}
-  ) blocked ON blocked.device_id = c.device_id`;
+  -- One look into the unique index per device, and one hash table below: how plain joins are done depends on a guess at sizes, and with
+  -- a wrong one, as just after an import, each is compared with each.
+  LEFT JOIN LATERAL (
+    SELECT e.update_id FROM update_executions e
+    WHERE e.device_id = c.device_id AND e.hardware_type = h.name AND e.status IN ('QUEUED', 'IN_PROGRESS')
+    LIMIT 1
+  ) flight ON true`;

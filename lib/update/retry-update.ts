@@ -25,6 +25,7 @@ export async function retryUpdate(deps: RequestUpdateDeps & { db: Db }, id: numb
     firmware_id: old.firmware_id,
     targets: { filter: { kind: old.kind, failed_in_update_id: id } },
     rollout,
+    ...(old.canary === null && { canary: null }),
     abort,
     timeouts,
     retry,

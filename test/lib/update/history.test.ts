@@ -23,7 +23,7 @@ import {
 import { claim, isFinal, Model } from './history-model.ts';
 
 /** Of this many histories each is other; `npm run test:soak` runs more. */
-const histories = Number(process.env['HISTORIES'] ?? 500);
+const histories = Number(process.env['HISTORIES'] ?? 150);
 /** With SEED from the message of a failure, the same histories again, one after the other. */
 const seed = process.env['SEED'] ? Number(process.env['SEED']) : undefined;
 /** Side by side, each in a database of its own: all updates of one database share the backend. */

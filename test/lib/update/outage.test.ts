@@ -56,6 +56,9 @@ const expectNothingLost = async (
   expect({ left: messagesLeft(), dead: deadLetters(), receives: mostReceives() }).toEqual({ left: 0, dead: 0, receives: 1 });
 };
 
+/** `npm run test:soak` tries the return at every phase of the probes; otherwise one of each has to do. */
+const isSoak = process.env['SOAK'] === 'true';
+
 describe('a backend that is down for an hour', () => {
   it('costs at most 1.1 commands a device, loses no device and no message, and has its pace back within 30 s', {
     timeout: 300_000,
@@ -78,14 +81,14 @@ describe('a backend that is down for an hour', () => {
 });
 
 describe('a backend that was down', () => {
-  it.each([100, 103, 106, 109, 112])('for %i s has its pace back within 30 s', { timeout: 120_000 }, async (downSeconds) => {
+  it.each(isSoak ? [100, 103, 106, 109, 112] : [106])('for %i s has its pace back within 30 s', { timeout: 120_000 }, async (downSeconds) => {
     const outage = await runOutage({ devices: 2_000, perMinute: 1_200, downSeconds });
     console.log(`down for ${downSeconds} s: 95 % of the pace after ${outage.recovery} s`);
     await expectNothingLost(outage, 2_000);
     expect(outage.paceAfterReturn(30)).toBeGreaterThanOrEqual(0.95);
   });
 
-  it.each([200, 203, 206, 209, 212, 215])(
+  it.each(isSoak ? [200, 203, 206, 209, 212, 215] : [206])(
     'for %i s, hanging over every call, has its pace back within 30 s',
     { timeout: 120_000 },
     async (downSeconds) => {

@@ -298,7 +298,7 @@ describe('a large fleet', () => {
     const small = await givenFirmware(db, { hardware_type: 'audio_unlock' });
     await sql`
       INSERT INTO devices (kind, external_id, version, channel, created_dt)
-      SELECT 'scooter', 'L-' || n, 2, 'telematics', ${startOfTime} FROM generate_series(1, 100000) n`.execute(db);
+      SELECT 'scooter', 'L-' || n, 2, 'telematics', ${startOfTime} FROM generate_series(1, 30000) n`.execute(db);
     const [one = ''] = await givenDevices(db, 1);
 
     await db.selectFrom('updates').select('id').limit(1).execute();

@@ -61,6 +61,8 @@ describe('GET /v1/firmwares/{id}', () => {
       file_link: `s3://memory/${key}?versionId=${object.version_id}`,
       size_bytes: 14,
       ...firmwareHashes,
+      requires: [],
+      minimum_from_version_num: null,
       comment: '',
       created_by: 's3',
       created_dt: '2026-11-24T08:00:00.000Z',

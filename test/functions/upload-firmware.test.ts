@@ -45,6 +45,8 @@ describe('POST /v1/firmwares', () => {
       sha256: firmwareHashes.sha256,
       sha1: null,
       md5: null,
+      requires: [],
+      minimum_from_version_num: null,
       comment: 'brake',
       created_by: 'engineer',
       created_dt: '2026-11-24T08:00:00.000Z',

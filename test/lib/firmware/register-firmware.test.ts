@@ -43,6 +43,8 @@ describe('an object that keeps the promise', () => {
         file_link: `s3://memory/${key}?versionId=${object?.version_id}`,
         size_bytes: 14,
         ...firmwareHashes,
+        requires: [],
+        minimum_from_version_num: null,
         comment: 'brake',
         created_by: 'engineer',
         created_dt: startOfTime,

@@ -34,6 +34,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .alterTable('updates')
     .addForeignKeyConstraint('updates_retry_of_update_id_fkey', ['retry_of_update_id'], 'updates', ['id'])
     .execute();
+  await db.schema.createIndex('updates_retry_of_update_id_idx').on('updates').column('retry_of_update_id').execute();
 
   await db.schema
     .alterTable('update_executions')

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { pipeline } from 'node:stream/promises';
@@ -28,7 +29,10 @@ export async function receiveBody(request: IncomingMessage, payloadHash: string,
       yield piece;
     }
   }
-  await pipeline(chunked ? withoutChunks(request, trailers) : request, measure, createWriteStream(path));
+  const file = createWriteStream(path);
+  // Else a body that is refused at once is removed before its file is made, and stays.
+  await once(file, 'open');
+  await pipeline(chunked ? withoutChunks(request, trailers) : request, measure, file);
 
   const [md5Sum, sha256Sum, crc32Sum] = [md5.digest(), sha256.digest(), Buffer.from(crc.toString(16).padStart(8, '0'), 'hex')];
   if (size !== Number(announced)) throw new S3Error(400, 'IncompleteBody', 'The body has not the length that Content-Length gives.');

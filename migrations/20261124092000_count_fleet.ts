@@ -53,7 +53,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN floor(ln(greatest(seconds, 0.1::double precision)) / ln(1.05::double precision))::smallint`.execute(db);
 
-  // Counts everything anew: after a restore, or when rows were changed by hand. Reports wait while it runs, a few seconds for a million
+  // Counts everything anew: after a restore, or when rows were changed by hand. Reports wait while it runs, half a minute for a million
   // devices. The locks are taken in the order in which reports take them.
   await sql`
     CREATE FUNCTION recount_fleet() RETURNS void LANGUAGE plpgsql AS $$

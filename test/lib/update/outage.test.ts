@@ -42,8 +42,11 @@ const runOutage = async ({ devices, perMinute, downAt = 30, downSeconds, setting
   });
   await walk.run();
   const update = await walk.find(id);
-  /** Of the pace, in the 5 s that begin so many seconds after the return. */
-  const paceAfterReturn = (seconds: number) => (backend.commandsBetween(back + seconds, back + seconds + 5) * 12) / perMinute;
+  const perMinuteBetween = (from: number, seconds: number) => (backend.commandsBetween(from, from + seconds) * 60) / seconds;
+  /** Below the pace asked for by what a call takes: commands count until they are answered. */
+  const paceBefore = perMinuteBetween(downAt - 20, 20);
+  /** Of the pace that it had before, in the 20 s that begin so many seconds after the return. */
+  const paceAfterReturn = (seconds: number) => perMinuteBetween(back + seconds, 20) / paceBefore;
   const recovery = [0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55].find((seconds) => paceAfterReturn(seconds) >= 0.95);
   return { ...walk, update, paceAfterReturn, recovery, commandsPerDevice: backend.commands.length / devices };
 };

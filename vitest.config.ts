@@ -2,6 +2,8 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
+    // Tests wait for PostgreSQL much of their time; one core fewer, the default, leaves half of two idle.
+    maxWorkers: '100%',
     projects: [
       { test: { name: 'rules', include: ['test/**/*.rules.test.ts'] } },
       {

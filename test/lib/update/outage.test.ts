@@ -62,7 +62,8 @@ const expectNothingLost = async (
 /** `npm run test:soak` tries the return at every phase of the probes; otherwise one of each has to do. */
 const isSoak = process.env['SOAK'] === 'true';
 
-describe('a backend that is down for an hour', () => {
+// Half a minute of work: `.ci/run` and the soak have it.
+describe.runIf(isSoak)('a backend that is down for an hour', () => {
   it('costs at most 1.1 commands a device, loses no device and no message, and has its pace back within 30 s', {
     timeout: 300_000,
   }, async () => {

@@ -27,7 +27,10 @@ export const HardwareTypeName = z
   .regex(/^[a-z][a-z0-9_]{0,62}$/, 'must be a hardware type name such as vega_mcu')
   .meta({ example: 'vega_mcu' });
 export const FirmwareVersion = keySegment(64).meta({ description: "The maker's text, up to 64 characters", example: '1.4.2' });
-export const FirmwareId = z.int().min(1).max(2_147_483_647).meta({ example: 17 });
+/** The largest `integer` of PostgreSQL: what is beyond is refused here and not by the database. */
+const largestInteger = 2_147_483_647;
+export const FirmwareId = z.int().min(1).max(largestInteger).meta({ example: 17 });
+const VersionNum = z.int().min(1).max(largestInteger);
 export const Sha256 = z
   .string()
   .regex(/^[0-9a-fA-F]{64}$/, 'must be a SHA-256 in 64 hexadecimal digits')
@@ -46,18 +49,16 @@ export const Comment = z
 export const Timestamp = z.coerce.date().meta({ type: 'string', format: 'date-time', example: '2026-11-24T08:00:00.000Z' });
 
 export const FirmwareRequirement = z
-  .strictObject({ hardware_type: HardwareTypeName, minimum_version_num: z.int().min(1) })
+  .strictObject({ hardware_type: HardwareTypeName, minimum_version_num: VersionNum })
   .meta({ id: 'FirmwareRequirement' });
 export type FirmwareRequirement = z.infer<typeof FirmwareRequirement>;
 
 /** What a device has to run before it may get a firmware. */
 export const firmwareNeeds = {
   requires: z.array(FirmwareRequirement).max(20).meta({ description: 'What the device has to run of other hardware types' }),
-  minimum_from_version_num: z
-    .int()
-    .min(1)
-    .nullable()
-    .meta({ description: 'A stepping stone: the lowest version_num of this hardware type it may be installed over' }),
+  minimum_from_version_num: VersionNum.nullable().meta({
+    description: 'A stepping stone: the lowest version_num of this hardware type it may be installed over',
+  }),
 };
 
 export const Firmware = z

@@ -1,10 +1,13 @@
 import fc from 'fast-check';
 import { sql } from 'kysely';
 import { describe, expect, it } from 'vitest';
+import { createHandler as createAddHardwareType } from '../../../functions/add-hardware-type/handler.ts';
 import { createHandler as createConfirmUpdate } from '../../../functions/confirm-update/handler.ts';
 import { createHandler as createGetDevices } from '../../../functions/get-device-versions/handler.ts';
 import { createHandler as createGetUpdates } from '../../../functions/get-updates/handler.ts';
 import { createHandler as createGetVersions } from '../../../functions/get-versions/handler.ts';
+import { createHandler as createListDevices } from '../../../functions/list-devices/handler.ts';
+import { createHandler as createObserveVersions } from '../../../functions/observe-versions/handler.ts';
 import { createHandler as createRegisterDevices } from '../../../functions/register-devices/handler.ts';
 import { createHandler as createRequestUpdate } from '../../../functions/request-update/handler.ts';
 import { createHandler as createUploadFirmware } from '../../../functions/upload-firmware/handler.ts';
@@ -20,7 +23,10 @@ const identity = await createIdentity();
 const token = await identity.token();
 const { now } = new TestClock();
 const log = createRecordingLog();
-const deps = { db, now, log, authenticate: identity.authenticate, advances: new InMemoryQueue<never>(), storage: new InMemoryStorage(now) };
+const deps = {
+  ...{ db, now, log, authenticate: identity.authenticate, storage: new InMemoryStorage(now) },
+  ...{ advances: new InMemoryQueue<never>(), observations: new InMemoryQueue<never>() },
+};
 const { id: firmware_id } = await givenFirmware(db);
 const [external_id = ''] = await givenDevices(db);
 
@@ -28,8 +34,26 @@ const writes: [string, HttpHandler, unknown][] = [
   [
     'POST /v1/firmwares',
     createUploadFirmware(deps),
-    { hardware_type: 'vega_mcu', version: '7.0', filename: 'a.bin', comment: 'x', size_bytes: 5, sha256: 'a'.repeat(64) },
+    {
+      ...{ hardware_type: 'vega_mcu', version: '7.0', filename: 'a.bin', comment: 'x', size_bytes: 5, sha256: 'a'.repeat(64) },
+      requires: [{ hardware_type: 'vega_gsm', minimum_version_num: 1 }],
+      minimum_from_version_num: 1,
+    },
   ],
+  [
+    'POST /v1/hardware-types',
+    createAddHardwareType(deps),
+    {
+      ...{ name: 'display', device_kind: 'scooter', channel: 'telematics' },
+      ...{ scooter_versions: [1, 2], fits_own_iot: true, max_size_bytes: 5 },
+    },
+  ],
+  [
+    'POST /v1/observations',
+    createObserveVersions(deps),
+    { targets: { filter: { kind: 'scooter', version: 1 } }, add_unknown: true, maximum_per_minute: 5, comment: 'x' },
+  ],
+  ['POST /v1/observations', createObserveVersions(deps), { targets: { kind: 'scooter', external_ids: [external_id] } }],
   ['PUT /v1/devices', createRegisterDevices(deps), { devices: [{ kind: 'scooter', external_id: 'S-9', version: 1, channel: 'iot' }] }],
   ['POST /v1/devices/lookup', createGetDevices(deps), { kind: 'scooter', external_ids: ['S-9'] }],
   [
@@ -67,6 +91,14 @@ const writes: [string, HttpHandler, unknown][] = [
 
 const lists: [string, HttpHandler, Record<string, string>][] = [
   ['GET /v1/firmwares', createGetVersions(deps), { hardware_type: 'vega_mcu', status: 'available', limit: '5', cursor: 'WzEsMV0' }],
+  [
+    'GET /v1/devices',
+    createListDevices(deps),
+    {
+      ...{ kind: 'scooter', version: '1', channel: 'iot', runs_firmware_id: '1', older_than_firmware_id: '1' },
+      ...{ unknown_version: 'vega_mcu', not_seen_since: '2026-11-17T00:00:00Z', limit: '5', cursor: 'WzFd' },
+    },
+  ],
   ['GET /v1/updates', createGetUpdates(deps), { status: 'COMPLETED', limit: '5', cursor: 'WzFd' }],
 ];
 

@@ -1,7 +1,5 @@
 // What serverless.yml says about queues, their consumers and the bucket's notifications, for whoever runs the stack locally.
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { parse } from 'yaml';
+import { readServerlessFile } from './serverless-file.ts';
 
 export interface QueueDefinition {
   logical_id: string;
@@ -40,46 +38,23 @@ export interface StackDefinition {
   bucket_notifications: BucketNotification[];
 }
 
-interface Sqs {
-  arn: string;
-  batchSize?: number;
-  maximumConcurrency?: number;
-  maximumBatchingWindow?: number;
-  functionResponseType?: string;
-  enabled?: boolean;
+interface QueueConfiguration {
+  Event: string;
+  Queue: string;
+  Filter?: { S3Key: { Rules: { Name: string; Value: string }[] } };
 }
-interface Resource {
-  Type: string;
-  Properties?: {
-    QueueName?: string;
-    VisibilityTimeout?: number;
-    MessageRetentionPeriod?: number;
-    RedrivePolicy?: { deadLetterTargetArn: string; maxReceiveCount: number };
-    NotificationConfiguration?: {
-      QueueConfigurations?: { Event: string; Queue: string; Filter?: { S3Key: { Rules: { Name: string; Value: string }[] } } }[];
-    };
-  };
-}
-interface ServerlessFile {
-  service: string;
-  functions?: Record<string, { events?: { sqs?: Sqs }[] }>;
-  resources?: { Resources?: Record<string, Resource> };
-}
-
-const SERVERLESS_FILE = fileURLToPath(new URL('../serverless.yml', import.meta.url));
 
 /** Throws when a consumer or a notification names a queue that is not defined. */
-export function readStackDefinition({ file = SERVERLESS_FILE, stage = 'offline' } = {}): StackDefinition {
-  // CloudFormation's short forms are unknown tags and read as their plain value: `!GetAtt Queue.Arn` is "Queue.Arn".
-  const yaml = parse(readFileSync(file, 'utf8'), { merge: true, logLevel: 'error' }) as ServerlessFile;
-  const resources = Object.entries(yaml.resources?.Resources ?? {});
+export function readStackDefinition({ file, stage = 'offline' }: { file?: string; stage?: string } = {}): StackDefinition {
+  const yaml = readServerlessFile(file);
+  const resources = Object.entries(yaml.resources);
   const text = (value: string) => value.replaceAll(/\$\{self:service\}/g, yaml.service).replaceAll(/\$\{sls:stage\}/g, stage);
 
   const queues = resources
     .filter(([, { Type }]) => Type === 'AWS::SQS::Queue')
     .map(([logicalId, { Properties = {} }]): QueueDefinition => {
       const name = text(Properties.QueueName ?? logicalId);
-      const redrive = Properties.RedrivePolicy;
+      const redrive: { deadLetterTargetArn: string; maxReceiveCount: number } | undefined = Properties.RedrivePolicy;
       return {
         logical_id: logicalId,
         short_name: name.replace(`${yaml.service}-${stage}-`, ''),
@@ -92,7 +67,7 @@ export function readStackDefinition({ file = SERVERLESS_FILE, stage = 'offline' 
       };
     });
 
-  const mappings = Object.entries(yaml.functions ?? {}).flatMap(([functionName, { events = [] }]) =>
+  const mappings = Object.entries(yaml.functions).flatMap(([functionName, { events = [] }]) =>
     events.flatMap(({ sqs }): EventSourceMapping[] =>
       !sqs || sqs.enabled === false
         ? []
@@ -110,7 +85,7 @@ export function readStackDefinition({ file = SERVERLESS_FILE, stage = 'offline' 
   );
 
   const notifications = resources.flatMap(([bucket, { Properties }]) =>
-    (Properties?.NotificationConfiguration?.QueueConfigurations ?? []).map(({ Event, Queue, Filter }): BucketNotification => {
+    ((Properties?.NotificationConfiguration?.QueueConfigurations ?? []) as QueueConfiguration[]).map(({ Event, Queue, Filter }) => {
       const rule = (wanted: string) => Filter?.S3Key.Rules.find(({ Name }) => Name.toLowerCase() === wanted)?.Value ?? '';
       return { bucket, queue: logicalIdOf(Queue), event: Event, prefix: rule('prefix'), suffix: rule('suffix') };
     }),
@@ -123,11 +98,11 @@ export function readStackDefinition({ file = SERVERLESS_FILE, stage = 'offline' 
     ...queues.flatMap(({ redrive }) => redrive?.dead_letter_queue ?? []),
   ];
   const unknown = named.filter((queue) => !known.has(queue));
-  if (unknown.length > 0) throw new Error(`${file} names queues that it does not define: ${unknown.join(', ')}`);
+  if (unknown.length > 0) throw new Error(`${file ?? 'serverless.yml'} names queues that it does not define: ${unknown.join(', ')}`);
 
   return {
     service: yaml.service,
-    functions: Object.keys(yaml.functions ?? {}),
+    functions: Object.keys(yaml.functions),
     queues,
     event_source_mappings: mappings,
     bucket_notifications: notifications,

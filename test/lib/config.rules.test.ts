@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
+import { readServerlessFile } from '../../dev/serverless-file.ts';
 import * as everything from '../../lib/config.ts';
 
 const { loadConfig, ...config } = everything satisfies Record<string, unknown>;
@@ -69,12 +69,7 @@ describe('settings', () => {
 
 describe('serverless.yml', () => {
   const root = new URL('../../', import.meta.url);
-  const text = readFileSync(new URL('serverless.yml', root), 'utf8');
-  const stack = parse(text, { logLevel: 'silent', merge: true }) as {
-    provider: { environment: Record<string, string> };
-    params: { default: Record<string, unknown> };
-    functions: Record<string, { environment?: Record<string, string> }>;
-  };
+  const stack = readServerlessFile();
 
   it.each(Object.keys(stack.functions))('gives %s every setting that it asks for', (name) => {
     const index = readFileSync(new URL(`functions/${name}/index.ts`, root), 'utf8');
@@ -88,7 +83,7 @@ describe('serverless.yml', () => {
 
   it('has no secret and no default for one: they come from outside, and a deployment without them fails', () => {
     for (const name of ['databaseUrl', 'backendToken', 'backendUrl', 'jwtIssuer', 'jwtAudience', 'jwksUrl']) {
-      expect(stack.params.default[name]).toMatch(/^\$\{env:[A-Z_]+\}$/);
+      expect(stack.params['default']?.[name]).toMatch(/^\$\{env:[A-Z_]+\}$/);
     }
   });
 });

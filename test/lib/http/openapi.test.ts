@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
 import * as z from 'zod';
+import { readServerlessFile } from '../../../dev/serverless-file.ts';
 import { routes } from '../../../functions/routes.ts';
 import { createOpenApiDocument } from '../../../lib/http/openapi.ts';
 
@@ -35,13 +34,8 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
 );
 
 const root = new URL('../../../', import.meta.url);
-interface Event {
-  http?: { method: string; path: string };
-}
-const { functions } = parse(readFileSync(new URL('serverless.yml', root), 'utf8'), { logLevel: 'silent', merge: true }) as {
-  functions: Record<string, { handler: string; events: Event[] }>;
-};
-const deployed = Object.entries(functions).flatMap(([name, { events }]) =>
+const { functions } = readServerlessFile();
+const deployed = Object.entries(functions).flatMap(([name, { events = [] }]) =>
   events.flatMap(({ http }) => (http ? [{ name, route: `${http.method.toUpperCase()} ${http.path}` }] : [])),
 );
 

@@ -1,0 +1,65 @@
+// What serverless.yml says of functions and queues, and would otherwise be seen only under load.
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { readServerlessFile } from '../../dev/serverless-file.ts';
+
+const { functions, resources } = readServerlessFile();
+const root = new URL('../../', import.meta.url);
+
+/**
+ * Connections of the smallest database that resources/ makes, db.t4g.medium: LEAST(4 GiB / 9,531,392, 5000) = 450 by Amazon's formula.
+ * 50 of them are for migrations, for people, and for the database's own.
+ */
+const connections = 450 - 50;
+
+describe.each(Object.entries(functions))('%s', (name, { memorySize, timeout, reservedConcurrency, events = [] }) => {
+  const text = readFileSync(new URL(`functions/${name}/function.yml`, root), 'utf8');
+
+  it('says how large it is and how long it may take, and why', () => {
+    expect(memorySize).toBeGreaterThanOrEqual(128);
+    expect(timeout).toBeGreaterThan(0);
+    expect(text).toMatch(/^ {2}memorySize: \d+ # \w.+$/m);
+    expect(text).toMatch(/^ {2}timeout: \d+ # \w.+$/m);
+  });
+
+  it('answers within the 29 s of API Gateway', () => {
+    if (events.some(({ http }) => http)) expect(timeout).toBeLessThanOrEqual(29);
+  });
+
+  it('is limited, if it connects to the database', () => {
+    if (readFileSync(new URL(`functions/${name}/index.ts`, root), 'utf8').match(/createApiDeps|createServiceDeps/))
+      expect(reservedConcurrency).toBeGreaterThan(0);
+  });
+
+  it('takes from its queue no more than it has environments for, and reports what failed', () => {
+    for (const { sqs } of events) {
+      if (!sqs) continue;
+      expect(sqs.functionResponseType).toBe('ReportBatchItemFailures');
+      expect(sqs.maximumConcurrency).toBeGreaterThanOrEqual(2);
+      expect(sqs.maximumConcurrency).toBeLessThanOrEqual(reservedConcurrency ?? 0);
+    }
+  });
+
+  it('leaves a queue six times its timeout before a message is shown again', () => {
+    for (const { sqs } of events) {
+      const queue = sqs && resources[sqs.arn.replace('.Arn', '')]?.Properties;
+      if (queue) expect(queue.VisibilityTimeout).toBeGreaterThanOrEqual(6 * (timeout ?? Number.NaN));
+    }
+  });
+});
+
+it('all environments of all functions together find a connection', () => {
+  const environments = Object.values(functions).reduce((sum, { reservedConcurrency = 0 }) => sum + reservedConcurrency, 0);
+  expect(environments).toBeLessThanOrEqual(connections);
+});
+
+it('every queue is encrypted, and has a dead-letter queue that keeps messages for 14 days', () => {
+  const queues = Object.entries(resources).filter(([, { Type }]) => Type === 'AWS::SQS::Queue');
+  expect(queues.length).toBeGreaterThan(0);
+  for (const [id, { Properties }] of queues) {
+    expect(Properties, id).toMatchObject({ SqsManagedSseEnabled: true, MessageRetentionPeriod: 1_209_600 });
+    if (id.endsWith('DeadLetterQueue')) continue;
+    expect(Properties.RedrivePolicy.deadLetterTargetArn, id).toBe(`${id.replace(/Queue$/, 'DeadLetterQueue')}.Arn`);
+    expect(Properties.RedrivePolicy.maxReceiveCount, id).toBeGreaterThanOrEqual(5);
+  }
+});

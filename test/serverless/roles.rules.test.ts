@@ -1,0 +1,104 @@
+// What each function may do (its role in functions/<name>/function.yml) against what its bundle does.
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stop as stopBundler } from 'esbuild';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { build } from '../../dev/build.ts';
+import { readServerlessFile, type Statement } from '../../dev/serverless-file.ts';
+
+const { functions, resources } = readServerlessFile();
+const names = Object.keys(functions);
+
+/**
+ * By what in a bundle a permission shows: esbuild leaves out what a function does not reach, and keeps the names of methods and settings.
+ * A port that gets a new method gets a line here.
+ */
+const objects = `\${FirmwareBucket.Arn}/firmwares/*`;
+const usages: { sign: RegExp; action: string; resource: string }[] = [
+  { sign: /\.signUpload\(/, action: 's3:PutObject', resource: objects },
+  { sign: /\.signDownload\(/, action: 's3:GetObjectVersion', resource: objects },
+  { sign: /\.findObject\(/, action: 's3:GetObjectVersion', resource: objects },
+  // Without it S3 answers "forbidden" for an object that is not there.
+  { sign: /\.findObject\(/, action: 's3:ListBucket', resource: 'FirmwareBucket.Arn' },
+  { sign: /\.probe\(/, action: 's3:ListBucket', resource: 'FirmwareBucket.Arn' },
+  { sign: /\.ADVANCES_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'AdvancesQueue.Arn' },
+  { sign: /\.DISPATCHES_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'DispatchesQueue.Arn' },
+  { sign: /\.VERIFICATIONS_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'VerificationsQueue.Arn' },
+  { sign: /\.OBSERVATIONS_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'ObservationsQueue.Arn' },
+];
+/** The SDK's clients that the lines above are about. */
+const knownClients = ['client-s3', 'client-sqs', 's3-request-presigner'];
+
+/** What Lambda itself does with a function's role. */
+const forConsumer = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'];
+const forLogs = ['logs:CreateLogStream', 'logs:PutLogEvents'];
+
+/** AWS binds these to no resource (Service Authorization Reference: the actions of X-Ray). */
+const boundToNothing = ['xray:PutTelemetryRecords', 'xray:PutTraceSegments'];
+
+const directory = await mkdtemp(join(tmpdir(), 'roles-'));
+beforeAll(() => build({ directory }), 60_000);
+afterAll(async () => {
+  await stopBundler();
+  await rm(directory, { recursive: true });
+});
+
+const pascalCase = (name: string) => name.replaceAll(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase());
+/** As osls names what it makes for a function. */
+const logGroupOf = (name: string) => `${name[0]?.toUpperCase()}${name.slice(1).replaceAll('-', 'Dash')}LogGroup`;
+const statementsOf = (name: string): Statement[] =>
+  (resources[functions[name]?.role ?? '']?.Properties.Policies ?? []).flatMap(
+    ({ PolicyDocument }: { PolicyDocument: { Statement: Statement[] } }) => PolicyDocument.Statement,
+  );
+const pairs = ({ Action, Resource }: Statement) =>
+  [Action].flat().flatMap((action) => [Resource].flat().map((resource) => `${action} on ${resource}`));
+const bundleOf = (name: string) => readFileSync(join(directory, 'functions', name, 'index.mjs'), 'utf8');
+
+describe.each(names)('%s', (name) => {
+  it('has a role of its own, that only Lambda takes on', () => {
+    const { role = '' } = functions[name] ?? {};
+    expect(role).toBe(`${pascalCase(name)}Role`);
+    expect(resources[role]).toMatchObject({
+      Type: 'AWS::IAM::Role',
+      Properties: { AssumeRolePolicyDocument: `\${self:custom.assumedByLambda}`, ManagedPolicyArns: ['FunctionPolicy'] },
+    });
+    expect(names.filter((other) => functions[other]?.role === role)).toEqual([name]);
+  });
+
+  it('is granted what it uses, and nothing else', () => {
+    const bundle = bundleOf(name);
+    const used = [
+      ...forLogs.map((action) => `${action} on ${logGroupOf(name)}.Arn`),
+      ...usages.filter(({ sign }) => sign.test(bundle)).map(({ action, resource }) => `${action} on ${resource}`),
+      ...(functions[name]?.events ?? []).flatMap(({ sqs }) => (sqs ? forConsumer.map((action) => `${action} on ${sqs.arn}`) : [])),
+    ];
+    const statements = statementsOf(name);
+    expect(statements.map(({ Effect }) => Effect)).toEqual(statements.map(() => 'Allow'));
+    expect([...new Set(statements.flatMap(pairs))].toSorted()).toEqual([...new Set(used)].toSorted());
+  });
+
+  it('uses no AWS service that this test does not know', () => {
+    const sources = (JSON.parse(readFileSync(join(directory, 'functions', name, 'index.mjs.map'), 'utf8')) as { sources: string[] })
+      .sources;
+    const clients = new Set(sources.flatMap((source) => /@aws-sdk\/(client-[\w-]+|[\w-]+-presigner)\//.exec(source)?.[1] ?? []));
+    expect([...clients].filter((client) => !knownClients.includes(client))).toEqual([]);
+  });
+});
+
+it('nothing is granted by a wildcard, but what AWS binds to no resource', () => {
+  const policies = Object.entries(resources).filter(([, { Type }]) => Type.startsWith('AWS::IAM::'));
+  expect(policies.filter(([, { Type }]) => Type !== 'AWS::IAM::Role').map(([id]) => id)).toEqual(['FunctionPolicy']);
+  const shared = resources['FunctionPolicy']?.Properties.PolicyDocument.Statement as Statement[];
+  expect(shared.flatMap(pairs).toSorted()).toEqual(boundToNothing.map((action) => `${action} on *`));
+  for (const statement of names.flatMap(statementsOf)) {
+    expect([statement.Action].flat().filter((action) => action.includes('*'))).toEqual([]);
+    // A name that ends in /* is everything below one prefix of one bucket.
+    expect([statement.Resource].flat().filter((resource) => /\*/.test(resource.replace(/firmwares\/\*$/, '')))).toEqual([]);
+  }
+});
+
+it('serverless.yml gives no function the common role that it would make by itself', () => {
+  expect(names.filter((name) => !functions[name]?.role)).toEqual([]);
+});

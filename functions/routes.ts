@@ -16,6 +16,7 @@ import {
 } from './get-updates/routes.ts';
 import { getFirmwareRoute, listFirmwaresRoute, listHardwareTypesRoute } from './get-versions/routes.ts';
 import { healthRoute } from './health/routes.ts';
+import { issueDeviceTokenRoute } from './issue-device-token/routes.ts';
 import { listDevicesRoute } from './list-devices/routes.ts';
 import { observeVersionsRoute } from './observe-versions/routes.ts';
 import { registerDevicesRoute } from './register-devices/routes.ts';
@@ -32,6 +33,7 @@ export const routes: readonly Route[] = [
   getFirmwareRoute,
   editFirmwareRoute,
   registerDevicesRoute,
+  issueDeviceTokenRoute,
   listDevicesRoute,
   getScooterRoute,
   getCabinetRoute,

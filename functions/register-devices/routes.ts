@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { NewDevice } from '../../lib/fleet/device.ts';
+import { DeviceKind, ExternalId, NewDevice } from '../../lib/fleet/device.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 
 export const registerDevicesRoute = defineRoute({
@@ -8,13 +8,27 @@ export const registerDevicesRoute = defineRoute({
   tag: 'Devices',
   scope: 'devices:write',
   summary: 'Add and change devices, up to 10,000 in one call',
-  body: z.strictObject({ devices: z.array(NewDevice).min(1).max(10_000) }),
+  body: z.strictObject({
+    devices: z.array(NewDevice).min(1).max(10_000),
+    issue_tokens: z
+      .boolean()
+      .default(false)
+      .meta({ description: 'Whether those that poll and have no token get one: it is shown in this answer and never again' }),
+  }),
   // 10,000 devices with the longest ids.
   maximumBodyBytes: 3 * 1024 * 1024,
   responses: {
     200: {
       description: 'All of them are stored',
-      body: z.object({ created: z.int(), changed: z.int(), unchanged: z.int() }),
+      body: z.object({
+        created: z.int(),
+        changed: z.int(),
+        unchanged: z.int(),
+        tokens: z
+          .array(z.object({ kind: DeviceKind, external_id: ExternalId, token: z.string() }))
+          .optional()
+          .meta({ description: 'First tokens, when they were asked for' }),
+      }),
     },
   },
 });

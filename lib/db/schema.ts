@@ -134,7 +134,17 @@ export interface HardwareTypes {
   last_version_num: Generated<number>;
   max_size_bytes: number;
   name: string;
+  proof: Generated<string>;
   scooter_versions: Generated<number[]>;
+  version_attribute: string | null;
+}
+
+export interface IotDevices {
+  config_data_dt: Timestamp | null;
+  device_id: number;
+  token_created_by: string | null;
+  token_created_dt: Timestamp | null;
+  token_sha256: Buffer | null;
 }
 
 export interface Observations {
@@ -278,6 +288,7 @@ export interface DB {
   firmware_update_time_counts: FirmwareUpdateTimeCounts;
   firmwares: Firmwares;
   hardware_types: HardwareTypes;
+  iot_devices: IotDevices;
   observations: Observations;
   scooters: Scooters;
   update_dispatches: UpdateDispatches;

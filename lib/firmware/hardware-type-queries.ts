@@ -3,12 +3,21 @@ import * as z from 'zod';
 import type { Db, Trx } from '../db/database.ts';
 import type { Channel, DeviceKind } from '../fleet/device.ts';
 import { decodeCursor, type Page, toPage } from '../http/page.ts';
-import type { HardwareType } from './hardware-type.ts';
+import type { HardwareType, Proof } from './hardware-type.ts';
 
-const columns = ['name', 'device_kind', 'channel', 'scooter_versions', 'fits_own_iot', 'max_size_bytes'] as const;
+const columns = [
+  'name',
+  'device_kind',
+  'channel',
+  'scooter_versions',
+  'fits_own_iot',
+  'max_size_bytes',
+  'version_attribute',
+  'proof',
+] as const;
+type Narrowed = { device_kind: DeviceKind; channel: Channel; proof: Proof };
 
-const selectHardwareType = (db: Db) =>
-  db.selectFrom('hardware_types').select(columns).$narrowType<{ device_kind: DeviceKind; channel: Channel }>();
+const selectHardwareType = (db: Db) => db.selectFrom('hardware_types').select(columns).$narrowType<Narrowed>();
 
 export const findHardwareType = (db: Db, name: string): Promise<HardwareType | undefined> =>
   selectHardwareType(db).where('name', '=', name).executeTakeFirst();
@@ -20,7 +29,7 @@ export const insertHardwareType = (db: Db, type: HardwareType): Promise<Hardware
     .values(type)
     .onConflict((oc) => oc.constraint('hardware_types_pkey').doNothing())
     .returning(columns)
-    .$narrowType<{ device_kind: DeviceKind; channel: Channel }>()
+    .$narrowType<Narrowed>()
     .executeTakeFirst();
 
 const Cursor = z.tuple([z.string()]);

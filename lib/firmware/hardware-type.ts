@@ -5,6 +5,13 @@ import { HardwareTypeName } from './firmware.ts';
 /** S3 takes no more in one PUT, which is what a link for an upload is for. */
 const maximumSizeBytes = 5 * 1024 ** 3;
 
+/**
+ * What proves that a device that polls has installed a firmware: `version`, that it was seen running it afterwards; `feedback`, its own
+ * word, for devices that cannot tell their version.
+ */
+export const Proof = z.enum(['version', 'feedback']);
+export type Proof = z.infer<typeof Proof>;
+
 const definition = {
   name: HardwareTypeName,
   device_kind: DeviceKind.meta({ description: 'Only devices of this kind have it' }),
@@ -12,6 +19,16 @@ const definition = {
   scooter_versions: z.array(ScooterVersion).meta({ description: 'Generations of scooters it fits' }),
   fits_own_iot: z.boolean().meta({ description: 'Whether it fits scooters with an IoT of their own, which have no generation' }),
   max_size_bytes: z.int().min(1).max(maximumSizeBytes).meta({ description: 'How large a file may be', example: 16_777_216 }),
+  version_attribute: z
+    .string()
+    .min(1)
+    .max(128)
+    .nullable()
+    .meta({ description: 'The key of configData in which devices that poll tell their version; null: the name and `_version`' }),
+  proof: Proof.meta({
+    description:
+      'What proves an installation on devices that poll: their version, seen afterwards; or their feedback alone, for those that cannot tell a version',
+  }),
 };
 
 /** A component that has firmware of its own: everything the service knows of it. A row, not code: adding one is one insert. */
@@ -23,6 +40,8 @@ export const NewHardwareType = z
     ...definition,
     scooter_versions: definition.scooter_versions.default([]).transform((versions) => [...new Set(versions)].sort()),
     fits_own_iot: definition.fits_own_iot.default(false),
+    version_attribute: definition.version_attribute.default(null),
+    proof: definition.proof.default('version'),
   })
   .refine(({ device_kind, scooter_versions }) => device_kind === 'scooter' || scooter_versions.length === 0, {
     path: ['scooter_versions'],

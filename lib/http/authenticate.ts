@@ -4,13 +4,25 @@ import { DomainError } from '../errors.ts';
 export const scopes = ['read', 'firmware:write', 'devices:write', 'updates:write', 'devices:report'] as const;
 export type Scope = (typeof scopes)[number];
 
-export interface Caller {
-  subject: string;
+/** What a caller's credentials permit, whatever they are. */
+export interface Authenticated {
   scopes: ReadonlySet<string>;
 }
 
-/** @throws `auth.missing_token`, `auth.invalid_token`, or `auth.keys_unavailable` when the key set cannot be fetched. */
-export type Authenticate = (authorization: string | undefined) => Promise<Caller>;
+export interface Caller extends Authenticated {
+  subject: string;
+}
+
+/** Parameters of the path, still unchecked: a device is who its path says and its token proves. */
+export type PathParameters = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Who sends this Authorization header: people and programs with a JWT (`createAuthenticate`), devices with a token of their own
+ * (`createAuthenticateDevice`).
+ *
+ * @throws `auth.missing_token`, `auth.invalid_token`, `auth.device_refused`, or `auth.keys_unavailable` when the key set cannot be fetched.
+ */
+export type Authenticate<C extends Authenticated = Caller> = (authorization: string | undefined, path?: PathParameters) => Promise<C>;
 
 export interface AuthenticateOptions {
   issuer: string;

@@ -6,12 +6,12 @@ import { toDomainError } from '../db/database-error.ts';
 import { DomainError, type FieldError } from '../errors.ts';
 import { type Log, logWith } from '../log.ts';
 import { count, type Metrics, milliseconds } from '../metrics.ts';
-import type { Authenticate, Caller } from './authenticate.ts';
+import type { Authenticate, Authenticated, Caller } from './authenticate.ts';
 import { type Answer, statusOfError, toProblemAnswer } from './problem.ts';
 import { defaultMaximumBodyBytes, type Route, type RouteRequest } from './route.ts';
 
-export interface HttpDeps {
-  authenticate: Authenticate;
+export interface HttpDeps<C extends Authenticated = Caller> {
+  authenticate: Authenticate<C>;
   log: Log;
   /** Without it nothing is measured. */
   metrics?: Metrics;
@@ -30,13 +30,16 @@ export const json = (statusCode: number, body: unknown, headers: Record<string, 
   body: JSON.stringify(body),
 });
 
+/** For bodies that lie elsewhere. */
+export const redirect = (location: string): Answer => ({ statusCode: 302, headers: { location, 'cache-control': 'no-store' }, body: '' });
+
 /** What a function does for one route: validated request and caller in, answer out. A route without a scope has no caller. */
-export const operation = <R extends Route>(
-  deps: HttpDeps,
+export const operation = <R extends Route, C extends Authenticated = Caller>(
+  deps: HttpDeps<C>,
   route: R,
-  work: (request: RouteRequest<R>, caller: R['scope'] extends null ? undefined : Caller, context: Context) => Promise<Answer>,
+  work: (request: RouteRequest<R>, caller: R['scope'] extends null ? undefined : C, context: Context) => Promise<Answer>,
 ): Operation => {
-  const callers = new WeakMap<object, Caller>();
+  const callers = new WeakMap<object, C>();
   const handle = middy<APIGatewayProxyEvent, APIGatewayProxyResult>().use(answerErrors(deps, route));
   handle.before(({ event }) => {
     event.headers = lowerCaseKeys(event.headers);
@@ -69,7 +72,10 @@ export const endpoint = (...operations: Operation[]): HttpHandler => {
 };
 
 /** The first middleware in, and so the last to see an error: logs and measures every request once, turns errors into problem documents. */
-const answerErrors = ({ log, metrics }: HttpDeps, route: Route): middy.MiddlewareObj<APIGatewayProxyEvent, APIGatewayProxyResult> => {
+const answerErrors = (
+  { log, metrics }: Pick<HttpDeps, 'log' | 'metrics'>,
+  route: Route,
+): middy.MiddlewareObj<APIGatewayProxyEvent, APIGatewayProxyResult> => {
   const started = new WeakMap<object, number>();
   const finish = (event: APIGatewayProxyEvent, { functionName }: Context, response: APIGatewayProxyResult) => {
     const requestId = requestIdOf(event);
@@ -134,8 +140,12 @@ const parseBody = (schema: z.ZodType): middy.MiddlewareObj<APIGatewayProxyEvent,
   };
 };
 
-const authorize = async (authenticate: Authenticate, event: APIGatewayProxyEvent, scope: string): Promise<Caller> => {
-  const caller = await authenticate(event.headers['authorization']);
+const authorize = async <C extends Authenticated>(
+  authenticate: Authenticate<C>,
+  event: APIGatewayProxyEvent,
+  scope: string,
+): Promise<C> => {
+  const caller = await authenticate(event.headers['authorization'], decodeValues(event.pathParameters ?? {}));
   if (!caller.scopes.has(scope)) throw new DomainError('auth.insufficient_scope', `The token lacks the scope ${scope}`);
   return caller;
 };
@@ -156,6 +166,7 @@ const parseRequest = (route: Route, event: APIGatewayProxyEvent) => {
     headers: parse('header', route.headers, event.headers),
     body: parse('body', route.body, event.body ?? undefined),
     requestId: requestIdOf(event),
+    apiUrl: apiUrlOf(event),
   };
   if (errors.length > 0) throw new DomainError('request.invalid', summarize(errors), { errors });
   return request;
@@ -186,6 +197,13 @@ const decode = (value: string): string => {
   } catch {
     return value;
   }
+};
+
+/** As the caller wrote it. In front of the route's own path there is a stage on API Gateway's domain, or the base path of another one. */
+const apiUrlOf = ({ headers, path, resource, requestContext }: APIGatewayProxyEvent): string => {
+  const segments = (requestContext?.path ?? path).split('/');
+  const prefix = segments.slice(0, Math.max(1, segments.length - resource.split('/').length + 1)).join('/');
+  return `${headers['x-forwarded-proto'] ?? 'http'}://${headers['host'] ?? 'localhost'}${prefix}`;
 };
 
 /** The caller's own id where it is harmless to log, else API Gateway's. */

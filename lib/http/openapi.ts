@@ -1,10 +1,10 @@
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject, type ZodOpenApiResponsesObject } from 'zod-openapi';
 import { Problem, titleOf } from './problem.ts';
-import type { Route } from './route.ts';
+import { deviceScope, type Route } from './route.ts';
 
 const description = `Firmware of scooters and cabinets: versions, what each device runs, updates.
 
-Requests carry a bearer token (a JWT) with the scope named at each route. Errors are problem documents (RFC 9457) with a stable \`code\`.
+Requests carry a bearer token (a JWT) with the scope named at each route; devices that poll carry a token of their own. Errors are problem documents (RFC 9457) with a stable \`code\`.
 Times are UTC, ids are numbers, lists are \`{items, next_cursor}\`. 503 comes with Retry-After; sending again is safe.`;
 
 /** The OpenAPI 3.1 document of these routes. */
@@ -17,7 +17,17 @@ export const createOpenApiDocument = (routes: readonly Route[]) => {
     openapi: '3.1.0',
     info: { title: 'scooters-updater', version: '1', description },
     paths,
-    components: { securitySchemes: { token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
+    components: {
+      securitySchemes: {
+        token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
+        deviceToken: {
+          type: 'apiKey',
+          in: 'header',
+          name: 'Authorization',
+          description: '`TargetToken <token>`: the token of this device; `GatewayToken <token>`: one for all devices, off by default',
+        },
+      },
+    },
   });
 };
 
@@ -36,7 +46,7 @@ const toOperation = ({
   summary,
   ...(description && { description }),
   tags: [tag],
-  security: scope === null ? [] : [{ token: [scope] }],
+  security: securityOf(scope),
   requestParams: { ...(pathParameters && { path: pathParameters }), ...(query && { query }), ...(headers && { header: headers }) },
   ...(body && { requestBody: { required: !body.safeParse(undefined).success, content: { 'application/json': { schema: body } } } }),
   responses: toResponses(route, {
@@ -45,6 +55,11 @@ const toOperation = ({
     hasBody: Boolean(body),
   }),
 });
+
+const securityOf = (scope: Route['scope']) => {
+  if (scope === null) return [];
+  return scope === deviceScope ? [{ deviceToken: [] }] : [{ token: [scope] }];
+};
 
 const toResponses = (
   { responses, problems = [] }: Pick<Route, 'responses' | 'problems'>,

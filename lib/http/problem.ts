@@ -12,6 +12,7 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
   'auth.invalid_token': 401,
   'auth.insufficient_scope': 403,
   'auth.keys_unavailable': 503,
+  'auth.device_refused': 401,
   'hardware_type.unknown': 400,
   'hardware_type.exists': 409,
   'firmware.not_found': 404,
@@ -19,6 +20,8 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
   'firmware.not_available': 422,
   'firmware.not_withdrawable': 409,
   'device.not_found': 404,
+  'device.not_iot': 409,
+  'execution.not_found': 404,
   'update.not_found': 404,
   'update.ended': 409,
   'update.not_ended': 409,
@@ -94,8 +97,9 @@ export const toProblemAnswer = (error: DomainError, requestId: string): Answer =
   return { statusCode: status, headers, body: JSON.stringify(problem) };
 };
 
-/** RFC 6750, section 3. */
+/** RFC 6750, section 3; devices use hawkBit's scheme. */
 const challengeOf = (code: ErrorCode): string => {
+  if (code === 'auth.device_refused') return 'TargetToken';
   if (code === 'auth.invalid_token') return 'Bearer error="invalid_token"';
   return code === 'auth.insufficient_scope' ? 'Bearer error="insufficient_scope"' : 'Bearer';
 };

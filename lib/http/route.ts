@@ -14,14 +14,14 @@ export interface Route<
   Headers extends Shape = Shape,
   Body extends z.ZodType | undefined = z.ZodType | undefined,
 > {
-  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** As in serverless.yml, for example `/v1/firmwares/{id}`. */
   path: string;
   summary: string;
   description?: string;
-  tag: 'Firmwares' | 'Devices' | 'Updates' | 'Service';
-  /** null: open to everybody. */
-  scope: Scope | null;
+  tag: 'Firmwares' | 'Devices' | 'Updates' | 'Device protocol' | 'Service';
+  /** What a JWT has to grant; `device`: what a device's own token does, its own work and nothing else; null: open to everybody. */
+  scope: Scope | typeof deviceScope | null;
   pathParameters?: Path;
   query?: Query;
   headers?: Headers;
@@ -34,6 +34,8 @@ export interface Route<
   problems?: readonly number[];
 }
 
+export const deviceScope = 'device';
+
 export const defaultMaximumBodyBytes = 64 * 1024;
 
 type Parsed<T> = T extends z.ZodType ? z.output<T> : undefined;
@@ -44,6 +46,8 @@ export interface RouteRequest<R extends Route> {
   headers: Parsed<R['headers']>;
   body: Parsed<R['body']>;
   requestId: string;
+  /** Where this caller reaches the API, without a slash at the end: what absolute links in an answer begin with. */
+  apiUrl: string;
 }
 
 /** Keeps the literal types of a route's schemas. */

@@ -35,6 +35,8 @@ const valid = {
   scooter_versions: [2],
   fits_own_iot: false,
   max_size_bytes: 65_536,
+  version_attribute: null,
+  proof: 'version',
 };
 type HardwareType = typeof valid;
 interface Problem {
@@ -60,8 +62,9 @@ describe('GET /v1/hardware-types', () => {
     const { statusCode, body } = await list();
     expect(statusCode).toBe(200);
     const mebibytes = (n: number) => n * 1024 * 1024;
-    const carried = { device_kind: 'scooter', channel: 'telematics', scooter_versions: [1, 2], fits_own_iot: false };
-    const own = { channel: 'iot', scooter_versions: [], max_size_bytes: mebibytes(1024) };
+    const proven = { version_attribute: null, proof: 'version' };
+    const carried = { device_kind: 'scooter', channel: 'telematics', scooter_versions: [1, 2], fits_own_iot: false, ...proven };
+    const own = { channel: 'iot', scooter_versions: [], max_size_bytes: mebibytes(1024), ...proven };
     expect(body).toEqual({
       items: [
         { name: 'audio_battery_low', ...carried, max_size_bytes: mebibytes(8) },

@@ -77,6 +77,7 @@ describe('who may call', () => {
     'GET /v1/firmwares/{id}': 'read',
     'PATCH /v1/firmwares/{id}': 'firmware:write',
     'PUT /v1/devices': 'devices:write',
+    'POST /v1/devices/{kind}/{external_id}/token': 'devices:write',
     'GET /v1/devices': 'read',
     'GET /v1/scooters/{external_id}': 'read',
     'GET /v1/cabinets/{external_id}': 'read',
@@ -107,16 +108,19 @@ describe('who may call', () => {
     expect(Object.keys(scopes)).toContain(route);
     expect(scope).toBe(scopes[route]);
     expect(operations.find((operation) => operation.route === route)?.operation.security).toEqual(
-      scope === null ? [] : [{ token: [scope] }],
+      scope === null ? [] : scope === 'device' ? [{ deviceToken: [] }] : [{ token: [scope] }],
     );
   });
 });
 
 describe('the document', () => {
-  it('is OpenAPI 3.1 with the bearer scheme it refers to', () => {
+  it('is OpenAPI 3.1 with the schemes it refers to', () => {
     expect(document.openapi).toMatch(/^3\.1\.\d+$/);
     expect(document.info).toMatchObject({ title: 'scooters-updater', version: expect.any(String) });
-    expect(document.components.securitySchemes).toEqual({ token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } });
+    expect(document.components.securitySchemes).toEqual({
+      token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
+      deviceToken: expect.objectContaining({ type: 'apiKey', in: 'header', name: 'Authorization' }),
+    });
   });
 
   it('gives every operation a name of its own that programs can use', () => {

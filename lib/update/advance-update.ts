@@ -2,6 +2,7 @@ import { addSeconds, type Clock, secondsBetween } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import type { Log } from '../log.ts';
 import type { Queue } from '../ports/queue.ts';
+import { placeOf, waitForCommit } from '../walk.ts';
 import { adoptLostDispatches, listUnansweredDispatches, listVerifications, scheduleVerifications } from './dispatch-queries.ts';
 import { leaseSeconds } from './dispatch-update.ts';
 import { reasons } from './execution.ts';
@@ -33,9 +34,6 @@ export interface AdvanceUpdateDeps {
 const chunkSize = 100;
 /** Bounds a step's transaction and its messages; with a step a second this is above every pace a fleet can stand. */
 const maximumPerStep = 10_000;
-/** Longer than a request can take: after this, an update that does not exist was never committed. */
-const abandonedAfterSeconds = 60;
-const commitDelaySeconds = 2;
 const shortestDelaySeconds = 1;
 const longestDelaySeconds = 30;
 /** SQS's own limit. */
@@ -56,7 +54,11 @@ export async function advanceUpdate(deps: AdvanceUpdateDeps, message: AdvanceMes
   const now = deps.now();
   const result = await db.transaction().execute((trx) => doStep(trx, message, now));
 
-  if (result.kind === 'missing') return waitForCommit(deps, message, now);
+  if (result.kind === 'missing') {
+    const isAwaited = await waitForCommit(deps.advances, message, now);
+    if (!isAwaited) deps.log.warn('update was never committed', { update_id });
+    return;
+  }
   if (result.kind !== 'done') return;
   // Before the next step's message: if one of these fails, the message of this step comes again and finds them.
   const released = await listUnansweredDispatches(db, update_id, step);
@@ -71,10 +73,10 @@ export async function advanceUpdate(deps: AdvanceUpdateDeps, message: AdvanceMes
 const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, now: Date): Promise<StepResult> => {
   const update = await lockUpdate(trx, update_id);
   if (!update) return { kind: 'missing' };
-  // Another message carries the walk on: this one is a duplicate that came late.
-  if (update.next_step > step + 1 || update.sent_step > step) return { kind: 'passed' };
-  if (update.next_step === step + 1) {
-    // The step was done, but perhaps not all of its messages were sent.
+  const place = placeOf(step, update);
+  if (place === 'passed') return { kind: 'passed' };
+  if (place === 'done') {
+    // Perhaps not all of its messages were sent.
     return { kind: 'done', nextDelaySeconds: update.finished_dt ? null : shortestDelaySeconds };
   }
   if (update.finished_dt) return { kind: 'ended' };
@@ -239,10 +241,4 @@ export const delayUntilNextStep = ({
   const dueDt = isReleasing ? remaining.next_attempt_dt : null;
   const due = dueDt ? Math.ceil(secondsBetween(now, dueDt)) : longestDelaySeconds;
   return Math.min(longestDelaySeconds, Math.max(shortestDelaySeconds, Math.min(patience, due)));
-};
-
-/** The message was sent before the commit (README.md of this folder): looks again until the commit has come or cannot come any more. */
-const waitForCommit = async ({ advances, log }: AdvanceUpdateDeps, message: AdvanceMessage, now: Date): Promise<void> => {
-  if (now < addSeconds(message.created_dt, abandonedAfterSeconds)) return advances.send([message], { delaySeconds: commitDelaySeconds });
-  log.warn('update was never committed', { update_id: message.update_id });
 };

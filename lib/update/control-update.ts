@@ -3,6 +3,7 @@ import { type Clock, secondsBetween } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
 import type { Queue } from '../ports/queue.ts';
+import { firstStepDelaySeconds } from '../walk.ts';
 import { reasons } from './execution.ts';
 import { cancelExecutions } from './execution-queries.ts';
 import type { AdvanceMessage } from './messages.ts';
@@ -91,7 +92,9 @@ const control = ({ db, advances, now }: ControlUpdateDeps, id: number, work: Con
     // Wakes the walk, which may be waiting for long; the message it waits for finds its step done and ends. Sent before the commit, like
     // the first one (README.md of this folder).
     if ((change || canceled > 0) && !locked.finished_dt) {
-      await advances.send([{ update_id: id, step: locked.next_step, created_dt: update.created_dt }], { delaySeconds: 1 });
+      await advances.send([{ update_id: id, step: locked.next_step, created_dt: update.created_dt }], {
+        delaySeconds: firstStepDelaySeconds,
+      });
     }
     return { changed: change !== undefined || canceled > 0, canceled, update };
   });

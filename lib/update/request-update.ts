@@ -5,6 +5,7 @@ import { DomainError } from '../errors.ts';
 import type { Firmware } from '../firmware/firmware.ts';
 import { findFirmware } from '../firmware/firmware-queries.ts';
 import type { Queue } from '../ports/queue.ts';
+import { firstStepDelaySeconds } from '../walk.ts';
 import type { WantedFirmware } from './eligibility.ts';
 import { insertExecutions } from './execution-queries.ts';
 import type { AdvanceMessage } from './messages.ts';
@@ -27,9 +28,6 @@ export interface RequestUpdate extends UpdateRequest {
   /** Set when the failed devices of an ended update are tried again. */
   retry_of_update_id?: number;
 }
-
-/** The messages of a step are visible no sooner than this, so that the commit has nearly always happened by then. */
-const firstStepDelaySeconds = 1;
 
 /**
  * Plans an update: the update and one execution per eligible device in one transaction. Two requests at one moment cannot both take

@@ -231,6 +231,7 @@ export interface UpdateExecutions {
   hardware_type: string;
   id: Generated<number>;
   is_canary: Generated<boolean>;
+  is_unanswered: Generated<boolean>;
   late_success_dt: Timestamp | null;
   next_attempt_dt: Timestamp | null;
   queued_dt: Timestamp;

@@ -8,7 +8,7 @@ import { leaseSeconds } from './dispatch-update.ts';
 import { reasons } from './execution.ts';
 import { cancelExecutions, expireExecutions, findRemaining, type Remaining, releaseExecutions } from './execution-queries.ts';
 import type { AdvanceMessage, DispatchMessage, VerifyMessage } from './messages.ts';
-import { allowance, maximumCommandsOf, windowSecondsOf } from './pace.ts';
+import { allowance, freePlaces, maximumCommandsOf, windowSecondsOf } from './pace.ts';
 import { findStop, judgeCanary, type Stop } from './stop-rules.ts';
 import { isEnded, isRunning } from './update.ts';
 import {
@@ -142,6 +142,8 @@ interface Decision {
   stop?: Stop;
   /** How many may be released. */
   limit: number;
+  /** How many of them may take a place of `maximum_in_progress`; null: there is no limit. */
+  places: number | null;
   /** Whether they belong to the canary. */
   isCanary: boolean;
   /** How many of them may be new to the canary: those that the backend has put off are asked again beside them. */
@@ -167,7 +169,7 @@ export const decide = (
   progress: Progress,
   now: Date,
 ): Decision => {
-  const nothing = { limit: 0, isCanary: false, newCanaries: 0, hasPassed: false };
+  const nothing = { limit: 0, places: null, isCanary: false, newCanaries: 0, hasPassed: false };
   if (update.firmware_status !== 'available') return { ...nothing, stop: { action: 'ABORT', reason: reasons.firmwareWithdrawn } };
   const alreadyOnTarget = update.planned.ALREADY_ON_TARGET ?? 0;
   const stop = findStop(update.abort, progress.counts, alreadyOnTarget);
@@ -188,27 +190,30 @@ export const decide = (
     isCanary = !hasPassed;
   }
   const newCanaries = canary && isCanary ? Math.max(0, canary.size - chosen) : 0;
+  const places = freePlaces(update.maximum_in_progress, progress.inProgress);
   const limit = allowance({
     maximumCommands: maximumCommandsOf(update, progress.counts.SUCCEEDED - alreadyOnTarget),
     gate: progress.gate,
     commandsInWindow: progress.commandsInWindow,
     isUnderWay: progress.isUnderWay,
-    maximumInProgress: update.maximum_in_progress,
-    inProgress: progress.inProgress,
+    places,
+    unanswered: progress.unanswered,
     canaryLeft: isCanary ? newCanaries + waiting : null,
     now,
   });
-  return { limit: Math.min(limit, maximumPerStep), isCanary, newCanaries, hasPassed };
+  return { limit: Math.min(limit, maximumPerStep), places, isCanary, newCanaries, hasPassed };
 };
 
 const release = (
   trx: Trx,
   { id }: LockedUpdate,
   step: number,
-  { limit, isCanary, newCanaries }: Decision,
+  { limit, places, isCanary, newCanaries }: Decision,
   now: Date,
 ): Promise<number> | number =>
-  limit > 0 ? releaseExecutions(trx, { update_id: id, step, limit, newCanaries: isCanary ? newCanaries : null, chunkSize, now }) : 0;
+  limit > 0
+    ? releaseExecutions(trx, { update_id: id, step, limit, places, newCanaries: isCanary ? newCanaries : null, chunkSize, now })
+    : 0;
 
 const reasonOfEnd = ({ status, firmware_status }: LockedUpdate): string => {
   if (status === 'CANCELED') return reasons.updateCanceled;

@@ -73,13 +73,15 @@ export const claimDispatch = async (db: Db, id: number, now: Date, leaseSeconds:
     ), locked AS (
       -- In the order of ids, as everything that writes many executions.
       SELECT e.id, e.status
-      FROM update_executions e JOIN wanted ON e.dispatch_id = wanted.id
+      FROM update_executions e JOIN claimed ON e.dispatch_id = claimed.id
       WHERE e.status IN ('QUEUED', 'IN_PROGRESS')
       ORDER BY e.id
       FOR NO KEY UPDATE OF e
     ), sent AS (
-      -- Repeated after a crash, it keeps the time of the first call: what a device said since then is an answer.
-      UPDATE update_executions e SET sent_dt = coalesce(e.sent_dt, ${now})
+      UPDATE update_executions e
+      SET -- Repeated after a crash, it keeps the time of the first call: what a device said since then is an answer.
+          sent_dt = CASE WHEN EXISTS (SELECT FROM wanted) THEN coalesce(e.sent_dt, ${now}) ELSE e.sent_dt END,
+          is_unanswered = e.is_unanswered OR e.sent_dt IS NOT NULL
       FROM locked
       WHERE e.id = locked.id AND e.status IN ('QUEUED', 'IN_PROGRESS')
       RETURNING e.id, e.device_id, e.attempt, e.retries, locked.status AS status_before
@@ -87,9 +89,9 @@ export const claimDispatch = async (db: Db, id: number, now: Date, leaseSeconds:
     SELECT sent.id AS execution_id, sent.attempt, d.kind, d.external_id, w.hardware_type, w.version, w.file_link, w.sha256, w.size_bytes,
            w.request_id, sent.retries, w.number_of_retries, w.retry_failure_types, w.in_progress_minutes, sent.status_before
     FROM claimed
-    LEFT JOIN sent ON true
-    LEFT JOIN devices d ON d.id = sent.device_id
     LEFT JOIN wanted w ON true
+    LEFT JOIN sent ON w.id IS NOT NULL
+    LEFT JOIN devices d ON d.id = sent.device_id
     ORDER BY sent.id`.execute(db);
   if (rows.length === 0) return undefined;
   return rows.filter((row): row is ClaimedCommand => row.execution_id !== null);
@@ -157,7 +159,8 @@ export const recordDispatch = async (
         reason = CASE o.outcome WHEN 'withheld' THEN e.reason ELSE o.reason END,
         detail = CASE o.outcome WHEN 'withheld' THEN e.detail ELSE o.detail END,
         next_attempt_dt = o.next_attempt_dt,
-        sent_dt = CASE WHEN ${wasCalled}::boolean THEN e.sent_dt END,
+        sent_dt = CASE WHEN ${wasCalled}::boolean OR e.is_unanswered THEN e.sent_dt END,
+        is_unanswered = CASE WHEN o.outcome = 'withheld' THEN e.is_unanswered ELSE NOT o.is_answered END,
         dispatch_id = CASE WHEN o.outcome IN ('accepted', 'refused') THEN e.dispatch_id END,
         attempt = CASE WHEN o.outcome IN ('deferred', 'retried') AND o.is_answered THEN e.attempt + 1 ELSE e.attempt END,
         retries = CASE o.outcome WHEN 'retried' THEN e.retries + 1 ELSE e.retries END,

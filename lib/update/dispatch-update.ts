@@ -106,8 +106,9 @@ const callBackend = async (
       return { outcomes: claimed.map((command) => toRefusal(command, error.message, deps.now())), error };
     }
     if (error instanceof BackendUnavailable) {
-      // Due at once: the gate decides when the backend is tried again, for all devices together.
-      const unknown = { outcome: 'deferred', detail: null, next_attempt_dt: null, is_answered: false } as const;
+      // Due at once, behind those whose answer has been missing for longer: the gate decides when the backend is tried again, for all
+      // devices together.
+      const unknown = { outcome: 'deferred', detail: null, next_attempt_dt: deps.now(), is_answered: false } as const;
       return {
         outcomes: claimed.map(({ execution_id, status_before }) => ({
           execution_id,

@@ -173,6 +173,8 @@ export interface Release {
   step: number;
   /** How many at most. */
   limit: number;
+  /** How many of them may take a place of `maximum_in_progress`; those whose answer is missing have theirs. null: there is no limit. */
+  places: number | null;
   /**
    * Only the canary is released: those of it that wait again, and so many new ones, drawn by lot because the first devices are the oldest
    * ones. null: there is no canary, or it has passed.
@@ -183,7 +185,8 @@ export interface Release {
 }
 
 /** Releases the executions that wait longest, in chunks, and answers how many. Only while the update is locked. */
-export const releaseExecutions = async (trx: Trx, { update_id, step, limit, newCanaries, chunkSize, now }: Release): Promise<number> => {
+export const releaseExecutions = async (trx: Trx, release: Release): Promise<number> => {
+  const { update_id, step, limit, places, newCanaries, chunkSize, now } = release;
   const isCanary = newCanaries !== null;
   const canaryOnly = sql`AND (e.is_canary OR e.id IN (
     SELECT n.id FROM update_executions n
@@ -191,16 +194,20 @@ export const releaseExecutions = async (trx: Trx, { update_id, step, limit, newC
     ORDER BY hashint4(n.id), n.id
     LIMIT ${newCanaries}
   ))`;
+  const due = (which: RawBuilder<unknown>, most: number) => sql`
+    SELECT e.id
+    FROM update_executions e
+    WHERE e.update_id = ${update_id} AND e.status IN ('QUEUED', 'IN_PROGRESS') AND e.dispatch_id IS NULL AND e.channel = 'telematics'
+      AND ${which} AND (e.next_attempt_dt IS NULL OR e.next_attempt_dt <= ${now})
+      ${isCanary ? canaryOnly : sql``}
+    ORDER BY e.next_attempt_dt NULLS FIRST, e.id
+    LIMIT ${most}`;
   const { rows } = await sql<{ released: number }>`
     WITH due AS (
       SELECT id, (row_number() OVER () - 1) / ${chunkSize}::integer AS chunk
       FROM (
-        SELECT e.id
-        FROM update_executions e
-        WHERE e.update_id = ${update_id} AND e.status IN ('QUEUED', 'IN_PROGRESS') AND e.dispatch_id IS NULL AND e.channel = 'telematics'
-          AND (e.next_attempt_dt IS NULL OR e.next_attempt_dt <= ${now})
-          ${isCanary ? canaryOnly : sql``}
-        ORDER BY e.next_attempt_dt NULLS FIRST, e.id
+        (${due(sql`e.is_unanswered`, limit)}) UNION ALL (${due(sql`NOT e.is_unanswered`, Math.min(limit, places ?? limit))})
+        -- Those whose answer is missing first: their devices may be at work without our knowing.
         LIMIT ${limit}
       ) e
     ), chunks AS (
@@ -320,6 +327,7 @@ export const expireExecutions = async (trx: Trx, update_id: number, deadlines: D
             ELSE ${overdue.inProgress?.reason}
           END,
           dispatch_id = CASE WHEN late.again THEN NULL ELSE e.dispatch_id END,
+          is_unanswered = e.is_unanswered AND NOT late.again,
           attempt = CASE WHEN late.again THEN e.attempt + 1 ELSE e.attempt END,
           retries = CASE WHEN late.again THEN e.retries + 1 ELSE e.retries END,
           next_attempt_dt = CASE WHEN late.again THEN ${now}::timestamptz + make_interval(secs => ${retryDelay(sql`e.retries`)}) END,
@@ -411,6 +419,7 @@ export const moveExecutions = async (trx: Trx, moves: readonly ExecutionMove[], 
     UPDATE update_executions e
     SET status = m.status, reason = m.reason, detail = m.detail, next_attempt_dt = m.retry_dt,
         dispatch_id = CASE WHEN m.retry_dt IS NULL THEN e.dispatch_id END,
+        is_unanswered = e.is_unanswered AND m.retry_dt IS NULL,
         attempt = CASE WHEN m.retry_dt IS NULL THEN e.attempt ELSE e.attempt + 1 END,
         retries = CASE WHEN m.retry_dt IS NULL THEN e.retries ELSE e.retries + 1 END,
         finished_dt = CASE WHEN m.status = 'IN_PROGRESS' THEN NULL ELSE ${now}::timestamptz END

@@ -45,6 +45,10 @@ export const maximumCommandsOf = ({ maximum_per_minute, exponential }: Rollout, 
   return Math.min(maximum_per_minute, Math.floor(base_per_minute * increment_factor ** Math.floor(succeeded / after_succeeded)));
 };
 
+/** How many more devices may be in progress; null: any number. */
+export const freePlaces = (maximumInProgress: number | null, inProgress: number): number | null =>
+  maximumInProgress === null ? null : Math.max(0, maximumInProgress - inProgress);
+
 export interface Allowance {
   /** What the pace lets through within its window. */
   maximumCommands: number;
@@ -53,8 +57,10 @@ export interface Allowance {
   commandsInWindow: number;
   /** Whether any chunk, of any update, is on its way to the backend. */
   isUnderWay: boolean;
-  maximumInProgress: number | null;
-  inProgress: number;
+  /** Devices that may be asked beside those in progress; null: there is no limit. */
+  places: number | null;
+  /** Devices that wait and have their place: whether they took the last command is not known. */
+  unanswered: number;
   /** Devices that may still be asked before the canary has passed; null: no canary, or passed. */
   canaryLeft: number | null;
   now: Date;
@@ -62,13 +68,13 @@ export interface Allowance {
 
 /** How many executions may be released now: the least that any limit leaves. */
 export const allowance = (limits: Allowance): number => {
-  const { maximumCommands, gate, commandsInWindow, isUnderWay, maximumInProgress, inProgress, canaryLeft, now } = limits;
+  const { maximumCommands, gate, commandsInWindow, isUnderWay, places, unanswered, canaryLeft, now } = limits;
   const room = maximumCommands - commandsInWindow;
   // A probe is let through beside the failed commands that still fill a smaller share of the window.
   const byGate =
     gate.failures > 0
       ? allowedCommands(gate, 1, isUnderWay, now)
       : allowedCommands(gate, maximumCommands, isUnderWay, now) - commandsInWindow;
-  const bySlots = maximumInProgress === null ? Number.POSITIVE_INFINITY : maximumInProgress - inProgress;
-  return Math.max(0, Math.min(room, byGate, bySlots, canaryLeft ?? Number.POSITIVE_INFINITY));
+  const byPlaces = places === null ? Number.POSITIVE_INFINITY : places + unanswered;
+  return Math.max(0, Math.min(room, byGate, byPlaces, canaryLeft ?? Number.POSITIVE_INFINITY));
 };

@@ -304,8 +304,13 @@ export interface Progress {
   canary: { chosen: number; waiting: number; succeeded: number; failed: number };
   commandsInWindow: number;
   isUnderWay: boolean;
-  /** Asked, or about to be, and not yet ended; without those that wait to be asked again. */
+  /**
+   * Asked, or about to be, and not yet ended: also those that wait to be asked again because the answer to the last command is missing,
+   * as their devices may be at work; without those that wait after an answer.
+   */
   inProgress: number;
+  /** How many of these wait to be asked again. */
+  unanswered: number;
   gate: BackendGate;
 }
 
@@ -316,6 +321,7 @@ interface ProgressRow {
   commands_in_window: number;
   is_under_way: boolean;
   in_progress: number;
+  unanswered: number;
   share: number;
   changed_dt: Date;
   failures: number;
@@ -359,8 +365,12 @@ export const getProgress = async (
       (
         SELECT count(*) FROM update_executions
         WHERE update_id = ${id} AND status IN ('QUEUED', 'IN_PROGRESS')
-          AND (dispatch_id IS NOT NULL OR (status = 'IN_PROGRESS' AND channel = 'iot'))
+          AND (dispatch_id IS NOT NULL OR is_unanswered OR (status = 'IN_PROGRESS' AND channel = 'iot'))
       ) AS in_progress,
+      (
+        SELECT count(*) FROM update_executions
+        WHERE update_id = ${id} AND status IN ('QUEUED', 'IN_PROGRESS') AND dispatch_id IS NULL AND is_unanswered
+      ) AS unanswered,
       g.share, g.changed_dt, g.failures, g.closed_until, g.usual_latency_ms
     FROM backend_gate g`.execute(trx);
   const [row] = rows;
@@ -378,6 +388,7 @@ export const getProgress = async (
     commandsInWindow: row.commands_in_window,
     isUnderWay: row.is_under_way,
     inProgress: row.in_progress,
+    unanswered: row.unanswered,
     gate: { share, changed_dt, failures, closed_until, usual_latency_ms },
   };
 };

@@ -204,6 +204,10 @@ export class SimulatedBackend implements Backend {
   /** What devices run, as the backend sees it. */
   readonly runs = new Map<string, { version: string; at: Date }>();
   isDown = false;
+  /** Commands that are taken and left out of the answer. */
+  forgets: () => boolean = () => false;
+  /** The most devices that had a command at one time and had not done with it. */
+  mostAtWork = 0;
   /** Seconds until a call to a backend that is down fails. */
   failsAfterSeconds = 0.1;
   retryAfterSeconds: number | undefined;
@@ -213,6 +217,7 @@ export class SimulatedBackend implements Backend {
   readonly #time: SimulatedTime;
   readonly #report: (report: Confirmation) => void;
   readonly #commanded = new Set<string>();
+  #atWork = 0;
 
   constructor(time: SimulatedTime, report: (report: Confirmation) => void) {
     this.#time = time;
@@ -225,11 +230,12 @@ export class SimulatedBackend implements Backend {
     this.arrivals.push(arrival);
     await this.#time.sleep(arrival.wasTaken ? this.latencySeconds() : Math.min(this.failsAfterSeconds, timeoutMilliseconds / 1000));
     if (!arrival.wasTaken) throw this.#unavailable();
-    return commands.map((command) => {
+    const outcomes = commands.map((command) => {
       const outcome = this.answer(command);
       if (outcome.outcome === 'accepted') this.#install(command);
       return outcome;
     });
+    return outcomes.filter(() => !this.forgets());
   }
 
   #unavailable(): BackendUnavailable {
@@ -242,9 +248,12 @@ export class SimulatedBackend implements Backend {
     const key = `${execution_id} ${attempt}`;
     if (this.#commanded.has(key)) return;
     this.#commanded.add(key);
+    this.#atWork += 1;
+    this.mostAtWork = Math.max(this.mostAtWork, this.#atWork);
     const { seconds, result } = this.behave(command);
     if (result === 'dead') return;
     this.#time.after(seconds, () => {
+      this.#atWork -= 1;
       const occurred_dt = this.#time.clock.now();
       if (result === 'succeeds' || result === 'silent') this.runs.set(external_id, { version, at: occurred_dt });
       if (result === 'silent') return;

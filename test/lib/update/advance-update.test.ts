@@ -108,12 +108,13 @@ describe('a crash in a step', () => {
       db.transaction().execute(async (trx) => {
         // The use case opens its own transaction; a lock held by somebody else makes it fail as a lost connection would.
         await sql`SELECT FROM updates WHERE id = ${update.id} FOR UPDATE`.execute(trx);
-        const stopped = service.advance(message);
+        const stopped = Promise.allSettled([service.advance(message)]);
         const [victim] = await untilWaiting(db, 1);
         await sql`SELECT pg_terminate_backend(${victim}::integer)`.execute(trx);
-        await stopped;
+        expect(await stopped).toMatchObject([{ status: 'rejected' }]);
+        throw new Error('nothing of this transaction stays');
       }),
-    ).rejects.toThrow();
+    ).rejects.toThrow('nothing of this transaction stays');
     expect(await service.dispatchesOf(update.id)).toEqual([]);
     expect(service.deps.dispatches.sent).toEqual([]);
     expect(service.deps.advances.sent).toEqual([]);

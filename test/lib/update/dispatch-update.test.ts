@@ -193,7 +193,7 @@ describe('a backend that is not there', () => {
         reason: `DEFERRED: ${failure.message}`,
         attempt: 1,
         dispatch_id: null,
-        next_attempt_dt: null,
+        next_attempt_dt: startOfTime,
       });
     }
     expect(await service.dispatchesOf(update.id)).toMatchObject([{ answered_dt: startOfTime, error: failure.message }]);

@@ -249,10 +249,15 @@ export class Model {
       }
       const slots = Math.max(...promised.map(({ maximum_in_progress }) => maximum_in_progress ?? Number.POSITIVE_INFINITY));
       const mine = executions.filter(({ update_id }) => update_id === id);
-      // What the backend has put off, and what waits for a retry, leaves its slot to others.
-      const inProgress = mine.filter((execution) => !isFinal(execution) && execution.dispatch_id !== null);
+      const inProgress = mine.filter((execution) => !isFinal(execution) && this.#isAtWork(execution));
       claim(inProgress.length <= slots, `no more than ${slots} in progress`, inProgress);
     }
+  }
+
+  /** Whether the device may be at work, for all that the backend has said; what it has put off, and what waits for a retry, is not. */
+  #isAtWork({ id, attempt }: Execution): boolean {
+    const last = this.#calls.flatMap(({ commands }) => commands).findLast((command) => command.execution_id === id);
+    return last?.attempt === attempt && (last.outcome === 'accepted' || last.outcome === 'none');
   }
 
   #checkCanary({ executions, updates }: Snapshot): void {

@@ -134,7 +134,7 @@ export interface SimulatedDevice {
   installed: { hardware_type: string; version: string; at: Date }[];
 }
 
-/** `lost`: the commands are taken, and the answer does not arrive. `forgetful`: it leaves every other outcome out of its answer. */
+/** `lost`: the commands are taken, and the answer does not arrive. `forgetful`: it leaves the outcomes of odd ids out of its answer. */
 export const backendModes = ['up', 'unavailable', 'busy', 'lost', 'forgetful', 'refusing', 'slow'] as const;
 
 export interface Deps {
@@ -315,7 +315,7 @@ export class World {
     const mode = this.backendMode;
     const isTaken = mode !== 'unavailable' && mode !== 'busy' && mode !== 'refusing';
     const outcomes = isTaken ? commands.map((command) => this.#take(command)) : [];
-    const heard = mode === 'lost' ? [] : outcomes.filter((_, i) => mode !== 'forgetful' || i % 2 === 0);
+    const heard = mode === 'lost' ? [] : outcomes.filter(({ execution_id }) => mode !== 'forgetful' || execution_id % 2 === 0);
     const called = commands.map(({ execution_id, attempt, external_id }, i): Command => {
       const outcome = outcomes[i] && (outcomes[i].outcome === 'accepted' || heard.includes(outcomes[i])) ? outcomes[i].outcome : 'none';
       return { execution_id, attempt, external_id, outcome: mode === 'refusing' ? 'rejected' : outcome };

@@ -137,6 +137,28 @@ describe('maximum_in_progress', () => {
     expect(await mostAtWork(walk)).toBeLessThanOrEqual(30);
   });
 
+  it.each([1, 2, 3])('is never exceeded when the backend takes commands and forgets to say so (seed %i)', async (seed) => {
+    const walk = await given(60, { maximum_in_progress: 7 });
+    const random = createRandom(seed);
+    walk.backend.forgets = () => random.chance(0.4);
+    walk.backend.behave = () => ({ seconds: random.between(30, 90), result: 'succeeds' });
+    await walk.run();
+    await expectAllSucceeded(walk, 60);
+    expect(walk.backend.mostAtWork).toBe(7);
+  });
+
+  it('lets devices be asked again that hold all its places because an answer is missing', async () => {
+    const walk = await given(4, { maximum_in_progress: 2 });
+    walk.backend.isDown = true;
+    await walk.run({ seconds: 120 });
+    walk.backend.isDown = false;
+    await walk.run();
+    await expectAllSucceeded(walk, 4);
+    // The first ones only, again and again, until they were taken.
+    const places = walk.backend.arrivals.map(({ commands }) => commands.map(({ external_id }) => walk.external_ids.indexOf(external_id)));
+    expect(places.slice(0, 3)).toEqual([[0, 1], [0], [1]]);
+  });
+
   it('can be lifted while the update runs', async () => {
     const walk = await given(100, { maximum_in_progress: 1 });
     await walk.run({ seconds: 30 });

@@ -156,7 +156,7 @@ const simulate = ({ devices, failureRate, success, failure }: Fleet, seed: numbe
     const now = addSeconds(startOfTime, second);
     let commandsInWindow = 0;
     for (let before = 0; before < 5; before += 1) commandsInWindow += released[second - before] ?? 0;
-    const progress = { counts, canary, commandsInWindow, isUnderWay: false, inProgress: counts.IN_PROGRESS, gate };
+    const progress = { counts, canary, commandsInWindow, isUnderWay: false, inProgress: counts.IN_PROGRESS, unanswered: 0, gate };
     const { stop, limit, isCanary, newCanaries, hasPassed } = decide(update, progress, now);
     if (stop) return { isStopped: true, touched };
     if (hasPassed) update.canary_passed_dt = now;

@@ -6,8 +6,8 @@ import * as findDevices from './20261124090000_find_devices.ts';
 import * as createObservations from './20261124091000_create_observations.ts';
 import * as countFleet from './20261124092000_count_fleet.ts';
 import * as extendUpdates from './20261124100000_extend_updates.ts';
-import * as createIotDevices from './20261124120000_create_iot_devices.ts';
 import * as keepSlots from './20261124110000_keep_slots.ts';
+import * as createIotDevices from './20261124120000_create_iot_devices.ts';
 
 /** Every migration by its name, in the order in which they run. A list rather than a folder scan, so that it can be bundled. */
 export const migrations: Record<string, Migration> = {
@@ -18,6 +18,6 @@ export const migrations: Record<string, Migration> = {
   '20261124091000_create_observations': createObservations,
   '20261124092000_count_fleet': countFleet,
   '20261124100000_extend_updates': extendUpdates,
-  '20261124120000_create_iot_devices': createIotDevices,
   '20261124110000_keep_slots': keepSlots,
+  '20261124120000_create_iot_devices': createIotDevices,
 };

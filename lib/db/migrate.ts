@@ -14,7 +14,9 @@ export async function migrateToLatest(databaseUrl: string): Promise<void> {
   try {
     // On a filled database a migration takes longer than any statement of a function may.
     await sql`SET statement_timeout = 0`.execute(db);
-    const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
+    const provider = { getMigrations: async () => migrations };
+    // Branches are merged in another order than they were begun: a database that has seen the younger one gets the older one as well.
+    const migrator = new Migrator({ db, provider, allowUnorderedMigrations: true });
     const { error } = await migrator.migrateToLatest();
     if (error) throw error;
   } finally {

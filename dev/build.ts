@@ -6,9 +6,15 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { build as bundle } from 'esbuild';
+import { leaveOut, partsLeftOut } from './leave-out.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
+interface BuildOptions {
+  root: string;
+  directory: string;
+  logLevel: 'silent' | 'warning';
+}
 export type BundleSizes = Record<string, { minified_bytes: number; gzip_bytes: number }>;
 
 /**
@@ -19,27 +25,12 @@ export type BundleSizes = Record<string, { minified_bytes: number; gzip_bytes: n
 export async function build({
   root = ROOT,
   directory = join(root, '.build'),
-  logLevel = 'silent' as 'silent' | 'warning',
-} = {}): Promise<BundleSizes> {
+  logLevel = 'silent',
+}: Partial<BuildOptions> = {}): Promise<BundleSizes> {
   const names = await listFunctions(join(root, 'functions'));
-  const { outputFiles } = await bundle({
-    absWorkingDir: root,
-    entryPoints: names.map((name) => ({ in: join(root, 'functions', name, 'index.ts'), out: `${name}/index` })),
-    outdir: join(directory, 'functions'),
-    outExtension: { '.js': '.mjs' }, // a module on Lambda too, where no package.json lies beside it
-    bundle: true,
-    minify: true,
-    sourcemap: 'linked',
-    platform: 'node',
-    target: 'node24',
-    format: 'esm',
-    legalComments: 'none',
-    // Packages in CommonJS (pg) call require() for Node's own modules.
-    banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
-    external: ['pg-native'], // optional in pg, never installed
-    logLevel,
-    write: false,
-  });
+  // Those that are built alike together: esbuild then reads every library once.
+  const alike = Object.values(Object.groupBy(names, (name) => partsLeftOut(name).join()));
+  const outputFiles = (await Promise.all(alike.map((group = []) => bundleFunctions(group, { root, directory, logLevel })))).flat();
 
   const sizes: BundleSizes = {};
   for (const { path, contents } of outputFiles) {
@@ -55,6 +46,29 @@ export async function build({
   const sorted = Object.fromEntries(Object.entries(sizes).sort(([a], [b]) => a.localeCompare(b)));
   await replaceFile(join(directory, 'sizes.json'), Buffer.from(`${JSON.stringify(sorted, null, 2)}\n`));
   return sorted;
+}
+
+async function bundleFunctions(names: string[], { root, directory, logLevel }: BuildOptions) {
+  const { outputFiles } = await bundle({
+    absWorkingDir: root,
+    entryPoints: names.map((name) => ({ in: join(root, 'functions', name, 'index.ts'), out: `${name}/index` })),
+    outdir: join(directory, 'functions'),
+    outExtension: { '.js': '.mjs' }, // a module on Lambda too, where no package.json lies beside it
+    bundle: true,
+    minify: true,
+    sourcemap: 'linked',
+    platform: 'node',
+    target: 'node24',
+    format: 'esm',
+    legalComments: 'none',
+    // Packages in CommonJS (pg) call require() for Node's own modules.
+    banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+    external: ['pg-native'], // optional in pg, never installed
+    plugins: [leaveOut(partsLeftOut(names[0] ?? ''))],
+    logLevel,
+    write: false,
+  });
+  return outputFiles;
 }
 
 async function listFunctions(directory: string): Promise<string[]> {
@@ -85,4 +99,8 @@ async function removeOldBundles(directory: string, names: string[]): Promise<voi
 if (import.meta.main) {
   const sizes = await build({ logLevel: 'warning' });
   console.table(sizes);
+  if (process.argv.includes('--record')) {
+    const kibibytes = Object.entries(sizes).map(([name, { gzip_bytes }]) => [name, Math.round(gzip_bytes / 102.4) / 10]);
+    await writeFile(join(ROOT, 'bench', 'bundle-sizes.json'), `${JSON.stringify(Object.fromEntries(kibibytes), null, 2)}\n`);
+  }
 }

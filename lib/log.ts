@@ -1,5 +1,4 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { Logger } from '@aws-lambda-powertools/logger';
 
 /** Fields beside the constant message: ids and numbers, never bodies, tokens or signed links (design.md, G9). */
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined | Error>>;
@@ -15,12 +14,36 @@ const sharedFields = new AsyncLocalStorage<LogFields>();
 /** Every line that is logged in the course of `work`, however deep, has these fields too: a request is found by its id. */
 export const logWith = <T>(fields: LogFields, work: () => T): T => sharedFields.run(fields, work);
 
-/** Structured JSON lines; the level comes from LOG_LEVEL, the function's name from Lambda's own environment. */
+const levels = ['INFO', 'WARN', 'ERROR'] as const;
+type Level = (typeof levels)[number];
+
+/**
+ * One line of JSON each, on standard output. LOG_LEVEL is the lowest level that is printed (INFO); the trace is X-Ray's, by which
+ * CloudWatch shows the lines of a trace.
+ */
 export const createLog = (): Log => {
-  const logger = new Logger({ serviceName: 'scooters-updater' });
-  return {
-    info: (message, fields = {}) => logger.info(message, { ...sharedFields.getStore(), ...fields }),
-    warn: (message, fields = {}) => logger.warn(message, { ...sharedFields.getStore(), ...fields }),
-    error: (message, fields = {}) => logger.error(message, { ...sharedFields.getStore(), ...fields }),
-  };
+  const { LOG_LEVEL = 'INFO', AWS_LAMBDA_FUNCTION_NAME } = process.env;
+  const lowest = levels.indexOf(LOG_LEVEL as Level);
+  const print =
+    (level: Level) =>
+    (message: string, fields: LogFields = {}) => {
+      if (levels.indexOf(level) < lowest) return;
+      const line = {
+        level,
+        message,
+        timestamp: new Date(),
+        function: AWS_LAMBDA_FUNCTION_NAME,
+        xray_trace_id: /Root=([^;]+)/.exec(process.env['_X_AMZN_TRACE_ID'] ?? '')?.[1],
+        ...sharedFields.getStore(),
+        ...fields,
+      };
+      process.stdout.write(`${JSON.stringify(line, (_, value: unknown) => (value instanceof Error ? describe(value) : value))}\n`);
+    };
+  return { info: print('INFO'), warn: print('WARN'), error: print('ERROR') };
+};
+
+/** With the cause, and the code by which Node and PostgreSQL say what it is; other members may hold what is nobody's business. */
+const describe = (error: Error) => {
+  const { name, message, stack, cause, code } = error as NodeJS.ErrnoException;
+  return { name, message, code, stack, cause: cause instanceof Error ? cause : undefined };
 };

@@ -1,11 +1,12 @@
-// What each function may do (its role in functions/<name>/function.yml) against what its bundle does.
+// What each function may do (its role in functions/<name>/function.yml) against what its bundle does; and how large the bundle is.
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stop as stopBundler } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { build } from '../../dev/build.ts';
+import recorded from '../../bench/bundle-sizes.json' with { type: 'json' };
+import { type BundleSizes, build } from '../../dev/build.ts';
 import { readServerlessFile, type Statement } from '../../dev/serverless-file.ts';
 
 const { functions, resources } = readServerlessFile();
@@ -39,7 +40,10 @@ const forLogs = ['logs:CreateLogStream', 'logs:PutLogEvents'];
 const boundToNothing = ['xray:PutTelemetryRecords', 'xray:PutTraceSegments'];
 
 const directory = await mkdtemp(join(tmpdir(), 'roles-'));
-beforeAll(() => build({ directory }), 60_000);
+let sizes: BundleSizes;
+beforeAll(async () => {
+  sizes = await build({ directory });
+}, 120_000);
 afterAll(async () => {
   await stopBundler();
   await rm(directory, { recursive: true });
@@ -101,4 +105,23 @@ it('nothing is granted by a wildcard, but what AWS binds to no resource', () => 
 
 it('serverless.yml gives no function the common role that it would make by itself', () => {
   expect(names.filter((name) => !functions[name]?.role)).toEqual([]);
+});
+
+describe('a bundle', () => {
+  // Each KiB is loaded and compiled at a cold start; a new dependency should be a decision. `npm run build -- --record` records the sizes.
+  it.each(names)('of %s has at most 10 % more than recorded in bench/bundle-sizes.json', (name) => {
+    const record = (recorded as Record<string, number>)[name];
+    expect(record, 'npm run build -- --record').toBeGreaterThan(0);
+    expect((sizes[name]?.gzip_bytes ?? Number.NaN) / 1024).toBeLessThanOrEqual((record ?? 0) * 1.1);
+  });
+
+  it('of a function that needs no AWS service has at most 90 KiB', () => {
+    const withoutSdk = names.filter((name) => name !== 'docs' && !/@aws-sdk\//.test(bundleOf(name)));
+    expect(withoutSdk).toEqual(expect.arrayContaining(['confirm-update', 'get-device-versions', 'get-updates', 'get-stats', 'health']));
+    expect(withoutSdk.filter((name) => (sizes[name]?.gzip_bytes ?? 0) > 90 * 1024)).toEqual([]);
+  });
+
+  it('is recorded for every function, and no other', () => {
+    expect(Object.keys(recorded)).toEqual(names.toSorted());
+  });
 });

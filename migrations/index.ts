@@ -7,6 +7,7 @@ import * as createObservations from './20261124091000_create_observations.ts';
 import * as countFleet from './20261124092000_count_fleet.ts';
 import * as extendUpdates from './20261124100000_extend_updates.ts';
 import * as keepSlots from './20261124110000_keep_slots.ts';
+import * as judgeAfterResume from './20261124110100_judge_after_resume.ts';
 import * as createIotDevices from './20261124120000_create_iot_devices.ts';
 
 /** Every migration by its name, in the order in which they run. A list rather than a folder scan, so that it can be bundled. */
@@ -19,5 +20,6 @@ export const migrations: Record<string, Migration> = {
   '20261124092000_count_fleet': countFleet,
   '20261124100000_extend_updates': extendUpdates,
   '20261124110000_keep_slots': keepSlots,
+  '20261124110100_judge_after_resume': judgeAfterResume,
   '20261124120000_create_iot_devices': createIotDevices,
 };

@@ -270,6 +270,7 @@ export interface Updates {
   reason: string | null;
   request_hash: string;
   request_id: string;
+  resumed_counts: Json | null;
   retry_failure_types: Generated<string[]>;
   retry_of_update_id: number | null;
   sent_step: Generated<number>;

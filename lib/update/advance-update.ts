@@ -161,6 +161,7 @@ export const decide = (
     | 'canary'
     | 'canary_started_dt'
     | 'canary_passed_dt'
+    | 'resumed_counts'
     | 'firmware_status'
     | 'maximum_per_minute'
     | 'maximum_in_progress'
@@ -172,7 +173,7 @@ export const decide = (
   const nothing = { limit: 0, places: null, isCanary: false, newCanaries: 0, hasPassed: false };
   if (update.firmware_status !== 'available') return { ...nothing, stop: { action: 'ABORT', reason: reasons.firmwareWithdrawn } };
   const alreadyOnTarget = update.planned.ALREADY_ON_TARGET ?? 0;
-  const stop = findStop(update.abort, progress.counts, alreadyOnTarget);
+  const stop = findStop(update.abort, { counts: progress.counts, alreadyOnTarget, resumedCounts: update.resumed_counts });
   if (stop) return { ...nothing, stop };
 
   const { canary } = update;

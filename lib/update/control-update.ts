@@ -8,7 +8,7 @@ import { reasons } from './execution.ts';
 import { cancelExecutions } from './execution-queries.ts';
 import type { AdvanceMessage } from './messages.ts';
 import { isEnded, isRunning, type Rollout, type Update, type UpdateStatus } from './update.ts';
-import { changeUpdate, findUpdate, type LockedUpdate, lockUpdate, type UpdateChange } from './update-queries.ts';
+import { changeUpdate, findUpdate, getCounts, type LockedUpdate, lockUpdate, type UpdateChange } from './update-queries.ts';
 
 export interface ControlUpdateDeps {
   db: Db;
@@ -51,18 +51,19 @@ export const pauseUpdate = (deps: ControlUpdateDeps, id: number, { reason }: { r
   });
 
 /**
- * Goes on with a paused update, also with one that a stop rule has paused: the rule is judged anew only when more executions have ended.
+ * Goes on with a paused update, also with one that a stop rule has paused: rules that pause judge what ends from now on.
  *
  * @throws `update.not_found`, `update.ended`
  */
 export const resumeUpdate = (deps: ControlUpdateDeps, id: number) =>
-  control(deps, id, async (_trx, update, now) => {
+  control(deps, id, async (trx, update, now) => {
     if (isEnded(update.status)) throw ended(update);
     if (update.status !== 'PAUSED') return {};
     const status: UpdateStatus = update.started_dt ? 'IN_PROGRESS' : 'SCHEDULED';
     // Nothing is late before the start, so that there is nothing to make up for.
     const seconds = update.started_dt ? Math.max(0, Math.round(secondsBetween(update.paused_dt ?? now, now))) : 0;
-    return { change: { status, reason: null, paused_dt: null, paused_seconds: update.paused_seconds + seconds } };
+    const paused_seconds = update.paused_seconds + seconds;
+    return { change: { status, reason: null, paused_dt: null, paused_seconds, resumed_counts: await getCounts(trx, id) } };
   });
 
 /**

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { type FailureType, failureTypes } from './execution.ts';
+import { type ExecutionStatus, type FailureType, failureTypes } from './execution.ts';
 import type { Counts } from './update.ts';
 
 /** Ends of an execution that count as failures; ALL means every one of them. */
@@ -11,7 +11,11 @@ export const FailureTypes = z
 /** The names of AWS IoT Jobs' abort criteria. */
 export const StopRule = z.strictObject({
   failure_types: FailureTypes.prefault(['ALL']),
-  threshold_percentage: z.number().gt(0).max(100).meta({ description: 'Share of failures among the executions that have ended' }),
+  threshold_percentage: z
+    .number()
+    .gt(0)
+    .max(100)
+    .meta({ description: 'Share of failures among the devices that were asked: those that have ended and those at work' }),
   minimum_executions: z.int().min(1).meta({ description: 'Ended executions before the rule is judged' }),
   action: z.enum(['ABORT', 'PAUSE']).default('ABORT'),
 });
@@ -53,20 +57,39 @@ export interface Stop {
   reason: string;
 }
 
+export interface Judged {
+  /** Executions by status now. */
+  counts: Counts;
+  /** Executions that succeeded before anybody was asked; they count for nothing. */
+  alreadyOnTarget: number;
+  /** Executions by status when an admin last resumed the update; null: never. */
+  resumedCounts: Partial<Counts> | null;
+}
+
 /**
- * The first rule that is met by the executions that have ended. Those that were on the target version before count for nothing.
+ * The first rule that is met. It is judged once enough executions have ended, by the share of failures among all devices that were asked.
+ * Those still at work count as not failed: a device often fails in a moment and installs in minutes, so that of those that have *ended*
+ * soon after the start nearly all may have failed.
+ *
+ * A rule that pauses asks the admin, and a resume is the answer: from then on it judges only what has ended since.
  */
-export const findStop = (rules: readonly StopRule[], counts: Counts, alreadyOnTarget: number): Stop | undefined => {
-  const succeeded = counts.SUCCEEDED - alreadyOnTarget;
-  const ended = succeeded + counts.FAILED + counts.TIMED_OUT + counts.REJECTED;
+export const findStop = (rules: readonly StopRule[], { counts, alreadyOnTarget, resumedCounts }: Judged): Stop | undefined => {
   for (const { failure_types, threshold_percentage, minimum_executions, action } of rules) {
-    const failed = failure_types.reduce((sum, type) => sum + counts[type], 0);
-    if (ended >= minimum_executions && failed * 100 >= threshold_percentage * ended) {
-      return { action, reason: `FAILURE_RATE: ${failed} of ${ended} ended as ${failure_types.join(' or ')}` };
+    const isJudgedAnew = action === 'PAUSE' && resumedCounts !== null;
+    const before: Partial<Counts> = isJudgedAnew ? resumedCounts : { SUCCEEDED: alreadyOnTarget };
+    const endedAs = (status: ExecutionStatus) => counts[status] - (before[status] ?? 0);
+    const ended = endedAs('SUCCEEDED') + sum(failureTypes, endedAs);
+    const asked = ended + counts.IN_PROGRESS;
+    const failed = sum(failure_types, endedAs);
+    if (ended >= minimum_executions && failed * 100 >= threshold_percentage * asked) {
+      const since = isJudgedAnew ? ' since the update was resumed' : '';
+      return { action, reason: `FAILURE_RATE: ${failed} of ${asked} devices asked ended as ${failure_types.join(' or ')}${since}` };
     }
   }
   return undefined;
 };
+
+const sum = <T>(items: readonly T[], of: (item: T) => number): number => items.reduce((total, item) => total + of(item), 0);
 
 export type CanaryVerdict = 'waiting' | 'passed' | 'failed';
 

@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import * as z from 'zod';
 import type { Db, Trx } from '../db/database.ts';
 import type { FirmwareStatus } from '../firmware/firmware.ts';
@@ -111,13 +111,21 @@ const selectUpdates = (db: Db) =>
 
 type UpdateRow = Awaited<ReturnType<ReturnType<typeof selectUpdates>['executeTakeFirstOrThrow']>>;
 
+/** An update's executions by status; those that none is in are missing. */
+const countsOf = (update_id: RawBuilder<unknown>) => sql<Partial<Counts>>`(
+  SELECT coalesce(jsonb_object_agg(c.status, c.n), '{}')
+  FROM (SELECT e.status, count(*) AS n FROM update_executions e WHERE e.update_id = ${update_id} GROUP BY e.status) c
+)`;
+
+export const getCounts = async (db: Db, id: number): Promise<Counts> => {
+  const { counts } = await db.selectNoFrom(countsOf(sql`${id}`).as('counts')).executeTakeFirstOrThrow();
+  return { ...noCounts(), ...counts };
+};
+
 /** With its counts now, in the same statement. */
 const withCounts = (db: Db) =>
   selectUpdates(db).select([
-    sql<Partial<Counts>>`(
-      SELECT coalesce(jsonb_object_agg(c.status, c.n), '{}')
-      FROM (SELECT e.status, count(*) AS n FROM update_executions e WHERE e.update_id = u.id GROUP BY e.status) c
-    )`.as('counts'),
+    countsOf(sql.ref('u.id')).as('counts'),
     sql<number>`(SELECT count(*) FROM update_executions e WHERE e.update_id = u.id AND e.late_success_dt IS NOT NULL)`.as('late_successes'),
   ]);
 
@@ -255,6 +263,7 @@ export const lockUpdate = (trx: Trx, id: number) =>
       'u.start_dt',
       'u.paused_dt',
       'u.paused_seconds',
+      sql<Partial<Counts> | null>`u.resumed_counts`.as('resumed_counts'),
       'u.created_dt',
       'u.started_dt',
       'u.finished_dt',
@@ -280,15 +289,16 @@ export interface UpdateChange {
   canary_passed_dt?: Date;
   paused_dt?: Date | null;
   paused_seconds?: number;
+  resumed_counts?: Counts;
   rollout?: Rollout;
 }
 
 /** Only while the row is locked by {@link lockUpdate}. */
-export const changeUpdate = async (trx: Trx, id: number, { rollout, ...change }: UpdateChange): Promise<void> => {
+export const changeUpdate = async (trx: Trx, id: number, { rollout, resumed_counts, ...change }: UpdateChange): Promise<void> => {
   const pace = rollout && { ...rollout, exponential: rollout.exponential && JSON.stringify(rollout.exponential) };
   await trx
     .updateTable('updates')
-    .set({ ...change, ...pace })
+    .set({ ...change, ...pace, ...(resumed_counts && { resumed_counts: JSON.stringify(resumed_counts) }) })
     .where('id', '=', id)
     .execute();
 };
@@ -337,10 +347,7 @@ export const getProgress = async (
 ): Promise<Progress> => {
   const { rows } = await sql<ProgressRow>`
     SELECT
-      (
-        SELECT coalesce(jsonb_object_agg(c.status, c.n), '{}')
-        FROM (SELECT status, count(*) AS n FROM update_executions WHERE update_id = ${id} GROUP BY status) c
-      ) AS counts,
+      ${countsOf(sql`${id}`)} AS counts,
       (
         SELECT coalesce(jsonb_object_agg(c.status, c.n), '{}')
         FROM (SELECT status, count(*) AS n FROM update_executions WHERE update_id = ${id} AND is_canary GROUP BY status) c

@@ -365,23 +365,39 @@ describe('a deferral by the backend', () => {
 });
 
 describe('a stop rule that pauses', () => {
-  // Not yet so: the rule is judged by the counts alone, and pauses again at the next step.
-  it.fails('lets an admin go on: it is judged anew only when more executions have ended', async () => {
+  const givenPaused = async (behave: (place: number) => Behaviour) => {
     const abort = { failure_types: ['FAILED'], threshold_percentage: 50, minimum_executions: 2, action: 'PAUSE' };
-    const walk = await given({
-      devices: 8,
-      abort,
-      rollout: { maximum_in_progress: 2 },
-      behave: (place) => ({ seconds: 10, result: place < 2 ? 'fails' : 'succeeds' }),
-    });
+    const walk = await given({ devices: 8, abort, rollout: { maximum_in_progress: 2 }, behave });
     await walk.run({ seconds: 5 * minute });
     expect(await walk.find(walk.id)).toMatchObject({
       status: 'PAUSED',
-      reason: 'FAILURE_RATE: 2 of 2 ended as FAILED',
+      reason: 'FAILURE_RATE: 2 of 2 devices asked ended as FAILED',
       counts: { FAILED: 2, QUEUED: 6 },
     });
     expect(await resumeUpdate(walk.deps, walk.id)).toMatchObject({ changed: true, update: { status: 'IN_PROGRESS', reason: null } });
+    return walk;
+  };
+
+  it('lets an admin go on: it judges only what has ended since', async () => {
+    const walk = await givenPaused((place) => ({ seconds: 10, result: place < 2 ? 'fails' : 'succeeds' }));
     await walk.run({ seconds: 5 });
     expect(await walk.find(walk.id)).toMatchObject({ status: 'IN_PROGRESS', counts: { FAILED: 2, IN_PROGRESS: 2, QUEUED: 4 } });
+    await walk.run();
+    expect(await ended(walk)).toMatchObject({ status: 'COMPLETED', counts: { FAILED: 2, SUCCEEDED: 6 } });
+  });
+
+  it('pauses again, and again, a firmware that goes on failing', async () => {
+    const walk = await givenPaused(() => ({ seconds: 10, result: 'fails' }));
+    for (const failed of [4, 6]) {
+      await walk.run({ seconds: 5 * minute });
+      expect(await walk.find(walk.id)).toMatchObject({
+        status: 'PAUSED',
+        reason: 'FAILURE_RATE: 2 of 2 devices asked ended as FAILED since the update was resumed',
+        counts: { FAILED: failed, QUEUED: 8 - failed },
+      });
+      await resumeUpdate(walk.deps, walk.id);
+    }
+    await walk.run();
+    expect(await ended(walk)).toMatchObject({ status: 'COMPLETED', counts: { FAILED: 8 } });
   });
 });

@@ -1,4 +1,5 @@
 import { addSeconds } from '../../../lib/clock.ts';
+import type { StopRule } from '../../../lib/update/stop-rules.ts';
 import type { Deps, Fact, Snapshot } from './history.ts';
 
 /**
@@ -48,6 +49,7 @@ export class Model {
   readonly #halted = new Map<number, number>();
   readonly #taken = new Map<number, Set<string>>();
   readonly #lateSuccesses = new Set<number>();
+  readonly #resumed = new Map<number, Date>();
   #before: Snapshot = none;
   #facts = 0;
 
@@ -94,6 +96,7 @@ export class Model {
           const last = promised.at(-1);
           if (last) promised.push({ ...last, ...action.pace, since: now } as Promised);
         } else if (action !== 'resume') this.#halted.set(update_id, number);
+        else if (this.#before.updates.find(({ id }) => id === update_id)?.status === 'PAUSED') this.#resumed.set(update_id, now);
         break;
       }
       case 'called':
@@ -193,6 +196,7 @@ export class Model {
       claim(!hasEnded || update?.status === before.status || update?.status === 'CANCELED', 'an ended update stays ended', before, update);
       claim(!before.finished_dt || update?.finished_dt?.getTime() === before.finished_dt.getTime(), 'an update ends once', before, update);
     }
+    for (const update of after.updates) this.#checkPause(update, after);
     for (const { id, finished_dt, number_of_retries } of after.updates) {
       const mine = after.executions.filter(({ update_id }) => update_id === id);
       claim(!finished_dt || mine.every(isFinal), 'an update ends after its executions', id);
@@ -202,6 +206,19 @@ export class Model {
         claim(!needsReason || Boolean(execution.reason), 'an end that is no success has a reason', execution);
       }
     }
+  }
+
+  /** A rule that pauses is judged by enough executions that have ended since an admin last resumed the update. */
+  #checkPause({ id, status, reason, abort }: Snapshot['updates'][number], { executions }: Snapshot): void {
+    const wasPaused = this.#before.updates.find((update) => update.id === id)?.status === 'PAUSED';
+    if (wasPaused || status !== 'PAUSED' || !reason?.startsWith('FAILURE_RATE')) return;
+    const since = this.#resumed.get(id) ?? new Date(0);
+    const ended = executions.filter((e) => {
+      const isJudged = ['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'REJECTED'].includes(e.status) && e.reason !== 'ALREADY_ON_TARGET';
+      return e.update_id === id && isJudged && e.finished_dt !== null && e.finished_dt >= since;
+    });
+    const needed = Math.min(...(abort as unknown as StopRule[]).map(({ minimum_executions }) => minimum_executions));
+    claim(ended.length >= needed, 'a rule pauses again only when more have ended', { id, reason, since }, ended);
   }
 
   /** G4: what a device runs is what its latest report says, whatever the order. */

@@ -16,6 +16,8 @@ const text = z.string().min(1);
 
 export const DatabaseConfig = z.object({
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+  /** Where the address has none: the password or, in a cloud, the ARN of the secret that holds it (lib/secret.ts). */
+  DATABASE_PASSWORD: z.string().default(''),
   DATABASE_MAX_CONNECTIONS: z.coerce.number().int().min(1).max(50).default(1),
 });
 
@@ -32,4 +34,5 @@ export const DispatchesConfig = z.object({ DISPATCHES_QUEUE_URL: z.url() });
 export const VerificationsConfig = z.object({ VERIFICATIONS_QUEUE_URL: z.url() });
 export const ObservationsConfig = z.object({ OBSERVATIONS_QUEUE_URL: z.url() });
 
+/** BACKEND_TOKEN is the token or, in a cloud, the ARN of the secret that holds it (lib/secret.ts). */
 export const BackendConfig = z.object({ BACKEND_URL: z.url({ protocol: /^https?$/ }), BACKEND_TOKEN: text });

@@ -18,6 +18,8 @@ export const DatabaseConfig = z.object({
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
   /** Where the address has none: the password or, in a cloud, the ARN of the secret that holds it (lib/secret.ts). */
   DATABASE_PASSWORD: z.string().default(''),
+  /** Behind a pooler such as RDS Proxy, which knows no settings at the start of a connection, and sets the time limits itself. */
+  DATABASE_IS_PROXIED: z.enum(['true', 'false']).default('false'),
   DATABASE_MAX_CONNECTIONS: z.coerce.number().int().min(1).max(50).default(1),
 });
 

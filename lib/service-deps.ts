@@ -21,6 +21,7 @@ export const createServiceDeps = (config: z.infer<typeof DatabaseConfig>): Servi
   const db = createDatabase({
     url: config.DATABASE_URL,
     ...(config.DATABASE_PASSWORD && { password: createSecret(config.DATABASE_PASSWORD) }),
+    isProxied: config.DATABASE_IS_PROXIED === 'true',
     maxConnections: config.DATABASE_MAX_CONNECTIONS,
     onIdleError: (error) => log.warn('database connection lost', { error }),
   });

@@ -5,6 +5,7 @@ import type { Secret } from '../../lib/secret.ts';
 export interface MigrateDeps {
   databaseUrl: string;
   password?: Secret;
+  isProxied?: boolean;
   log: Log;
 }
 
@@ -15,9 +16,9 @@ export interface MigrateDeps {
  * @returns the names of the migrations that were applied now. Throws when one fails; those before it stay.
  */
 export const createHandler =
-  ({ databaseUrl, password, log }: MigrateDeps) =>
+  ({ databaseUrl, log, ...connection }: MigrateDeps) =>
   async (): Promise<{ applied: string[] }> => {
-    const applied = await migrateToLatest(databaseUrl, { ...(password && { password }) });
+    const applied = await migrateToLatest(databaseUrl, connection);
     log.info('migrated', { migrations: applied.length, last: applied.at(-1) });
     return { applied };
   };

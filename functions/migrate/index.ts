@@ -8,5 +8,6 @@ const config = loadConfig(DatabaseConfig, process.env);
 export const handler = createHandler({
   databaseUrl: config.DATABASE_URL,
   ...(config.DATABASE_PASSWORD && { password: createSecret(config.DATABASE_PASSWORD) }),
+  isProxied: config.DATABASE_IS_PROXIED === 'true',
   log: createLog(),
 });

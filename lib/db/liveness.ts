@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { PostgresPool } from 'kysely';
 import pg from 'pg';
+import { parseIntoClientConfig } from 'pg-connection-string';
 import type { Secret } from '../secret.ts';
 import { endsConnection, refusesPassword } from './database-error.ts';
 
@@ -25,6 +26,8 @@ export const lendOnlyLiving = (pool: pg.Pool, password?: Secret): PostgresPool =
   connect: async () => {
     await setImmediate();
     await setImmediate();
+    // First: where it cannot be read while a connection is made, pg leaves that one open, and the server waits for a minute.
+    await password?.read();
     try {
       return await pool.connect();
     } catch (error) {
@@ -70,11 +73,16 @@ export const watchStatements = (client: pg.PoolClient, isServerThere: () => Prom
   Object.assign(client, { query: watchedQuery });
 };
 
+/** The address in its parts: beside a whole one pg would not look at another password. */
+export const connectionTo = (url: string, password?: Secret): pg.ClientConfig => ({
+  ...parseIntoClientConfig(url),
+  ...(password && { password: password.read }),
+});
+
 /** Also one that has no connection to give, or does not let us in, is there. */
 export const takesConnections = async (url: string, password?: Secret): Promise<boolean> => {
   const client = new pg.Client({
-    connectionString: url,
-    ...(password && { password: password.read }),
+    ...connectionTo(url, password),
     connectionTimeoutMillis: probeTimeoutMilliseconds,
   });
   client.on('error', () => {});

@@ -10,7 +10,10 @@ import { createDatabase, type DatabaseOptions } from './database.ts';
  * @returns the names of those that were applied now.
  * @throws the error of the migration that failed; those before it stay applied.
  */
-export async function migrateToLatest(databaseUrl: string, options: Pick<DatabaseOptions, 'password'> = {}): Promise<string[]> {
+export async function migrateToLatest(
+  databaseUrl: string,
+  options: Pick<DatabaseOptions, 'password' | 'isProxied'> = {},
+): Promise<string[]> {
   const db = createDatabase({ ...options, url: databaseUrl, maxConnections: 1 });
   try {
     // On a filled database a migration takes longer than any statement of a function may.

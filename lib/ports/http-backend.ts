@@ -68,8 +68,7 @@ const request = async <S extends z.ZodType>(
 ): Promise<z.output<S>> => {
   let response: Response;
   let answered: unknown;
-  const signal = AbortSignal.timeout(timeoutMilliseconds);
-  const ask = async (bearer: string) =>
+  const ask = async (bearer: string, signal: AbortSignal) =>
     fetch(new URL(`.${path}`, url.endsWith('/') ? url : `${url}/`), {
       method,
       headers: {
@@ -83,14 +82,15 @@ const request = async <S extends z.ZodType>(
       redirect: 'error',
     });
   try {
+    const signal = AbortSignal.timeout(timeoutMilliseconds);
     const bearer = await token.read();
-    response = await ask(bearer);
+    response = await ask(bearer, signal);
     if (response.status === 401) {
       // It did nothing yet. A token that was rotated meanwhile is another one now.
       const renewed = await token.refresh();
       if (renewed !== bearer) {
         await response.body?.cancel();
-        response = await ask(renewed);
+        response = await ask(renewed, signal);
       }
     }
     answered = response.ok ? await response.json() : await response.body?.cancel();

@@ -21,10 +21,14 @@ import { type BucketNotification, readStackDefinition } from './stack-definition
 
 const STAGE = 'offline';
 const REGION = 'eu-central-1';
+/** Devices that poll do so often here: nobody wants to watch for five minutes. */
+const POLL_SECONDS = { idle: 4, waiting: 1 };
 
 /** What `stack.json` holds: by it other tools and tests find a running stack. */
 export interface StackDescription {
   api_url: string;
+  /** What a device that polls is given for its server: SWUpdate's `-u`. Its token comes from POST /v1/devices/{kind}/{external_id}/token. */
+  ddi_url: string;
   token: string;
   database_url: string;
   simulator_url: string;
@@ -162,6 +166,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         VERIFICATIONS_QUEUE_URL: queues.urls['VerificationsQueue'] ?? '',
         DISPATCHES_QUEUE_URL: queues.urls['DispatchesQueue'] ?? '',
         OBSERVATIONS_QUEUE_URL: queues.urls['ObservationsQueue'] ?? '',
+        DDI_POLL_SECONDS: String(POLL_SECONDS.idle),
+        DDI_WAITING_POLL_SECONDS: String(POLL_SECONDS.waiting),
         AWS_ENDPOINT_URL_S3: s3.url,
         AWS_ENDPOINT_URL_SQS: queues.endpoint,
         AWS_ACCESS_KEY_ID: access_key_id,
@@ -192,6 +198,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 
     const description: StackDescription = {
       api_url: offline.api_url,
+      ddi_url: offline.api_url,
       token: await identity.token({ subject: 'local-engineer', expiresIn: '7d' }),
       database_url,
       simulator_url: simulator.url,

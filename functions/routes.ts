@@ -16,6 +16,11 @@ import {
 } from './get-updates/routes.ts';
 import { getFirmwareRoute, listFirmwaresRoute, listHardwareTypesRoute } from './get-versions/routes.ts';
 import { healthRoute } from './health/routes.ts';
+import { configDataRoute } from './iot-config-data/routes.ts';
+import { getCancelActionRoute, getDeploymentRoute, getInstalledBaseRoute } from './iot-deployment/routes.ts';
+import { downloadRoute, probeDownloadRoute } from './iot-download/routes.ts';
+import { cancelFeedbackRoute, deploymentFeedbackRoute } from './iot-feedback/routes.ts';
+import { pollRoute } from './iot-poll/routes.ts';
 import { issueDeviceTokenRoute } from './issue-device-token/routes.ts';
 import { listDevicesRoute } from './list-devices/routes.ts';
 import { observeVersionsRoute } from './observe-versions/routes.ts';
@@ -53,6 +58,15 @@ export const routes: readonly Route[] = [
   listScooterUpdatesRoute,
   listCabinetUpdatesRoute,
   confirmUpdateRoute,
+  pollRoute,
+  configDataRoute,
+  getDeploymentRoute,
+  downloadRoute,
+  probeDownloadRoute,
+  deploymentFeedbackRoute,
+  getCancelActionRoute,
+  cancelFeedbackRoute,
+  getInstalledBaseRoute,
   getStatsRoute,
   healthRoute,
   openapiRoute,

@@ -9,6 +9,7 @@ import * as extendUpdates from './20261124100000_extend_updates.ts';
 import * as keepSlots from './20261124110000_keep_slots.ts';
 import * as judgeAfterResume from './20261124110100_judge_after_resume.ts';
 import * as createIotDevices from './20261124120000_create_iot_devices.ts';
+import * as offerExecutions from './20261124120010_offer_executions.ts';
 
 /** Every migration by its name, in the order in which they run. A list rather than a folder scan, so that it can be bundled. */
 export const migrations: Record<string, Migration> = {
@@ -22,4 +23,5 @@ export const migrations: Record<string, Migration> = {
   '20261124110000_keep_slots': keepSlots,
   '20261124110100_judge_after_resume': judgeAfterResume,
   '20261124120000_create_iot_devices': createIotDevices,
+  '20261124120010_offer_executions': offerExecutions,
 };

@@ -1,10 +1,12 @@
-import { AdvancesConfig, DatabaseConfig, DispatchesConfig, loadConfig, VerificationsConfig } from '../../lib/config.ts';
+import { AdvancesConfig, DatabaseConfig, DispatchesConfig, loadConfig, PollConfig, VerificationsConfig } from '../../lib/config.ts';
+import { toPollIntervals } from '../../lib/ddi/device-deps.ts';
+import { offerTimesOf } from '../../lib/ddi/poll-interval.ts';
 import { createSqsQueue } from '../../lib/ports/sqs-queue.ts';
 import { createServiceDeps } from '../../lib/service-deps.ts';
 import { createHandler } from './handler.ts';
 
 const config = loadConfig(
-  DatabaseConfig.extend(AdvancesConfig.shape).extend(DispatchesConfig.shape).extend(VerificationsConfig.shape),
+  DatabaseConfig.extend(AdvancesConfig.shape).extend(DispatchesConfig.shape).extend(VerificationsConfig.shape).extend(PollConfig.shape),
   process.env,
 );
 
@@ -13,4 +15,5 @@ export const handler = createHandler({
   advances: createSqsQueue(config.ADVANCES_QUEUE_URL),
   dispatches: createSqsQueue(config.DISPATCHES_QUEUE_URL),
   verifications: createSqsQueue(config.VERIFICATIONS_QUEUE_URL),
+  offerTimes: offerTimesOf(toPollIntervals(config)),
 });

@@ -223,6 +223,7 @@ export interface UpdateExclusions {
 
 export interface UpdateExecutions {
   attempt: Generated<number>;
+  cancellation: string | null;
   channel: Generated<string>;
   detail: string | null;
   device_id: number;
@@ -230,10 +231,12 @@ export interface UpdateExecutions {
   finished_dt: Timestamp | null;
   hardware_type: string;
   id: Generated<number>;
+  installed_dt: Timestamp | null;
   is_canary: Generated<boolean>;
   is_unanswered: Generated<boolean>;
   late_success_dt: Timestamp | null;
   next_attempt_dt: Timestamp | null;
+  progress_dt: Timestamp | null;
   queued_dt: Timestamp;
   reason: string | null;
   retries: Generated<number>;
@@ -258,6 +261,7 @@ export interface Updates {
   id: Generated<number>;
   idempotency_key: string | null;
   in_progress_minutes: Generated<number>;
+  includes_iot: Generated<boolean>;
   last_release_dt: Timestamp | null;
   maximum_in_progress: number | null;
   maximum_per_minute: number;

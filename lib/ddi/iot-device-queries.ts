@@ -1,6 +1,9 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
+import { countSeen } from '../fleet/count-queries.ts';
 import type { DeviceKind } from '../fleet/device.ts';
+import type { DeviceWork } from '../update/device-work.ts';
+import { type DeviceWorkRow, deviceWorkColumns, deviceWorkTables, toDeviceWork } from '../update/offer-queries.ts';
 import type { ControllerId } from './controller-id.ts';
 
 export const findDevice = (db: Db, kind: DeviceKind, external_id: string) =>
@@ -45,4 +48,61 @@ export const storeFirstTokens = async (db: Db, tokens: readonly NewToken[], crea
     )
     SELECT d.kind, d.external_id FROM stored JOIN devices d ON d.id = stored.device_id`.execute(db);
   return rows;
+};
+
+export interface IotDevice extends ControllerId {
+  device_id: number;
+  /** Generation of a scooter; null: its own IoT, or a cabinet. */
+  version: number | null;
+  last_seen_dt: Date | null;
+  /** When it last told its attributes; null: never, or they are wanted again. */
+  config_data_dt: Date | null;
+  work: DeviceWork[];
+}
+
+type IotDeviceRow = Omit<IotDevice, 'work'> & { token_sha256: Buffer | null } & { [K in keyof DeviceWorkRow]: DeviceWorkRow[K] | null };
+
+/**
+ * A device that polls, the hash of its token and all its unfinished executions, in one statement: all that most polls need. The poll of a
+ * device that is not registered, or does not poll, finds undefined.
+ */
+export const findIotDevice = async (
+  db: Db,
+  { kind, external_id }: ControllerId,
+): Promise<{ device: IotDevice; token_sha256: Buffer | null } | undefined> => {
+  const { rows } = await sql<IotDeviceRow>`
+    SELECT d.id AS device_id, d.kind, d.external_id, d.version AS generation, d.last_seen_dt, i.token_sha256, i.config_data_dt,
+           ${deviceWorkColumns}
+    FROM devices d
+    LEFT JOIN iot_devices i ON i.device_id = d.id
+    LEFT JOIN ${deviceWorkTables}
+    WHERE d.kind = ${kind} AND d.external_id = ${external_id} AND d.channel = 'iot'
+    ORDER BY e.id`.execute(db);
+  const [first] = rows;
+  if (!first) return undefined;
+  const { device_id, last_seen_dt, config_data_dt, token_sha256, generation } = first as typeof first & { generation: number | null };
+  const work = rows.filter(hasWork).map(toDeviceWork);
+  return { device: { device_id, kind, external_id, version: generation, last_seen_dt, config_data_dt, work }, token_sha256 };
+};
+
+const hasWork = <R extends IotDeviceRow>(row: R): row is R & DeviceWorkRow => row.execution_id !== null;
+
+/** Notes that a device was heard of, and counts it (lib/stats), in one statement. Does nothing when somebody else just did. */
+export const markSeen = async (db: Db, device_id: number, before: Date, now: Date): Promise<void> => {
+  await sql`
+    WITH seen AS (
+      UPDATE devices SET last_seen_dt = ${now}
+      WHERE id = ${device_id} AND (last_seen_dt IS NULL OR last_seen_dt < ${before})
+      RETURNING id, kind, last_seen_on
+    )
+    ${countSeen}`.execute(db);
+};
+
+/** Notes that a device has told its attributes; with null, that they are wanted again. */
+export const markConfigData = async (db: Db, device_id: number, config_data_dt: Date | null): Promise<void> => {
+  await db
+    .insertInto('iot_devices')
+    .values({ device_id, config_data_dt })
+    .onConflict((oc) => oc.constraint('iot_devices_pkey').doUpdateSet({ config_data_dt }))
+    .execute();
 };

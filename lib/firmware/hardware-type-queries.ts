@@ -72,3 +72,20 @@ export const listUnknownHardwareTypes = async (db: Db, names: readonly string[])
   const known = await db.selectFrom('hardware_types').select('name').where('name', 'in', names).execute();
   return names.filter((name) => !known.some((type) => type.name === name));
 };
+
+export interface VersionAttribute {
+  hardware_type: string;
+  /** The key of configData in which its version is told. */
+  attribute: string;
+}
+
+/** In which attributes a device tells its versions: those of the hardware types that fit it. `version` is its generation. */
+export const listVersionAttributes = async (db: Db, kind: DeviceKind, version: number | null): Promise<VersionAttribute[]> => {
+  const { rows } = await sql<VersionAttribute>`
+    SELECT name AS hardware_type, coalesce(version_attribute, name || '_version') AS attribute
+    FROM hardware_types
+    WHERE device_kind = ${kind}
+      AND (${kind} = 'cabinet' OR CASE WHEN ${version}::smallint IS NULL THEN fits_own_iot ELSE ${version}::smallint = ANY (scooter_versions) END)
+    ORDER BY name`.execute(db);
+  return rows;
+};

@@ -31,8 +31,11 @@ export type NewDevice = z.output<typeof NewDevice>;
 
 const defaultChannel = (version: 1 | 2 | null): Channel => (version === null ? 'iot' : 'telematics');
 
-/** Where knowledge of a version came from: pushed to us, or asked for by us. */
-export const reportSources = ['confirmation', 'observation'] as const;
+/**
+ * Where knowledge of a version came from: scooters-backend told us (confirmation), or we asked it (observation); the device itself told us
+ * (config_data), or said that it had installed it and is believed (feedback).
+ */
+export const reportSources = ['confirmation', 'observation', 'config_data', 'feedback'] as const;
 export type ReportSource = (typeof reportSources)[number];
 
 export const InstalledFirmware = z
@@ -60,7 +63,9 @@ export const Device = z
     version: z.int().nullable(),
     channel: Channel,
     created_dt: Timestamp,
-    last_seen_dt: Timestamp.nullable().meta({ description: 'When it was last seen running what it runs; null: never' }),
+    last_seen_dt: Timestamp.nullable().meta({
+      description: 'When it was last seen running what it runs, or has polled, to some minutes; null: never',
+    }),
     firmwares: z.array(InstalledFirmware),
   })
   .meta({ id: 'Device' });

@@ -9,7 +9,8 @@ export interface ReportSubject {
   kind: DeviceKind;
   external_id: string;
   hardware_type: string;
-  version: string;
+  /** null: the report names none. */
+  version: string | null;
 }
 
 /**

@@ -31,7 +31,7 @@ export type ReportEffect = 'changed' | 'seen' | 'repeated' | 'outdated';
 /** A report may come from a clock that is a little ahead of ours, not more. */
 export const maximumClockAheadSeconds = 300;
 
-const trust: Readonly<Record<ReportSource, number>> = { observation: 0, confirmation: 1 };
+const trust: Readonly<Record<ReportSource, number>> = { observation: 0, feedback: 1, confirmation: 2, config_data: 3 };
 
 /**
  * The truth about a device is the latest report, whatever the order in which reports arrive. Of two reports about the same moment the

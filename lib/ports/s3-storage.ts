@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import {
   GetObjectCommand,
   HeadBucketCommand,
+  HeadObjectCommand,
   PutObjectCommand,
   S3Client,
   type S3ClientConfig,
@@ -86,8 +87,9 @@ export const createS3Storage = ({ bucket, now, client = createS3Client() }: S3St
     return { method: 'PUT', url, headers, expires_dt: addSeconds(now(), uploadSeconds) };
   },
 
-  async signDownload({ key, version_id }) {
-    const command = new GetObjectCommand({ Bucket: bucket, Key: key, VersionId: version_id });
+  async signDownload({ key, version_id }, method = 'GET') {
+    const object = { Bucket: bucket, Key: key, VersionId: version_id };
+    const command = method === 'GET' ? new GetObjectCommand(object) : new HeadObjectCommand(object);
     return { url: await getSignedUrl(client, command, { expiresIn: downloadSeconds }), expires_dt: addSeconds(now(), downloadSeconds) };
   },
 

@@ -32,8 +32,8 @@ export interface Storage {
   probe(): Promise<void>;
   /** A link that takes exactly the bytes with this length and SHA-256 (hex), once: S3 refuses others, and a second upload. */
   signUpload(upload: { key: string; size_bytes: number; sha256: string }): Promise<SignedRequest>;
-  /** A link that yields the bytes of this version until it expires. */
-  signDownload(object: ObjectVersion): Promise<SignedLink>;
+  /** A link that yields the bytes of this version until it expires; S3 takes it for this method only. */
+  signDownload(object: ObjectVersion, method?: 'GET' | 'HEAD'): Promise<SignedLink>;
   /** The bytes as a stream in constant memory; undefined when there is no such version. */
   findObject(object: ObjectVersion): Promise<StoredObject | undefined>;
   /** `s3://bucket/key?versionId=…` */

@@ -8,6 +8,7 @@ import { leaseSeconds } from './dispatch-update.ts';
 import { reasons } from './execution.ts';
 import { cancelExecutions, expireExecutions, findRemaining, type Remaining, releaseExecutions } from './execution-queries.ts';
 import type { AdvanceMessage, DispatchMessage, VerifyMessage } from './messages.ts';
+import { getOfferProgress, type OfferTimes, offerExecutions, withdrawOffers } from './offer-queries.ts';
 import { allowance, freePlaces, maximumCommandsOf, windowSecondsOf } from './pace.ts';
 import { findStop, judgeCanary, type Stop } from './stop-rules.ts';
 import { isEnded, isRunning } from './update.ts';
@@ -28,12 +29,18 @@ export interface AdvanceUpdateDeps {
   verifications: Queue<VerifyMessage>;
   log: Log;
   now: Clock;
+  /** When devices that poll are offered their work, and for how long. */
+  offerTimes?: OfferTimes;
 }
 
+/** For devices that poll every five minutes. */
+const defaultOfferTimes: OfferTimes = { aliveSeconds: 1_050, standSeconds: 760 };
 /** What the backend takes in one call (design.md section 7). */
 const chunkSize = 100;
 /** Bounds a step's transaction and its messages; with a step a second this is above every pace a fleet can stand. */
 const maximumPerStep = 10_000;
+/** A device that keeps saying that it is at work is given up after so many times the deadline. */
+const longestProgress = 10;
 const shortestDelaySeconds = 1;
 const longestDelaySeconds = 30;
 /** SQS's own limit. */
@@ -52,7 +59,7 @@ export async function advanceUpdate(deps: AdvanceUpdateDeps, message: AdvanceMes
   const { db, dispatches, verifications } = deps;
   const { update_id, step } = message;
   const now = deps.now();
-  const result = await db.transaction().execute((trx) => doStep(trx, message, now));
+  const result = await db.transaction().execute((trx) => doStep(trx, message, deps.offerTimes ?? defaultOfferTimes, now));
 
   if (result.kind === 'missing') {
     const isAwaited = await waitForCommit(deps.advances, message, now);
@@ -70,9 +77,10 @@ export async function advanceUpdate(deps: AdvanceUpdateDeps, message: AdvanceMes
   await markStepSent(db, update_id, step + 1);
 }
 
-const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, now: Date): Promise<StepResult> => {
+const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: OfferTimes, now: Date): Promise<StepResult> => {
   const update = await lockUpdate(trx, update_id);
   if (!update) return { kind: 'missing' };
+  const offerTimes = update.includes_iot ? times : null;
   const place = placeOf(step, update);
   if (place === 'passed') return { kind: 'passed' };
   if (place === 'done') {
@@ -94,10 +102,15 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, now: Date):
   let released = 0;
   if (isRunning(update.status)) {
     change.status = 'IN_PROGRESS';
-    const progress = await getProgress(trx, update_id, { now, windowSeconds: windowSecondsOf(update), leaseSeconds });
+    const windowSeconds = windowSecondsOf(update);
+    if (offerTimes) await withdrawOffers(trx, update_id, offerTimes, now);
+    const progress = await getProgress(trx, update_id, { now, windowSeconds, leaseSeconds });
+    if (offerTimes) {
+      progress.offers = await getOfferProgress(trx, update_id, { now, windowSeconds, times: offerTimes, atMost: maximumPerStep });
+    }
     const decision = decide(update, progress, now);
     if (decision.stop) Object.assign(change, await stopUpdate(trx, update_id, decision.stop, now));
-    else released = await release(trx, update, step, decision, now);
+    else released = await release(trx, update, step, decision, offerTimes, now);
     if (decision.hasPassed) change.canary_passed_dt = now;
     if (decision.isCanary && released > 0) change.canary_started_dt = update.canary_started_dt ?? now;
     if (released > 0) change.last_release_dt = now;
@@ -107,7 +120,7 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, now: Date):
   }
   await scheduleVerifications(trx, update, step, now);
 
-  const remaining = await findRemaining(trx, update_id, now);
+  const remaining = await findRemaining(trx, update_id, now, offerTimes);
   if (!remaining.hasUnfinished) {
     change.finished_dt = now;
     // A paused update without anything left to do is complete as well.
@@ -130,6 +143,7 @@ const expireOverdue = async (trx: Trx, update: LockedUpdate, started_dt: Date | 
     {
       areQueuedLate: started_dt !== null && status !== 'PAUSED' && now >= addSeconds(started_dt, queued_minutes * 60 + paused_seconds),
       sentBefore: addSeconds(now, -in_progress_minutes * 60),
+      givenUpBefore: addSeconds(now, -in_progress_minutes * 60 * longestProgress),
       mayRetry: !isEnded(status),
       number_of_retries,
       retry_failure_types,
@@ -148,6 +162,8 @@ interface Decision {
   isCanary: boolean;
   /** How many of them may be new to the canary: those that the backend has put off are asked again beside them. */
   newCanaries: number;
+  /** What of it all devices that poll may have: more than their share when the others do not need theirs. */
+  offers: { limit: number; newCanaries: number };
   /** Whether the canary has passed in this step. */
   hasPassed: boolean;
 }
@@ -166,11 +182,12 @@ export const decide = (
     | 'maximum_per_minute'
     | 'maximum_in_progress'
     | 'exponential'
-  >,
+  > & { includes_iot?: boolean },
   progress: Progress,
   now: Date,
 ): Decision => {
-  const nothing = { limit: 0, places: null, isCanary: false, newCanaries: 0, hasPassed: false };
+  const noOffers = { limit: 0, newCanaries: 0 };
+  const nothing = { limit: 0, places: null, isCanary: false, newCanaries: 0, offers: noOffers, hasPassed: false };
   if (update.firmware_status !== 'available') return { ...nothing, stop: { action: 'ABORT', reason: reasons.firmwareWithdrawn } };
   const alreadyOnTarget = update.planned.ALREADY_ON_TARGET ?? 0;
   const stop = findStop(update.abort, { counts: progress.counts, alreadyOnTarget, resumedCounts: update.resumed_counts });
@@ -192,29 +209,42 @@ export const decide = (
   }
   const newCanaries = canary && isCanary ? Math.max(0, canary.size - chosen) : 0;
   const places = freePlaces(update.maximum_in_progress, progress.inProgress);
-  const limit = allowance({
+  const { standing, takenInWindow, offerable } = progress.offers ?? { standing: 0, takenInWindow: 0, offerable: 0 };
+  const limits = {
     maximumCommands: maximumCommandsOf(update, progress.counts.SUCCEEDED - alreadyOnTarget),
-    gate: progress.gate,
-    commandsInWindow: progress.commandsInWindow,
+    commandsInWindow: progress.commandsInWindow + standing + takenInWindow,
     isUnderWay: progress.isUnderWay,
     places,
-    unanswered: progress.unanswered,
     canaryLeft: isCanary ? newCanaries + waiting : null,
     now,
-  });
-  return { limit: Math.min(limit, maximumPerStep), places, isCanary, newCanaries, hasPassed };
+  };
+  const limit = Math.min(maximumPerStep, allowance({ ...limits, gate: progress.gate, unanswered: progress.unanswered }));
+  if (offerable === 0) return { limit, places, isCanary, newCanaries, offers: noOffers, hasPassed };
+
+  // Both kinds of devices at one pace: devices that poll have as large a share as they are of those that wait.
+  const forAll = Math.min(maximumPerStep, allowance({ ...limits, gate: null, unanswered: 0 }));
+  const share = offerable / Math.max(offerable, progress.counts.QUEUED);
+  const offers = { limit: forAll, newCanaries: Math.ceil(newCanaries * share) };
+  const rest = Math.max(0, Math.min(limit, forAll + progress.unanswered - Math.ceil(forAll * share)));
+  return { limit: rest, places, isCanary, newCanaries: newCanaries - offers.newCanaries, offers, hasPassed };
 };
 
-const release = (
+/** To scooters-backend first; what it does not need is offered to devices that poll. */
+const release = async (
   trx: Trx,
-  { id }: LockedUpdate,
+  { id: update_id }: LockedUpdate,
   step: number,
-  { limit, places, isCanary, newCanaries }: Decision,
+  { limit, places, isCanary, newCanaries, offers }: Decision,
+  times: OfferTimes | null,
   now: Date,
-): Promise<number> | number =>
-  limit > 0
-    ? releaseExecutions(trx, { update_id: id, step, limit, places, newCanaries: isCanary ? newCanaries : null, chunkSize, now })
-    : 0;
+): Promise<number> => {
+  const canariesOf = (n: number) => (isCanary ? n : null);
+  const released =
+    limit > 0 ? await releaseExecutions(trx, { update_id, step, limit, places, newCanaries: canariesOf(newCanaries), chunkSize, now }) : 0;
+  const left = offers.limit - released;
+  if (!times || left <= 0) return released;
+  return released + (await offerExecutions(trx, { update_id, step, limit: left, newCanaries: canariesOf(offers.newCanaries), times, now }));
+};
 
 const reasonOfEnd = ({ status, firmware_status }: LockedUpdate): string => {
   if (status === 'CANCELED') return reasons.updateCanceled;

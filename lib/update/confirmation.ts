@@ -36,8 +36,17 @@ export const Confirmation = z.strictObject({
 });
 export type Confirmation = z.output<typeof Confirmation>;
 
-/** A confirmation as it came, or an observation put into the same words: "it runs this version" is what SUCCEEDED says. */
-export interface Report extends Confirmation {
+/** What only a device that polls says: INSTALLED without having shown it, and how it took it to be asked to stop. */
+export const reportStatuses = [...confirmationStatuses, 'INSTALLED', 'CANCELED', 'CANCEL_REFUSED'] as const;
+
+/**
+ * A confirmation as it came, or an observation or what a device told us put into the same words: "it runs this version" is what SUCCEEDED
+ * says.
+ */
+export interface Report extends Omit<Confirmation, 'status' | 'version'> {
+  status: (typeof reportStatuses)[number];
+  /** null: it says nothing of what the device runs. */
+  version: string | null;
   source: ReportSource;
   /** Since when the device has run the version, where that is known. */
   since_dt?: Date | undefined;
@@ -64,6 +73,16 @@ export const ConfirmationOutcome = z
   .meta({ id: 'ConfirmationOutcome' });
 export type ConfirmationOutcome = z.infer<typeof ConfirmationOutcome>;
 
+const eventOfStatus = {
+  SUCCEEDED: 'mismatched',
+  FAILED: 'failed',
+  REJECTED: 'declined',
+  IN_PROGRESS: 'started',
+  INSTALLED: 'installed',
+  CANCELED: 'canceled',
+  CANCEL_REFUSED: 'cancel_refused',
+} as const satisfies Record<Report['status'], ExecutionEvent>;
+
 /**
  * What a report means for the execution it is about; undefined: nothing.
  *
@@ -72,13 +91,17 @@ export type ConfirmationOutcome = z.infer<typeof ConfirmationOutcome>;
  */
 export const eventOf = (
   { status, version, occurred_dt, execution_id, source }: Pick<Report, 'status' | 'version' | 'occurred_dt' | 'execution_id' | 'source'>,
-  execution: Pick<ReportedExecution, 'wanted_version' | 'sent_dt'>,
+  execution: Pick<ReportedExecution, 'wanted_version' | 'sent_dt' | 'installed_dt' | 'is_at_work'>,
   isCurrent: boolean,
 ): ExecutionEvent | undefined => {
   if (status === 'SUCCEEDED' && version === execution.wanted_version) return isCurrent ? 'proven' : undefined;
   // A device that was asked may not have begun: only its own word can end an execution without the version wanted.
   if (source === 'observation') return undefined;
+  // A device tells its version whenever it likes: another one is an answer only after it has said that it is done.
+  if (source === 'config_data' && (execution.installed_dt === null || occurred_dt < execution.installed_dt)) return undefined;
+  // Feedback that comes again while the next try waits is about the last one.
+  if (source === 'feedback' && !execution.is_at_work) return undefined;
   const isAnswer = execution_id !== undefined || (execution.sent_dt !== null && occurred_dt >= execution.sent_dt);
   if (!isAnswer) return undefined;
-  return ({ SUCCEEDED: 'mismatched', FAILED: 'failed', REJECTED: 'declined', IN_PROGRESS: 'started' } as const)[status];
+  return eventOfStatus[status];
 };

@@ -11,8 +11,10 @@ import {
   type RetryPolicy,
   reasons,
   retryDelaySeconds,
+  type Transition,
   transitions,
 } from './execution.ts';
+import { nextOfferDt, type OfferTimes } from './offer-queries.ts';
 import { type DryRun, type Eligibility, kindOf, type UpdateStatus } from './update.ts';
 import type { Planned } from './update-queries.ts';
 
@@ -21,8 +23,13 @@ import type { Planned } from './update-queries.ts';
  * Two requests at one moment cannot both take a device: the unique index decides, and the loser counts it as UPDATE_IN_FLIGHT.
  * Inserted in the order of device ids, so that two requests cannot wait for each other in a circle.
  */
-export const insertExecutions = async (trx: Trx, update_id: number, choice: Choice, now: Date): Promise<Planned> => {
-  const { rows } = await sql<{ eligibility: Eligibility; n: number }>`
+export const insertExecutions = async (
+  trx: Trx,
+  update_id: number,
+  choice: Choice,
+  now: Date,
+): Promise<{ planned: Planned; includes_iot: boolean }> => {
+  const { rows } = await sql<{ eligibility: Eligibility; n: number; includes_iot: boolean | null }>`
     WITH classified AS MATERIALIZED (
       ${classifiedDevices(choice)}
     ), inserted AS (
@@ -40,10 +47,10 @@ export const insertExecutions = async (trx: Trx, update_id: number, choice: Choi
     ), taken AS (
       -- By IN, which looks up a hash table: how a join of the two is done depends on a guess at their sizes, and with a wrong one
       -- compares each with each.
-      SELECT external_id, eligibility, coalesce(device_id IN (SELECT device_id FROM inserted), false) AS takes_part
+      SELECT external_id, eligibility, channel, coalesce(device_id IN (SELECT device_id FROM inserted), false) AS takes_part
       FROM classified
     ), outcome AS (
-      SELECT external_id, takes_part,
+      SELECT external_id, channel, takes_part,
              CASE WHEN eligibility = 'ELIGIBLE' AND NOT takes_part THEN 'UPDATE_IN_FLIGHT' ELSE eligibility END AS eligibility
       FROM taken
     ), excluded AS (
@@ -52,8 +59,13 @@ export const insertExecutions = async (trx: Trx, update_id: number, choice: Choi
       FROM outcome
       WHERE NOT takes_part
     )
-    SELECT eligibility, count(*) AS n FROM outcome GROUP BY eligibility`.execute(trx);
-  return Object.fromEntries(rows.map(({ eligibility, n }) => [eligibility, n]));
+    SELECT eligibility, count(*) AS n, bool_or(takes_part AND channel = 'iot') AS includes_iot FROM outcome GROUP BY eligibility`.execute(
+    trx,
+  );
+  return {
+    planned: Object.fromEntries(rows.map(({ eligibility, n }) => [eligibility, n])),
+    includes_iot: rows.some((row) => row.includes_iot),
+  };
 };
 
 type EligibilityGroup = DryRun['reasons'][number];
@@ -105,7 +117,10 @@ export interface ExecutionFilter {
   cursor?: string | undefined;
 }
 
-const selectExecutions = (db: Db) =>
+/** A page of an update's executions has the beginning of what each device said: 500 of them have to fit into an answer. */
+const listedDetailLength = 2_000;
+
+const selectExecutions = (db: Db, detail: RawBuilder<string | null> = sql`left(e.detail, ${listedDetailLength})`) =>
   db
     .selectFrom('update_executions as e')
     .innerJoin('devices as d', 'd.id', 'e.device_id')
@@ -116,7 +131,7 @@ const selectExecutions = (db: Db) =>
       'd.external_id',
       'e.status',
       'e.reason',
-      'e.detail',
+      detail.as('detail'),
       'e.attempt',
       'e.retries',
       'e.is_canary',
@@ -154,7 +169,7 @@ export const listDeviceExecutions = async (
   { kind, external_id, limit, cursor }: DeviceExecutionFilter,
 ): Promise<Page<DeviceExecution>> => {
   const after = decodeCursor(Cursor, cursor);
-  let query = selectExecutions(db)
+  let query = selectExecutions(db, sql`e.detail`)
     .innerJoin('updates as u', 'u.id', 'e.update_id')
     .innerJoin('firmwares as f', 'f.id', 'u.firmware_id')
     .select(['e.hardware_type', 'f.id as firmware_id', 'f.version as firmware_version'])
@@ -245,16 +260,22 @@ export interface Remaining {
 }
 
 /** What an update still waits for; looks at one row of each kind, however many there are. */
-export const findRemaining = async (trx: Trx, update_id: number, now: Date): Promise<Remaining> => {
+export const findRemaining = async (
+  trx: Trx,
+  update_id: number,
+  now: Date,
+  /** null: no device of the update polls. */
+  offerTimes: OfferTimes | null,
+): Promise<Remaining> => {
   const { rows } = await sql<{ has_unfinished: boolean; next_attempt_dt: Date | null }>`
     SELECT EXISTS (SELECT FROM update_executions WHERE update_id = ${update_id} AND status IN ('QUEUED', 'IN_PROGRESS')) AS has_unfinished,
-           (
+           least(${offerTimes ? nextOfferDt(update_id, now, offerTimes) : sql`NULL`}, (
              SELECT coalesce(e.next_attempt_dt, ${now}::timestamptz)
              FROM update_executions e
              WHERE e.update_id = ${update_id} AND e.status IN ('QUEUED', 'IN_PROGRESS') AND e.dispatch_id IS NULL
                AND e.channel = 'telematics'
              ORDER BY e.next_attempt_dt NULLS FIRST, e.id LIMIT 1
-           ) AS next_attempt_dt`.execute(trx);
+           )) AS next_attempt_dt`.execute(trx);
   const [row] = rows;
   return { hasUnfinished: row?.has_unfinished ?? false, next_attempt_dt: row?.next_attempt_dt ?? null };
 };
@@ -264,34 +285,43 @@ export type Unfinished = 'waiting' | 'all';
 
 /**
  * Ends executions as CANCELED and answers how many: those that wait and whose device has not heard of the update, or all. One that is
- * being handed to the backend at this moment is asked already.
+ * being handed to the backend at this moment is asked already. Of those not ended, devices that poll are asked to stop, once.
  */
 export const cancelExecutions = async (trx: Trx, update_id: number, which: Unfinished, reason: string, now: Date): Promise<number> => {
   const { rows } = await sql<{ n: number }>`
     WITH chosen AS (
-      SELECT id FROM update_executions
-      WHERE update_id = ${update_id} AND ${which === 'all' ? sql`status IN ('QUEUED', 'IN_PROGRESS')` : waiting}
+      SELECT id, ${which === 'all' ? sql`true` : waiting} AS ends FROM update_executions
+      WHERE update_id = ${update_id} AND ${which === 'all' ? sql`status IN ('QUEUED', 'IN_PROGRESS')` : sql`(${waiting} OR ${stoppable})`}
       ORDER BY id
       FOR UPDATE
     ), ended AS (
       UPDATE update_executions e SET status = 'CANCELED', reason = ${reason}, next_attempt_dt = NULL, finished_dt = ${now}
-      FROM chosen WHERE e.id = chosen.id AND e.status IN ('QUEUED', 'IN_PROGRESS')
+      FROM chosen WHERE e.id = chosen.id AND chosen.ends AND e.status IN ('QUEUED', 'IN_PROGRESS')
       RETURNING e.id
+    ), asked AS (
+      UPDATE update_executions e SET cancellation = 'requested', reason = ${transitions.IN_PROGRESS.cancel_requested?.reason}
+      -- Not only IN_PROGRESS: one that its device has taken since this statement began is still QUEUED in its eyes.
+      FROM chosen WHERE e.id = chosen.id AND NOT chosen.ends AND e.status IN ('QUEUED', 'IN_PROGRESS')
     )
     SELECT count(*) AS n FROM ended`.execute(trx);
   return rows[0]?.n ?? 0;
 };
 
-/** Not asked, or asked in vain and waiting for a retry: also in a chunk that nobody has taken to the backend yet. */
-const waiting = sql`(
-  (dispatch_id IS NULL OR sent_dt IS NULL) AND (status = 'QUEUED' OR (status = 'IN_PROGRESS' AND channel = 'telematics'))
+/** Not asked, or asked in vain and waiting for a retry: also in a chunk that nobody has taken to the backend, or an offer not taken. */
+const waiting = sql`((dispatch_id IS NULL OR sent_dt IS NULL) AND status IN ('QUEUED', 'IN_PROGRESS'))`;
+
+/** The device polls, is at work, and was not asked to stop before. */
+const stoppable = sql`(
+  status = 'IN_PROGRESS' AND channel = 'iot' AND dispatch_id IS NOT NULL AND sent_dt IS NOT NULL AND installed_dt IS NULL AND cancellation IS NULL
 )`;
 
 export interface Deadlines extends RetryPolicy {
   /** Those still waiting are late, all at once, because all of an update are queued at one time. */
   areQueuedLate: boolean;
-  /** Executions sent before are late. */
+  /** Executions sent before are late, unless their device has said since that it is at work. */
   sentBefore: Date;
+  /** Executions sent before are late, whatever their device says: at some time even the busiest update ends. */
+  givenUpBefore: Date;
   /** Whether there may be another try at all: not in an update that has been stopped. */
   mayRetry: boolean;
 }
@@ -301,13 +331,15 @@ const maximumExpiredPerStep = 10_000;
 
 /** Ends what has passed its deadline, or gives it another try; answers how many. */
 export const expireExecutions = async (trx: Trx, update_id: number, deadlines: Deadlines, now: Date): Promise<number> => {
-  const { areQueuedLate, sentBefore, number_of_retries, retry_failure_types, mayRetry } = deadlines;
+  const { areQueuedLate, sentBefore, givenUpBefore, number_of_retries, retry_failure_types, mayRetry } = deadlines;
   const overdue = { queued: transitions.QUEUED.overdue, inProgress: transitions.IN_PROGRESS.overdue };
   const retriesLeft = mayRetry && retry_failure_types.includes('TIMED_OUT') ? number_of_retries : 0;
   const late = [
     // QUEUED too: a chunk whose message was lost for good.
-    sql`(status IN ('QUEUED', 'IN_PROGRESS') AND dispatch_id IS NOT NULL AND sent_dt < ${sentBefore})`,
-    sql`(status = 'IN_PROGRESS' AND channel = 'iot' AND coalesce(sent_dt, queued_dt) < ${sentBefore})`,
+    sql`(
+      status IN ('QUEUED', 'IN_PROGRESS') AND dispatch_id IS NOT NULL AND sent_dt < ${sentBefore}
+      AND (progress_dt IS NULL OR progress_dt < ${sentBefore} OR sent_dt < ${givenUpBefore})
+    )`,
   ];
   if (areQueuedLate) late.push(waiting);
   const { rows } = await sql<{ n: number }>`
@@ -348,6 +380,11 @@ export interface ReportedExecution extends RetryPolicy {
   status: ExecutionStatus;
   queued_dt: Date;
   sent_dt: Date | null;
+  /** Of a device that polls: when it said that it has installed the firmware. */
+  installed_dt: Date | null;
+  cancellation: 'requested' | 'refused' | null;
+  /** Whether the device has been asked and has not been given up: not while another try waits. */
+  is_at_work: boolean;
   retries: number;
   wanted_version: string;
   update_status: UpdateStatus;
@@ -366,7 +403,8 @@ export const listReportedExecutions = async (
   subjects: readonly ExecutionSubject[],
 ): Promise<(ReportedExecution | undefined)[]> => {
   const { rows } = await sql<ReportedExecution & { id: number | null }>`
-    SELECT e.id, e.status, e.queued_dt, e.sent_dt, e.retries, f.version AS wanted_version,
+    SELECT e.id, e.status, e.queued_dt, e.sent_dt, e.installed_dt, e.cancellation,
+           e.dispatch_id IS NOT NULL AND e.sent_dt IS NOT NULL AS is_at_work, e.retries, f.version AS wanted_version,
            u.status AS update_status, u.number_of_retries, u.retry_failure_types
     FROM unnest(
       ${subjects.map((s) => s.device_id)}::integer[],
@@ -395,6 +433,7 @@ export interface ExecutionMove {
   status: ExecutionStatus;
   reason: string | null;
   detail: string | null;
+  effect: Transition['effect'] | null;
   /** When there is another try; null: there is none. */
   retry_dt: Date | null;
 }
@@ -410,8 +449,9 @@ export const moveExecutions = async (trx: Trx, moves: readonly ExecutionMove[], 
         ${ordered.map((m) => m.status)}::text[],
         ${ordered.map((m) => m.reason)}::text[],
         ${ordered.map((m) => m.detail)}::text[],
+        ${ordered.map((m) => m.effect)}::text[],
         ${ordered.map((m) => m.retry_dt)}::timestamptz[]
-      ) AS m (id, status, reason, detail, retry_dt)
+      ) AS m (id, status, reason, detail, effect, retry_dt)
     ), locked AS (
       -- In the order of ids, as everything that writes many executions.
       SELECT id FROM update_executions WHERE id = ANY (${ordered.map((m) => m.id)}::integer[]) ORDER BY id FOR NO KEY UPDATE
@@ -422,6 +462,9 @@ export const moveExecutions = async (trx: Trx, moves: readonly ExecutionMove[], 
         is_unanswered = e.is_unanswered AND m.retry_dt IS NULL,
         attempt = CASE WHEN m.retry_dt IS NULL THEN e.attempt ELSE e.attempt + 1 END,
         retries = CASE WHEN m.retry_dt IS NULL THEN e.retries ELSE e.retries + 1 END,
+        installed_dt = CASE m.effect WHEN 'prove' THEN ${now}::timestamptz ELSE e.installed_dt END,
+        progress_dt = CASE m.effect WHEN 'prove' THEN ${now}::timestamptz ELSE e.progress_dt END,
+        cancellation = CASE m.effect WHEN 'go_on' THEN 'refused' ELSE e.cancellation END,
         finished_dt = CASE WHEN m.status = 'IN_PROGRESS' THEN NULL ELSE ${now}::timestamptz END
     FROM moves m, locked
     WHERE e.id = m.id AND locked.id = e.id AND e.status IN ('QUEUED', 'IN_PROGRESS')`.execute(trx);

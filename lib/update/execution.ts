@@ -23,7 +23,18 @@ export const isUnfinished = (status: ExecutionStatus): boolean => status === 'QU
  * | failed     | the installation failed                                | a confirmation               |
  * | declined   | the device will not install                            | a confirmation               |
  * | overdue    | a deadline has passed                                  | advance-update               |
- * | canceled   | the admin, a stop rule or a withdrawal ends it          | control-update, advance-update |
+ * | canceled   | the admin, a stop rule or a withdrawal ends it, or the device that was asked to stop has stopped | control-update, advance-update, iot-feedback |
+ *
+ * and to one of a device that polls, whose finer states are told in device-work.ts:
+ *
+ * | event            | meaning                                                      | told by                        |
+ * | ---------------- | ------------------------------------------------------------ | ------------------------------ |
+ * | offered          | the device is shown it at its next poll                      | advance-update                 |
+ * | unclaimed        | the device has not come for it: others get its place         | advance-update                 |
+ * | taken            | the device has come for it: it has been asked                | iot-deployment                 |
+ * | installed        | the device says that it has installed it; not yet proof      | iot-feedback                   |
+ * | cancel_requested | it is not wanted any more, and the device is at work         | control-update, advance-update |
+ * | cancel_refused   | the device was asked to stop, and goes on                    | iot-feedback                   |
  */
 export const executionEvents = [
   'accepted',
@@ -36,6 +47,12 @@ export const executionEvents = [
   'declined',
   'overdue',
   'canceled',
+  'offered',
+  'unclaimed',
+  'taken',
+  'installed',
+  'cancel_requested',
+  'cancel_refused',
 ] as const;
 export type ExecutionEvent = (typeof executionEvents)[number];
 
@@ -47,9 +64,13 @@ export interface Transition {
   to: ExecutionStatus;
   /**
    * - `wait`: released again when its next attempt is due;
-   * - `retry`: if the update grants another try for this end, the execution stays IN_PROGRESS and waits, else it ends as `to`.
+   * - `retry`: if the update grants another try for this end, the execution stays IN_PROGRESS and waits, else it ends as `to`;
+   * - `offer`: the device may take it, and has its place of the pace and of `maximum_in_progress` until it does or has not come;
+   * - `prove`: the version of the device is wanted, until the deadline, which counts anew;
+   * - `stop`: the device is asked to stop;
+   * - `go_on`: the device is not asked to stop again.
    */
-  effect?: 'wait' | 'retry';
+  effect?: 'wait' | 'retry' | 'offer' | 'prove' | 'stop' | 'go_on';
   reason?: string;
 }
 
@@ -67,6 +88,10 @@ export const reasons = {
   updateCanceled: 'UPDATE_CANCELED',
   updateAborted: 'UPDATE_ABORTED',
   firmwareWithdrawn: 'FIRMWARE_WITHDRAWN',
+  deviceCanceled: 'DEVICE_CANCELED',
+  awaitingProof: 'AWAITING_PROOF',
+  cancelRequested: 'CANCEL_REQUESTED',
+  cancelRefused: 'CANCEL_REFUSED',
 } as const;
 
 /** From any unfinished status: a device can be faster than the answer of the backend. */
@@ -90,12 +115,22 @@ export const transitions: Readonly<Record<ExecutionStatus, Partial<Readonly<Reco
     accepted: { to: 'IN_PROGRESS' },
     deferred: { to: 'QUEUED', effect: 'wait', reason: reasons.deferred },
     overdue: { to: 'TIMED_OUT', reason: reasons.queuedTooLong },
+    offered: { to: 'QUEUED', effect: 'offer' },
+    unclaimed: { to: 'QUEUED', effect: 'wait' },
+    taken: { to: 'IN_PROGRESS' },
   },
   IN_PROGRESS: {
     ...endings,
     accepted: { to: 'IN_PROGRESS' },
     deferred: { to: 'IN_PROGRESS', effect: 'wait', reason: reasons.deferred },
     overdue: { to: 'TIMED_OUT', effect: 'retry', reason: reasons.notConfirmed },
+    // Another try, as each of these three.
+    offered: { to: 'IN_PROGRESS', effect: 'offer' },
+    unclaimed: { to: 'IN_PROGRESS', effect: 'wait' },
+    taken: { to: 'IN_PROGRESS' },
+    installed: { to: 'IN_PROGRESS', effect: 'prove', reason: reasons.awaitingProof },
+    cancel_requested: { to: 'IN_PROGRESS', effect: 'stop', reason: reasons.cancelRequested },
+    cancel_refused: { to: 'IN_PROGRESS', effect: 'go_on', reason: reasons.cancelRefused },
   },
   SUCCEEDED: {},
   FAILED: {},

@@ -32,15 +32,23 @@ export interface ExponentialRate {
 export interface Rollout {
   maximum_per_minute: number;
   exponential: ExponentialRate | null;
+  /** Whether any device polls. */
+  includes_iot?: boolean;
 }
 
-/** A rate that grows is counted by whole minutes: a window that changed with the rate would forget what was sent. */
-export const windowSecondsOf = ({ maximum_per_minute, exponential }: Rollout): number =>
-  exponential ? 60 : paceWindow(maximum_per_minute).seconds;
+/**
+ * A rate that grows is counted by whole minutes: a window that changed with the rate would forget what was sent. So is one of devices that
+ * poll: an offer counts from the time it is made, and how soon a device comes for it does not depend on the window.
+ */
+const windowOf = ({ maximum_per_minute, includes_iot }: Rollout): PaceWindow =>
+  includes_iot ? { seconds: 60, maximumCommands: maximum_per_minute } : paceWindow(maximum_per_minute);
+
+export const windowSecondsOf = (rollout: Rollout): number => (rollout.exponential ? 60 : windowOf(rollout).seconds);
 
 /** The most commands within {@link windowSecondsOf}, after so many have succeeded. */
-export const maximumCommandsOf = ({ maximum_per_minute, exponential }: Rollout, succeeded: number): number => {
-  if (!exponential) return paceWindow(maximum_per_minute).maximumCommands;
+export const maximumCommandsOf = (rollout: Rollout, succeeded: number): number => {
+  const { maximum_per_minute, exponential } = rollout;
+  if (!exponential) return windowOf(rollout).maximumCommands;
   const { base_per_minute, increment_factor, after_succeeded } = exponential;
   return Math.min(maximum_per_minute, Math.floor(base_per_minute * increment_factor ** Math.floor(succeeded / after_succeeded)));
 };
@@ -52,8 +60,9 @@ export const freePlaces = (maximumInProgress: number | null, inProgress: number)
 export interface Allowance {
   /** What the pace lets through within its window. */
   maximumCommands: number;
-  gate: BackendGate;
-  /** Commands of chunks not yet answered, and of calls begun within the window. */
+  /** null: for devices that poll, which scooters-backend has no part in. */
+  gate: BackendGate | null;
+  /** Commands of chunks not yet answered, and of calls begun within the window; offers that stand, or were taken within the window. */
   commandsInWindow: number;
   /** Whether any chunk, of any update, is on its way to the backend. */
   isUnderWay: boolean;
@@ -71,10 +80,10 @@ export const allowance = (limits: Allowance): number => {
   const { maximumCommands, gate, commandsInWindow, isUnderWay, places, unanswered, canaryLeft, now } = limits;
   const room = maximumCommands - commandsInWindow;
   // A probe is let through beside the failed commands that still fill a smaller share of the window.
-  const byGate =
+  const byGate = (gate: BackendGate) =>
     gate.failures > 0
       ? allowedCommands(gate, 1, isUnderWay, now)
       : allowedCommands(gate, maximumCommands, isUnderWay, now) - commandsInWindow;
   const byPlaces = places === null ? Number.POSITIVE_INFINITY : places + unanswered;
-  return Math.max(0, Math.min(room, byGate, byPlaces, canaryLeft ?? Number.POSITIVE_INFINITY));
+  return Math.max(0, Math.min(room, gate ? byGate(gate) : room, byPlaces, canaryLeft ?? Number.POSITIVE_INFINITY));
 };

@@ -3,7 +3,16 @@ import type { Trx } from '../db/database.ts';
 import { applyReport, type KnownVersion, maximumClockAheadSeconds, type ReportEffect } from '../fleet/report.ts';
 import { type KnownRow, listReportFacts, lockDevices, type ReportFacts, storeReports } from '../fleet/report-queries.ts';
 import { type ConfirmationOutcome, eventOf, type Report } from './confirmation.ts';
-import { grantsRetry, isUnfinished, reasons, retryDelaySeconds, type Transition, transitions } from './execution.ts';
+import {
+  type ExecutionEvent,
+  type ExecutionStatus,
+  grantsRetry,
+  isUnfinished,
+  reasons,
+  retryDelaySeconds,
+  type Transition,
+  transitions,
+} from './execution.ts';
 import {
   type ExecutionMove,
   listReportedExecutions,
@@ -79,7 +88,8 @@ class Learned {
     const refusal = findRefusal(item, this.#now);
     if (refusal || item.device_id === null) return { external_id, hardware_type, outcome: 'refused', ...refusal };
 
-    const effect = tellsWhatRuns(item) ? this.#learnVersion(item, item.device_id) : undefined;
+    const { version } = item.report;
+    const effect = version !== null && tellsWhatRuns(item) ? this.#learnVersion(item, version, item.device_id) : undefined;
     const move = this.#moveExecution(item, item.device_id, effect);
     const execution = item.execution && {
       id: item.execution.id,
@@ -88,8 +98,8 @@ class Learned {
     return { external_id, hardware_type, outcome: outcomeOf(effect, move), ...(execution && { execution }) };
   }
 
-  #learnVersion({ report, known, firmware_id }: Item, device_id: number): ReportEffect {
-    const { hardware_type, version, occurred_dt, since_dt, source } = report;
+  #learnVersion({ report, known, firmware_id }: Item, version: string, device_id: number): ReportEffect {
+    const { hardware_type, occurred_dt, since_dt, source } = report;
     const key = `${device_id} ${hardware_type}`;
     const before: KnownVersion | undefined = this.#known.get(key) ?? known;
     const result = applyReport(before, { version, firmware_id, occurred_dt, since_dt, source });
@@ -111,14 +121,15 @@ class Learned {
     const transition = transitions[status][event];
     if (event === 'proven' && !isUnfinished(status) && status !== 'SUCCEEDED' && execution.sent_dt) this.lateSuccesses.push(execution.id);
     // A repetition of what is known; also of a failure that has led to another try, which would cost that try.
-    if (!transition || transition.to === status || this.#moves.get(execution.id)?.retry_dt) return undefined;
+    if (!transition || isRepeated(event, transition, status, execution) || this.#moves.get(execution.id)?.retry_dt) return undefined;
 
-    const detail = report.detail?.slice(0, 2_000) ?? null;
+    const detail = report.detail ?? null;
     const move = this.#retryOf(execution, transition, detail) ?? {
       id: execution.id,
       status: transition.to,
-      reason: transition.reason ?? null,
+      reason: event === 'canceled' ? reasonOfCancel(execution) : (transition.reason ?? null),
       detail,
+      effect: transition.effect ?? null,
       retry_dt: null,
     };
     this.#moves.set(execution.id, move);
@@ -137,9 +148,22 @@ class Learned {
     const { id, retries, update_status } = execution;
     if (effect !== 'retry' || isEnded(update_status) || !grantsRetry(execution, retries, to)) return undefined;
     const retry_dt = addSeconds(this.#now, retryDelaySeconds(retries));
-    return { id, status: 'IN_PROGRESS', reason: `${reasons.retry}: ${reason}`, detail, retry_dt };
+    return { id, status: 'IN_PROGRESS', reason: `${reasons.retry}: ${reason}`, detail, effect, retry_dt };
   }
 }
+
+/** Most events change the status; those that do not leave another trace. */
+const isRepeated = (event: ExecutionEvent, { to }: Transition, status: ExecutionStatus, execution: ReportedExecution): boolean => {
+  if (event === 'installed') return execution.installed_dt !== null;
+  if (event === 'cancel_refused') return execution.cancellation !== 'requested';
+  return to === status;
+};
+
+/** A device that stops without having been asked to has reasons of its own. */
+const reasonOfCancel = ({ cancellation, update_status }: ReportedExecution): string => {
+  if (cancellation !== 'requested') return reasons.deviceCanceled;
+  return update_status === 'CANCELED' ? reasons.updateCanceled : reasons.updateAborted;
+};
 
 /**
  * Every report tells what the device runs, but for one that has not succeeded and names the version wanted, or may do so: that is what it

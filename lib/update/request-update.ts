@@ -75,7 +75,7 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
       return answerAgain(trx, other, request_hash);
     }
 
-    const planned = await insertExecutions(trx, id, { targets, firmware, allow_downgrade, force }, created_dt);
+    const { planned, includes_iot } = await insertExecutions(trx, id, { targets, firmware, allow_downgrade, force }, created_dt);
     if (!planned.ELIGIBLE && !planned.ALREADY_ON_TARGET) {
       throw new DomainError('update.nothing_eligible', 'None of the chosen devices can be updated', {
         answer: { not_eligible: planned },
@@ -83,7 +83,8 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
     }
     const size = canarySizeOf(request.canary, planned.ELIGIBLE ?? 0);
     const { minimum_wait_minutes = 0, success_percentage = 90 } = request.canary ?? {};
-    await setPlan(trx, id, planned, size === null ? null : { size, minimum_wait_minutes, success_percentage });
+    const canary = size === null ? null : { size, minimum_wait_minutes, success_percentage };
+    await setPlan(trx, id, { planned, includes_iot, canary });
     const answer = await getRequestedUpdate(trx, id);
     // The last act before the commit; README.md of this folder says why.
     await deps.advances.send([{ update_id: id, step: 0, created_dt }], { delaySeconds: firstStepDelaySeconds });

@@ -6,6 +6,7 @@ import type { DeviceKind } from '../fleet/device.ts';
 import { decodeCursor, type Page, toPage } from '../http/page.ts';
 import type { BackendGate } from './backend-gate.ts';
 import type { ExecutionStatus } from './execution.ts';
+import type { OfferProgress } from './offer-queries.ts';
 import type { ExponentialRate } from './pace.ts';
 import type { StopRule } from './stop-rules.ts';
 import {
@@ -64,10 +65,14 @@ export type Planned = Partial<Record<Eligibility, number>>;
 type CanaryPlan = NonNullable<Update['canary']>;
 
 /** Stores what the request found out about the chosen devices, and how many of them go first. */
-export const setPlan = async (trx: Trx, id: number, planned: Planned, canary: CanaryPlan | null): Promise<void> => {
+export const setPlan = async (
+  trx: Trx,
+  id: number,
+  { planned, includes_iot, canary }: { planned: Planned; includes_iot: boolean; canary: CanaryPlan | null },
+): Promise<void> => {
   await trx
     .updateTable('updates')
-    .set({ planned: JSON.stringify(planned), canary: canary && JSON.stringify(canary) })
+    .set({ planned: JSON.stringify(planned), includes_iot, canary: canary && JSON.stringify(canary) })
     .where('id', '=', id)
     .execute();
 };
@@ -180,6 +185,9 @@ export const findUpdateDetail = async (db: Db, id: number, now: Date): Promise<U
       'pace_per_minute', (
         SELECT coalesce(sum(commands), 0) FROM update_dispatches
         WHERE update_id = u.id AND sent_dt > ${now}::timestamptz - interval '60 s'
+      ) + (
+        SELECT count(*) FROM update_executions e
+        WHERE e.update_id = u.id AND e.channel = 'iot' AND e.sent_dt > ${now}::timestamptz - interval '60 s'
       ),
       'ended_lately', (
         SELECT count(*) FROM update_executions e
@@ -267,6 +275,7 @@ export const lockUpdate = (trx: Trx, id: number) =>
       'u.created_dt',
       'u.started_dt',
       'u.finished_dt',
+      'u.includes_iot',
       'u.next_step',
       'u.sent_step',
       'u.last_release_dt',
@@ -322,6 +331,8 @@ export interface Progress {
   /** How many of these wait to be asked again. */
   unanswered: number;
   gate: BackendGate;
+  /** Of devices that poll; missing when there are none. */
+  offers?: OfferProgress;
 }
 
 interface ProgressRow {
@@ -372,7 +383,7 @@ export const getProgress = async (
       (
         SELECT count(*) FROM update_executions
         WHERE update_id = ${id} AND status IN ('QUEUED', 'IN_PROGRESS')
-          AND (dispatch_id IS NOT NULL OR is_unanswered OR (status = 'IN_PROGRESS' AND channel = 'iot'))
+          AND (dispatch_id IS NOT NULL OR is_unanswered)
       ) AS in_progress,
       (
         SELECT count(*) FROM update_executions

@@ -11,7 +11,7 @@ interface Bucket {
   storage: Storage;
   put(key: string, bytes: Buffer, options?: { hasChecksum?: boolean }): Promise<ObjectVersion>;
   upload(signed: Pick<SignedRequest, 'url' | 'headers'>, bytes: Buffer): Promise<number>;
-  download(url: string): Promise<{ status: number; bytes?: Buffer }>;
+  download(url: string, method?: 'GET' | 'HEAD'): Promise<{ status: number; bytes?: Buffer }>;
   goDown(): Promise<void>;
 }
 
@@ -23,7 +23,7 @@ const inMemory = async (): Promise<Bucket> => {
     storage,
     put: async (key, bytes, options) => storage.put(key, bytes, options),
     upload: async (signed, bytes) => storage.upload(signed, bytes).status,
-    download: async (url) => storage.download(url),
+    download: async (url, method) => storage.download(url, method),
     goDown: async () => {
       storage.isDown = true;
     },
@@ -44,10 +44,10 @@ const onS3 = async (): Promise<Bucket> => {
       const { 'content-length': _, ...others } = headers; // fetch gives the true one
       return (await fetch(url, { method: 'PUT', headers: others, body: new Uint8Array(bytes) })).status;
     },
-    download: async (url) => {
-      const response = await fetch(url);
+    download: async (url, method = 'GET') => {
+      const response = await fetch(url, { method });
       const bytes = Buffer.from(await response.arrayBuffer());
-      return response.ok ? { status: response.status, bytes } : { status: response.status };
+      return response.ok && method === 'GET' ? { status: response.status, bytes } : { status: response.status };
     },
     goDown: stop,
   };
@@ -219,6 +219,15 @@ describe.each([
       await put(promise.key, Buffer.from('overwritten'));
       expect(await download(url)).toEqual({ status: 200, bytes: firmware });
       expect(expires_dt).toEqual(new Date('2026-11-24T09:00:00.000Z'));
+    });
+
+    it('to download is good for one method', async () => {
+      const { storage, put, download } = await open();
+      const object = await put(promise.key, firmware);
+      const [get, head] = [await storage.signDownload(object), await storage.signDownload(object, 'HEAD')];
+      expect(await download(head.url, 'HEAD')).toEqual({ status: 200 });
+      expect((await download(head.url)).status).toBe(403);
+      expect((await download(get.url, 'HEAD')).status).toBe(403);
     });
 
     it('to download does not open another version', async () => {

@@ -24,8 +24,6 @@ const usages: { sign: RegExp; action: string; resource: string }[] = [
   // Without it S3 answers "forbidden" for an object that is not there.
   { sign: /\.findObject\(/, action: 's3:ListBucket', resource: 'FirmwareBucket.Arn' },
   { sign: /\.probe\(/, action: 's3:ListBucket', resource: 'FirmwareBucket.Arn' },
-  { sign: /\.DATABASE_PASSWORD\b/, action: 'secretsmanager:GetSecretValue', resource: `\${param:databasePassword}` },
-  { sign: /\.BACKEND_TOKEN\b/, action: 'secretsmanager:GetSecretValue', resource: `\${param:backendToken}` },
   { sign: /\.ADVANCES_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'AdvancesQueue.Arn' },
   { sign: /\.DISPATCHES_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'DispatchesQueue.Arn' },
   { sign: /\.VERIFICATIONS_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'VerificationsQueue.Arn' },
@@ -117,10 +115,10 @@ describe('a bundle', () => {
     expect((sizes[name]?.gzip_bytes ?? Number.NaN) / 1024).toBeLessThanOrEqual((record ?? 0) * 1.1);
   });
 
-  it('of a function that needs no AWS service has at most 90 KiB', () => {
+  it('of a function that needs no AWS service has at most 92 KiB', () => {
     const withoutSdk = names.filter((name) => name !== 'docs' && !/@aws-sdk\//.test(bundleOf(name)));
     expect(withoutSdk).toEqual(expect.arrayContaining(['confirm-update', 'get-device-versions', 'get-updates', 'get-stats', 'health']));
-    expect(withoutSdk.filter((name) => (sizes[name]?.gzip_bytes ?? 0) > 90 * 1024)).toEqual([]);
+    expect(withoutSdk.filter((name) => (sizes[name]?.gzip_bytes ?? 0) > 92 * 1024)).toEqual([]);
   });
 
   it('is recorded for every function, and no other', () => {

@@ -27,7 +27,7 @@ describe.each(Object.entries(functions))('%s', (name, { memorySize, timeout, res
   });
 
   it('is limited, if it connects to the database', () => {
-    if (readFileSync(new URL(`functions/${name}/index.ts`, root), 'utf8').match(/createApiDeps|createServiceDeps/))
+    if (readFileSync(new URL(`functions/${name}/index.ts`, root), 'utf8').match(/create(Api|Service|Device)Deps/))
       expect(reservedConcurrency).toBeGreaterThan(0);
   });
 

@@ -24,7 +24,7 @@ export class InMemoryStorage implements Storage {
   readonly #keys = new Set<string>();
   /** Signed links, without which nobody uploads or downloads. */
   readonly #uploads = new Map<string, Upload>();
-  readonly #downloads = new Map<string, ObjectVersion>();
+  readonly #downloads = new Map<string, { object: ObjectVersion; method: 'GET' | 'HEAD' }>();
   readonly #now: Clock;
   isDown = false;
   /** How many times bytes were asked for. */
@@ -60,12 +60,13 @@ export class InMemoryStorage implements Storage {
     return { status: 200, object: this.put(upload.key, bytes, { hasChecksum: true }) };
   }
 
-  /** What S3 answers to a GET by a signed link. */
-  download(url: string): { status: number; bytes?: Buffer } {
-    const object = this.#downloads.get(url);
-    if (!object) return { status: 403 };
-    const version = this.#versions.get(this.toLink(object));
-    return version ? { status: 200, bytes: version.bytes } : { status: 404 };
+  /** What S3 answers to a GET, or a HEAD, by a signed link. */
+  download(url: string, method: 'GET' | 'HEAD' = 'GET'): { status: number; bytes?: Buffer } {
+    const signed = this.#downloads.get(url);
+    if (signed?.method !== method) return { status: 403 };
+    const version = this.#versions.get(this.toLink(signed.object));
+    if (!version) return { status: 404 };
+    return method === 'GET' ? { status: 200, bytes: version.bytes } : { status: 200 };
   }
 
   async probe(): Promise<void> {
@@ -81,10 +82,10 @@ export class InMemoryStorage implements Storage {
     return { method: 'PUT', url, headers, expires_dt: addSeconds(this.#now(), linkSeconds) };
   }
 
-  async signDownload(object: ObjectVersion): Promise<SignedLink> {
+  async signDownload(object: ObjectVersion, method: 'GET' | 'HEAD' = 'GET'): Promise<SignedLink> {
     const { key, version_id } = object;
     const url = `https://storage.test/${encodeKey(key)}?versionId=${encodeURIComponent(version_id)}&signature=${randomUUID()}`;
-    this.#downloads.set(url, object);
+    this.#downloads.set(url, { object, method });
     return { url, expires_dt: addSeconds(this.#now(), linkSeconds) };
   }
 

@@ -97,6 +97,15 @@ describe('who may call', () => {
     'POST /v1/observations': 'devices:write',
     'GET /v1/observations': 'read',
     'GET /v1/observations/{id}': 'read',
+    'GET /{tenant}/controller/v1/{controllerId}': 'device',
+    'PUT /{tenant}/controller/v1/{controllerId}/configData': 'device',
+    'GET /{tenant}/controller/v1/{controllerId}/deploymentBase/{actionId}': 'device',
+    'POST /{tenant}/controller/v1/{controllerId}/deploymentBase/{actionId}/feedback': 'device',
+    'GET /{tenant}/controller/v1/{controllerId}/cancelAction/{actionId}': 'device',
+    'POST /{tenant}/controller/v1/{controllerId}/cancelAction/{actionId}/feedback': 'device',
+    'GET /{tenant}/controller/v1/{controllerId}/installedBase/{actionId}': 'device',
+    'GET /{tenant}/controller/v1/{controllerId}/softwaremodules/{softwareModuleId}/artifacts/{filename}': 'device',
+    'HEAD /{tenant}/controller/v1/{controllerId}/softwaremodules/{softwareModuleId}/artifacts/{filename}': 'device',
     'GET /v1/stats': 'read',
     'GET /v1/health': null,
     'GET /openapi.json': null,
@@ -168,12 +177,13 @@ describe('the document', () => {
       if (operation.security.length > 0) expect(statuses).toEqual(expect.arrayContaining([401, 403]));
       if (operation.parameters?.length || operation.requestBody) expect(statuses).toContain(400);
       if (operation.requestBody) expect(statuses).toEqual(expect.arrayContaining([413, 415]));
-      expect(statuses.filter((status) => status < 300).length).toBeGreaterThan(0);
+      expect(statuses.filter((status) => status < 400).length).toBeGreaterThan(0);
     },
   );
 
-  it('refuses unknown fields wherever a request has fields', () => {
+  it('refuses unknown fields wherever a request has fields, but for those of devices, whose clients we have not written', () => {
     for (const { route, operation } of operations) {
+      if (operation.security.some((scheme) => 'deviceToken' in scheme)) continue;
       for (const { schema } of Object.values(operation.requestBody?.content ?? {})) {
         for (const object of objectsIn(schema)) expect(object, route).toMatchObject({ additionalProperties: false });
       }

@@ -7,8 +7,10 @@ const before = addSeconds(startOfTime, -1);
 const after = addSeconds(startOfTime, 1);
 
 describe('what a report means for an execution that wants 2.0 and was sent at 8:00:00', () => {
-  const sent = { wanted_version: '2.0', sent_dt: startOfTime };
-  const unsent = { wanted_version: '2.0', sent_dt: null };
+  const sent = { wanted_version: '2.0', sent_dt: startOfTime, installed_dt: null, is_at_work: true };
+  const unsent = { wanted_version: '2.0', sent_dt: null, installed_dt: null, is_at_work: false };
+  const retrying = { ...sent, is_at_work: false };
+  const installed = { ...sent, installed_dt: startOfTime };
 
   /** status, version, when, whether it names the execution, whether the command was sent, source: event */
   it.each([
@@ -41,6 +43,23 @@ describe('what a report means for an execution that wants 2.0 and was sent at 8:
     ['IN_PROGRESS', '2.0', before, false, sent, 'confirmation', undefined],
     ['IN_PROGRESS', '2.0', after, false, unsent, 'confirmation', undefined],
     ['IN_PROGRESS', '2.0', after, true, unsent, 'confirmation', 'started'],
+
+    ['SUCCEEDED', '2.0', after, false, sent, 'config_data', 'proven'],
+    ['SUCCEEDED', '2.0', after, false, unsent, 'config_data', 'proven'],
+    ['SUCCEEDED', '1.0', after, false, sent, 'config_data', undefined],
+    ['SUCCEEDED', '1.0', after, false, unsent, 'config_data', undefined],
+    ['SUCCEEDED', '1.0', after, false, installed, 'config_data', 'mismatched'],
+    ['SUCCEEDED', '1.0', before, false, installed, 'config_data', undefined],
+
+    ['INSTALLED', null, after, true, sent, 'feedback', 'installed'],
+    ['SUCCEEDED', '2.0', after, true, sent, 'feedback', 'proven'],
+    ['FAILED', null, after, true, sent, 'feedback', 'failed'],
+    ['REJECTED', null, after, true, sent, 'feedback', 'declined'],
+    ['CANCELED', null, after, true, sent, 'feedback', 'canceled'],
+    ['CANCEL_REFUSED', null, after, true, sent, 'feedback', 'cancel_refused'],
+    ['FAILED', null, after, true, retrying, 'feedback', undefined],
+    ['INSTALLED', null, after, true, retrying, 'feedback', undefined],
+    ['INSTALLED', null, after, true, unsent, 'feedback', undefined],
   ] as const)('%s %s at %o, named: %s, %o, %s: %s', (status, version, occurred_dt, isNamed, execution, source, event) => {
     const report = { status, version, occurred_dt, execution_id: isNamed ? 7 : undefined, source };
     expect(eventOf(report, execution, true)).toBe(event);

@@ -12,15 +12,15 @@ import {
 
 /** Written by hand: status, effect and reason; `-`: the event changes nothing. */
 const table = `
-              accepted     deferred                  refused                         started      proven     mismatched                    failed                     declined                        overdue                       canceled
-  QUEUED      IN_PROGRESS  QUEUED/wait/DEFERRED      REJECTED/retry/BACKEND_REJECTED IN_PROGRESS  SUCCEEDED  FAILED/retry/VERSION_MISMATCH FAILED/retry/DEVICE_FAILED REJECTED/retry/DEVICE_REJECTED TIMED_OUT/QUEUED_TOO_LONG     CANCELED
-  IN_PROGRESS IN_PROGRESS  IN_PROGRESS/wait/DEFERRED REJECTED/retry/BACKEND_REJECTED IN_PROGRESS  SUCCEEDED  FAILED/retry/VERSION_MISMATCH FAILED/retry/DEVICE_FAILED REJECTED/retry/DEVICE_REJECTED TIMED_OUT/retry/NOT_CONFIRMED CANCELED
-  SUCCEEDED   -            -                         -                               -            -          -                             -                          -                               -                             -
-  FAILED      -            -                         -                               -            -          -                             -                          -                               -                             -
-  TIMED_OUT   -            -                         -                               -            -          -                             -                          -                               -                             -
-  REJECTED    -            -                         -                               -            -          -                             -                          -                               -                             -
-  CANCELED    -            -                         -                               -            -          -                             -                          -                               -                             -
-  REMOVED     -            -                         -                               -            -          -                             -                          -                               -                             -
+              accepted     deferred                  refused                         started      proven     mismatched                    failed                     declined                        overdue                       canceled  offered            unclaimed         taken        installed                         cancel_requested                    cancel_refused
+  QUEUED      IN_PROGRESS  QUEUED/wait/DEFERRED      REJECTED/retry/BACKEND_REJECTED IN_PROGRESS  SUCCEEDED  FAILED/retry/VERSION_MISMATCH FAILED/retry/DEVICE_FAILED REJECTED/retry/DEVICE_REJECTED TIMED_OUT/QUEUED_TOO_LONG     CANCELED   QUEUED/offer       QUEUED/wait       IN_PROGRESS  -                                 -                                   -
+  IN_PROGRESS IN_PROGRESS  IN_PROGRESS/wait/DEFERRED REJECTED/retry/BACKEND_REJECTED IN_PROGRESS  SUCCEEDED  FAILED/retry/VERSION_MISMATCH FAILED/retry/DEVICE_FAILED REJECTED/retry/DEVICE_REJECTED TIMED_OUT/retry/NOT_CONFIRMED CANCELED   IN_PROGRESS/offer  IN_PROGRESS/wait  IN_PROGRESS  IN_PROGRESS/prove/AWAITING_PROOF  IN_PROGRESS/stop/CANCEL_REQUESTED   IN_PROGRESS/go_on/CANCEL_REFUSED
+  SUCCEEDED   -            -                         -                               -            -          -                             -                          -                               -                             -         -                  -                 -            -                                 -                                   -
+  FAILED      -            -                         -                               -            -          -                             -                          -                               -                             -         -                  -                 -            -                                 -                                   -
+  TIMED_OUT   -            -                         -                               -            -          -                             -                          -                               -                             -         -                  -                 -            -                                 -                                   -
+  REJECTED    -            -                         -                               -            -          -                             -                          -                               -                             -         -                  -                 -            -                                 -                                   -
+  CANCELED    -            -                         -                               -            -          -                             -                          -                               -                             -         -                  -                 -            -                                 -                                   -
+  REMOVED     -            -                         -                               -            -          -                             -                          -                               -                             -         -                  -                 -            -                                 -                                   -
 `;
 
 const [head = [], ...rows] = table
@@ -35,7 +35,7 @@ describe('the state machine of an execution', () => {
   it('has every status and every event in the table of this test', () => {
     expect(head).toEqual(executionEvents);
     expect(rows.map(([status]) => status)).toEqual(executionStatuses);
-    expect(combinations).toHaveLength(80);
+    expect(combinations).toHaveLength(128);
   });
 
   it.each(combinations)('%s and %s: %s', (status, event, to) => {

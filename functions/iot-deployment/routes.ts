@@ -1,0 +1,36 @@
+import { ActionPath, CancelAction, Deployment } from '../../lib/ddi/protocol.ts';
+import { defineRoute, deviceScope } from '../../lib/http/route.ts';
+
+export const getDeploymentRoute = defineRoute({
+  method: 'GET',
+  path: '/{tenant}/controller/v1/{controllerId}/deploymentBase/{actionId}',
+  tag: 'Device protocol',
+  scope: deviceScope,
+  summary: 'What to install',
+  description: 'From here on the device has been asked: its deadline runs.',
+  pathParameters: ActionPath,
+  responses: { 200: { description: 'One chunk with one file', body: Deployment } },
+  problems: [404],
+});
+
+export const getCancelActionRoute = defineRoute({
+  method: 'GET',
+  path: '/{tenant}/controller/v1/{controllerId}/cancelAction/{actionId}',
+  tag: 'Device protocol',
+  scope: deviceScope,
+  summary: 'What to stop',
+  pathParameters: ActionPath,
+  responses: { 200: { description: 'The action to be stopped', body: CancelAction } },
+  problems: [404],
+});
+
+export const getInstalledBaseRoute = defineRoute({
+  method: 'GET',
+  path: '/{tenant}/controller/v1/{controllerId}/installedBase/{actionId}',
+  tag: 'Device protocol',
+  scope: deviceScope,
+  summary: 'What was installed',
+  pathParameters: ActionPath,
+  responses: { 200: { description: 'As it was to be installed', body: Deployment } },
+  problems: [404],
+});

@@ -1,0 +1,16 @@
+import type { CallingDevice } from '../../lib/ddi/authenticate-device.ts';
+import { type RecordFeedbackDeps, recordCancelFeedback, recordFeedback } from '../../lib/ddi/record-feedback.ts';
+import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
+import { cancelFeedbackRoute, deploymentFeedbackRoute } from './routes.ts';
+
+export const createHandler = (deps: HttpDeps<CallingDevice> & RecordFeedbackDeps) =>
+  endpoint(
+    operation(deps, deploymentFeedbackRoute, async ({ path, body }, device) => {
+      await recordFeedback(deps, device, path.actionId, body);
+      return json(200, {});
+    }),
+    operation(deps, cancelFeedbackRoute, async ({ path, body }, device) => {
+      await recordCancelFeedback(deps, device, path.actionId, body);
+      return json(200, {});
+    }),
+  );

@@ -1,0 +1,56 @@
+import type { Clock } from '../clock.ts';
+import type { Db } from '../db/database.ts';
+import { DomainError } from '../errors.ts';
+import { NewDevice } from '../fleet/device.ts';
+import { addDevices } from '../fleet/device-queries.ts';
+import type { Authenticate, Authenticated } from '../http/authenticate.ts';
+import { deviceScope } from '../http/route.ts';
+import { type ControllerId, parseControllerId } from './controller-id.ts';
+import { isTokenOf, parseCredentials } from './device-token.ts';
+import { findIotDevice, type IotDevice } from './iot-device-queries.ts';
+
+/** A device that has proven who it is, with its unfinished executions: what one statement finds out about it. */
+export interface CallingDevice extends Authenticated, IotDevice {}
+
+export interface DeviceAccess {
+  /** The first part of every path. */
+  tenant: string;
+  /** SHA-256 of the token of trusted gateways, who speak for every device; null: there are none. */
+  gatewayTokenSha256: Buffer | null;
+  /** Whether a gateway may register devices that nobody has registered, by speaking for them. */
+  selfRegistration: boolean;
+}
+
+const scopes: ReadonlySet<string> = new Set([deviceScope]);
+
+/**
+ * Who a device is by its path, if its token proves it. Every refusal reads the same: who asks learns neither which devices there are nor
+ * which part of its request was wrong.
+ *
+ * @throws `auth.device_refused`
+ */
+export const createAuthenticateDevice =
+  ({ db, now, access }: { db: Db; now: Clock; access: DeviceAccess }): Authenticate<CallingDevice> =>
+  async (authorization, path = {}) => {
+    const credentials = parseCredentials(authorization);
+    const id = parseControllerId(path['controllerId'] ?? '');
+    if (!credentials || !id || path['tenant'] !== access.tenant) throw refused();
+    const isGateway = credentials.scheme === 'GatewayToken';
+    // Before the database is asked: a gateway's token proves nothing about the device.
+    if (isGateway && !(access.gatewayTokenSha256 && isTokenOf(credentials.token, access.gatewayTokenSha256))) throw refused();
+    let found = await findIotDevice(db, id);
+    if (!found && isGateway && access.selfRegistration) {
+      await registerItself(db, id, now());
+      found = await findIotDevice(db, id);
+    }
+    if (!found) throw refused();
+    const { device, token_sha256 } = found;
+    if (!isGateway && !(token_sha256 && isTokenOf(credentials.token, token_sha256))) throw refused();
+    return { ...device, scopes };
+  };
+
+const registerItself = async (db: Db, { kind, external_id }: ControllerId, now: Date): Promise<void> => {
+  await addDevices(db, [NewDevice.parse({ kind, external_id, channel: 'iot' })], now);
+};
+
+const refused = () => new DomainError('auth.device_refused', 'No such device is known here by this token');

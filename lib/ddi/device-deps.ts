@@ -1,0 +1,24 @@
+import type * as z from 'zod';
+import type { DatabaseConfig, DeviceAccessConfig, PollConfig } from '../config.ts';
+import type { HttpDeps } from '../http/endpoint.ts';
+import { createServiceDeps, type ServiceDeps } from '../service-deps.ts';
+import { type CallingDevice, createAuthenticateDevice } from './authenticate-device.ts';
+import type { PollIntervals } from './poll-interval.ts';
+
+type Config = z.infer<typeof DatabaseConfig> & z.infer<typeof DeviceAccessConfig>;
+
+/** What every function that devices call has: who may call are devices, by tokens of their own. */
+export const createDeviceDeps = (config: Config): ServiceDeps & HttpDeps<CallingDevice> => {
+  const deps = createServiceDeps(config);
+  const access = {
+    tenant: config.DDI_TENANT,
+    gatewayTokenSha256: config.DDI_GATEWAY_TOKEN_SHA256 ? Buffer.from(config.DDI_GATEWAY_TOKEN_SHA256, 'hex') : null,
+    selfRegistration: config.DDI_SELF_REGISTRATION === 'true',
+  };
+  return { ...deps, authenticate: createAuthenticateDevice({ ...deps, access }) };
+};
+
+export const toPollIntervals = (config: z.infer<typeof PollConfig>): PollIntervals => ({
+  idleSeconds: config.DDI_POLL_SECONDS,
+  waitingSeconds: config.DDI_WAITING_POLL_SECONDS,
+});

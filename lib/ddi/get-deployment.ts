@@ -1,0 +1,109 @@
+import type { Clock } from '../clock.ts';
+import type { Db } from '../db/database.ts';
+import { DomainError } from '../errors.ts';
+import { parseFirmwareKey } from '../firmware/firmware.ts';
+import type { Storage } from '../ports/storage.ts';
+import { type DeviceWork, type OfferedFirmware, type WorkState, workStateOf } from '../update/device-work.ts';
+import { findInstalled, takeOffer } from '../update/offer-queries.ts';
+import type { IotDevice } from './iot-device-queries.ts';
+import type { CancelAction, Deployment } from './protocol.ts';
+
+interface DeploymentDeps {
+  db: Db;
+  now: Clock;
+}
+
+/**
+ * The device comes for what it was offered: from here on it has been asked. Asking again changes nothing.
+ *
+ * @param url where the device's own routes begin
+ * @throws `execution.not_found` for what is not this device's own, or is not offered to it now.
+ */
+export async function getDeployment({ db, now }: DeploymentDeps, device: IotDevice, actionId: number, url: string): Promise<Deployment> {
+  const work = findWork(device, actionId, ['offered', 'working', 'canceling']);
+  if (workStateOf(work) === 'offered' && !(await takeOffer(db, device.device_id, actionId, now()))) throw notFound(actionId);
+  return toDeployment(actionId, work, url);
+}
+
+/**
+ * What the device has installed by one of its executions.
+ *
+ * @throws `execution.not_found`
+ */
+export async function getInstalled(
+  { db }: Pick<DeploymentDeps, 'db'>,
+  device: IotDevice,
+  actionId: number,
+  url: string,
+): Promise<Deployment> {
+  const installed = await findInstalled(db, device.device_id, actionId);
+  if (!installed) throw notFound(actionId);
+  return toDeployment(actionId, installed, url);
+}
+
+/** @throws `execution.not_found` when nothing is to be canceled. */
+export const getCancelAction = (device: IotDevice, actionId: number): CancelAction => {
+  findWork(device, actionId, ['canceling']);
+  return { id: String(actionId), cancelAction: { stopId: String(actionId) } };
+};
+
+export interface ArtifactRequest {
+  softwareModuleId: number;
+  filename: string;
+  method: 'GET' | 'HEAD';
+}
+
+/**
+ * A fresh link to a file that the device is at work on. Costs no write, so a client may fetch it in as many ranges as it likes.
+ *
+ * @throws `execution.not_found` for a file that is not part of its work, or whose firmware was withdrawn; `storage.unavailable`
+ */
+export async function getArtifactLink(
+  storage: Pick<Storage, 'probe' | 'signDownload' | 'fromLink'>,
+  device: IotDevice,
+  request: ArtifactRequest,
+): Promise<string> {
+  const { softwareModuleId, filename, method } = request;
+  const work = device.work.find(
+    (each) => each.firmware.id === softwareModuleId && filenameOf(each.firmware) === filename && downloadable.has(workStateOf(each)),
+  );
+  if (work?.firmware.status !== 'available') throw new DomainError('execution.not_found', 'This device has no such file to download');
+  await storage.probe();
+  return (await storage.signDownload(storage.fromLink(work.firmware.file_link), method)).url;
+}
+
+const downloadable: ReadonlySet<WorkState> = new Set(['offered', 'working']);
+
+const findWork = ({ work }: IotDevice, actionId: number, states: readonly WorkState[]): DeviceWork => {
+  const found = work.find(({ execution_id }) => execution_id === actionId);
+  if (!found || !states.includes(workStateOf(found))) throw notFound(actionId);
+  return found;
+};
+
+const notFound = (actionId: number) => new DomainError('execution.not_found', `This device has no such action ${actionId}`);
+
+/** The last part of the key in S3: SWUpdate chooses what it takes by the ending. */
+const filenameOf = ({ object_key }: OfferedFirmware): string => parseFirmwareKey(object_key)?.filename ?? 'firmware.bin';
+
+/**
+ * One chunk with one artifact, which is all that rauc takes. `metadata` of a chunk is the place for what a device should know of the
+ * firmware beside its file.
+ */
+const toDeployment = (
+  actionId: number,
+  { hardware_type, firmware }: { hardware_type: string; firmware: OfferedFirmware },
+  url: string,
+): Deployment => {
+  const filename = filenameOf(firmware);
+  const href = `${url}/softwaremodules/${firmware.id}/artifacts/${encodeURIComponent(filename)}`;
+  const { sha1, md5, sha256, size_bytes, version } = firmware;
+  const artifact = { filename, hashes: { sha1, md5, sha256 }, size: size_bytes, _links: { download: { href }, 'download-http': { href } } };
+  return {
+    id: String(actionId),
+    deployment: {
+      download: 'forced',
+      update: 'forced',
+      chunks: [{ part: hardware_type, version, name: hardware_type, artifacts: [artifact] }],
+    },
+  };
+};

@@ -1,0 +1,89 @@
+import type { Clock } from '../clock.ts';
+import type { Db } from '../db/database.ts';
+import { DomainError } from '../errors.ts';
+import type { Report } from '../update/confirmation.ts';
+import { type DeviceWork, workStateOf } from '../update/device-work.ts';
+import { findEndedWork, noteProgress } from '../update/offer-queries.ts';
+import { recordReports } from '../update/record-reports.ts';
+import { cancelWordOf, wordOf } from './feedback.ts';
+import { type IotDevice, markConfigData } from './iot-device-queries.ts';
+import type { ActionFeedback } from './protocol.ts';
+
+export interface RecordFeedbackDeps {
+  db: Db;
+  now: Clock;
+}
+
+/**
+ * What a device says of something that it was offered. Late and repeated feedback is taken without a word, as clients send it until
+ * it is, and changes nothing that it should not.
+ *
+ * `closed` with success is no proof yet, unless the hardware type says so: the device's version is asked for.
+ *
+ * @throws `execution.not_found` for an action that is not this device's own.
+ */
+export async function recordFeedback(
+  deps: RecordFeedbackDeps,
+  device: IotDevice,
+  actionId: number,
+  feedback: ActionFeedback,
+): Promise<void> {
+  const word = wordOf(feedback);
+  const work = await findOwnWork(deps.db, device, actionId);
+  if (!work) return;
+  if (word === 'at_work') return noteProgress(deps.db, device.device_id, actionId, deps.now());
+  const isBelieved = word === 'installed' && work.proof === 'feedback';
+  const said = isBelieved ? { status: 'SUCCEEDED' as const, version: work.wanted_version } : { status: statuses[word], version: null };
+  await record(deps, device, { ...said, hardware_type: work.hardware_type, execution_id: actionId, detail: feedback.status.details });
+}
+
+const statuses = { installed: 'INSTALLED', failed: 'FAILED', declined: 'REJECTED', canceled: 'CANCELED' } as const;
+
+/**
+ * What a device answers when it is asked to stop.
+ *
+ * @throws `execution.not_found` for an action that is not this device's own.
+ */
+export async function recordCancelFeedback(
+  deps: RecordFeedbackDeps,
+  device: IotDevice,
+  actionId: number,
+  feedback: ActionFeedback,
+): Promise<void> {
+  const word = cancelWordOf(feedback);
+  const work = await findOwnWork(deps.db, device, actionId);
+  if (!work || word === 'at_work') return;
+  const status = word === 'canceled' ? 'CANCELED' : 'CANCEL_REFUSED';
+  await record(deps, device, {
+    ...{ status, version: null, hardware_type: work.hardware_type },
+    ...{ execution_id: actionId, detail: feedback.status.details },
+  });
+}
+
+interface OwnWork {
+  hardware_type: string;
+  proof: DeviceWork['proof'];
+  wanted_version: string;
+}
+
+/** Undefined when there is nothing that feedback about it could change: it was never taken, or has ended and been followed by another. */
+const findOwnWork = async (db: Db, device: IotDevice, actionId: number): Promise<OwnWork | undefined> => {
+  const work = device.work.find(({ execution_id }) => execution_id === actionId);
+  if (!work) {
+    const ended = await findEndedWork(db, device.device_id, actionId);
+    if (!ended) throw new DomainError('execution.not_found', `This device has no such action ${actionId}`);
+    return ended.is_latest ? ended : undefined;
+  }
+  const { hardware_type, proof, firmware } = work;
+  const isTaken = ['working', 'canceling', 'proving'].includes(workStateOf(work));
+  return isTaken ? { hardware_type, proof, wanted_version: firmware.version } : undefined;
+};
+
+type Said = Pick<Report, 'status' | 'version' | 'hardware_type' | 'execution_id' | 'detail'>;
+
+const record = ({ db, now }: RecordFeedbackDeps, { device_id, kind, external_id }: IotDevice, said: Said): Promise<void> =>
+  db.transaction().execute(async (trx) => {
+    await recordReports(trx, [{ ...said, kind, external_id, occurred_dt: now(), source: 'feedback' }], now());
+    // What it runs now is to be seen, however it has ended.
+    await markConfigData(trx, device_id, null);
+  });

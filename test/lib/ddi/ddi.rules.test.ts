@@ -1,0 +1,138 @@
+import { describe, expect, it } from 'vitest';
+import { answerPoll } from '../../../lib/ddi/answer-poll.ts';
+import { cancelWordOf, wordOf } from '../../../lib/ddi/feedback.ts';
+import { formatSleep, offerTimesOf, pollSeconds } from '../../../lib/ddi/poll-interval.ts';
+import { ActionFeedback, ConfigData } from '../../../lib/ddi/protocol.ts';
+import { type DeviceWork, workStateOf } from '../../../lib/update/device-work.ts';
+import { startOfTime } from '../../support/fixtures.ts';
+
+const feedback = (execution: string, finished: string) => ActionFeedback.parse({ status: { execution, result: { finished } } });
+
+describe('what a device says', () => {
+  it.each([
+    ['closed', 'success', 'installed', 'canceled'],
+    ['closed', 'none', 'installed', 'canceled'],
+    ['closed', 'failure', 'failed', 'goes_on'],
+    ['canceled', 'success', 'canceled', 'canceled'],
+    ['canceled', 'failure', 'canceled', 'canceled'],
+    ['rejected', 'none', 'declined', 'goes_on'],
+    ['proceeding', 'none', 'at_work', 'at_work'],
+    ['proceeding', 'failure', 'at_work', 'at_work'],
+    ['scheduled', 'none', 'at_work', 'at_work'],
+    ['resumed', 'none', 'at_work', 'at_work'],
+    ['download', 'none', 'at_work', 'at_work'],
+    ['downloaded', 'success', 'at_work', 'at_work'],
+  ])('%s/%s means %s, and %s when it was asked to stop', (execution, finished, word, cancelWord) => {
+    expect(wordOf(feedback(execution, finished))).toBe(word);
+    expect(cancelWordOf(feedback(execution, finished))).toBe(cancelWord);
+  });
+
+  it('may have what old and new clients add, and may lack what we do not need', () => {
+    const old = { id: '7', time: '20140511T121314', status: { execution: 'proceeding', result: { progress: { cnt: 1, of: 5 } }, code: 9 } };
+    expect(wordOf(ActionFeedback.parse(old))).toBe('at_work');
+    expect(wordOf(ActionFeedback.parse({ status: { execution: 'closed' } }))).toBe('installed');
+    expect(wordOf(ActionFeedback.parse({ status: { execution: 'closed', result: { finished: 'perhaps' } } }))).toBe('installed');
+    expect(ActionFeedback.safeParse({ status: { execution: 'dancing' } }).success).toBe(false);
+    expect(ActionFeedback.safeParse({}).success).toBe(false);
+    expect(ConfigData.parse({})).toEqual({ mode: 'merge', data: {} });
+  });
+});
+
+describe('the time between polls', () => {
+  const intervals = { idleSeconds: 300, waitingSeconds: 30 };
+  const idle = { isWaiting: false, devices: 0 };
+
+  it('is spread by a quarter to both sides, and never a day long or none', () => {
+    expect([0, 0.5, 0.9999].map((random) => pollSeconds(intervals, idle, random))).toEqual([225, 300, 375]);
+    expect(pollSeconds({ idleSeconds: 100_000, waitingSeconds: 1 }, idle, 0.99)).toBe(86_399);
+    expect(pollSeconds({ idleSeconds: 1, waitingSeconds: 1 }, idle, 0)).toBe(1);
+  });
+
+  it('is short for those that wait, and longer the more of them there are', () => {
+    const waiting = (devices: number) => pollSeconds(intervals, { isWaiting: true, devices }, 0.5);
+    expect([0, 1_000, 10_000, 20_000, 1_000_000].map(waiting)).toEqual([30, 30, 50, 100, 300]);
+  });
+
+  it('is written as the protocol has it', () => {
+    expect([1, 59, 60, 300, 3_661, 86_399].map(formatSleep)).toEqual([
+      '00:00:01',
+      '00:00:59',
+      '00:01:00',
+      '00:05:00',
+      '01:01:01',
+      '23:59:59',
+    ]);
+  });
+
+  it('lets an offer stand, and a device count as there, for two of the longest', () => {
+    expect(offerTimesOf(intervals)).toEqual({ aliveSeconds: 1_050, standSeconds: 760 });
+  });
+});
+
+describe('where a device is with its work', () => {
+  const work: DeviceWork = {
+    execution_id: 1,
+    hardware_type: 'cabinet',
+    proof: 'version',
+    is_released: true,
+    sent_dt: null,
+    installed_dt: null,
+    cancellation: null,
+    update_status: 'IN_PROGRESS',
+    devices: 1,
+    firmware: {
+      ...{ id: 1, status: 'available', version: '1', object_key: 'firmwares/cabinet/1/a.swu', file_link: '' },
+      ...{ size_bytes: 1, sha1: '', sha256: '', md5: '' },
+    },
+  };
+  const withdrawn = { firmware: { ...work.firmware, status: 'withdrawn' as const } };
+  const taken = { sent_dt: startOfTime };
+
+  it.each([
+    ['waiting', { is_released: false }],
+    ['held', { is_released: false, update_status: 'PAUSED' as const }],
+    ['held', { is_released: false, update_status: 'SCHEDULED' as const }],
+    ['held', { is_released: false, ...withdrawn }],
+    // Waits for another try: what was said of the last one counts no more.
+    ['waiting', { is_released: false, ...taken, installed_dt: startOfTime }],
+    ['offered', {}],
+    ['held', { update_status: 'PAUSED' as const }],
+    ['held', { update_status: 'CANCELED' as const }],
+    ['held', withdrawn],
+    ['working', taken],
+    ['working', { ...taken, update_status: 'PAUSED' as const }],
+    ['working', { ...taken, ...withdrawn }],
+    ['canceling', { ...taken, cancellation: 'requested' as const }],
+    ['working', { ...taken, cancellation: 'refused' as const }],
+    ['proving', { ...taken, installed_dt: startOfTime }],
+    ['proving', { ...taken, installed_dt: startOfTime, cancellation: 'requested' as const }],
+  ] as const)('%s: %o', (state, change) => {
+    expect(workStateOf({ ...work, ...change })).toBe(state);
+  });
+
+  it('is told by at most one link to work, whatever it has', () => {
+    const context = { url: 'http://x', intervals: { idleSeconds: 300, waitingSeconds: 30 }, now: startOfTime, random: 0.5 };
+    const changes = [
+      { is_released: false },
+      {},
+      taken,
+      { ...taken, cancellation: 'requested' as const },
+      { ...taken, installed_dt: startOfTime },
+    ];
+    for (const a of changes) {
+      for (const b of changes) {
+        const { _links } = answerPoll(
+          {
+            config_data_dt: startOfTime,
+            work: [
+              { ...work, ...a },
+              { ...work, ...b, execution_id: 2 },
+            ],
+          },
+          context,
+        );
+        expect(Number('deploymentBase' in _links) + Number('cancelAction' in _links)).toBeLessThanOrEqual(1);
+      }
+    }
+  });
+});

@@ -7,6 +7,11 @@ const parts: { file: RegExp; what: string; except?: readonly string[]; instead?:
   { file: /kysely\/dist\/schema\/schema-module\.js$/, what: "Kysely's schema builder: only migrations change tables", except: ['migrate'] },
   { file: /kysely\/dist\/plugin\/with-schema\/with-schema-plugin\.js$/, what: "Kysely's withSchema", except: ['migrate'] },
   { file: /kysely\/dist\/query-builder\/merge-query-builder\.js$/, what: "Kysely's MERGE" },
+  {
+    file: /kysely\/dist\/dialect\/postgres\/postgres-introspector\.js$/,
+    what: "Kysely's look at a database's tables: only migrations need it",
+    except: ['migrate'],
+  },
   { file: /zod\/v4\/core\/to-json-schema\.js$/, what: "zod's JSON Schema: only the OpenAPI document is made of it", except: ['docs'] },
   { file: /zod\/v4\/core\/json-schema-processors\.js$/, what: "zod's JSON Schema", except: ['docs'] },
   { file: /pg\/lib\/native\/index\.js$/, what: "pg's binding to libpq", instead: 'module.exports = undefined;' },

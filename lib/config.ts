@@ -16,6 +16,10 @@ const text = z.string().min(1);
 
 export const DatabaseConfig = z.object({
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+  /** Where the address has none: the password or, in a cloud, the ARN of the secret that holds it (lib/secret.ts). */
+  DATABASE_PASSWORD: z.string().default(''),
+  /** Behind a pooler such as RDS Proxy, which knows no settings at the start of a connection, and sets the time limits itself. */
+  DATABASE_IS_PROXIED: z.enum(['true', 'false']).default('false'),
   DATABASE_MAX_CONNECTIONS: z.coerce.number().int().min(1).max(50).default(1),
 });
 
@@ -32,6 +36,7 @@ export const DispatchesConfig = z.object({ DISPATCHES_QUEUE_URL: z.url() });
 export const VerificationsConfig = z.object({ VERIFICATIONS_QUEUE_URL: z.url() });
 export const ObservationsConfig = z.object({ OBSERVATIONS_QUEUE_URL: z.url() });
 
+/** BACKEND_TOKEN is the token or, in a cloud, the ARN of the secret that holds it (lib/secret.ts). */
 export const BackendConfig = z.object({ BACKEND_URL: z.url({ protocol: /^https?$/ }), BACKEND_TOKEN: text });
 
 /** How often devices that poll do so (lib/ddi/poll-interval.ts). */

@@ -1,11 +1,12 @@
 import type * as z from 'zod';
 import { type Clock, systemClock } from './clock.ts';
-import type { ApiConfig } from './config.ts';
+import type { ApiConfig, DatabaseConfig } from './config.ts';
 import { createDatabase, type Db } from './db/database.ts';
 import { createAuthenticate } from './http/authenticate.ts';
 import type { HttpDeps } from './http/endpoint.ts';
 import { createLog, type Log } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
+import { createSecret } from './secret.ts';
 
 export interface ServiceDeps {
   db: Db;
@@ -15,10 +16,12 @@ export interface ServiceDeps {
 }
 
 /** What every function has: database, log, metrics and clock. Made once per function environment. */
-export const createServiceDeps = (config: { DATABASE_URL: string; DATABASE_MAX_CONNECTIONS: number }): ServiceDeps => {
+export const createServiceDeps = (config: z.infer<typeof DatabaseConfig>): ServiceDeps => {
   const log = createLog();
   const db = createDatabase({
     url: config.DATABASE_URL,
+    ...(config.DATABASE_PASSWORD && { password: createSecret(config.DATABASE_PASSWORD) }),
+    isProxied: config.DATABASE_IS_PROXIED === 'true',
     maxConnections: config.DATABASE_MAX_CONNECTIONS,
     onIdleError: (error) => log.warn('database connection lost', { error }),
   });

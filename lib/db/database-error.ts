@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { DomainError } from '../errors.ts';
+import { SecretUnavailable } from '../secret.ts';
 
 /** PostgreSQL's classes for "not now": connection lost, none free, shutting down, starting, read-only after a failover, a timeout. */
 const passingStates = /^(08|53|57P0[1-5]|57014|25006|25P0[34]|40001|40P01|55P03)/;
@@ -12,10 +13,14 @@ const connectionMessages =
 
 const isDatabaseUnavailable = (error: unknown): boolean => {
   if (error instanceof pg.DatabaseError) return passingStates.test(error.code ?? '');
+  if (error instanceof SecretUnavailable) return true; // without the password nobody gets in
   if (error instanceof AggregateError) return error.errors.some(isDatabaseUnavailable);
   if (!(error instanceof Error)) return false;
   return networkCodes.has(String((error as NodeJS.ErrnoException).code)) || connectionMessages.test(error.message);
 };
+
+/** "invalid_password" and "invalid_authorization_specification", by which RDS Proxy says the same. */
+export const refusesPassword = (error: unknown): boolean => error instanceof pg.DatabaseError && /^28/.test(error.code ?? '');
 
 export const endsConnection = (error: unknown): boolean => error instanceof pg.DatabaseError && lastWords.test(error.code ?? '');
 

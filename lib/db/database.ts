@@ -1,6 +1,7 @@
 import { Kysely, PostgresDialect, type Transaction } from 'kysely';
 import pg from 'pg';
-import { lendOnlyLiving, takesConnections, watchStatements } from './liveness.ts';
+import type { Secret } from '../secret.ts';
+import { connectionTo, lendOnlyLiving, takesConnections, watchStatements } from './liveness.ts';
 import type { DB } from './schema.ts';
 
 export type Db = Kysely<DB>;
@@ -9,6 +10,10 @@ export type Trx = Transaction<DB>;
 
 export interface DatabaseOptions {
   url: string;
+  /** Where the address has no password. One that was rotated is read again when the server refuses the old one. */
+  password?: Secret;
+  /** Behind RDS Proxy: it refuses settings at the start of a connection, and sets the time limits itself (resources/database/rds.yml). */
+  isProxied?: boolean;
   /** One function environment serves one request at a time, so one connection is enough outside of local development. */
   maxConnections: number;
   /** Told about a connection that broke while idle, for example after a freeze; the pool replaces it by itself. */
@@ -28,25 +33,27 @@ const statementTimeoutMilliseconds = 25_000;
 const int8 = 20;
 
 /** Opens no connection before the first query. 64-bit integers are answered as numbers: ids and sizes stay far below 2^53. */
-export const createDatabase = ({ url, maxConnections, onIdleError, onStatement }: DatabaseOptions): Db => {
+export const createDatabase = ({ url, password, isProxied = false, maxConnections, onIdleError, onStatement }: DatabaseOptions): Db => {
   const pool = new pg.Pool({
-    connectionString: url,
+    ...connectionTo(url, password),
     max: maxConnections,
     connectionTimeoutMillis: connectTimeoutMilliseconds,
     idleTimeoutMillis: 60_000,
     keepAlive: true,
-    statement_timeout: statementTimeoutMilliseconds,
-    // A function that dies inside a transaction leaves no lock behind for longer than this.
-    idle_in_transaction_session_timeout: statementTimeoutMilliseconds,
+    ...(!isProxied && {
+      statement_timeout: statementTimeoutMilliseconds,
+      // A function that dies inside a transaction leaves no lock behind for longer than this.
+      idle_in_transaction_session_timeout: statementTimeoutMilliseconds,
+    }),
     application_name: process.env['AWS_LAMBDA_FUNCTION_NAME'] ?? 'scooters-updater',
     types: { getTypeParser: (oid, format) => (oid === int8 ? Number : pg.types.getTypeParser(oid, format)) },
   });
   pool.on('error', (error) => onIdleError?.(error));
   // A connection that breaks at work fails its query; without a listener the same error would end the process as well.
   pool.on('connect', (client) => client.on('error', () => {}));
-  pool.on('connect', (client) => watchStatements(client, () => takesConnections(url)));
+  pool.on('connect', (client) => watchStatements(client, () => takesConnections(url, password)));
   if (onStatement) pool.on('connect', (client) => reportStatements(client, onStatement));
-  return new Kysely<DB>({ dialect: new PostgresDialect({ pool: lendOnlyLiving(pool) }) });
+  return new Kysely<DB>({ dialect: new PostgresDialect({ pool: lendOnlyLiving(pool, password) }) });
 };
 
 const reportStatements = (client: pg.PoolClient, onStatement: NonNullable<DatabaseOptions['onStatement']>): void => {

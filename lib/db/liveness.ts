@@ -1,7 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
 import type { PostgresPool } from 'kysely';
 import pg from 'pg';
-import { endsConnection } from './database-error.ts';
+import { parseIntoClientConfig } from 'pg-connection-string';
+import type { Secret } from '../secret.ts';
+import { endsConnection, refusesPassword } from './database-error.ts';
 
 /**
  * A statement may take long, for example one that plans an update for a million devices or waits for a lock; a server that has gone
@@ -17,13 +19,22 @@ const answerTimeoutMilliseconds = 26_000;
 /**
  * A function's environment is frozen between two requests, and learns only afterwards what became of its connections meanwhile: a whole
  * turn of the event loop, and what is left of this one, before one is lent. By then the pool has thrown away those that the server has
- * closed and those that were idle for too long.
+ * closed and those that were idle for too long. A password that is refused may have been rotated: nothing was sent yet, so that the
+ * new one can be tried.
  */
-export const lendOnlyLiving = (pool: pg.Pool): PostgresPool => ({
+export const lendOnlyLiving = (pool: pg.Pool, password?: Secret): PostgresPool => ({
   connect: async () => {
     await setImmediate();
     await setImmediate();
-    return pool.connect();
+    // First: where it cannot be read while a connection is made, pg leaves that one open, and the server waits for a minute.
+    await password?.read();
+    try {
+      return await pool.connect();
+    } catch (error) {
+      if (!password || !refusesPassword(error)) throw error;
+      await password.refresh();
+      return pool.connect();
+    }
   },
   end: () => pool.end(),
   options: pool.options,
@@ -62,9 +73,18 @@ export const watchStatements = (client: pg.PoolClient, isServerThere: () => Prom
   Object.assign(client, { query: watchedQuery });
 };
 
+/** The address in its parts: beside a whole one pg would not look at another password. */
+export const connectionTo = (url: string, password?: Secret): pg.ClientConfig => ({
+  ...parseIntoClientConfig(url),
+  ...(password && { password: password.read }),
+});
+
 /** Also one that has no connection to give, or does not let us in, is there. */
-export const takesConnections = async (url: string): Promise<boolean> => {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: probeTimeoutMilliseconds });
+export const takesConnections = async (url: string, password?: Secret): Promise<boolean> => {
+  const client = new pg.Client({
+    ...connectionTo(url, password),
+    connectionTimeoutMillis: probeTimeoutMilliseconds,
+  });
   client.on('error', () => {});
   try {
     await client.connect();

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { createSecret, type Secret } from '../secret.ts';
 import { type Backend, type BackendCall, BackendRefusal, BackendUnavailable } from './backend.ts';
 
 /** The backend's words, without what PostgreSQL cannot store: one reason must not keep a whole chunk from being recorded. */
@@ -47,6 +48,7 @@ const parseRetryAfter = (header: string | null): number | undefined => {
 export interface HttpBackendOptions {
   /** May have a path, under which the contract's own paths are. */
   url: string;
+  /** The bearer token or, in a cloud, the ARN of the secret that holds it (lib/secret.ts). */
   token: string;
 }
 
@@ -61,24 +63,36 @@ interface Request<S extends z.ZodType> {
 }
 
 const request = async <S extends z.ZodType>(
-  { url, token }: HttpBackendOptions,
+  { url, token }: { url: string; token: Secret },
   { method, path, body, call: { idempotencyKey, requestId, timeoutMilliseconds }, answer }: Request<S>,
 ): Promise<z.output<S>> => {
   let response: Response;
   let answered: unknown;
-  try {
-    response = await fetch(new URL(`.${path}`, url.endsWith('/') ? url : `${url}/`), {
+  const ask = async (bearer: string, signal: AbortSignal) =>
+    fetch(new URL(`.${path}`, url.endsWith('/') ? url : `${url}/`), {
       method,
       headers: {
-        authorization: `Bearer ${token}`,
+        authorization: `Bearer ${bearer}`,
         'x-request-id': requestId,
         ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
         ...(body !== undefined && { 'content-type': 'application/json' }),
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(timeoutMilliseconds),
+      signal,
       redirect: 'error',
     });
+  try {
+    const signal = AbortSignal.timeout(timeoutMilliseconds);
+    const bearer = await token.read();
+    response = await ask(bearer, signal);
+    if (response.status === 401) {
+      // It did nothing yet. A token that was rotated meanwhile is another one now.
+      const renewed = await token.refresh();
+      if (renewed !== bearer) {
+        await response.body?.cancel();
+        response = await ask(renewed, signal);
+      }
+    }
     answered = response.ok ? await response.json() : await response.body?.cancel();
   } catch (error) {
     const isLate = error instanceof Error && error.name === 'TimeoutError';
@@ -95,21 +109,24 @@ const request = async <S extends z.ZodType>(
 };
 
 /** scooters-backend over HTTP, as scooters-backend.openapi.yaml describes it. */
-export const createHttpBackend = (options: HttpBackendOptions): Backend => ({
-  async sendCommands(commands, call) {
-    const path = '/v1/firmware-commands';
-    const { results } = await request(options, { method: 'POST', path, body: { commands }, call, answer: CommandResults });
-    return results;
-  },
+export const createHttpBackend = ({ url, token }: HttpBackendOptions): Backend => {
+  const options = { url, token: createSecret(token, { field: 'token' }) };
+  return {
+    async sendCommands(commands, call) {
+      const path = '/v1/firmware-commands';
+      const { results } = await request(options, { method: 'POST', path, body: { commands }, call, answer: CommandResults });
+      return results;
+    },
 
-  async findVersions(kind, external_ids, call) {
-    const path = '/v1/firmware-versions';
-    const { devices } = await request(options, { method: 'POST', path, body: { kind, external_ids }, call, answer: FirmwareVersions });
-    return devices;
-  },
+    async findVersions(kind, external_ids, call) {
+      const path = '/v1/firmware-versions';
+      const { devices } = await request(options, { method: 'POST', path, body: { kind, external_ids }, call, answer: FirmwareVersions });
+      return devices;
+    },
 
-  async listDevices({ cursor, limit }, call) {
-    const query = new URLSearchParams({ limit: String(limit), ...(cursor !== null && { cursor }) });
-    return request(options, { method: 'GET', path: `/v1/devices?${query}`, call, answer: Devices });
-  },
-});
+    async listDevices({ cursor, limit }, call) {
+      const query = new URLSearchParams({ limit: String(limit), ...(cursor !== null && { cursor }) });
+      return request(options, { method: 'GET', path: `/v1/devices?${query}`, call, answer: Devices });
+    },
+  };
+};

@@ -24,7 +24,10 @@ const errorOf = (load: () => unknown): string => {
 
 describe('settings', () => {
   it('are read, numbers as numbers, with defaults filled in and nothing else taken along', () => {
-    expect(loadConfig(ApiConfig, { ...good, HOME: '/root', AWS_SECRET_ACCESS_KEY: 'x' })).toEqual({ ...good, DATABASE_MAX_CONNECTIONS: 1 });
+    expect(loadConfig(ApiConfig, { ...good, HOME: '/root', AWS_SECRET_ACCESS_KEY: 'x' })).toEqual({
+      ...good,
+      ...{ DATABASE_MAX_CONNECTIONS: 1, DATABASE_PASSWORD: '', DATABASE_IS_PROXIED: 'false' },
+    });
     expect(loadConfig(ApiConfig, { ...good, DATABASE_MAX_CONNECTIONS: '4' })).toMatchObject({ DATABASE_MAX_CONNECTIONS: 4 });
   });
 
@@ -82,7 +85,7 @@ describe('serverless.yml', () => {
   });
 
   it('has no secret and no default for one: they come from outside, and a deployment without them fails', () => {
-    for (const name of ['databaseUrl', 'backendToken', 'backendUrl', 'jwtIssuer', 'jwtAudience', 'jwksUrl']) {
+    for (const name of ['backendToken', 'backendUrl', 'jwtIssuer', 'jwtAudience', 'jwksUrl']) {
       expect(stack.params['default']?.[name]).toMatch(/^\$\{env:[A-Z_]+\}$/);
     }
   });

@@ -24,6 +24,8 @@ const usages: { sign: RegExp; action: string; resource: string }[] = [
   // Without it S3 answers "forbidden" for an object that is not there.
   { sign: /\.findObject\(/, action: 's3:ListBucket', resource: 'FirmwareBucket.Arn' },
   { sign: /\.probe\(/, action: 's3:ListBucket', resource: 'FirmwareBucket.Arn' },
+  { sign: /\.DATABASE_PASSWORD\b/, action: 'secretsmanager:GetSecretValue', resource: `\${param:databasePassword}` },
+  { sign: /\.BACKEND_TOKEN\b/, action: 'secretsmanager:GetSecretValue', resource: `\${param:backendToken}` },
   { sign: /\.ADVANCES_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'AdvancesQueue.Arn' },
   { sign: /\.DISPATCHES_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'DispatchesQueue.Arn' },
   { sign: /\.VERIFICATIONS_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'VerificationsQueue.Arn' },

@@ -36,6 +36,9 @@ export const DispatchesConfig = z.object({ DISPATCHES_QUEUE_URL: z.url() });
 export const VerificationsConfig = z.object({ VERIFICATIONS_QUEUE_URL: z.url() });
 export const ObservationsConfig = z.object({ OBSERVATIONS_QUEUE_URL: z.url() });
 
+/** Empty: no events are told. */
+export const EventsConfig = z.object({ EVENT_BUS_NAME: z.string().max(1_600).default('') });
+
 /** BACKEND_TOKEN is the token or, in a cloud, the ARN of the secret that holds it (lib/secret.ts). */
 export const BackendConfig = z.object({ BACKEND_URL: z.url({ protocol: /^https?$/ }), BACKEND_TOKEN: text });
 

@@ -8,6 +8,7 @@ import * as countFleet from './20261124092000_count_fleet.ts';
 import * as extendUpdates from './20261124100000_extend_updates.ts';
 import * as keepSlots from './20261124110000_keep_slots.ts';
 import * as judgeAfterResume from './20261124110100_judge_after_resume.ts';
+import * as tellEvents from './20261124110200_tell_events.ts';
 import * as createIotDevices from './20261124120000_create_iot_devices.ts';
 import * as offerExecutions from './20261124120010_offer_executions.ts';
 
@@ -22,6 +23,7 @@ export const migrations: Record<string, Migration> = {
   '20261124100000_extend_updates': extendUpdates,
   '20261124110000_keep_slots': keepSlots,
   '20261124110100_judge_after_resume': judgeAfterResume,
+  '20261124110200_tell_events': tellEvents,
   '20261124120000_create_iot_devices': createIotDevices,
   '20261124120010_offer_executions': offerExecutions,
 };

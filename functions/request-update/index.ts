@@ -1,8 +1,12 @@
-import { AdvancesConfig, ApiConfig, loadConfig } from '../../lib/config.ts';
+import { AdvancesConfig, ApiConfig, EventsConfig, loadConfig } from '../../lib/config.ts';
 import { createSqsQueue } from '../../lib/ports/sqs-queue.ts';
 import { createApiDeps } from '../../lib/service-deps.ts';
 import { createHandler } from './handler.ts';
 
-const config = loadConfig(ApiConfig.extend(AdvancesConfig.shape), process.env);
+const config = loadConfig(ApiConfig.extend(AdvancesConfig.shape).extend(EventsConfig.shape), process.env);
 
-export const handler = createHandler({ ...createApiDeps(config), advances: createSqsQueue(config.ADVANCES_QUEUE_URL) });
+export const handler = createHandler({
+  ...createApiDeps(config),
+  advances: createSqsQueue(config.ADVANCES_QUEUE_URL),
+  tellsEvents: config.EVENT_BUS_NAME !== '',
+});

@@ -242,6 +242,7 @@ export interface UpdateExecutions {
   retries: Generated<number>;
   sent_dt: Timestamp | null;
   status: string;
+  told_status: string | null;
   update_id: number;
 }
 
@@ -281,6 +282,7 @@ export interface Updates {
   start_dt: Timestamp | null;
   started_dt: Timestamp | null;
   status: string;
+  told: string | null;
 }
 
 export interface DB {

@@ -1,16 +1,17 @@
-import { addSeconds, type Clock, secondsBetween } from '../clock.ts';
-import type { Db, Trx } from '../db/database.ts';
-import type { Log } from '../log.ts';
+import { addSeconds, secondsBetween } from '../clock.ts';
+import type { Trx } from '../db/database.ts';
 import type { Queue } from '../ports/queue.ts';
 import { placeOf, waitForCommit } from '../walk.ts';
 import { adoptLostDispatches, listUnansweredDispatches, listVerifications, scheduleVerifications } from './dispatch-queries.ts';
 import { leaseSeconds } from './dispatch-update.ts';
+import { hasUntold } from './event-queries.ts';
 import { reasons } from './execution.ts';
 import { cancelExecutions, expireExecutions, findRemaining, type Remaining, releaseExecutions } from './execution-queries.ts';
 import type { AdvanceMessage, DispatchMessage, VerifyMessage } from './messages.ts';
 import { getOfferProgress, type OfferTimes, offerExecutions, withdrawOffers } from './offer-queries.ts';
 import { allowance, freePlaces, maximumCommandsOf, windowSecondsOf } from './pace.ts';
 import { findStop, judgeCanary, type Stop } from './stop-rules.ts';
+import { type TellEventsDeps, type Told, tellEvents } from './tell-events.ts';
 import { isEnded, isRunning } from './update.ts';
 import {
   changeUpdate,
@@ -22,13 +23,10 @@ import {
   type UpdateChange,
 } from './update-queries.ts';
 
-export interface AdvanceUpdateDeps {
-  db: Db;
+export interface AdvanceUpdateDeps extends TellEventsDeps {
   advances: Queue<AdvanceMessage>;
   dispatches: Queue<DispatchMessage>;
   verifications: Queue<VerifyMessage>;
-  log: Log;
-  now: Clock;
   /** When devices that poll are offered their work, and for how long. */
   offerTimes?: OfferTimes;
 }
@@ -46,12 +44,18 @@ const longestDelaySeconds = 30;
 /** SQS's own limit. */
 const longestScheduleDelaySeconds = 900;
 
-type StepResult = { kind: 'missing' | 'ended' | 'passed' } | { kind: 'done'; nextDelaySeconds: number | null };
+/** Events of an update that has ended are kept for a bus that is away this long. */
+const longestToldAfterSeconds = 86_400;
+
+type StepResult =
+  | { kind: 'missing' | 'passed' }
+  /** `nextDelaySeconds` is null when the last execution has ended. `isRepeated`: the step had been done before. */
+  | { kind: 'done'; nextDelaySeconds: number | null; finished_dt: Date | null; isRepeated?: true };
 
 /**
  * Does one step of an update: ends what is overdue, judges the stop rules and the canary, releases what the pace allows, hands it to the
- * dispatches queue, asks for look-ups that are due, and sends the message of the next step, until the last execution has ended. Repeating
- * a step, after a crash anywhere in it, releases nothing twice and sends what may not have been sent.
+ * dispatches queue, asks for look-ups that are due, tells events, and sends the message of the next step, until the last execution has
+ * ended. Repeating a step, after a crash anywhere in it, releases nothing twice and sends what may not have been sent.
  *
  * @throws `queue.unavailable`, `database.unavailable`: the message has to come again.
  */
@@ -72,10 +76,27 @@ export async function advanceUpdate(deps: AdvanceUpdateDeps, message: AdvanceMes
   if (released.length > 0) await dispatches.send(released.map((dispatch_id) => ({ dispatch_id })));
   const unproven = await listVerifications(db, update_id, step);
   if (unproven.length > 0) await verifications.send(unproven.map((dispatch_id) => ({ dispatch_id })));
-  if (result.nextDelaySeconds === null) return;
-  await deps.advances.send([{ update_id, step: step + 1, created_dt: message.created_dt }], { delaySeconds: result.nextDelaySeconds });
+  const delaySeconds = result.isRepeated
+    ? await delayOfRepetition(deps, result, update_id)
+    : delayAfterTelling(result, await tellEvents(deps, update_id), now);
+  if (delaySeconds === null) return;
+  await deps.advances.send([{ update_id, step: step + 1, created_dt: message.created_dt }], { delaySeconds });
   await markStepSent(db, update_id, step + 1);
 }
+
+type Done = StepResult & { kind: 'done' };
+
+/** Whoever did the step tells, or has died: then the next step tells, which an update that has ended gets one more of if need be. */
+const delayOfRepetition = async ({ db, events }: TellEventsDeps, { nextDelaySeconds }: Done, update_id: number): Promise<number | null> =>
+  nextDelaySeconds ?? (events && (await hasUntold(db, update_id)) ? longestDelaySeconds : null);
+
+/** A walk whose update has ended goes on while there are events left to tell. */
+const delayAfterTelling = ({ nextDelaySeconds, finished_dt }: Done, told: Told, now: Date): number | null => {
+  if (told === 'all') return nextDelaySeconds;
+  if (told === 'some') return shortestDelaySeconds;
+  const isGivenUp = finished_dt !== null && now > addSeconds(finished_dt, longestToldAfterSeconds);
+  return nextDelaySeconds ?? (isGivenUp ? null : longestDelaySeconds);
+};
 
 const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: OfferTimes, now: Date): Promise<StepResult> => {
   const update = await lockUpdate(trx, update_id);
@@ -85,13 +106,18 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: Offe
   if (place === 'passed') return { kind: 'passed' };
   if (place === 'done') {
     // Perhaps not all of its messages were sent.
-    return { kind: 'done', nextDelaySeconds: update.finished_dt ? null : shortestDelaySeconds };
+    const { finished_dt } = update;
+    return { kind: 'done', nextDelaySeconds: finished_dt ? null : shortestDelaySeconds, finished_dt, isRepeated: true };
   }
-  if (update.finished_dt) return { kind: 'ended' };
+  if (update.finished_dt) {
+    await changeUpdate(trx, update_id, { next_step: step + 1 });
+    return { kind: 'done', nextDelaySeconds: null, finished_dt: update.finished_dt };
+  }
   if (isRunning(update.status) && update.start_dt && update.start_dt > now) {
     await changeUpdate(trx, update_id, { next_step: step + 1 });
     const seconds = Math.ceil(secondsBetween(now, update.start_dt));
-    return { kind: 'done', nextDelaySeconds: Math.min(longestScheduleDelaySeconds, Math.max(shortestDelaySeconds, seconds)) };
+    const nextDelaySeconds = Math.min(longestScheduleDelaySeconds, Math.max(shortestDelaySeconds, seconds));
+    return { kind: 'done', nextDelaySeconds, finished_dt: null };
   }
 
   // One that is paused or canceled before its time has not started.
@@ -131,7 +157,7 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: Offe
   const lastReleaseDt = change.last_release_dt ?? update.last_release_dt ?? update.created_dt;
   const isReleasing = isRunning(change.status ?? update.status);
   const nextDelaySeconds = remaining.hasUnfinished ? delayUntilNextStep({ now, lastReleaseDt, remaining, isReleasing }) : null;
-  return { kind: 'done', nextDelaySeconds };
+  return { kind: 'done', nextDelaySeconds, finished_dt: change.finished_dt ?? null };
 };
 
 /** Queued time counts from the start, without the time spent paused; it is the same for all executions of an update. */

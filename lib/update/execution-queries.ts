@@ -28,14 +28,17 @@ export const insertExecutions = async (
   update_id: number,
   choice: Choice,
   now: Date,
+  tellsEvents = false,
 ): Promise<{ planned: Planned; includes_iot: boolean }> => {
+  const status = sql`CASE eligibility WHEN 'ELIGIBLE' THEN 'QUEUED' ELSE 'SUCCEEDED' END`;
   const { rows } = await sql<{ eligibility: Eligibility; n: number; includes_iot: boolean | null }>`
     WITH classified AS MATERIALIZED (
       ${classifiedDevices(choice)}
     ), inserted AS (
-      INSERT INTO update_executions (update_id, device_id, hardware_type, channel, status, reason, queued_dt, finished_dt)
+      INSERT INTO update_executions (update_id, device_id, hardware_type, channel, status, told_status, reason, queued_dt, finished_dt)
       SELECT ${update_id}::integer, device_id, ${choice.firmware.hardware_type}, channel,
-             CASE eligibility WHEN 'ELIGIBLE' THEN 'QUEUED' ELSE 'SUCCEEDED' END,
+             -- How it begins is no change to be told.
+             ${status}, ${tellsEvents ? status : sql`NULL`},
              CASE eligibility WHEN 'ELIGIBLE' THEN NULL ELSE ${reasons.alreadyOnTarget} END,
              ${now}::timestamptz,
              CASE eligibility WHEN 'ELIGIBLE' THEN NULL ELSE ${now}::timestamptz END

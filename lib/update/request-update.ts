@@ -16,6 +16,8 @@ import { findIdempotentUpdate, getRequestedUpdate, insertUpdate, setPlan } from 
 export interface RequestUpdateDeps {
   db: Db;
   advances: Queue<AdvanceMessage>;
+  /** Whether there is a bus that the update's events go to (tell-events.ts). */
+  tellsEvents?: boolean;
   now: Clock;
 }
 
@@ -67,6 +69,7 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
       request_id,
       created_by,
       created_dt,
+      told: deps.tellsEvents ? '' : null,
     });
     if (id === undefined) {
       // Another request with this key was under way and has just been committed.
@@ -75,7 +78,13 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
       return answerAgain(trx, other, request_hash);
     }
 
-    const { planned, includes_iot } = await insertExecutions(trx, id, { targets, firmware, allow_downgrade, force }, created_dt);
+    const { planned, includes_iot } = await insertExecutions(
+      trx,
+      id,
+      { targets, firmware, allow_downgrade, force },
+      created_dt,
+      deps.tellsEvents,
+    );
     if (!planned.ELIGIBLE && !planned.ALREADY_ON_TARGET) {
       throw new DomainError('update.nothing_eligible', 'None of the chosen devices can be updated', {
         answer: { not_eligible: planned },

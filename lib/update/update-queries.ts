@@ -40,6 +40,8 @@ export interface NewUpdate {
   request_id: string;
   created_by: string;
   created_dt: Date;
+  /** null: no events are told of it. */
+  told: string | null;
 }
 
 /** Answers the id; undefined when the caller has used this idempotency key before. Waits for a request under way with the same key. */

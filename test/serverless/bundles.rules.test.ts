@@ -30,9 +30,14 @@ const usages: { sign: RegExp; action: string; resource: string }[] = [
   { sign: /\.DISPATCHES_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'DispatchesQueue.Arn' },
   { sign: /\.VERIFICATIONS_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'VerificationsQueue.Arn' },
   { sign: /\.OBSERVATIONS_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'ObservationsQueue.Arn' },
+  {
+    sign: /\.publishEvents\(/,
+    action: 'events:PutEvents',
+    resource: `arn:\${AWS::Partition}:events:\${AWS::Region}:\${AWS::AccountId}:event-bus/\${param:eventBusName}`,
+  },
 ];
 /** The SDK's clients that the lines above are about. */
-const knownClients = ['client-s3', 'client-sqs', 's3-request-presigner'];
+const knownClients = ['client-eventbridge', 'client-s3', 'client-sqs', 's3-request-presigner'];
 
 /** What Lambda itself does with a function's role. */
 const forConsumer = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'];

@@ -9,6 +9,7 @@ import {
   type DeviceVersions,
   type FirmwareCommand,
 } from '../../lib/ports/backend.ts';
+import type { EventBus } from '../../lib/ports/event-bus.ts';
 import { checkedDelay, type Queue, type SendOptions } from '../../lib/ports/queue.ts';
 import { advanceUpdate } from '../../lib/update/advance-update.ts';
 import { confirmUpdate } from '../../lib/update/confirm-update.ts';
@@ -310,7 +311,7 @@ export class SimulatedBackend implements Backend {
 }
 
 /** An update's engine on a real database, with queues, backend, fleet and clock in simulated time. */
-export const createSimulatedWalk = (db: Db) => {
+export const createSimulatedWalk = (db: Db, events?: EventBus) => {
   const time = new SimulatedTime();
   const { now } = time.clock;
   const due: Confirmation[] = [];
@@ -338,9 +339,9 @@ export const createSimulatedWalk = (db: Db) => {
     verifyUpdate(ports, VerifyMessage.parse(message), functionMilliseconds),
   );
   const advances: SimulatedQueue<AdvanceMessage> = new SimulatedQueue(time, 10, (message) =>
-    advanceUpdate({ ...ports, advances, dispatches, verifications }, AdvanceMessage.parse(message)),
+    advanceUpdate({ ...ports, advances, dispatches, verifications, events }, AdvanceMessage.parse(message)),
   );
-  const deps = { ...ports, advances, dispatches, verifications };
+  const deps = { ...ports, advances, dispatches, verifications, events, tellsEvents: events !== undefined };
   const queues = [advances, dispatches, verifications];
 
   return {

@@ -22,6 +22,8 @@ export const claim = (condition: boolean, what: string, ...details: unknown[]): 
 const finals = ['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED', 'REMOVED'];
 export const isFinal = ({ status }: { status: string }): boolean => finals.includes(status);
 const rankOf = (execution: Execution): number => (isFinal(execution) ? 2 : execution.status === 'IN_PROGRESS' ? 1 : 0);
+/** What may still change when an execution has ended. */
+const mayChange = ({ late_success_dt, told_status }: Execution) => ({ late_success_dt, told_status });
 const keyOf = ({ external_id, hardware_type }: { external_id: string; hardware_type: string }): string => `${external_id} ${hardware_type}`;
 
 interface Known {
@@ -50,6 +52,8 @@ export class Model {
   readonly #taken = new Map<number, Set<string>>();
   readonly #lateSuccesses = new Set<number>();
   readonly #resumed = new Map<number, Date>();
+  readonly #told = new Map<number, string>();
+  readonly #toldExecutions = new Map<number, string>();
   #before: Snapshot = none;
   #facts = 0;
 
@@ -102,8 +106,34 @@ export class Model {
       case 'called':
         this.#takeCall(fact, after);
         break;
+      case 'told':
+        this.#takeEvent(fact, after);
+        break;
       case 'learned':
         this.#takeReport(fact);
+    }
+  }
+
+  /** What is told was so: an execution is there, or has moved on since. */
+  #takeEvent({ update, executions }: Extract<Fact, { kind: 'told' }>, after: Snapshot): void {
+    if (update) this.#told.set(update.id, `${update.status} ${update.isFinished}`);
+    for (const told of executions) {
+      const execution = after.executions.find(({ id }) => id === told.id);
+      const isSo = execution && (execution.status === told.status || rankOf(execution) > rankOf({ ...execution, status: told.status }));
+      claim(Boolean(isSo), 'an event says what is, or was', told, execution);
+      this.#toldExecutions.set(told.id, told.status);
+    }
+  }
+
+  /** When nothing is left to be done: of everybody the last was told. */
+  checkTold({ executions, updates }: Snapshot): void {
+    for (const { id, status, finished_dt } of updates) {
+      const told = this.#told.get(id);
+      claim(told === `${status} ${finished_dt !== null}`, 'how an update has ended is told', { id, status, finished_dt, told });
+    }
+    for (const { id, status, reason } of executions) {
+      const told = this.#toldExecutions.get(id);
+      claim(told === status || reason === 'ALREADY_ON_TARGET', 'how an execution has ended is told', { id, status, told });
     }
   }
 
@@ -184,7 +214,7 @@ export class Model {
       claim(rankOf(execution) >= rankOf(before), 'statuses move forward', before, execution);
       claim(execution.attempt >= before.attempt && execution.retries >= before.retries, 'attempts are counted upwards', before, execution);
       if (!isFinal(before)) continue;
-      const isSame = JSON.stringify({ ...execution, late_success_dt: before.late_success_dt }) === JSON.stringify(before);
+      const isSame = JSON.stringify({ ...execution, ...mayChange(before) }) === JSON.stringify(before);
       claim(isSame, 'a finished execution never changes', before, execution);
       const wasLate = before.late_success_dt;
       claim(!wasLate || wasLate.getTime() === execution.late_success_dt?.getTime(), 'a late success is counted once', before, execution);

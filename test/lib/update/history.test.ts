@@ -292,6 +292,7 @@ const end = async (setting: Setting): Promise<void> => {
   const { db } = world.deps;
   const before = await check(setting);
   claim(world.messages.length === 0, 'the queues are empty in the end', world.messages);
+  setting.model.checkTold(before);
   for (const { id, planned } of before.updates) {
     const { ELIGIBLE = 0, ALREADY_ON_TARGET = 0 } = planned as Record<string, number>;
     const mine = before.executions.filter(({ update_id }) => update_id === id);

@@ -11,6 +11,7 @@ import {
   type DeviceVersions,
   type FirmwareCommand,
 } from '../../../lib/ports/backend.ts';
+import { EventBusUnavailable, type ServiceEvent } from '../../../lib/ports/event-bus.ts';
 import { checkedDelay, type Queue, type SendOptions } from '../../../lib/ports/queue.ts';
 import { advanceUpdate } from '../../../lib/update/advance-update.ts';
 import { confirmUpdate } from '../../../lib/update/confirm-update.ts';
@@ -20,7 +21,8 @@ import { DispatchUnderWay, dispatchUpdate } from '../../../lib/update/dispatch-u
 import { AdvanceMessage, DispatchMessage, VerifyMessage } from '../../../lib/update/messages.ts';
 import { requestUpdate } from '../../../lib/update/request-update.ts';
 import { retryUpdate } from '../../../lib/update/retry-update.ts';
-import type { Rollout } from '../../../lib/update/update.ts';
+import type { ExecutionsChanged } from '../../../lib/update/tell-events.ts';
+import type { Rollout, Update } from '../../../lib/update/update.ts';
 import { verifyUpdate } from '../../../lib/update/verify-update.ts';
 import { silentLog, TestClock, updateRequest } from '../../support/fixtures.ts';
 
@@ -74,6 +76,7 @@ export type Fact =
   | { kind: 'control began' | 'control ended'; update_id: number; action: ControlAction }
   /** `began`: the number of the last fact when the run began that made the call. */
   | { kind: 'called'; at: Date; began: number; commands: Command[] }
+  | { kind: 'told'; update?: { id: number; status: string; isFinished: boolean }; executions: { id: number; status: string }[] }
   | { kind: 'learned'; at: Date; source: 'confirmation' | 'observation'; report: Report };
 
 export type Report = Pick<Confirmation, 'external_id' | 'hardware_type' | 'version' | 'status' | 'occurred_dt' | 'execution_id'>;
@@ -184,6 +187,8 @@ export class World {
       dispatches: new SimulatedQueue<DispatchMessage>(this, 'dispatches'),
       verifications: new SimulatedQueue<VerifyMessage>(this, 'verifications'),
       backend: this,
+      events: this,
+      tellsEvents: true,
       storage: {
         fromLink: () => ({ key: 'x', version_id: '1' }),
         signDownload: async () => ({ url: 'https://storage.test/x', expires_dt: addSeconds(this.now(), 3600) }),
@@ -328,6 +333,23 @@ export class World {
     if (mode === 'lost') throw new BackendUnavailable('timeout');
     if (mode === 'refusing') throw new BackendRefusal('400');
     return heard;
+  }
+
+  /** An event bus, which is away while the backend is: without an answer it has taken the events all the same. */
+  async publishEvents(events: readonly ServiceEvent[]): Promise<void> {
+    passBy();
+    const mode = this.backendMode;
+    if (mode === 'unavailable') throw new EventBusUnavailable('503');
+    for (const { type, detail } of events) {
+      if (type === 'Update status changed') {
+        const { id, status, finished_dt } = detail as Update;
+        this.facts.push({ kind: 'told', update: { id, status, isFinished: finished_dt !== null }, executions: [] });
+      } else {
+        const { status, executions } = detail as ExecutionsChanged;
+        this.facts.push({ kind: 'told', executions: executions.map(({ id }) => ({ id, status })) });
+      }
+    }
+    if (mode === 'lost') throw new EventBusUnavailable('timeout');
   }
 
   async findVersions(_kind: string, external_ids: readonly string[], _call: BackendCall): Promise<DeviceVersions[]> {

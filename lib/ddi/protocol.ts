@@ -64,6 +64,12 @@ export type CancelAction = z.infer<typeof CancelAction>;
 const maximumDetails = 50;
 const maximumDetailLength = 512;
 
+/** SWUpdate tells its own log, in which is the link that it was led to, and some clients their token. */
+const withoutSecrets = (line: string): string =>
+  line
+    .replaceAll(/(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s"']+/gi, '$1…')
+    .replaceAll(/((?:Target|Gateway)Token\s+)\S+/gi, '$1…');
+
 /** Lines of text, whatever the client made of them. */
 const Details = z
   .unknown()
@@ -72,7 +78,7 @@ const Details = z
     const lines = Array.isArray(details) ? details : details === undefined || details === null ? [] : [details];
     return lines
       .slice(0, maximumDetails)
-      .map((line) => storableText(typeof line === 'string' ? line : JSON.stringify(line), maximumDetailLength))
+      .map((line) => storableText(withoutSecrets(typeof line === 'string' ? line : JSON.stringify(line)), maximumDetailLength))
       .join('\n');
   })
   .meta({ type: 'array', items: { type: 'string' }, description: '50 lines of 512 characters are kept' });

@@ -31,10 +31,11 @@ export async function recordFeedback(
   const word = wordOf(feedback);
   const work = await findOwnWork(deps.db, device, actionId);
   if (!work) return;
-  if (word === 'at_work') return noteProgress(deps.db, device.device_id, actionId, deps.now());
+  const detail = feedback.status.details;
+  if (word === 'at_work') return noteProgress(deps.db, { device_id: device.device_id, execution_id: actionId, detail, now: deps.now() });
   const isBelieved = word === 'installed' && work.proof === 'feedback';
   const said = isBelieved ? { status: 'SUCCEEDED' as const, version: work.wanted_version } : { status: statuses[word], version: null };
-  await record(deps, device, { ...said, hardware_type: work.hardware_type, execution_id: actionId, detail: feedback.status.details });
+  await record(deps, device, { ...said, hardware_type: work.hardware_type, execution_id: actionId, detail });
 }
 
 const statuses = { installed: 'INSTALLED', failed: 'FAILED', declined: 'REJECTED', canceled: 'CANCELED' } as const;

@@ -431,6 +431,9 @@ export const listReportedExecutions = async (
   return rows.map((row) => (row.id === null ? undefined : row));
 };
 
+/** Two times what a device's words are cut to when they come: 50 lines of 512 characters. */
+const longestDetail = 2 * 50 * 513;
+
 export interface ExecutionMove {
   id: number;
   status: ExecutionStatus;
@@ -460,7 +463,12 @@ export const moveExecutions = async (trx: Trx, moves: readonly ExecutionMove[], 
       SELECT id FROM update_executions WHERE id = ANY (${ordered.map((m) => m.id)}::integer[]) ORDER BY id FOR NO KEY UPDATE
     )
     UPDATE update_executions e
-    SET status = m.status, reason = m.reason, detail = m.detail, next_attempt_dt = m.retry_dt,
+    SET status = m.status, reason = m.reason, next_attempt_dt = m.retry_dt,
+        -- What a device that polls has said on its way belongs to how it has ended, unless all is well.
+        detail = CASE
+          WHEN e.progress_dt IS NULL OR m.status = 'SUCCEEDED' THEN m.detail
+          ELSE left(concat_ws(E'\n', nullif(m.detail, ''), e.detail), ${longestDetail}::integer)
+        END,
         dispatch_id = CASE WHEN m.retry_dt IS NULL THEN e.dispatch_id END,
         is_unanswered = e.is_unanswered AND m.retry_dt IS NULL,
         attempt = CASE WHEN m.retry_dt IS NULL THEN e.attempt ELSE e.attempt + 1 END,

@@ -159,15 +159,23 @@ export const takeOffer = async (db: Db, device_id: number, execution_id: number,
   return numAffectedRows > 0n;
 };
 
-/** More often than this, a device's word that it is at work tells nothing new. */
+/** More often than this, a device's word that it is at work tells nothing new, unless it has more to say. */
 const progressSeconds = 10;
 
-/** The device says that it is at work: its deadline counts from now. Written at most once in {@link progressSeconds}. */
-export const noteProgress = async (db: Db, device_id: number, execution_id: number, now: Date): Promise<void> => {
+/**
+ * The device says that it is at work: its deadline counts from now. Its words are kept until it says more: SWUpdate tells here what went
+ * wrong, and when it closes only that something did. Without words written at most once in {@link progressSeconds}.
+ */
+export const noteProgress = async (
+  db: Db,
+  { device_id, execution_id, detail, now }: { device_id: number; execution_id: number; detail: string; now: Date },
+): Promise<void> => {
   await sql`
-    UPDATE update_executions SET progress_dt = ${now}
+    UPDATE update_executions SET progress_dt = ${now}, detail = CASE ${detail} WHEN '' THEN detail ELSE ${detail} END
     WHERE id = ${execution_id} AND device_id = ${device_id} AND status = 'IN_PROGRESS' AND dispatch_id IS NOT NULL AND sent_dt IS NOT NULL
-      AND coalesce(progress_dt, sent_dt) < ${now}::timestamptz - make_interval(secs => ${progressSeconds})`.execute(db);
+      AND (${detail} <> '' OR coalesce(progress_dt, sent_dt) < ${now}::timestamptz - make_interval(secs => ${progressSeconds}))`.execute(
+    db,
+  );
 };
 
 export interface EndedWork {

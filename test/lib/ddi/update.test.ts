@@ -95,6 +95,31 @@ describe('an update of a device that polls', () => {
     expect(lines[49]).toBe(`49 ${'x'.repeat(509)}`);
   });
 
+  it('keeps what the device said on its way when it fails, without links and tokens, and forgets it when it succeeds', async () => {
+    const words = [
+      'effective URL resolved to http://s3/x?X-Amz-Credential=AKIA%2Fs3&X-Amz-Signature=469b4f22&versionId=7',
+      'Authorization: TargetToken abc',
+      'Authentication of all signatures failed',
+    ];
+    const { cabinet, id } = await ddi.givenTaken();
+    await ddi.feedback(cabinet, id, 'proceeding', 'none', ['an older word']);
+    await ddi.feedback(cabinet, id, 'proceeding', 'none', words);
+    await ddi.feedback(cabinet, id, 'proceeding');
+    await ddi.feedback(cabinet, id, 'closed', 'failure', ['No suitable .swu image found']);
+    expect((await ddi.execution(id)).detail).toBe(
+      'No suitable .swu image found\n' +
+        'effective URL resolved to http://s3/x?X-Amz-Credential=…&X-Amz-Signature=…&versionId=7\n' +
+        'Authorization: TargetToken …\n' +
+        'Authentication of all signatures failed',
+    );
+
+    const good = await ddi.givenTaken();
+    await ddi.feedback(good.cabinet, good.id, 'proceeding', 'none', words);
+    await ddi.feedback(good.cabinet, good.id, 'closed', 'success');
+    await ddi.configData(good.cabinet, { cabinet_version: good.firmware.version });
+    expect(await ddi.execution(good.id)).toMatchObject({ status: 'SUCCEEDED', detail: null });
+  });
+
   it.each([
     ['text instead of a list', 'flash error', 'flash error'],
     ['nothing', undefined, ''],

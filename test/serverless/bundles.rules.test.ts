@@ -43,8 +43,8 @@ const knownClients = ['client-eventbridge', 'client-s3', 'client-sqs', 's3-reque
 const forConsumer = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'];
 const forLogs = ['logs:CreateLogStream', 'logs:PutLogEvents'];
 
-/** AWS binds these to no resource (Service Authorization Reference: the actions of X-Ray). */
-const boundToNothing = ['xray:PutTelemetryRecords', 'xray:PutTraceSegments'];
+/** AWS binds these to no resource (Service Authorization Reference: the actions of X-Ray, and EC2's that describe). */
+const boundToNothing = ['ec2:DescribeNetworkInterfaces', 'ec2:DescribeSubnets', 'xray:PutTelemetryRecords', 'xray:PutTraceSegments'];
 
 const directory = await mkdtemp(join(tmpdir(), 'roles-'));
 let sizes: BundleSizes;
@@ -102,7 +102,17 @@ it('nothing is granted by a wildcard, but what AWS binds to no resource', () => 
   const policies = Object.entries(resources).filter(([, { Type }]) => Type.startsWith('AWS::IAM::'));
   expect(policies.filter(([, { Type }]) => Type !== 'AWS::IAM::Role').map(([id]) => id)).toEqual(['FunctionPolicy']);
   const shared = resources['FunctionPolicy']?.Properties.PolicyDocument.Statement as Statement[];
-  expect(shared.flatMap(pairs).toSorted()).toEqual(boundToNothing.map((action) => `${action} on *`));
+  const allowed = shared.filter(({ Effect }) => Effect === 'Allow');
+  const everywhere = allowed.filter(({ Resource }) => Resource === '*').flatMap(pairs);
+  expect(everywhere.toSorted()).toEqual(boundToNothing.map((action) => `${action} on *`));
+  // What is for Lambda itself is denied to the function's code.
+  const denied = shared.filter(({ Effect }) => Effect === 'Deny').flatMap(({ Action }) => Action);
+  expect(denied.toSorted()).toEqual(
+    allowed
+      .flatMap(({ Action }) => Action)
+      .filter((action) => action.startsWith('ec2:'))
+      .toSorted(),
+  );
   for (const statement of names.flatMap(statementsOf)) {
     expect([statement.Action].flat().filter((action) => action.includes('*'))).toEqual([]);
     // A name that ends in /* is everything below one prefix of one bucket.

@@ -1,0 +1,141 @@
+// `npm run deploy -- --stage STAGE`: bundles, migrates the database and deploys serverless.yml, in the order that keeps the service up.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
+import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
+import { build } from './build.ts';
+import { logTail } from './log-tail.ts';
+import { readServerlessFile } from './serverless-file.ts';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const { service } = readServerlessFile();
+
+export interface Deployment {
+  /** Of the stack: `ServiceEndpoint`, the names of what it made. */
+  outputs: Record<string, string>;
+  /** Migrations that were applied. */
+  applied: string[];
+}
+
+export interface DeployOptions {
+  stage: string;
+  /** Where AWS is, and what the stage has to be told (docs/operations.md). */
+  env: Record<string, string | undefined>;
+  /** Further arguments of `serverless deploy`. */
+  args?: string[];
+  /** Where the tools' output goes; to the terminal without one. */
+  logFile?: string;
+  onStep?: (text: string) => void;
+}
+
+/**
+ * A stage that exists: the new migrations first, then the new functions, since migrations are such that the functions of before go on
+ * working. A new stage: everything, then the migrations; nobody uses it yet. Safe to repeat wherever it stopped. Throws when a step
+ * fails: CloudFormation then has put everything back, and migrations that were applied stay.
+ */
+export async function deploy({ stage, env, args = [], logFile, onStep = () => {} }: DeployOptions): Promise<Deployment> {
+  const aws = { region: env['AWS_REGION'] ?? 'eu-central-1', ...(env['AWS_ENDPOINT_URL'] && { endpoint: env['AWS_ENDPOINT_URL'] }) };
+  const credentials = credentialsOf(env);
+  const cloudFormation = new CloudFormationClient({ ...aws, ...credentials });
+  const lambda = new LambdaClient({ ...aws, ...credentials, maxAttempts: 1 });
+  const serverless = (...command: string[]) => runServerless([...command, '--stage', stage], { env, logFile });
+  const migrate = async () => {
+    onStep('Migrating the database');
+    const { FunctionError, Payload } = await lambda.send(new InvokeCommand({ FunctionName: `${service}-${stage}-migrate`, Payload: '{}' }));
+    const answer = JSON.parse(Buffer.from(Payload ?? '{}').toString()) as { applied?: string[]; errorMessage?: string };
+    if (FunctionError || !answer.applied) throw new Error(`The migration failed: ${answer.errorMessage ?? FunctionError}`);
+    return answer.applied;
+  };
+
+  try {
+    onStep('Building the functions');
+    await build({ logLevel: 'warning' });
+    const name = `${service}-${stage}`;
+    const isNew = (await findStack(cloudFormation, name)) === undefined;
+    const applied: string[] = [];
+    if (!isNew) {
+      onStep('Deploying the migrations');
+      await serverless('deploy', 'function', '--function', 'migrate', '--force');
+      applied.push(...(await migrate()));
+    }
+    onStep(`Deploying ${name}`);
+    await serverless('deploy', ...args);
+    if (isNew) applied.push(...(await migrate()));
+    const stack = await findStack(cloudFormation, name);
+    return { outputs: stack ?? {}, applied };
+  } finally {
+    cloudFormation.destroy();
+    lambda.destroy();
+  }
+}
+
+const credentialsOf = ({ AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN }: DeployOptions['env']) =>
+  AWS_ACCESS_KEY_ID && AWS_SECRET_ACCESS_KEY
+    ? {
+        credentials: {
+          ...{ accessKeyId: AWS_ACCESS_KEY_ID, secretAccessKey: AWS_SECRET_ACCESS_KEY },
+          ...(AWS_SESSION_TOKEN && { sessionToken: AWS_SESSION_TOKEN }),
+        },
+      }
+    : {};
+
+/** The outputs of a stack that is there; a first deploy that failed leaves one that serverless deploys anew. */
+async function findStack(client: CloudFormationClient, StackName: string): Promise<Record<string, string> | undefined> {
+  try {
+    const { Stacks = [] } = await client.send(new DescribeStacksCommand({ StackName }));
+    const { StackStatus, Outputs = [] } = Stacks[0] ?? {};
+    if (!StackStatus || /^(ROLLBACK_COMPLETE|DELETE_COMPLETE|REVIEW_IN_PROGRESS)$/.test(StackStatus)) return undefined;
+    return Object.fromEntries(Outputs.map(({ OutputKey = '', OutputValue = '' }) => [OutputKey, OutputValue]));
+  } catch (error) {
+    if ((error as Error).name === 'ValidationError' || /does not exist/.test((error as Error).message)) return undefined;
+    throw error;
+  }
+}
+
+async function runServerless(
+  args: string[],
+  { env, logFile }: Pick<DeployOptions, 'env'> & { logFile: string | undefined },
+): Promise<void> {
+  const program = createRequire(import.meta.url).resolve('serverless/bin/serverless.js');
+  const log = logFile === undefined ? undefined : openSync(logFile, 'a', 0o600);
+  const child = spawn(process.execPath, [program, ...args], {
+    cwd: ROOT,
+    env,
+    stdio: log === undefined ? 'inherit' : ['ignore', log, log],
+  });
+  const [code, signal] = await once(child, 'exit');
+  if (log !== undefined) closeSync(log);
+  if (code !== 0) {
+    const output = logFile === undefined ? '' : `\n${logTail(logFile, 40)}`;
+    throw new Error(`serverless ${args.join(' ')} ended with ${signal ?? `exit code ${code}`}.${output}`);
+  }
+}
+
+if (import.meta.main) {
+  const { values, positionals } = parseArgs({
+    options: { stage: { type: 'string' }, param: { type: 'string', multiple: true }, region: { type: 'string' } },
+    allowPositionals: true,
+  });
+  const { stage, region, param = [] } = values;
+  if (!stage || positionals.length > 0) {
+    console.error('npm run deploy -- --stage dev|prod|local [--region REGION] [--param name=value …]   (docs/operations.md)');
+    process.exit(2);
+  }
+  try {
+    const { outputs, applied } = await deploy({
+      stage,
+      env: { ...process.env, ...(region && { AWS_REGION: region }) },
+      args: param.flatMap((value) => ['--param', value]),
+      onStep: (text) => console.log(`${text} …`),
+    });
+    console.log(`Deployed. Migrations applied: ${applied.join(', ') || 'none, the database was up to date'}`);
+    console.log(`API: ${outputs['ServiceEndpoint']}`);
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exit(1);
+  }
+}

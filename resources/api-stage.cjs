@@ -1,0 +1,30 @@
+// What a stage of the API has besides its routes. A program, because osls gives each deployment of the API another name.
+module.exports = async ({ resolveVariable, resolveConfigurationProperty }) => {
+  const id = `ApiGatewayDeployment${await resolveVariable('sls:instanceId')}`;
+  const { requestsPerSecond } = await resolveConfigurationProperty(['custom', 'api']);
+  return {
+    Resources: {},
+    extensions: {
+      [id]: {
+        // A deployment is a snapshot: it has to be taken after these are there.
+        DependsOn: [
+          'NoRouteResponse',
+          'TooLargeResponse',
+          'ThrottledResponse',
+          'TimeoutResponse',
+          'FailureResponse',
+          'RefusalResponse',
+          'ErrorResponse',
+        ],
+        Properties: {
+          StageDescription: {
+            MetricsEnabled: true,
+            TracingEnabled: true,
+            ThrottlingRateLimit: requestsPerSecond,
+            ThrottlingBurstLimit: 2 * requestsPerSecond,
+          },
+        },
+      },
+    },
+  };
+};

@@ -1,0 +1,313 @@
+// The deployed service over HTTP, its queues and its bucket: the same cases against serverless-offline, MiniStack and LocalStack.
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { DeleteRolePolicyCommand, GetRolePolicyCommand, IAMClient, PutRolePolicyCommand } from '@aws-sdk/client-iam';
+import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import {
+  GetQueueAttributesCommand,
+  ReceiveMessageCommand,
+  SendMessageBatchCommand,
+  SetQueueAttributesCommand,
+  SQSClient,
+} from '@aws-sdk/client-sqs';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { type ApiClient, createApiClient, type DeviceAnswer, type FirmwareAnswer, type FleetDevice } from '../../dev/api-client.ts';
+import { callAws } from '../../dev/aws-json.ts';
+import { redrive } from '../../dev/redrive.ts';
+import { gaps, hasGap, openTarget, type Target, targetName } from '../support/e2e-target.ts';
+
+const SCOOTERS = 40;
+const fleet: FleetDevice[] = Array.from({ length: SCOOTERS }, (_, index) => ({
+  ...{ kind: 'scooter', external_id: `S-${String(index + 1).padStart(5, '0')}`, version: (index % 2) + 1 },
+}));
+
+let target: Target;
+let api: ApiClient;
+let s3: S3Client;
+let sqs: SQSClient;
+
+beforeAll(async () => {
+  target = await openTarget({ scooters: SCOOTERS, cabinets: 0, install_seconds: 0.2, seed: 7 });
+  api = createApiClient({ url: target.api_url, token: target.token });
+  const credentials = { accessKeyId: target.access_key_id, secretAccessKey: target.secret_access_key };
+  s3 = new S3Client({ endpoint: target.s3.endpoint, region: target.region, credentials, forcePathStyle: true });
+  sqs = new SQSClient({ endpoint: target.sqs.endpoint, region: target.region, credentials });
+  await api.registerDevices(fleet);
+}, 300_000);
+afterAll(async () => {
+  s3?.destroy();
+  sqs?.destroy();
+  await target?.stop();
+});
+
+const unless = (gap: keyof typeof gaps, name: string, work: () => Promise<void>, timeout?: number) =>
+  hasGap(gap) ? it.skip(`${name} [${targetName}: ${gap}, ${gaps[gap].why}]`, work) : it(name, work, timeout);
+const sha256Of = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+const waitFor = <T>(work: () => Promise<T>, timeout = 60_000) => vi.waitFor(work, { timeout, interval: 150 });
+const queueUrl = (id: string) => target.sqs.queue_urls[id] ?? '';
+
+const reserve = (version: string, bytes: Uint8Array, hardware_type = 'vega_mcu') =>
+  api.call<FirmwareAnswer & { upload: { url: string; headers: Record<string, string> } }>('POST', '/v1/firmwares', {
+    ...{ hardware_type, version, comment: 'end to end', size_bytes: bytes.length, sha256: sha256Of(bytes) },
+  });
+const put = async (url: string, headers: Record<string, string>, bytes: Uint8Array<ArrayBuffer>) => {
+  const { 'content-length': _, ...others } = headers; // fetch gives the true one
+  return (await fetch(url, { method: 'PUT', headers: others, body: bytes })).status;
+};
+const available = async (version: string, hardware_type = 'vega_mcu') => {
+  const bytes = new Uint8Array(randomBytes(5_000));
+  const { id, upload } = await reserve(version, bytes, hardware_type);
+  expect(await put(upload.url, upload.headers, bytes)).toBe(200);
+  await waitFor(async () => expect((await api.firmware(id)).status).toBe('available'));
+  return { id, bytes };
+};
+const depthOf = async (id: string): Promise<number> => {
+  const { Attributes = {} } = await sqs.send(new GetQueueAttributesCommand({ QueueUrl: queueUrl(id), AttributeNames: ['All'] }));
+  const { ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible, ApproximateNumberOfMessagesDelayed } = Attributes;
+  return [ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible, ApproximateNumberOfMessagesDelayed].reduce(
+    (sum, text) => sum + Number(text ?? 0),
+    0,
+  );
+};
+/** Messages that fail come back after a second instead of minutes, and go to the dead-letter queue after two tries. */
+const withImpatientQueue = async (id: string, work: () => Promise<void>) => {
+  const QueueUrl = queueUrl(id);
+  const { Attributes = {} } = await sqs.send(new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ['All'] }));
+  const redrivePolicy = JSON.parse(Attributes['RedrivePolicy'] ?? '{}') as { deadLetterTargetArn: string };
+  const set = (VisibilityTimeout: string, policy: object) =>
+    sqs.send(new SetQueueAttributesCommand({ QueueUrl, Attributes: { VisibilityTimeout, RedrivePolicy: JSON.stringify(policy) } }));
+  await set('1', { ...redrivePolicy, maxReceiveCount: 2 });
+  try {
+    await work();
+  } finally {
+    await set(Attributes['VisibilityTimeout'] ?? '174', redrivePolicy);
+  }
+};
+const roleOf = (name: string) => target.deployed?.roles[name] ?? '';
+const changeSimulator = (behaviour: Record<string, unknown>) =>
+  fetch(`${target.simulator_url}/simulator/behaviour`, {
+    method: 'PATCH',
+    headers: { authorization: `Bearer ${target.simulator_token}`, 'content-type': 'application/json' },
+    body: JSON.stringify(behaviour),
+  });
+
+describe('an upload', () => {
+  it('takes exactly the promised bytes, once, and is registered by the event of S3', async () => {
+    const bytes = new Uint8Array(randomBytes(5_000));
+    const { id, upload } = await reserve('1.0.0', bytes);
+    const other = Uint8Array.from(bytes);
+    other[0] = (other[0] ?? 0) ^ 1;
+    expect(await put(upload.url, upload.headers, other)).toBe(400);
+    expect(await put(upload.url, upload.headers, bytes.slice(1))).toBe(403);
+    expect(await put(upload.url.replace('1.0.0', '1.0.1'), upload.headers, bytes)).toBe(403);
+    expect(
+      await put(
+        upload.url.replace(/.$/, (last) => (last === '0' ? '1' : '0')),
+        upload.headers,
+        bytes,
+      ),
+    ).toBe(403);
+    expect((await api.firmware(id)).status).toBe('awaiting_upload');
+    expect(await put(upload.url, upload.headers, bytes)).toBe(200);
+    expect(await put(upload.url, upload.headers, bytes)).toBe(412);
+    const firmware = await waitFor(async () => {
+      const found = await api.firmware(id);
+      expect(found.status).toBe('available');
+      return found;
+    });
+    const download = await fetch(firmware.download_url ?? '');
+    expect(Buffer.from(await download.arrayBuffer()).equals(Buffer.from(bytes))).toBe(true);
+  });
+
+  unless('no expiry of links', 'and a download by a link that has expired are refused', async () => {
+    const anHourAgo = new Date(Date.now() - 3_700_000);
+    const options = { expiresIn: 3_600, signingDate: anHourAgo };
+    const object = { Bucket: target.s3.bucket, Key: 'firmwares/vega_mcu/1.0.2/firmware.bin' };
+    expect((await fetch(await getSignedUrl(s3, new PutObjectCommand(object), options), { method: 'PUT', body: 'x' })).status).toBe(403);
+    expect((await fetch(await getSignedUrl(s3, new GetObjectCommand(object), options))).status).toBe(403);
+  });
+});
+
+describe('an update', () => {
+  it('goes through the queues to the backend and comes back as confirmations: every scooter runs the new version', async () => {
+    const { id: firmware_id } = await available('2.0.0');
+    const { id } = await api.requestUpdate({ firmware_id, targets: { filter: { kind: 'scooter' } }, comment: '' }, randomUUID());
+    await waitFor(async () => expect((await api.update(id)).status).toBe('COMPLETED'), 120_000);
+    expect((await api.update(id)).counts).toMatchObject({ SUCCEEDED: SCOOTERS, FAILED: 0, TIMED_OUT: 0 });
+    const devices = await api.lookUpDevices(
+      'scooter',
+      fleet.map(({ external_id }) => external_id),
+    );
+    expect(new Set(devices.map(({ firmwares }) => firmwares.find(({ hardware_type }) => hardware_type === 'vega_mcu')?.version))).toEqual(
+      new Set(['2.0.0']),
+    );
+  }, 180_000);
+
+  it('waits while the backend is down, and goes on by itself when it is back', async () => {
+    const { id: firmware_id } = await available('2.1.0');
+    await changeSimulator({ outage: '503' });
+    const { id } = await api.requestUpdate(
+      { firmware_id, targets: { external_ids: ['S-00001', 'S-00002'], kind: 'scooter' }, comment: '' },
+      randomUUID(),
+    );
+    await waitFor(async () => expect((await api.update(id)).status).toBe('IN_PROGRESS'));
+    await new Promise((resolve) => setTimeout(resolve, 3_000)); // long enough for a command to have been refused
+    expect((await api.update(id)).counts).toMatchObject({ SUCCEEDED: 0, FAILED: 0 });
+    await changeSimulator({ outage: 'off' });
+    await waitFor(async () => expect((await api.update(id)).counts).toMatchObject({ SUCCEEDED: 2 }), 120_000);
+  }, 180_000);
+
+  it('is told by a confirmation what a device runs, also when nobody asked', async () => {
+    const token = await target.tokenFor({ subject: 'scooters-backend', scopes: ['devices:report'] });
+    const backend = createApiClient({ url: target.api_url, token });
+    const report = { external_id: 'S-00003', hardware_type: 'vega_gsm', version: '7.7', status: 'SUCCEEDED' };
+    await backend.call('POST', '/v1/confirmations', { confirmations: [{ ...report, occurred_dt: new Date().toISOString() }] });
+    const device = await api.call<DeviceAnswer>('GET', '/v1/scooters/S-00003');
+    expect(device.firmwares).toContainEqual(expect.objectContaining({ hardware_type: 'vega_gsm', version: '7.7' }));
+  });
+});
+
+describe('a queue', () => {
+  it('repeats only those messages of a batch that failed', async () => {
+    const { id: firmware_id } = await available('3.0.0');
+    await withImpatientQueue('AdvancesQueue', async () => {
+      const { id } = await api.requestUpdate(
+        { firmware_id, targets: { external_ids: ['S-00004'], kind: 'scooter' }, comment: '' },
+        randomUUID(),
+      );
+      const poison = Array.from({ length: 3 }, (_, index) => `{"no": "message ${index}"}`);
+      const Entries = poison.map((MessageBody, index) => ({ Id: String(index), MessageBody }));
+      await sqs.send(new SendMessageBatchCommand({ QueueUrl: queueUrl('AdvancesQueue'), Entries }));
+      await waitFor(async () => expect(await depthOf('AdvancesDeadLetterQueue')).toBe(3));
+      await waitFor(async () => expect((await api.update(id)).status).toBe('COMPLETED'), 120_000);
+      expect(await depthOf('AdvancesDeadLetterQueue')).toBe(3);
+      const { Messages = [] } = await sqs.send(
+        new ReceiveMessageCommand({ QueueUrl: queueUrl('AdvancesDeadLetterQueue'), MaxNumberOfMessages: 10, VisibilityTimeout: 0 }),
+      );
+      for (const { Body } of Messages) expect(poison).toContain(Body);
+    });
+  }, 180_000);
+
+  it('puts a message that cannot be done aside, and does it after its cause is gone and it is redriven', async () => {
+    const hardware_type = `type_${randomBytes(4).toString('hex')}`;
+    const Key = `firmwares/${hardware_type}/1.0.0/firmware.bin`;
+    await withImpatientQueue('RegistrationsQueue', async () => {
+      await s3.send(new PutObjectCommand({ Bucket: target.s3.bucket, Key, Body: 'firmware of a type nobody knows' }));
+      await waitFor(async () => expect(await depthOf('RegistrationsDeadLetterQueue')).toBe(1));
+      const { id } = await available('3.1.0'); // nobody else is held up
+      expect((await api.firmware(id)).status).toBe('available');
+    });
+    await api.call('POST', '/v1/hardware-types', {
+      name: hardware_type,
+      device_kind: 'scooter',
+      channel: 'telematics',
+      scooter_versions: [1, 2],
+      max_size_bytes: 1_000_000,
+    });
+    const from = queueUrl('RegistrationsDeadLetterQueue');
+    expect(await redrive(sqs, { from, to: queueUrl('RegistrationsQueue') })).toBe(1);
+    await waitFor(async () => {
+      const { items } = await api.call<{ items: FirmwareAnswer[] }>('GET', `/v1/firmwares?hardware_type=${hardware_type}`);
+      expect(items).toMatchObject([{ version: '1.0.0', status: 'available' }]);
+    });
+    expect(await depthOf('RegistrationsDeadLetterQueue')).toBe(0);
+  }, 180_000);
+});
+
+describe('a caller', () => {
+  const get = (authorization?: string) =>
+    fetch(`${target.api_url}/v1/firmwares`, { headers: { ...(authorization !== undefined && { authorization }) } });
+
+  it('without a token, with one that is not ours or has expired: 401 as a problem document', async () => {
+    const expired = await target.tokenFor({ subject: 'late', expiresIn: '-1h' });
+    const [head, , signature] = target.token.split('.');
+    const forged = [head, Buffer.from('{"sub":"me","exp":9999999999,"scope":"read"}').toString('base64url'), signature].join('.');
+    for (const authorization of [undefined, 'Bearer x.y.z', 'Basic dXNlcjpwYXNz', `Bearer ${expired}`, `Bearer ${forged}`]) {
+      const answer = await get(authorization);
+      expect(answer.status).toBe(401);
+      expect(answer.headers.get('content-type')).toContain('application/problem+json');
+      expect(await answer.json()).toMatchObject({ status: 401, code: expect.stringMatching(/^auth\./) });
+    }
+  });
+
+  it('without the scope: 403, and nothing changes', async () => {
+    const reader = createApiClient({ url: target.api_url, token: await target.tokenFor({ subject: 'reader', scopes: ['read'] }) });
+    await expect(reader.registerDevices([{ kind: 'scooter', external_id: 'S-99999', version: 1 }])).rejects.toMatchObject({ status: 403 });
+    await expect(api.call('GET', '/v1/scooters/S-99999')).rejects.toMatchObject({ status: 404 });
+  });
+
+  unless('no gateway responses', 'of what is no route: 404 as a problem document, from the gateway itself', async () => {
+    const answer = await fetch(`${target.api_url}/v1/nothing`, { headers: { authorization: `Bearer ${target.token}` } });
+    expect(answer.status).toBe(404);
+    expect(answer.headers.get('content-type')).toContain('application/problem+json');
+    expect(await answer.json()).toMatchObject({
+      status: 404,
+      code: 'route.not_found',
+      type: 'urn:scooters-updater:problem:route.not_found',
+    });
+  });
+});
+
+describe('the cloud', () => {
+  unless(
+    'no IAM',
+    'lets a function do nothing that its role does not grant',
+    async () => {
+      const { endpoint } = target.sqs;
+      const iam = new IAMClient({ endpoint, region: target.region, credentials: { accessKeyId: 'test', secretAccessKey: 'test' } });
+      const { id: firmware_id } = await available('4.0.0');
+      const role = { RoleName: roleOf('request-update'), PolicyName: 'request-update' };
+      const { PolicyDocument = '' } = await iam.send(new GetRolePolicyCommand(role));
+      const document = JSON.parse(decodeURIComponent(PolicyDocument)) as { Statement: { Action: string[] }[] };
+      const Statement = document.Statement.filter(({ Action }) => !Action.includes('sqs:SendMessage'));
+      expect(Statement).toHaveLength(document.Statement.length - 1);
+      const request = () =>
+        api.requestUpdate({ firmware_id, targets: { external_ids: ['S-00005'], kind: 'scooter' }, comment: '' }, randomUUID());
+      await iam.send(new PutRolePolicyCommand({ ...role, PolicyDocument: JSON.stringify({ ...document, Statement }) }));
+      try {
+        await expect(request()).rejects.toMatchObject({ status: 503, code: 'queue.unavailable' });
+      } finally {
+        await iam.send(new PutRolePolicyCommand({ ...role, PolicyDocument: JSON.stringify(document) }));
+      }
+      const { id } = await request();
+      await waitFor(async () => expect((await api.update(id)).status).toBe('COMPLETED'), 120_000);
+
+      // A link is worth what its signer may do.
+      const bytes = new Uint8Array(randomBytes(10));
+      const { upload } = await reserve('4.1.0', bytes);
+      const uploader = { RoleName: roleOf('upload-firmware'), PolicyName: 'upload-firmware' };
+      const { PolicyDocument: whole = '' } = await iam.send(new GetRolePolicyCommand(uploader));
+      await iam.send(new DeleteRolePolicyCommand(uploader));
+      expect(await put(upload.url, upload.headers, bytes)).toBe(403);
+      await iam.send(new PutRolePolicyCommand({ ...uploader, PolicyDocument: decodeURIComponent(whole) }));
+      expect(await put(upload.url, upload.headers, bytes)).toBe(200);
+      iam.destroy();
+    },
+    180_000,
+  );
+
+  unless('no Secrets Manager', 'has the password of the database in a secret, that can be rotated while the service works', async () => {
+    const { endpoint } = target.sqs;
+    const credentials = { accessKeyId: target.access_key_id, secretAccessKey: target.secret_access_key };
+    const url = new URL(target.database_url);
+    const name = decodeURIComponent(url.username);
+    const admin = new pg.Client({ connectionString: target.database_url });
+    await admin.connect();
+    const password = randomUUID();
+    await admin.query(`ALTER ROLE ${name} PASSWORD '${password}'`);
+    await callAws({ endpoint, service: 'secretsmanager', region: target.region, target: 'secretsmanager.PutSecretValue' }, credentials, {
+      ...{ SecretId: target.deployed?.secrets.database, ClientRequestToken: randomUUID() },
+      SecretString: JSON.stringify({ username: name, password }),
+    });
+    await admin.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = '${name}'`);
+    await admin.end();
+    expect((await fetch(`${target.api_url}/v1/health`)).status).toBe(200);
+    expect(await api.call('GET', '/v1/scooters/S-00001')).toMatchObject({ external_id: 'S-00001' });
+  });
+});
+
+it('leaves nothing behind in the queues but what was put aside', async () => {
+  const work = Object.keys(target.sqs.queue_urls).filter((id) => id !== 'AdvancesDeadLetterQueue');
+  await waitFor(async () => expect(await Promise.all(work.map(async (id) => [id, await depthOf(id)]))).toEqual(work.map((id) => [id, 0])));
+});

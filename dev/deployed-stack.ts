@@ -110,7 +110,7 @@ export async function startDeployedStack(options: {
     simulator.reportTo(api_url, () => identity.token({ subject: 'scooters-backend', scopes: ['devices:report'], expiresIn: '10m' }));
     const token = await identity.token({ subject: 'local-engineer', expiresIn: '7d' });
     return {
-      ...{ api_url, token, database_url, simulator_url: simulator.url, simulator_token: simulator.token },
+      ...{ api_url, ddi_url: api_url, token, database_url, simulator_url: simulator.url, simulator_token: simulator.token },
       ...{ s3: { endpoint, bucket: physicalId('FirmwareBucket') }, sqs: { endpoint, queue_urls } },
       ...{ region: REGION, access_key_id: 'test', secret_access_key: 'test', pid: process.pid },
       ...{ tokenFor: identity.token, stop, deploy_seconds, secrets },

@@ -10,6 +10,7 @@ import { deploy } from './deploy.ts';
 import { startLocalIdentity } from './local-identity.ts';
 import { startPostgres } from './postgres.ts';
 import { readServerlessFile } from './serverless-file.ts';
+import { createSigningKeys } from './signing-keys.ts';
 import { type SimulatorOptions, startSimulator } from './simulator/server.ts';
 import type { Stack, StackDescription } from './stack.ts';
 import { readStackDefinition } from './stack-definition.ts';
@@ -59,11 +60,14 @@ export async function startDeployedStack(options: {
       const request = { Name: `scooters-updater/${STAGE}/${name}-${Date.now()}`, SecretString, ClientRequestToken: crypto.randomUUID() };
       return (await callAws<{ ARN: string }>({ endpoint, service: 'secretsmanager', region: REGION, target }, credentials, request)).ARN;
     };
+    const signing = createSigningKeys();
     const { username, password } = new URL(database_url);
     const addressWithoutPassword = database_url.replace(`:${password}@`, '@');
     const secrets = {
       database: await createSecret('database', JSON.stringify({ username, password: decodeURIComponent(password) })),
       backend: await createSecret('backend-token', simulator.token),
+      manifestKeys: await createSecret('manifest-signing-keys', JSON.stringify({ MANIFEST_SIGNING_KEYS: signing.MANIFEST_SIGNING_KEYS })),
+      packageKey: await createSecret('package-signing-key', JSON.stringify({ PACKAGE_SIGNING_KEY: signing.PACKAGE_SIGNING_KEY })),
     };
 
     const startedAt = performance.now();
@@ -77,6 +81,8 @@ export async function startDeployedStack(options: {
         ...{ AWS_ENDPOINT_URL: endpoint, AWS_REGION: REGION, AWS_ACCESS_KEY_ID: 'test', AWS_SECRET_ACCESS_KEY: 'test' },
         ...{ DATABASE_URL: addressWithoutPassword, DATABASE_PASSWORD: secrets.database },
         ...{ BACKEND_URL: simulator.url, BACKEND_TOKEN: secrets.backend },
+        ...{ MANIFEST_SIGNING_KEYS: secrets.manifestKeys, PACKAGE_SIGNING_KEY: secrets.packageKey },
+        PACKAGE_CERTIFICATES: signing.PACKAGE_CERTIFICATES,
         ...{ JWT_ISSUER: identity.issuer, JWT_AUDIENCE: identity.audience, JWKS_URL: identity.jwks_url },
       },
     });

@@ -16,6 +16,7 @@ import { readPrivateJson, writePrivateFile } from './private-file.ts';
 import { startQueues } from './queues.ts';
 import { startS3Server } from './s3-server.ts';
 import { startServerlessOffline } from './serverless-offline.ts';
+import { keepSigningKeys } from './signing-keys.ts';
 import { type SimulatorOptions, startSimulator } from './simulator/server.ts';
 import { type BucketNotification, readStackDefinition } from './stack-definition.ts';
 
@@ -138,6 +139,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       },
     });
     undo.push(s3.close);
+    const signing = keepSigningKeys(kept === undefined ? undefined : join(kept, 'signing-keys.json'));
     const simulator = await startSimulator({
       ...options.simulator,
       port: ports.simulator,
@@ -168,6 +170,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         OBSERVATIONS_QUEUE_URL: queues.urls['ObservationsQueue'] ?? '',
         DDI_POLL_SECONDS: String(POLL_SECONDS.idle),
         DDI_WAITING_POLL_SECONDS: String(POLL_SECONDS.waiting),
+        ASSEMBLIES_QUEUE_URL: queues.urls['AssembliesQueue'] ?? '',
+        ...signing,
         AWS_ENDPOINT_URL_S3: s3.url,
         AWS_ENDPOINT_URL_SQS: queues.endpoint,
         AWS_ACCESS_KEY_ID: access_key_id,

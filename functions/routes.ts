@@ -4,7 +4,9 @@ import { confirmUpdateRoute } from './confirm-update/routes.ts';
 import { cancelUpdateRoute, changePaceRoute, pauseUpdateRoute, resumeUpdateRoute } from './control-update/routes.ts';
 import { docsAssetRoute, docsRoute, openapiRoute } from './docs/routes.ts';
 import { editFirmwareRoute } from './edit-firmware/routes.ts';
+import { getAssemblyRoute, listAssembliesRoute } from './get-assemblies/routes.ts';
 import { getCabinetRoute, getScooterRoute, lookUpDevicesRoute } from './get-device-versions/routes.ts';
+import { getKeysRoute, getManifestRoute } from './get-manifest/routes.ts';
 import { getObservationRoute, listObservationsRoute } from './get-observations/routes.ts';
 import { getStatsRoute } from './get-stats/routes.ts';
 import {
@@ -25,6 +27,7 @@ import { issueDeviceTokenRoute } from './issue-device-token/routes.ts';
 import { listDevicesRoute } from './list-devices/routes.ts';
 import { observeVersionsRoute } from './observe-versions/routes.ts';
 import { registerDevicesRoute } from './register-devices/routes.ts';
+import { requestAssemblyRoute } from './request-assembly/routes.ts';
 import { requestUpdateRoute } from './request-update/routes.ts';
 import { retryUpdateRoute } from './retry-update/routes.ts';
 import { uploadFirmwareRoute } from './upload-firmware/routes.ts';
@@ -37,6 +40,11 @@ export const routes: readonly Route[] = [
   listFirmwaresRoute,
   getFirmwareRoute,
   editFirmwareRoute,
+  getManifestRoute,
+  getKeysRoute,
+  requestAssemblyRoute,
+  listAssembliesRoute,
+  getAssemblyRoute,
   registerDevicesRoute,
   issueDeviceTokenRoute,
   listDevicesRoute,

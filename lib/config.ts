@@ -58,3 +58,12 @@ export const DeviceAccessConfig = z.object({
   DDI_GATEWAY_TOKEN_SHA256: z.string().regex(/^([0-9a-f]{64})?$/),
   DDI_SELF_REGISTRATION: z.enum(['true', 'false']),
 });
+
+export const AssembliesConfig = z.object({ ASSEMBLIES_QUEUE_URL: z.url() });
+
+/** A JWK set or, in a cloud, the ARN of the secret that holds it (lib/firmware/manifest.ts). */
+export const ManifestSigningConfig = z.object({ MANIFEST_SIGNING_KEYS: text });
+/** PEM. The first certificate is the present one; former and coming ones follow. */
+export const PackageCertificatesConfig = z.object({ PACKAGE_CERTIFICATES: text });
+/** PEM, of the first certificate; in a cloud, the ARN of the secret that holds it. */
+export const PackageSigningConfig = PackageCertificatesConfig.extend({ PACKAGE_SIGNING_KEY: text });

@@ -16,6 +16,8 @@ export type ErrorCode =
   | 'firmware.exists'
   | 'firmware.not_available'
   | 'firmware.not_withdrawable'
+  | 'assembly.not_found'
+  | 'assembly.idempotency_key_reused'
   | 'device.not_found'
   | 'device.not_iot'
   | 'execution.not_found'
@@ -29,6 +31,7 @@ export type ErrorCode =
   | 'database.unavailable'
   | 'storage.unavailable'
   | 'queue.unavailable'
+  | 'signing.unavailable'
   | 'internal';
 
 /** A field of a request that is wrong; `path` is dotted, for example `devices.3.kind`. */

@@ -1,4 +1,5 @@
 import { signPost } from './aws-signature.ts';
+import { DomainError } from './errors.ts';
 
 /** A text that nobody but its user may see, and that somebody may replace while we run. */
 export interface Secret {
@@ -43,6 +44,15 @@ export const createSecret = (setting: string, { field = 'password', fetch = glob
     read: () => current ?? readAgain(),
     refresh: () => (current && now() - readAt < refreshSeconds * 1_000 ? current : readAgain()),
   };
+};
+
+/** For what is signed with. @throws `signing.unavailable` */
+export const readSigningSecret = async (secret: Secret): Promise<string> => {
+  try {
+    return await secret.read();
+  } catch (cause) {
+    throw new DomainError('signing.unavailable', 'The signing keys cannot be read', { cause, retryAfterSeconds: 5 });
+  }
 };
 
 const toValue = (text: string, field: string): string => {

@@ -11,6 +11,8 @@ import * as judgeAfterResume from './20261124110100_judge_after_resume.ts';
 import * as tellEvents from './20261124110200_tell_events.ts';
 import * as createIotDevices from './20261124120000_create_iot_devices.ts';
 import * as offerExecutions from './20261124120010_offer_executions.ts';
+import * as createAssemblies from './20261124130000_create_assemblies.ts';
+import * as numberManifests from './20261124130001_number_manifests.ts';
 
 /** Every migration by its name, in the order in which they run. A list rather than a folder scan, so that it can be bundled. */
 export const migrations: Record<string, Migration> = {
@@ -26,4 +28,6 @@ export const migrations: Record<string, Migration> = {
   '20261124110200_tell_events': tellEvents,
   '20261124120000_create_iot_devices': createIotDevices,
   '20261124120010_offer_executions': offerExecutions,
+  '20261124130000_create_assemblies': createAssemblies,
+  '20261124130001_number_manifests': numberManifests,
 };

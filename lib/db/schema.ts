@@ -23,6 +23,31 @@ export type JsonValue = JsonArray | JsonObject | JsonPrimitive;
 
 export type Timestamp = ColumnType<Date, Date | string, Date | string>;
 
+export interface Assemblies {
+  attempts: Generated<number>;
+  claimed_dt: Timestamp | null;
+  created_by: string;
+  created_dt: Timestamp;
+  hardware_compatibility: string[];
+  id: Generated<number>;
+  idempotency_key: string | null;
+  last_error: string | null;
+  last_error_dt: Timestamp | null;
+  published_dt: Timestamp | null;
+  request_hash: string;
+  request_id: string;
+  signed: boolean;
+}
+
+export interface AssemblyParts {
+  assembly_id: number;
+  device: string | null;
+  firmware_id: number;
+  handler: string;
+  path: string | null;
+  position: number;
+}
+
 export interface BackendGate {
   changed_dt: Timestamp;
   closed_until: Timestamp | null;
@@ -98,12 +123,14 @@ export interface DeviceSeenCounts {
 }
 
 export interface Firmwares {
+  assembly_id: number | null;
   comment: Generated<string>;
   created_by: string;
   created_dt: Timestamp;
   file_link: string | null;
   hardware_type: string;
   id: Generated<number>;
+  manifest_counter: Generated<number>;
   md5: string | null;
   minimum_from_version_num: number | null;
   object_key: string;
@@ -264,6 +291,7 @@ export interface Updates {
   in_progress_minutes: Generated<number>;
   includes_iot: Generated<boolean>;
   last_release_dt: Timestamp | null;
+  manifest_counter: Generated<number>;
   maximum_in_progress: number | null;
   maximum_per_minute: number;
   next_step: Generated<number>;
@@ -286,6 +314,8 @@ export interface Updates {
 }
 
 export interface DB {
+  assemblies: Assemblies;
+  assembly_parts: AssemblyParts;
   backend_gate: BackendGate;
   cabinets: Cabinets;
   device_firmware_counts: DeviceFirmwareCounts;

@@ -4,7 +4,8 @@ import type { Db } from '../db/database.ts';
 import type { DB } from '../db/schema.ts';
 import { deviceCountOfFirmware } from '../fleet/count-queries.ts';
 import { decodeCursor, type Page, toPage } from '../http/page.ts';
-import type { Firmware, FirmwareRequirement, FirmwareStatus, ListedFirmware } from './firmware.ts';
+import type { Firmware, FirmwareRequirement, FirmwareStatus, ListedFirmware, ObjectFacts } from './firmware.ts';
+import type { ManifestFacts } from './manifest.ts';
 
 const columns = [
   'id',
@@ -20,6 +21,7 @@ const columns = [
   'md5',
   'requires',
   'minimum_from_version_num',
+  'assembly_id',
   'comment',
   'created_by',
   'created_dt',
@@ -36,6 +38,8 @@ export interface NewFirmware {
   sha256: string | null;
   requires?: readonly FirmwareRequirement[];
   minimum_from_version_num?: number | null;
+  /** Of a package. */
+  assembly_id?: number;
   comment: string;
   created_by: string;
   created_dt: Date;
@@ -61,6 +65,9 @@ export const findListedFirmware = (db: Db, id: number): Promise<ListedFirmware |
 
 export const findFirmwareByVersion = (db: Db, { hardware_type, version }: { hardware_type: string; version: string }) =>
   selectFirmware(db).select('object_key').where('hardware_type', '=', hardware_type).where('version', '=', version).executeTakeFirst();
+
+/** What a manifest is numbered with (README.md of this folder). */
+const nextManifestCounter = sql<number>`nextval('firmware_manifest_counter')`;
 
 export interface AvailableFirmware {
   file_link: string;
@@ -90,11 +97,52 @@ export const makeAvailable = (db: Db, id: number, facts: AvailableFirmware) =>
     )
     .updateTable('firmwares')
     .from(['draft', 'ordinal'])
-    .set((eb) => ({ ...facts, status: 'available', version_num: eb.ref('ordinal.version_num') }))
+    .set((eb) => ({
+      ...facts,
+      status: 'available',
+      version_num: eb.ref('ordinal.version_num'),
+      manifest_counter: nextManifestCounter,
+    }))
     .whereRef('firmwares.id', '=', 'draft.id')
     .returning(['firmwares.id', 'firmwares.version_num'])
     .$narrowType<{ version_num: NotNull }>()
     .executeTakeFirst();
+
+/** The firmwares with these ids, in no order; unknown ones are missing. */
+export const listFirmwaresById = (db: Db, ids: readonly number[]): Promise<Firmware[]> =>
+  selectFirmware(db)
+    .where('id', 'in', [...ids])
+    .execute();
+
+/**
+ * Writes down what the file of a package will be, before anybody can see that file, so that no other one is ever registered for it. False
+ * when it is no draft any more, or one of its parts is not available any more.
+ */
+export const promiseDraft = async (
+  db: Db,
+  id: number,
+  { size_bytes, sha256 }: ObjectFacts,
+  partIds: readonly number[],
+): Promise<boolean> => {
+  const promised = await db
+    .updateTable('firmwares as f')
+    .set({ size_bytes, sha256 })
+    .where('f.id', '=', id)
+    .where('f.status', '=', 'awaiting_upload')
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('firmwares as part')
+            .select('part.id')
+            .where('part.id', 'in', [...partIds])
+            .where('part.status', '<>', 'available'),
+        ),
+      ),
+    )
+    .returning('f.id')
+    .executeTakeFirst();
+  return promised !== undefined;
+};
 
 /** Undefined when it was no draft any more. */
 export const rejectDraft = (db: Db, id: number, reason: string) =>
@@ -126,6 +174,31 @@ export const updateFirmware = (db: Db, id: number, { comment, withdrawal_reason 
     .returning(deviceCountOfFirmware.as('device_count'))
     .$narrowType<{ status: FirmwareStatus; requires: FirmwareRequirement[] }>()
     .executeTakeFirst();
+};
+
+/** Facts are missing while the firmware is not available. The counter is the last one given out for it, by an update or its registration. */
+export const findManifestFacts = async (
+  db: Db,
+  id: number,
+): Promise<{ status: FirmwareStatus; facts: ManifestFacts | undefined } | undefined> => {
+  const row = await db
+    .selectFrom('firmwares as f')
+    .select(['status', 'hardware_type', 'version', 'version_num', 'size_bytes', 'sha256', 'requires', 'minimum_from_version_num'])
+    .select(({ fn, selectFrom }) =>
+      fn<number>('greatest', [
+        'f.manifest_counter',
+        selectFrom('updates as u')
+          .select(({ fn: { max } }) => max('u.manifest_counter').as('counter'))
+          .whereRef('u.firmware_id', '=', 'f.id'),
+      ]).as('counter'),
+    )
+    .where('id', '=', id)
+    .$narrowType<{ status: FirmwareStatus; requires: FirmwareRequirement[] }>()
+    .executeTakeFirst();
+  if (!row) return undefined;
+  const { status, version_num, size_bytes, sha256, ...rest } = row;
+  const isAvailable = status === 'available' && version_num !== null && size_bytes !== null && sha256 !== null;
+  return { status, facts: isAvailable ? { ...rest, version_num, size_bytes, sha256, allow_downgrade: false } : undefined };
 };
 
 const Cursor = z.tuple([z.int32(), z.int32()]);

@@ -75,6 +75,7 @@ export const Firmware = z
     sha1: z.string().nullable().meta({ description: 'Hexadecimal' }),
     md5: z.string().nullable().meta({ description: 'Hexadecimal' }),
     ...firmwareNeeds,
+    assembly_id: z.int().nullable().meta({ description: 'The assembly that it is the package of; null: it was uploaded' }),
     comment: z.string(),
     created_by: z.string(),
     created_dt: Timestamp,

@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import * as z from 'zod';
 import type { Db, Trx } from '../db/database.ts';
 import type { Channel, DeviceKind } from '../fleet/device.ts';
@@ -56,10 +56,16 @@ const catalogueLocks = sql.lit(1);
  * Reports and registrations of a hardware type keep out of each other's way, so that a report that finds its version in no catalogue is
  * stored before the firmware of this version becomes available and is linked to it, or comes after and finds it. Held until the
  * transaction ends. For reports, who do not wait for each other: a list of locks to be taken in this order.
+ *
+ * @param furtherTypes a query of more hardware types.
  */
-export const catalogueLocksShared = (hardwareTypes: readonly string[]) => sql`
+export const catalogueLocksShared = (hardwareTypes: readonly string[], furtherTypes: RawBuilder<unknown>) => sql`
   SELECT pg_advisory_xact_lock_shared(${catalogueLocks}, key) IS NOT NULL AS is_locked
-  FROM (SELECT DISTINCT hashtext(hardware_type) AS key FROM unnest(${hardwareTypes}::text[]) AS t (hardware_type) ORDER BY key) keys`;
+  FROM (
+    SELECT DISTINCT hashtext(hardware_type) AS key
+    FROM (SELECT unnest(${hardwareTypes}::text[]) AS hardware_type UNION ALL ${furtherTypes}) t
+    ORDER BY key
+  ) keys`;
 
 /** For a registration: waits for the reports under way, and has later ones wait. A statement of its own: the next one sees what they stored. */
 export const lockCatalogue = async (trx: Trx, hardwareType: string): Promise<void> => {

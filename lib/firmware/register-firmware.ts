@@ -46,6 +46,9 @@ export async function registerFirmware(deps: RegisterFirmwareDeps, object: Objec
     if (existing.status !== 'rejected') await linkAllDevices(deps.db, existing);
     return 'registered_before';
   }
+  if (existing && existing.assembly_id !== null && existing.sha256 === null) {
+    throw new NobodysObject(`Version ${existing.version} of ${existing.hardware_type} is being assembled: nobody else may put its file`);
+  }
 
   const facts = await readFacts(deps.storage, object, type.max_size_bytes);
   if (!facts) throw new NobodysObject(`There is no object ${object.key}, version ${object.version_id}`);

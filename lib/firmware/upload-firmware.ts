@@ -51,7 +51,8 @@ export async function uploadFirmware(deps: UploadFirmwareDeps, input: UploadFirm
   return { isNew: created !== undefined, answer: { ...firmware, upload } };
 }
 
-const checkRequirements = async (db: Db, requires: readonly FirmwareRequirement[]): Promise<void> => {
+/** @throws `hardware_type.unknown` naming every requirement that is about none. */
+export const checkRequirements = async (db: Db, requires: readonly FirmwareRequirement[]): Promise<void> => {
   const unknown = await listUnknownHardwareTypes(
     db,
     requires.map((r) => r.hardware_type),
@@ -70,8 +71,11 @@ const findSameDraft = async (db: Db, { hardware_type, version, size_bytes, sha25
   const { object_key, ...firmware } = existing;
   const isSame = firmware.size_bytes === size_bytes && firmware.sha256 === sha256 && object_key === key;
   if (firmware.status === 'awaiting_upload' && isSame) return firmware;
-  throw new DomainError('firmware.exists', `Version ${version} of ${hardware_type} exists already (${firmware.status})`, {
-    errors: [{ in: 'body', path: 'version', message: 'exists already for this hardware type' }],
-    answer: { firmware_id: firmware.id, firmware_status: firmware.status },
-  });
+  throw versionExists(firmware);
 };
+
+export const versionExists = ({ id, hardware_type, version, status, assembly_id }: Firmware): DomainError =>
+  new DomainError('firmware.exists', `Version ${version} of ${hardware_type} exists already (${status})`, {
+    errors: [{ in: 'body', path: 'version', message: 'exists already for this hardware type' }],
+    answer: { firmware_id: id, firmware_status: status, ...(assembly_id !== null && { assembly_id }) },
+  });

@@ -33,9 +33,9 @@ const defaultChannel = (version: 1 | 2 | null): Channel => (version === null ? '
 
 /**
  * Where knowledge of a version came from: scooters-backend told us (confirmation), or we asked it (observation); the device itself told us
- * (config_data), or said that it had installed it and is believed (feedback).
+ * (config_data), or said that it had installed it and is believed (feedback); or it was part of what a device came to run (package).
  */
-export const reportSources = ['confirmation', 'observation', 'config_data', 'feedback'] as const;
+export const reportSources = ['confirmation', 'observation', 'config_data', 'feedback', 'package'] as const;
 export type ReportSource = (typeof reportSources)[number];
 
 export const InstalledFirmware = z

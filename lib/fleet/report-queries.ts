@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { partsOfFirmware, partTypesOf } from '../assembly/part-queries.ts';
 import type { Trx } from '../db/database.ts';
 import { catalogueLocksShared } from '../firmware/hardware-type-queries.ts';
 import { countSeen, countUpdateTimes, countVersions } from './count-queries.ts';
@@ -16,16 +17,20 @@ export interface ReportSubject {
 /**
  * Makes the reports about a device queue up behind each other until the transaction ends. Locked in the order in which devices are
  * registered, so that neither two batches about the same devices nor a registration can wait for each other in a circle. Before that,
- * the catalogue: nothing that is reported here becomes available meanwhile. `bool_and` takes those locks, and they have to be taken
- * before any device is asked for.
+ * the catalogue: nothing that is reported here, itself or as part of a package, becomes available meanwhile. `bool_and` takes those locks,
+ * and they have to be taken before any device is asked for.
  */
-export const lockDevices = async (
-  trx: Trx,
-  subjects: readonly Pick<ReportSubject, 'kind' | 'external_id' | 'hardware_type'>[],
-): Promise<void> => {
+export const lockDevices = async (trx: Trx, subjects: readonly ReportSubject[]): Promise<void> => {
+  const hardwareTypes = subjects.map((s) => s.hardware_type);
   await sql`
     WITH catalogue AS MATERIALIZED (
-      ${catalogueLocksShared(subjects.map((s) => s.hardware_type))}
+      ${catalogueLocksShared(
+        hardwareTypes,
+        partTypesOf(
+          hardwareTypes,
+          subjects.map((s) => s.version),
+        ),
+      )}
     )
     SELECT id FROM devices
     WHERE (SELECT bool_and(is_locked) FROM catalogue)
@@ -42,9 +47,22 @@ export interface ReportFacts {
   /** Of the reported version, if it is in the catalogue. */
   firmware_id: number | null;
   known: KnownVersion | undefined;
+  /** Of the reported version, if it is a package. */
+  parts: PartFacts[];
+}
+
+export interface PartFacts {
+  hardware_type: string;
+  version: string;
+  firmware_id: number;
+  known: KnownVersion | undefined;
 }
 
 interface FactsRow {
+  ordinal: number;
+  part_hardware_type: string | null;
+  part_version: string;
+  part_firmware_id: number;
   device_id: number | null;
   hardware_type_exists: boolean;
   firmware_id: number | null;
@@ -56,10 +74,11 @@ interface FactsRow {
   source: ReportSource;
 }
 
-/** What is known about the subject of each report, in the reports' order, in one statement. */
+/** What is known about the subject of each report, and of its parts, in the reports' order, in one statement. */
 export const listReportFacts = async (trx: Trx, subjects: readonly ReportSubject[]): Promise<ReportFacts[]> => {
   const { rows } = await sql<FactsRow>`
-    SELECT d.id AS device_id, h.name IS NOT NULL AS hardware_type_exists, f.id AS firmware_id,
+    SELECT s.ordinal, part.hardware_type AS part_hardware_type, part.version AS part_version, part.id AS part_firmware_id,
+           d.id AS device_id, h.name IS NOT NULL AS hardware_type_exists, f.id AS firmware_id,
            r.firmware_id AS known_firmware_id, r.reported_version, r.firmware_update_dt, r.firmware_update_time, r.observed_dt, r.source
     FROM unnest(
       ${subjects.map((s) => s.kind)}::text[],
@@ -70,14 +89,33 @@ export const listReportFacts = async (trx: Trx, subjects: readonly ReportSubject
     LEFT JOIN devices d ON d.kind = s.kind AND d.external_id = s.external_id
     LEFT JOIN hardware_types h ON h.name = s.hardware_type
     LEFT JOIN firmwares f ON f.hardware_type = s.hardware_type AND f.version = s.version AND f.status IN ('available', 'withdrawn')
-    LEFT JOIN device_firmwares r ON r.device_id = d.id AND r.hardware_type = s.hardware_type
-    ORDER BY s.ordinal`.execute(trx);
-  return rows.map(({ device_id, hardware_type_exists, firmware_id, known_firmware_id, reported_version, ...known }) => ({
-    device_id,
-    hardware_type_exists,
-    firmware_id,
-    known: reported_version === null ? undefined : { ...known, firmware_id: known_firmware_id, reported_version },
-  }));
+    -- One row for the subject itself, and one for each part of a package.
+    CROSS JOIN LATERAL (
+      SELECT NULL::integer AS firmware_id, -1 AS position
+      UNION ALL
+      ${partsOfFirmware}
+    ) told
+    LEFT JOIN firmwares part ON part.id = told.firmware_id
+    LEFT JOIN device_firmwares r ON r.device_id = d.id AND r.hardware_type = coalesce(part.hardware_type, s.hardware_type)
+    ORDER BY s.ordinal, told.position`.execute(trx);
+  const facts: ReportFacts[] = [];
+  for (const { ordinal, part_hardware_type, part_version, part_firmware_id, ...row } of rows) {
+    const { device_id, hardware_type_exists, firmware_id } = row;
+    const known = toKnown(row);
+    if (part_hardware_type === null) facts.push({ device_id, hardware_type_exists, firmware_id, known, parts: [] });
+    else facts[ordinal - 1]?.parts.push({ hardware_type: part_hardware_type, version: part_version, firmware_id: part_firmware_id, known });
+  }
+  return facts;
+};
+
+const toKnown = ({
+  known_firmware_id: firmware_id,
+  reported_version,
+  ...known
+}: Omit<FactsRow, 'ordinal' | `part_${string}`>): KnownVersion | undefined => {
+  if (reported_version === null) return undefined;
+  const { firmware_update_dt, firmware_update_time, observed_dt, source } = known;
+  return { firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, source };
 };
 
 export interface KnownRow extends KnownVersion {

@@ -31,12 +31,12 @@ export type ReportEffect = 'changed' | 'seen' | 'repeated' | 'outdated';
 /** A report may come from a clock that is a little ahead of ours, not more. */
 export const maximumClockAheadSeconds = 300;
 
-const trust: Readonly<Record<ReportSource, number>> = { observation: 0, feedback: 1, confirmation: 2, config_data: 3 };
+const trust: Readonly<Record<ReportSource, number>> = { package: 0, observation: 1, feedback: 2, confirmation: 3, config_data: 4 };
 
 /**
  * The truth about a device is the latest report, whatever the order in which reports arrive. Of two reports about the same moment the
- * device's own wins over a poll; of two that are equal in this too, the greater version text, which is arbitrary but the same in every
- * order.
+ * device's own wins over a poll, and a poll over what is concluded from a package; of two that are equal in this too, the greater version
+ * text, which is arbitrary but the same in every order.
  */
 const supersedes = (report: VersionReport, known: KnownVersion): boolean => {
   const later = report.occurred_dt.getTime() - known.observed_dt.getTime();
@@ -68,3 +68,13 @@ export const applyReport = (known: KnownVersion | undefined, report: VersionRepo
     },
   };
 };
+
+/**
+ * What a report says of a part of the package that the device has come to run: that it had the part when the package was installed.
+ * Whatever has been reported about the part itself since then is newer, and stays.
+ */
+export const toPartReport = ({ firmware_update_dt }: KnownVersion, part: { version: string; firmware_id: number }): VersionReport => ({
+  ...part,
+  occurred_dt: firmware_update_dt,
+  source: 'package',
+});

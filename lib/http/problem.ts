@@ -19,6 +19,8 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
   'firmware.exists': 409,
   'firmware.not_available': 422,
   'firmware.not_withdrawable': 409,
+  'assembly.not_found': 404,
+  'assembly.idempotency_key_reused': 422,
   'device.not_found': 404,
   'device.not_iot': 409,
   'execution.not_found': 404,
@@ -32,6 +34,7 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
   'database.unavailable': 503,
   'storage.unavailable': 503,
   'queue.unavailable': 503,
+  'signing.unavailable': 503,
   internal: 500,
 };
 

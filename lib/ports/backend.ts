@@ -10,6 +10,8 @@ export interface FirmwareCommand {
   sha256: string;
   size_bytes: number;
   expires_dt: string;
+  /** A JWS by which the device knows that the command came from here (lib/firmware/README.md). */
+  manifest: string;
 }
 
 export type CommandOutcome =

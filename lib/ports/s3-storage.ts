@@ -33,6 +33,9 @@ export interface S3StorageOptions {
   client?: S3Client;
 }
 
+/** For who reads and writes whole files at once: a reader that waits for the writer must not be taken for one that is stuck. */
+export const transferTimeouts = { connectionTimeout: 1_000, requestTimeout: 30_000, throwOnRequestTimeout: true, socketTimeout: 60_000 };
+
 /** The SDK takes endpoint, region and credentials from the environment (`AWS_ENDPOINT_URL_S3` on a laptop). */
 export const createS3Client = (config: S3ClientConfig = {}): S3Client =>
   new S3Client({
@@ -48,14 +51,14 @@ export const createS3Client = (config: S3ClientConfig = {}): S3Client =>
 /** What S3 answers when there is no such version: other 4xx are about the caller (an expired token, no bucket) and pass. */
 const absences = new Set(['NoSuchKey', 'NoSuchVersion', 'MethodNotAllowed', 'InvalidArgument']);
 
-const unavailable = (cause: unknown) =>
+export const storageUnavailable = (cause: unknown) =>
   new DomainError('storage.unavailable', 'The file storage does not answer', { cause, retryAfterSeconds: 5 });
 
 async function* readOrThrowUnavailable(body: Readable): AsyncGenerator<Uint8Array> {
   try {
     yield* body;
   } catch (error) {
-    throw unavailable(error);
+    throw storageUnavailable(error);
   }
 }
 
@@ -64,7 +67,7 @@ export const createS3Storage = ({ bucket, now, client = createS3Client() }: S3St
     try {
       await client.send(new HeadBucketCommand({ Bucket: bucket }), { abortSignal: AbortSignal.timeout(probeMilliseconds) });
     } catch (error) {
-      throw unavailable(error);
+      throw storageUnavailable(error);
     }
   },
 
@@ -111,7 +114,7 @@ export const createS3Storage = ({ bucket, now, client = createS3Client() }: S3St
       };
     } catch (error) {
       if (error instanceof S3ServiceException && absences.has(error.name)) return undefined;
-      throw unavailable(error);
+      throw storageUnavailable(error);
     }
   },
 

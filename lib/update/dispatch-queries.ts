@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db, Trx } from '../db/database.ts';
+import type { FirmwareRequirement } from '../firmware/firmware.ts';
 import type { DeviceKind } from '../fleet/device.ts';
 import type { BackendGate } from './backend-gate.ts';
 import { reasons, storableText } from './execution.ts';
@@ -38,9 +39,14 @@ export interface ClaimedCommand {
   external_id: string;
   hardware_type: string;
   version: string;
+  version_num: number;
   file_link: string;
   sha256: string;
   size_bytes: number;
+  requires: FirmwareRequirement[];
+  minimum_from_version_num: number | null;
+  allow_downgrade: boolean;
+  manifest_counter: number;
   request_id: string;
   retries: number;
   number_of_retries: number;
@@ -65,8 +71,9 @@ export const claimDispatch = async (db: Db, id: number, now: Date, leaseSeconds:
         AND (sent_dt IS NULL OR sent_dt < ${now}::timestamptz - make_interval(secs => ${leaseSeconds}))
       RETURNING id, update_id
     ), wanted AS (
-      SELECT claimed.id, f.hardware_type, f.version, f.file_link, f.sha256, f.size_bytes, u.request_id, u.number_of_retries,
-             u.retry_failure_types, u.in_progress_minutes
+      SELECT claimed.id, f.hardware_type, f.version, f.version_num, f.file_link, f.sha256, f.size_bytes, f.requires,
+             f.minimum_from_version_num, u.allow_downgrade, u.manifest_counter, u.request_id, u.number_of_retries, u.retry_failure_types,
+             u.in_progress_minutes
       FROM claimed
       JOIN updates u ON u.id = claimed.update_id AND u.status = 'IN_PROGRESS'
       JOIN firmwares f ON f.id = u.firmware_id AND f.status = 'available'
@@ -86,8 +93,8 @@ export const claimDispatch = async (db: Db, id: number, now: Date, leaseSeconds:
       WHERE e.id = locked.id AND e.status IN ('QUEUED', 'IN_PROGRESS')
       RETURNING e.id, e.device_id, e.attempt, e.retries, locked.status AS status_before
     )
-    SELECT sent.id AS execution_id, sent.attempt, d.kind, d.external_id, w.hardware_type, w.version, w.file_link, w.sha256, w.size_bytes,
-           w.request_id, sent.retries, w.number_of_retries, w.retry_failure_types, w.in_progress_minutes, sent.status_before
+    SELECT sent.id AS execution_id, sent.attempt, d.kind, d.external_id, w.hardware_type, w.version, w.version_num, w.file_link, w.sha256,
+           w.size_bytes, w.requires, w.minimum_from_version_num, w.allow_downgrade, w.manifest_counter, w.request_id, sent.retries, w.number_of_retries, w.retry_failure_types, w.in_progress_minutes, sent.status_before
     FROM claimed
     LEFT JOIN wanted w ON true
     LEFT JOIN sent ON w.id IS NOT NULL

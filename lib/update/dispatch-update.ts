@@ -1,5 +1,6 @@
 import { addSeconds, type Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
+import type { ManifestFacts, SignManifest } from '../firmware/manifest.ts';
 import type { Log } from '../log.ts';
 import { type Backend, BackendRefusal, BackendUnavailable, type CommandOutcome, type FirmwareCommand } from '../ports/backend.ts';
 import type { Storage } from '../ports/storage.ts';
@@ -22,6 +23,7 @@ export interface DispatchUpdateDeps {
   db: Db;
   backend: Pick<Backend, 'sendCommands'>;
   storage: Pick<Storage, 'fromLink' | 'signDownload'>;
+  signManifest: SignManifest;
   log: Log;
   now: Clock;
 }
@@ -98,7 +100,7 @@ const callBackend = async (
   call: Parameters<Backend['sendCommands']>[1],
 ): Promise<{ outcomes: DispatchOutcome[]; error?: Error }> => {
   try {
-    const results = await deps.backend.sendCommands(await toCommands(deps.storage, claimed), call);
+    const results = await deps.backend.sendCommands(await toCommands(deps, claimed), call);
     const byExecution = new Map(results.map((result) => [result.execution_id, result]));
     return { outcomes: claimed.map((command) => toOutcome(command, byExecution.get(command.execution_id), deps.now())) };
   } catch (error) {
@@ -123,20 +125,27 @@ const callBackend = async (
   }
 };
 
-/** All commands of a chunk are about one file: its link is signed once. */
-const toCommands = async (storage: DispatchUpdateDeps['storage'], claimed: readonly ClaimedCommand[]): Promise<FirmwareCommand[]> => {
-  const signed = new Map<string, { url: string; expires_dt: string }>();
-  const commands: FirmwareCommand[] = [];
-  for (const { file_link, execution_id, attempt, kind, external_id, hardware_type, version, sha256, size_bytes } of claimed) {
-    let link = signed.get(file_link);
-    if (!link) {
-      const { url, expires_dt } = await storage.signDownload(storage.fromLink(file_link));
-      link = { url, expires_dt: expires_dt.toISOString() };
-      signed.set(file_link, link);
-    }
-    commands.push({ execution_id, attempt, kind, external_id, hardware_type, version, sha256, size_bytes, ...link });
-  }
-  return commands;
+/** All commands of a chunk are about one file: its link and its manifest are signed once. */
+const toCommands = async (
+  { storage, signManifest }: Pick<DispatchUpdateDeps, 'storage' | 'signManifest'>,
+  claimed: readonly ClaimedCommand[],
+): Promise<FirmwareCommand[]> => {
+  const [first] = claimed;
+  if (!first) return [];
+  const { url, expires_dt } = await storage.signDownload(storage.fromLink(first.file_link));
+  const { manifest } = await signManifest(toManifestFacts(first));
+  return claimed.map(({ execution_id, attempt, kind, external_id, hardware_type, version, sha256, size_bytes }) => ({
+    ...{ execution_id, attempt, kind, external_id, hardware_type, version, sha256, size_bytes },
+    ...{ url, expires_dt: expires_dt.toISOString(), manifest },
+  }));
+};
+
+const toManifestFacts = (command: ClaimedCommand): ManifestFacts => {
+  const { hardware_type, version, version_num, size_bytes, sha256, requires, minimum_from_version_num, allow_downgrade } = command;
+  return {
+    ...{ hardware_type, version, version_num, size_bytes, sha256, requires, minimum_from_version_num, allow_downgrade },
+    counter: command.manifest_counter,
+  };
 };
 
 const toOutcome = (command: ClaimedCommand, result: CommandOutcome | undefined, now: Date): DispatchOutcome => {

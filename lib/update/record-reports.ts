@@ -1,6 +1,13 @@
 import { addSeconds, secondsBetween } from '../clock.ts';
 import type { Trx } from '../db/database.ts';
-import { applyReport, type KnownVersion, maximumClockAheadSeconds, type ReportEffect } from '../fleet/report.ts';
+import {
+  applyReport,
+  type KnownVersion,
+  maximumClockAheadSeconds,
+  type ReportEffect,
+  toPartReport,
+  type VersionReport,
+} from '../fleet/report.ts';
 import { type KnownRow, listReportFacts, lockDevices, type ReportFacts, storeReports } from '../fleet/report-queries.ts';
 import { type ConfirmationOutcome, eventOf, type Report } from './confirmation.ts';
 import {
@@ -98,17 +105,26 @@ class Learned {
     return { external_id, hardware_type, outcome: outcomeOf(effect, move), ...(execution && { execution }) };
   }
 
-  #learnVersion({ report, known, firmware_id }: Item, version: string, device_id: number): ReportEffect {
+  #learnVersion({ report, known, firmware_id, parts }: Item, version: string, device_id: number): ReportEffect {
     const { hardware_type, occurred_dt, since_dt, source } = report;
-    const key = `${device_id} ${hardware_type}`;
-    const before: KnownVersion | undefined = this.#known.get(key) ?? known;
-    const result = applyReport(before, { version, firmware_id, occurred_dt, since_dt, source });
+    const subject = { device_id, hardware_type };
+    const { effect, ...learned } = this.#apply(subject, known, { version, firmware_id, occurred_dt, since_dt, source });
+    // Only when the package is new on the device: later its parts may have been changed one by one.
+    for (const part of effect === 'changed' ? parts : []) {
+      this.#apply({ device_id, hardware_type: part.hardware_type }, part.known, toPartReport(learned.known, part));
+    }
+    return effect;
+  }
+
+  #apply(subject: Pick<KnownRow, 'device_id' | 'hardware_type'>, known: KnownVersion | undefined, report: VersionReport) {
+    const key = `${subject.device_id} ${subject.hardware_type}`;
+    const result = applyReport(this.#known.get(key) ?? known, report);
     if (result.effect === 'changed' || result.effect === 'seen') {
-      const row = { ...result.known, device_id, hardware_type };
+      const row = { ...result.known, ...subject };
       this.#known.set(key, row);
       if (result.effect === 'changed') this.changes.push(row);
     }
-    return result.effect;
+    return result;
   }
 
   #moveExecution({ report, execution, known }: Item, device_id: number, effect: ReportEffect | undefined): ExecutionMove | undefined {

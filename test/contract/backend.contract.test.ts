@@ -25,6 +25,7 @@ const command = (fields: Partial<FirmwareCommand> = {}): FirmwareCommand => {
     version: '2.0.0',
     ...file,
     expires_dt: '2099-01-01T00:00:00.000Z',
+    manifest: 'unsigned',
     ...fields,
   };
 };

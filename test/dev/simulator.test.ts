@@ -78,6 +78,7 @@ const command = (fields: Partial<Command> & { url: string }) => ({
   sha256,
   size_bytes: file.length,
   expires_dt: '2099-01-01T00:00:00.000Z',
+  manifest: 'unsigned',
   ...fields,
 });
 

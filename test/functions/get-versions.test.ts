@@ -63,6 +63,7 @@ describe('GET /v1/firmwares/{id}', () => {
       ...firmwareHashes,
       requires: [],
       minimum_from_version_num: null,
+      assembly_id: null,
       comment: '',
       created_by: 's3',
       created_dt: '2026-11-24T08:00:00.000Z',

@@ -19,6 +19,7 @@ import { silentLog } from '../support/fixtures.ts';
 import { call, createIdentity } from '../support/http.ts';
 import { InMemoryBackend } from '../support/in-memory-backend.ts';
 import { InMemoryQueue } from '../support/in-memory-queue.ts';
+import { manifestSigner } from '../support/manifest-signer.ts';
 
 const { db } = await createTestDatabase();
 const { authenticate, token } = await createIdentity();
@@ -222,7 +223,8 @@ it('a type that nobody had thought of is added, and its firmware uploaded, regis
       { ...message, created_dt: new Date(created_dt) },
     );
   }
-  for (const message of dispatches.take()) await dispatchUpdate({ ...deps, backend }, message, 29_000);
+  for (const message of dispatches.take())
+    await dispatchUpdate({ ...deps, backend, signManifest: manifestSigner(deps.now) }, message, 29_000);
   expect(backend.commands.map((command) => [command.external_id, command.hardware_type, command.sha256])).toEqual([
     ['S-horn-1', 'horn_v2', sha256],
     ['S-horn-2', 'horn_v2', sha256],

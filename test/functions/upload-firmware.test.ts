@@ -47,6 +47,7 @@ describe('POST /v1/firmwares', () => {
       md5: null,
       requires: [],
       minimum_from_version_num: null,
+      assembly_id: null,
       comment: 'brake',
       created_by: 'engineer',
       created_dt: '2026-11-24T08:00:00.000Z',

@@ -25,6 +25,8 @@ const usages: { sign: RegExp; action: string; resource: string }[] = [
   { sign: /\.findObject\(/, action: 's3:ListBucket', resource: 'FirmwareBucket.Arn' },
   { sign: /\.probe\(/, action: 's3:ListBucket', resource: 'FirmwareBucket.Arn' },
   { sign: /\.DATABASE_PASSWORD\b/, action: 'secretsmanager:GetSecretValue', resource: `\${param:databasePassword}` },
+  { sign: /\.MANIFEST_SIGNING_KEYS\b/, action: 'secretsmanager:GetSecretValue', resource: `\${param:manifestSigningKeys}` },
+  { sign: /\.PACKAGE_SIGNING_KEY\b/, action: 'secretsmanager:GetSecretValue', resource: `\${param:packageSigningKey}` },
   { sign: /\.BACKEND_TOKEN\b/, action: 'secretsmanager:GetSecretValue', resource: `\${param:backendToken}` },
   { sign: /\.ADVANCES_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'AdvancesQueue.Arn' },
   { sign: /\.DISPATCHES_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'DispatchesQueue.Arn' },
@@ -35,6 +37,10 @@ const usages: { sign: RegExp; action: string; resource: string }[] = [
     action: 'events:PutEvents',
     resource: `arn:\${AWS::Partition}:events:\${AWS::Region}:\${AWS::AccountId}:event-bus/\${param:eventBusName}`,
   },
+  { sign: /\.ASSEMBLIES_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'AssembliesQueue.Arn' },
+  // lib-storage's own setting: by it a failed upload is ended.
+  { sign: /\bleavePartsOnError\b/, action: 's3:PutObject', resource: objects },
+  { sign: /\bleavePartsOnError\b/, action: 's3:AbortMultipartUpload', resource: objects },
 ];
 /** The SDK's clients that the lines above are about. */
 const knownClients = ['client-eventbridge', 'client-s3', 'client-sqs', 's3-request-presigner'];

@@ -44,6 +44,22 @@ export class InMemoryStorage implements Storage {
     return object;
   }
 
+  has(key: string): boolean {
+    return this.#keys.has(key);
+  }
+
+  /** All bytes of a version that is there. */
+  async read(object: ObjectVersion): Promise<Buffer> {
+    const version = this.#versions.get(this.toLink(object));
+    if (!version) throw new Error('There is no such version');
+    return version.bytes;
+  }
+
+  /** What can only go wrong below S3. */
+  corrupt(object: ObjectVersion, bytes: Buffer): void {
+    this.#versions.set(this.toLink(object), { bytes, hasChecksum: false });
+  }
+
   /** Removes a version for ever. */
   remove(object: ObjectVersion): void {
     this.#versions.delete(this.toLink(object));

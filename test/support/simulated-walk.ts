@@ -22,6 +22,7 @@ import type { UpdateDetail } from '../../lib/update/update.ts';
 import { verifyUpdate } from '../../lib/update/verify-update.ts';
 import { confirmation, silentLog, startOfTime, TestClock, updateRequest } from './fixtures.ts';
 import { InMemoryStorage } from './in-memory-storage.ts';
+import { manifestSigner } from './manifest-signer.ts';
 
 /** As in serverless.yml. */
 const visibilitySeconds = 174;
@@ -331,7 +332,7 @@ export const createSimulatedWalk = (db: Db, events?: EventBus) => {
     });
   };
   const backend = new SimulatedBackend(time, report);
-  const ports = { db, now, log: silentLog, backend, storage: new InMemoryStorage(now) };
+  const ports = { db, now, log: silentLog, backend, storage: new InMemoryStorage(now), signManifest: manifestSigner(now) };
   const dispatches = new SimulatedQueue<DispatchMessage>(time, 10, (message) =>
     dispatchUpdate(ports, DispatchMessage.parse(message), functionMilliseconds),
   );

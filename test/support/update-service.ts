@@ -14,6 +14,7 @@ import { confirmation, givenDevices, givenFirmware, silentLog, startOfTime, Test
 import { InMemoryBackend } from './in-memory-backend.ts';
 import { InMemoryQueue } from './in-memory-queue.ts';
 import { InMemoryStorage } from './in-memory-storage.ts';
+import { manifestSigner } from './manifest-signer.ts';
 
 /** The use cases of an update on a real database, with queues, backend and storage that are told what to do. */
 export const createUpdateService = (db: Db) => {
@@ -27,6 +28,7 @@ export const createUpdateService = (db: Db) => {
     verifications: new InMemoryQueue<VerifyMessage>(),
     backend: new InMemoryBackend(),
     storage: new InMemoryStorage(clock.now),
+    signManifest: manifestSigner(clock.now),
   };
   type Deps = typeof deps;
   /** Ports that a call gets instead of its own, for example a queue that fails. */

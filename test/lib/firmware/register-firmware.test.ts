@@ -45,6 +45,8 @@ describe('an object that keeps the promise', () => {
         ...firmwareHashes,
         requires: [],
         minimum_from_version_num: null,
+        assembly_id: null,
+        manifest_counter: expect.any(Number),
         comment: 'brake',
         created_by: 'engineer',
         created_dt: startOfTime,

@@ -5,6 +5,7 @@ import { BackendRefusal, BackendUnavailable, type CommandOutcome } from '../../.
 import { createTestDatabase } from '../../support/database.ts';
 import { confirmation, givenDevices, givenFirmware, startOfTime } from '../../support/fixtures.ts';
 import { untilWaiting } from '../../support/locks.ts';
+import { manifestClaimsOf } from '../../support/manifest-signer.ts';
 import { createUpdateService, type UpdateService } from '../../support/update-service.ts';
 
 const { db } = await createTestDatabase();
@@ -52,6 +53,23 @@ describe('a chunk handed to the backend', () => {
       expect(service.deps.storage.download(command.url)).toEqual({ status: 200, bytes: Buffer.from('the bytes') });
     }
     expect(commands.map(({ external_id }) => external_id)).toEqual(external_ids);
+    const { manifest_counter } = await db
+      .selectFrom('updates')
+      .select('manifest_counter')
+      .orderBy('id', 'desc')
+      .limit(1)
+      .executeTakeFirstOrThrow();
+    expect(new Set(commands.map(({ manifest }) => manifest)).size).toBe(1);
+    expect(manifestClaimsOf(commands[0]?.manifest ?? '')).toMatchObject({
+      ...{
+        hardware_type: 'vega_mcu',
+        version: firmware.version,
+        version_num: firmware.version_num,
+        sha256: firmware.sha256,
+        size_bytes: 9,
+      },
+      ...{ requires: [], minimum_from_version_num: null, allow_downgrade: false, counter: manifest_counter },
+    });
     expect(service.deps.backend.calls[0]?.call).toEqual({
       idempotencyKey: `dispatch-${chunk?.dispatch_id}`,
       requestId: 'request-77',

@@ -25,6 +25,7 @@ import type { ExecutionsChanged } from '../../../lib/update/tell-events.ts';
 import type { Rollout, Update } from '../../../lib/update/update.ts';
 import { verifyUpdate } from '../../../lib/update/verify-update.ts';
 import { silentLog, TestClock, updateRequest } from '../../support/fixtures.ts';
+import { manifestSigner } from '../../support/manifest-signer.ts';
 
 /**
  * The world of a history: the engine on the real PostgreSQL, between simulated queues, a simulated backend with its devices, and a clock
@@ -189,6 +190,7 @@ export class World {
       backend: this,
       events: this,
       tellsEvents: true,
+      signManifest: manifestSigner(() => this.now()),
       storage: {
         fromLink: () => ({ key: 'x', version_id: '1' }),
         signDownload: async () => ({ url: 'https://storage.test/x', expires_dt: addSeconds(this.now(), 3600) }),

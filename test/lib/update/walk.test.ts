@@ -10,6 +10,7 @@ import { confirmation, givenDevices, givenFirmware, silentLog, TestClock, update
 import { InMemoryBackend } from '../../support/in-memory-backend.ts';
 import { InMemoryQueue } from '../../support/in-memory-queue.ts';
 import { InMemoryStorage } from '../../support/in-memory-storage.ts';
+import { manifestSigner } from '../../support/manifest-signer.ts';
 
 const { db } = await createTestDatabase();
 
@@ -25,6 +26,7 @@ const setup = () => {
     dispatches: new InMemoryQueue<DispatchMessage>(),
     backend: new InMemoryBackend(),
     storage: new InMemoryStorage(now),
+    signManifest: manifestSigner(now),
   };
   return { clock, deps };
 };

@@ -1,0 +1,11 @@
+import type { SQSHandler } from 'aws-lambda';
+import { type AssembleFirmwareDeps, assembleFirmware } from '../../lib/assembly/assemble-firmware.ts';
+import { AssembleMessage } from '../../lib/assembly/messages.ts';
+import { type ConsumerDeps, eachRecord } from '../../lib/each-record.ts';
+
+export const createHandler =
+  (deps: AssembleFirmwareDeps & ConsumerDeps): SQSHandler =>
+  (event, context) =>
+    eachRecord(deps, event, context, AssembleMessage, (message) =>
+      assembleFirmware(deps, message, () => context.getRemainingTimeInMillis()),
+    );

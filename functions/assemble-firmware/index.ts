@@ -1,0 +1,23 @@
+import { createPackageSigner } from '../../lib/assembly/package-signature.ts';
+import { AssembliesConfig, DatabaseConfig, loadConfig, PackageSigningConfig, StorageConfig } from '../../lib/config.ts';
+import { createS3ObjectWriter } from '../../lib/ports/s3-object-writer.ts';
+import { createS3Client, createS3Storage, transferTimeouts } from '../../lib/ports/s3-storage.ts';
+import { createSqsQueue } from '../../lib/ports/sqs-queue.ts';
+import { createServiceDeps } from '../../lib/service-deps.ts';
+import { createHandler } from './handler.ts';
+
+const config = loadConfig(
+  DatabaseConfig.extend(StorageConfig.shape).extend(AssembliesConfig.shape).extend(PackageSigningConfig.shape),
+  process.env,
+);
+const deps = createServiceDeps(config);
+const client = createS3Client({ requestHandler: transferTimeouts });
+const bucket = config.FIRMWARE_BUCKET;
+
+export const handler = createHandler({
+  ...deps,
+  storage: createS3Storage({ bucket, now: deps.now, client }),
+  writer: createS3ObjectWriter({ bucket, client }),
+  assemblies: createSqsQueue(config.ASSEMBLIES_QUEUE_URL),
+  sign: createPackageSigner({ signing_key: config.PACKAGE_SIGNING_KEY, certificates: config.PACKAGE_CERTIFICATES }),
+});

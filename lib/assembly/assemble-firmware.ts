@@ -1,0 +1,186 @@
+import { createHash } from 'node:crypto';
+import type { Clock } from '../clock.ts';
+import type { Db } from '../db/database.ts';
+import { DomainError } from '../errors.ts';
+import { promiseDraft, rejectDraft } from '../firmware/firmware-queries.ts';
+import type { Log } from '../log.ts';
+import type { ObjectWriter } from '../ports/object-writer.ts';
+import type { Queue } from '../ports/queue.ts';
+import type { Storage, StoredObject } from '../ports/storage.ts';
+import { waitForCommit } from '../walk.ts';
+import { partFilename } from './assembly.ts';
+import {
+  type ClaimedAssembly,
+  claimAssembly,
+  findAssembly,
+  listPartsToAssemble,
+  markPublished,
+  noteTrouble,
+  type PartToAssemble,
+} from './assembly-queries.ts';
+import { cpioHeader, cpioPadding, cpioTrailer } from './cpio.ts';
+import type { AssembleMessage } from './messages.ts';
+import type { SignPackage } from './package-signature.ts';
+import { formatSwDescription } from './sw-description.ts';
+
+export interface AssembleFirmwareDeps {
+  db: Db;
+  storage: Pick<Storage, 'findObject' | 'fromLink'>;
+  writer: ObjectWriter;
+  assemblies: Queue<AssembleMessage>;
+  sign: SignPackage;
+  log: Log;
+  now: Clock;
+}
+
+/** As long as the function itself may run: work that began longer ago has nobody at it. */
+const leaseSeconds = 300;
+/** The function's last seconds belong to ending the upload and noting why. */
+const reservedMilliseconds = 15_000;
+
+/** An assembly that another delivery of the message is at work on: thrown, so that the message stays until that work has ended. */
+export class AssemblyUnderWay extends Error {
+  override readonly name = 'AssemblyUnderWay';
+}
+
+/** What ends an assembly for ever. Its message names the part that is to blame. */
+class PartRefused extends Error {
+  override readonly name = 'PartRefused';
+
+  constructor({ hardware_type, version, firmware_id }: PartToAssemble, why: string) {
+    super(`Part ${hardware_type} ${version} (firmware ${firmware_id}) ${why}`);
+  }
+}
+
+/** The package is no draft any more: somebody else has decided what becomes of it. */
+class NoDraft extends Error {}
+
+/**
+ * Makes the package of an assembly: streams its parts out of S3, each checked on the way, and the package into S3, from where
+ * register-firmware makes it available like any other file. The same parts make the same bytes. Nothing of a package is seen before all of
+ * it is right; a part that is withdrawn, lost or not what was registered ends the assembly. While the storage is down it waits.
+ *
+ * @throws {@link AssemblyUnderWay}, `queue.unavailable`, `database.unavailable`, and whatever is not foreseen: the message has to come again.
+ */
+export async function assembleFirmware(
+  deps: AssembleFirmwareDeps,
+  message: AssembleMessage,
+  remainingMilliseconds: () => number,
+): Promise<void> {
+  const { db, log, now } = deps;
+  const { assembly_id } = message;
+  const claimed = await claimAssembly(db, assembly_id, now(), leaseSeconds);
+  if (!claimed) return standAside(deps, message);
+  try {
+    await publish(deps, claimed, remainingMilliseconds);
+    await markPublished(db, assembly_id, now());
+    log.info('package written', { assembly_id, firmware_id: claimed.firmware_id });
+  } catch (error) {
+    if (error instanceof NoDraft) return;
+    if (error instanceof PartRefused) {
+      await rejectDraft(db, claimed.firmware_id, error.message);
+      log.warn('assembly failed', { assembly_id, firmware_id: claimed.firmware_id, error });
+      return;
+    }
+    await noteTrouble(db, assembly_id, error instanceof Error ? error.message : String(error), now());
+    if (!(error instanceof DomainError && error.options.retryAfterSeconds !== undefined)) throw error;
+    log.warn('assembly waits', { assembly_id, error });
+    await deps.assemblies.send([message], { delaySeconds: waitSeconds(claimed.attempts) });
+  }
+}
+
+/** 5, 10, 20 … 900 s, the longest that SQS knows. */
+const waitSeconds = (attempts: number): number => Math.min(900, 5 * 2 ** Math.min(attempts - 1, 8));
+
+const standAside = async ({ db, assemblies, log, now }: AssembleFirmwareDeps, message: AssembleMessage): Promise<void> => {
+  const { assembly_id } = message;
+  const assembly = await findAssembly(db, assembly_id, now());
+  if (!assembly) {
+    const isAwaited = await waitForCommit(assemblies, message, now());
+    if (!isAwaited) log.warn('assembly was never committed', { assembly_id });
+    return;
+  }
+  const isOpen = assembly.status === 'IN_PROGRESS' || assembly.status === 'STALLED';
+  if (isOpen && assembly.published_dt === null) throw new AssemblyUnderWay(`Assembly ${assembly_id} is being worked on`);
+};
+
+const publish = async (deps: AssembleFirmwareDeps, claimed: ClaimedAssembly, remainingMilliseconds: () => number): Promise<void> => {
+  const { db, writer } = deps;
+  const parts = await listPartsToAssemble(db, claimed.id);
+  refuseWithdrawn(parts);
+  const outcome = await writer.write(claimed.object_key, packageBytes());
+  // Either ours, from a try whose end nobody has noted, or somebody else's, which register-firmware will not take for ours.
+  if (outcome === 'exists') deps.log.info('package exists', { assembly_id: claimed.id, firmware_id: claimed.firmware_id });
+
+  async function* packageBytes(): AsyncGenerator<Uint8Array> {
+    const hash = createHash('sha256');
+    let size_bytes = 0;
+    for await (const chunk of archiveOf(deps, claimed, parts)) {
+      if (chunk.length === 0) continue;
+      if (remainingMilliseconds() < reservedMilliseconds) throw new Error('The time of the function did not suffice');
+      hash.update(chunk);
+      size_bytes += chunk.length;
+      yield chunk;
+    }
+    // Before the end of the bytes is known to the storage, and so before the package can be seen.
+    const ids = parts.map(({ firmware_id }) => firmware_id);
+    if (await promiseDraft(db, claimed.firmware_id, { size_bytes, sha256: hash.digest('hex') }, ids)) return;
+    refuseWithdrawn(await listPartsToAssemble(db, claimed.id));
+    throw new NoDraft();
+  }
+};
+
+const refuseWithdrawn = (parts: readonly PartToAssemble[]): void => {
+  for (const part of parts) {
+    if (part.status !== 'available') throw new PartRefused(part, `is ${part.status}${part.reason ? `: ${part.reason}` : ''}`);
+  }
+};
+
+async function* archiveOf(
+  { storage, sign }: AssembleFirmwareDeps,
+  { version, hardware_compatibility, signed }: ClaimedAssembly,
+  parts: readonly PartToAssemble[],
+): AsyncGenerator<Uint8Array> {
+  const description = formatSwDescription({
+    version,
+    hardware_compatibility,
+    parts: parts.map((part) => ({ ...part, filename: partFilename(part) })),
+  });
+  const texts = [
+    { name: 'sw-description', bytes: Buffer.from(description) },
+    ...(signed ? [{ name: 'sw-description.sig', bytes: await sign(description) }] : []),
+  ];
+  for (const [position, { name, bytes }] of texts.entries()) {
+    yield Buffer.concat([cpioHeader({ name, size_bytes: bytes.length }, position), bytes, cpioPadding(bytes.length)]);
+  }
+  for (const [i, part] of parts.entries()) {
+    yield cpioHeader({ name: partFilename(part), size_bytes: part.size_bytes }, texts.length + i);
+    yield* bytesOf(storage, part);
+    yield cpioPadding(part.size_bytes);
+  }
+  yield cpioTrailer();
+}
+
+/** @throws PartRefused after the last byte when the bytes are not those that were registered. */
+async function* bytesOf(storage: AssembleFirmwareDeps['storage'], part: PartToAssemble): AsyncGenerator<Uint8Array> {
+  const found = await storage.findObject(storage.fromLink(part.file_link));
+  if (!found) throw new PartRefused(part, 'is not in the storage any more');
+  if (found.size_bytes !== part.size_bytes) {
+    found.discard();
+    throw new PartRefused(part, `has ${found.size_bytes} bytes in the storage; ${part.size_bytes} were registered`);
+  }
+  const sha256 = yield* hashed(found);
+  if (sha256 !== part.sha256) throw new PartRefused(part, `has the SHA-256 ${sha256} in the storage; ${part.sha256} was registered`);
+}
+
+async function* hashed({ bytes, size_bytes }: StoredObject): AsyncGenerator<Uint8Array, string> {
+  const hash = createHash('sha256');
+  let length = 0;
+  for await (const chunk of bytes) {
+    hash.update(chunk);
+    length += chunk.length;
+    yield chunk;
+  }
+  if (length !== size_bytes) throw new Error(`An object was cut: ${length} of ${size_bytes} bytes came`);
+  return hash.digest('hex');
+}

@@ -1,0 +1,158 @@
+import * as z from 'zod';
+import {
+  Comment,
+  FirmwareId,
+  FirmwareRequirement,
+  FirmwareVersion,
+  firmwareNeeds,
+  HardwareTypeName,
+  Timestamp,
+} from '../firmware/firmware.ts';
+
+/**
+ * Assembly status. It is not stored: it is what has become of the firmware that the assembly makes (lib/firmware/firmware.ts).
+ *
+ *   IN_PROGRESS ──package registered by the S3 event──▶ COMPLETED
+ *      │   ▲  └──a part cannot be had, or is not what was registered──▶ FAILED
+ *      ▼   │
+ *   STALLED    nobody has worked on it for longer than a message waits for its next try: it has reached the dead-letter queue
+ */
+export const assemblyStatuses = ['IN_PROGRESS', 'STALLED', 'COMPLETED', 'FAILED'] as const;
+export type AssemblyStatus = (typeof assemblyStatuses)[number];
+
+/** What may stand in a string of SWUpdate's, which cuts longer ones without a word at 255 bytes. */
+const maximumPathBytes = 240;
+
+const PathOnDevice = z
+  .string()
+  .refine((path) => Buffer.byteLength(path) <= maximumPathBytes, `must have ${maximumPathBytes} bytes at most`)
+  .refine((path) => path.isWellFormed(), 'must be well-formed Unicode')
+  .refine((path) => !/\p{Cc}/u.test(path), 'must not have control characters')
+  .refine(
+    (path) =>
+      path.startsWith('/') &&
+      path
+        .slice(1)
+        .split('/')
+        .every((segment) => segment !== '' && segment !== '.' && segment !== '..'),
+    'must be an absolute path without empty segments, . or ..',
+  );
+
+/** What SWUpdate does with a part. Handlers that run something from the package are not among them. */
+export const installHandlers = ['rawfile', 'archive', 'raw'] as const;
+
+export const Install = z
+  .object({ handler: z.enum(installHandlers), path: z.string().nullable(), device: z.string().nullable() })
+  .meta({ id: 'Install' });
+export type Install = z.infer<typeof Install>;
+
+const InstallRequest = z
+  .strictObject({
+    handler: z.enum(installHandlers).default('rawfile').meta({
+      description: 'rawfile: write the file `path`; archive: unpack into the folder `path`; raw: write the block device `device`',
+    }),
+    path: PathOnDevice.optional().meta({
+      description: 'Default for rawfile: /lib/firmware/{hardware_type}.bin',
+      example: '/lib/firmware/vega_gsm.bin',
+    }),
+    device: PathOnDevice.refine((path) => path.startsWith('/dev/'), 'must be below /dev')
+      .optional()
+      .meta({ example: '/dev/mmcblk0p2' }),
+  })
+  .refine(({ handler, path }) => handler !== 'archive' || path !== undefined, {
+    path: ['path'],
+    error: 'has to be given: where to unpack it',
+  })
+  .refine(({ handler, path }) => handler !== 'raw' || path === undefined, { path: ['path'], error: 'goes with rawfile and archive' })
+  .refine(({ handler, device }) => handler !== 'raw' || device !== undefined, {
+    path: ['device'],
+    error: 'has to be given: what to write it to',
+  })
+  .refine(({ handler, device }) => handler === 'raw' || device === undefined, { path: ['device'], error: 'goes with raw' });
+
+/** Fills in where a part goes. */
+export const toInstall = ({ handler, path, device }: z.output<typeof InstallRequest>, hardware_type: string): Install => ({
+  handler,
+  path: path ?? (handler === 'rawfile' ? `/lib/firmware/${hardware_type}.bin` : null),
+  device: device ?? null,
+});
+
+const maximumParts = 20;
+
+/** SWUpdate compares it with the device's own, as `swupdate -H board:1.0` or /etc/hwrevision say it. */
+const HardwareRevision = z
+  .string()
+  .min(1)
+  .max(64)
+  .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'must be well-formed Unicode without control characters');
+
+export const AssemblyRequest = z.strictObject({
+  hardware_type: HardwareTypeName,
+  version: FirmwareVersion,
+  comment: Comment.default(''),
+  parts: z
+    .array(z.strictObject({ firmware_id: FirmwareId, install: InstallRequest.prefault({}) }))
+    .min(1)
+    .max(maximumParts)
+    .meta({ description: 'In the order in which they are installed, one for each hardware type' }),
+  requires: firmwareNeeds.requires.default([]),
+  minimum_from_version_num: firmwareNeeds.minimum_from_version_num.default(null),
+  hardware_compatibility: z
+    .array(HardwareRevision)
+    .min(1)
+    .max(20)
+    .default(['1.0'])
+    .meta({ description: 'Hardware revisions of devices that may install the package' }),
+  signed: z.boolean().default(true).meta({ description: 'Whether sw-description is signed; stock devices demand it' }),
+});
+export type AssemblyRequest = z.output<typeof AssemblyRequest>;
+
+export const AssemblyPart = z
+  .object({
+    firmware_id: FirmwareId,
+    hardware_type: HardwareTypeName,
+    version: z.string(),
+    version_num: z.int(),
+    size_bytes: z.int(),
+    sha256: z.string().meta({ description: 'Hexadecimal' }),
+    install: Install,
+  })
+  .meta({ id: 'AssemblyPart' });
+export type AssemblyPart = z.infer<typeof AssemblyPart>;
+
+export const Assembly = z
+  .object({
+    id: z.int(),
+    status: z.enum(assemblyStatuses).meta({
+      description:
+        'STALLED: nobody works on it any more. Send its message again: redrive the dead-letter queue, or repeat the request with its Idempotency-Key',
+    }),
+    reason: z.string().nullable().meta({ description: 'Why it failed, with the part that is to blame' }),
+    firmware_id: FirmwareId.meta({ description: 'The package: a firmware like any other, available when COMPLETED' }),
+    hardware_type: HardwareTypeName,
+    version: z.string(),
+    version_num: z.int().nullable().meta({ description: 'null until available' }),
+    size_bytes: z.int().nullable().meta({ description: 'Of the package; null until it is written' }),
+    sha256: z.string().nullable().meta({ description: 'Of the package, hexadecimal; null until it is written' }),
+    parts: z.array(AssemblyPart),
+    requires: z.array(FirmwareRequirement),
+    minimum_from_version_num: z.int().nullable(),
+    hardware_compatibility: z.array(z.string()),
+    signed: z.boolean(),
+    comment: z.string(),
+    attempts: z.int().meta({ description: 'How many times the work was begun' }),
+    last_error: z.string().nullable().meta({ description: 'The latest trouble that does not end it' }),
+    last_error_dt: Timestamp.nullable(),
+    created_by: z.string(),
+    request_id: z.string(),
+    created_dt: Timestamp,
+    published_dt: Timestamp.nullable().meta({ description: 'When the package was written to S3' }),
+  })
+  .meta({ id: 'Assembly' });
+export type Assembly = z.infer<typeof Assembly>;
+
+/** In the archive: hardware types occur once, and their names are plain. */
+export const partFilename = ({ hardware_type }: Pick<AssemblyPart, 'hardware_type'>): string => `${hardware_type}.bin`;
+
+/** In S3. SWUpdate installs nothing that is called otherwise. */
+export const packageFilename = 'firmware.swu';

@@ -181,8 +181,16 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     });
     undo.push(offline.stop);
 
-    // One attempt: a repeated invocation would be a second delivery that the queue knows nothing of.
-    const lambda = new LambdaClient({ endpoint: offline.lambda_url, region: REGION, credentials, maxAttempts: 1 });
+    const lambda = new LambdaClient({
+      endpoint: offline.lambda_url,
+      region: REGION,
+      credentials,
+      // One attempt: a repeated invocation would be a second delivery that the queue knows nothing of.
+      maxAttempts: 1,
+      // A connection of its own for each: one that is kept may be closed by the other end at the moment it is used again, and the message
+      // would lie hidden for minutes.
+      requestHandler: { httpAgent: { keepAlive: false, maxSockets: Number.POSITIVE_INFINITY } },
+    });
     undo.push(() => lambda.destroy());
     const consumers = startEventSourceMappings({
       mappings: definition.event_source_mappings.map((mapping) => ({

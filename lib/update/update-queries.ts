@@ -145,7 +145,7 @@ const toUpdate = (row: UpdateRow & { counts: Partial<Counts>; late_successes: nu
     ...update,
     counts,
     not_eligible,
-    progress: progressOf(counts),
+    progress: progressOf(counts, planned.ALREADY_ON_TARGET),
     rollout: { maximum_per_minute, maximum_in_progress, exponential },
     timeouts: { queued_minutes, in_progress_minutes },
     retry: { number_of_retries, failure_types: retry_failure_types },
@@ -160,12 +160,14 @@ export const findUpdate = async (db: Db, id: number): Promise<Update | undefined
 /** What {@link findUpdateDetail} adds: the figures of an admin's page. */
 interface Figures {
   reasons: UpdateDetail['reasons'];
+  canary_counts: Partial<Counts> | null;
   backend_errors: { error: string; calls: number; last_dt: string }[];
   pace_per_minute: number;
-  /** Executions that ended within the last minutes. */
+  /** Executions that ended within the last minutes, since the canary has passed. */
   ended_lately: number;
 }
 
+const textsPerReason = 5;
 /** Long enough to even out the length of installations. */
 const lately = { seconds: 300 };
 
@@ -174,9 +176,25 @@ export const findUpdateDetail = async (db: Db, id: number, now: Date): Promise<U
     SELECT jsonb_build_object(
       'reasons', (
         SELECT coalesce(jsonb_agg(r ORDER BY r.count DESC, r.status, r.reason), '[]') FROM (
-          SELECT e.status, split_part(e.reason, ': ', 1) AS reason, count(*) AS count
-          FROM update_executions e WHERE e.update_id = u.id GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 50
+          SELECT status, reason, sum(n) AS count,
+                 coalesce(
+                   jsonb_agg(jsonb_build_object('text', text, 'count', n) ORDER BY place) FILTER (WHERE place <= ${textsPerReason} AND text IS NOT NULL),
+                   '[]'
+                 ) AS texts
+          FROM (
+            SELECT *, row_number() OVER (PARTITION BY status, reason ORDER BY text IS NULL, n DESC, text) AS place
+            FROM (
+              SELECT e.status, split_part(e.reason, ': ', 1) AS reason,
+                     coalesce(substring(e.reason FROM ': (.*)'), e.detail) AS text, count(*) AS n
+              FROM update_executions e WHERE e.update_id = u.id GROUP BY 1, 2, 3
+            ) grouped
+          ) ranked
+          GROUP BY status, reason ORDER BY 3 DESC LIMIT 50
         ) r
+      ),
+      'canary_counts', (
+        SELECT jsonb_object_agg(c.status, c.n)
+        FROM (SELECT status, count(*) AS n FROM update_executions WHERE update_id = u.id AND is_canary GROUP BY status) c
       ),
       'backend_errors', (
         SELECT coalesce(jsonb_agg(d ORDER BY d.calls DESC), '[]') FROM (
@@ -193,7 +211,8 @@ export const findUpdateDetail = async (db: Db, id: number, now: Date): Promise<U
       ),
       'ended_lately', (
         SELECT count(*) FROM update_executions e
-        WHERE e.update_id = u.id AND e.finished_dt > ${now}::timestamptz - make_interval(secs => ${lately.seconds}) AND e.sent_dt IS NOT NULL
+        WHERE e.update_id = u.id AND e.sent_dt IS NOT NULL
+          AND e.finished_dt > greatest(${now}::timestamptz - make_interval(secs => ${lately.seconds}), u.canary_passed_dt)
       )
     )
   )`;
@@ -204,15 +223,19 @@ export const findUpdateDetail = async (db: Db, id: number, now: Date): Promise<U
   return {
     ...update,
     reasons: found.reasons,
+    canary_counts: update.canary && { ...noCounts(), ...found.canary_counts },
     pace_per_minute: found.pace_per_minute,
     estimated_end_dt: estimateEnd(update, found.ended_lately, now),
     backend_errors: found.backend_errors.map((e) => ({ ...e, last_dt: new Date(e.last_dt) })),
   };
 };
 
-const estimateEnd = ({ counts, started_dt, finished_dt }: Update, endedLately: number, now: Date): Date | null => {
-  if (finished_dt || !started_dt || endedLately === 0) return null;
-  const seconds = Math.min(lately.seconds, (now.getTime() - started_dt.getTime()) / 1000);
+/** How fast a canary ends says nothing of how fast the others will, and a paused update has no end in sight. */
+const estimateEnd = (update: Update, endedLately: number, now: Date): Date | null => {
+  const { status, counts, canary, canary_passed_dt, started_dt, finished_dt } = update;
+  if (finished_dt || !started_dt || status === 'PAUSED' || endedLately === 0 || (canary && !canary_passed_dt)) return null;
+  const since = canary_passed_dt ?? started_dt;
+  const seconds = Math.min(lately.seconds, (now.getTime() - since.getTime()) / 1000);
   const left = counts.QUEUED + counts.IN_PROGRESS;
   return new Date(now.getTime() + (left / endedLately) * seconds * 1000);
 };

@@ -190,7 +190,7 @@ export const Update = z
     reason: z.string().nullable().meta({ description: 'Why it was paused, canceled or aborted' }),
     counts: Counts,
     not_eligible: Exclusions,
-    progress: z.number().meta({ description: 'Share of the executions that have ended, 0 to 1' }),
+    progress: z.number().meta({ description: 'Share of the eligible devices whose execution has ended, 0 to 1' }),
     late_successes: z
       .int()
       .meta({ description: 'Executions that ended otherwise and whose device was later seen running the version wanted' }),
@@ -223,12 +223,23 @@ export type Counts = Record<ExecutionStatus, number>;
 
 /** What only the answer about one update has. */
 export const UpdateDetail = Update.extend({
-  reasons: z.array(z.object({ status: z.enum(executionStatuses), reason: z.string().nullable(), count: z.int() })).meta({
-    description:
-      'Executions by status and reason, the most frequent first, 50 at most; texts of the backend after DEFERRED are grouped with it',
-  }),
+  reasons: z
+    .array(
+      z.object({
+        status: z.enum(executionStatuses),
+        reason: z.string().nullable(),
+        count: z.int(),
+        texts: z
+          .array(z.object({ text: z.string(), count: z.int() }))
+          .meta({ description: 'In the words of the devices or the backend, the most frequent first, 5 at most' }),
+      }),
+    )
+    .meta({ description: 'Executions by status and reason, the most frequent first, 50 at most' }),
+  canary_counts: Counts.nullable().meta({ description: 'Of the canary alone: its executions by status; null: there is none' }),
   pace_per_minute: z.int().meta({ description: 'Commands sent in the last 60 s' }),
-  estimated_end_dt: Timestamp.nullable().meta({ description: 'At the pace of the last minutes; null when it has ended or nothing moves' }),
+  estimated_end_dt: Timestamp.nullable().meta({
+    description: 'At the pace of the last minutes; null when it has ended, is paused, waits for its canary, or nothing moves',
+  }),
   backend_errors: z
     .array(z.object({ error: z.string(), calls: z.int(), last_dt: Timestamp }))
     .meta({ description: 'Failed calls to the backend by text' }),
@@ -237,7 +248,8 @@ export type UpdateDetail = z.infer<typeof UpdateDetail>;
 
 export const noCounts = (): Counts => Object.fromEntries(executionStatuses.map((status) => [status, 0])) as Counts;
 
-export const progressOf = (counts: Counts): number => {
-  const all = Object.values(counts).reduce((sum, n) => sum + n, 0);
+/** Devices that were on the target version before are no progress. */
+export const progressOf = (counts: Counts, alreadyOnTarget = 0): number => {
+  const all = Object.values(counts).reduce((sum, n) => sum + n, 0) - alreadyOnTarget;
   return all === 0 ? 1 : (all - counts.QUEUED - counts.IN_PROGRESS) / all;
 };

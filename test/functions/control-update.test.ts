@@ -49,8 +49,8 @@ describe('POST /v1/updates/{id}/cancel', () => {
       finished_dt: expect.any(String),
     });
     expect(body.reasons).toEqual([
-      { status: 'CANCELED', reason: 'UPDATE_CANCELED', count: 15 },
-      { status: 'SUCCEEDED', reason: null, count: 5 },
+      { status: 'CANCELED', reason: 'UPDATE_CANCELED', count: 15, texts: [] },
+      { status: 'SUCCEEDED', reason: null, count: 5, texts: [] },
     ]);
     expect(backend.commands).toHaveLength(5);
     expect(messagesLeft()).toBe(0);

@@ -78,13 +78,17 @@ describe('GET /v1/updates/{id}', () => {
       CANCELED: 0,
       REMOVED: 0,
     });
+    const deferrals = [
+      { text: 'battery low', count: 2 },
+      { text: 'in a ride', count: 2 },
+    ];
     expect(body.reasons).toEqual([
-      { status: 'SUCCEEDED', reason: null, count: 24 },
-      { status: 'FAILED', reason: 'DEVICE_FAILED', count: 5 },
-      { status: 'QUEUED', reason: 'DEFERRED', count: 4 },
-      { status: 'REJECTED', reason: 'BACKEND_REJECTED', count: 3 },
-      { status: 'FAILED', reason: 'VERSION_MISMATCH', count: 2 },
-      { status: 'IN_PROGRESS', reason: null, count: 2 },
+      { status: 'SUCCEEDED', reason: null, count: 24, texts: [] },
+      { status: 'FAILED', reason: 'DEVICE_FAILED', count: 5, texts: [] },
+      { status: 'QUEUED', reason: 'DEFERRED', count: 4, texts: deferrals },
+      { status: 'REJECTED', reason: 'BACKEND_REJECTED', count: 3, texts: [{ text: 'no such scooter', count: 3 }] },
+      { status: 'FAILED', reason: 'VERSION_MISMATCH', count: 2, texts: [] },
+      { status: 'IN_PROGRESS', reason: null, count: 2, texts: [] },
     ]);
     expect(body.progress).toBeCloseTo(34 / 40);
     for (const { status, reason, count } of body.reasons) {
@@ -123,6 +127,37 @@ describe('GET /v1/updates/{id}', () => {
     expect(body.backend_errors).toEqual([
       { error: 'backend answered 503', calls: calls.length, last_dt: new Date(last.getTime() + 100).toISOString() },
     ]);
+  });
+
+  it('200: how the canary does; no end is estimated while it runs, nor while the update is paused', async () => {
+    const { run, id, get, backend, control } = await given(100, { canary: { size: 10 }, rollout: { maximum_per_minute: 60 } });
+    backend.behave = ({ execution_id }) => ({ seconds: execution_id % 10 === 3 ? 40 : 10, result: 'succeeds' });
+    await run({ seconds: 12 });
+    const { body } = await get(id);
+    const { SUCCEEDED, IN_PROGRESS, QUEUED } = body.canary_counts ?? {};
+    expect((SUCCEEDED ?? 0) + (IN_PROGRESS ?? 0) + (QUEUED ?? 0)).toBe(10);
+    expect(SUCCEEDED).toBeGreaterThan(0);
+    expect(body).toMatchObject({ canary_passed_dt: null, estimated_end_dt: null });
+    await run({ seconds: 60 });
+    const running = (await get(id)).body;
+    expect(running.canary_passed_dt).not.toBeNull();
+    // The 90 of a minute and a half; never in the past.
+    const minutes = (new Date(running.estimated_end_dt ?? 0).getTime() - startOfTime.getTime()) / 60_000;
+    expect(minutes).toBeGreaterThan(1.5);
+    expect(minutes).toBeLessThan(5);
+    await control('pause', id);
+    expect((await get(id)).body).toMatchObject({ status: 'PAUSED', estimated_end_dt: null });
+  });
+
+  it('200: progress is of the eligible devices: those on the target version before are none', async () => {
+    const { run, id, firmware, external_ids, create, get } = await given(6);
+    await run();
+    const more = await givenDevices(db, 4);
+    const { body } = await create({ firmware_id: firmware.id, targets: { external_ids: [...external_ids, ...more] }, canary: null });
+    expect(body).toMatchObject({ counts: { SUCCEEDED: 6, QUEUED: 4 }, progress: 0 });
+    await run();
+    expect((await get(body.id)).body).toMatchObject({ counts: { SUCCEEDED: 10 }, progress: 1, canary_counts: null });
+    expect((await get(id)).body).toMatchObject({ progress: 1 });
   });
 
   it('400, 401, 404', async () => {

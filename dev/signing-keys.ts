@@ -1,6 +1,7 @@
 // `npm run signing-keys`: what manifests and packages are signed with, freshly made. `npm start` makes its own and keeps them in .local/.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import forge from 'node-forge';
+import { type PublicKeys, parseManifestKeys, toPublicKeys } from '../lib/firmware/manifest.ts';
 import { readPrivateJson, writePrivateFile } from './private-file.ts';
 
 /** Named as the functions' settings. All but the certificates is secret. */
@@ -27,6 +28,10 @@ export function keepSigningKeys(file: string | undefined): SigningKeys {
   if (file !== undefined && !kept) writePrivateFile(file, JSON.stringify(keys));
   return keys;
 }
+
+/** What is put into devices when they are made. */
+export const publicKeysOf = ({ MANIFEST_SIGNING_KEYS, PACKAGE_CERTIFICATES }: SigningKeys): PublicKeys =>
+  toPublicKeys(parseManifestKeys(MANIFEST_SIGNING_KEYS), PACKAGE_CERTIFICATES);
 
 /** Signed by itself, with the extended key usage that SWUpdate asks for. A device's clock may be wrong, so it begins early. */
 function createCertificate(privateKey: string, commonName: string): string {

@@ -16,7 +16,7 @@ import { readPrivateJson, writePrivateFile } from './private-file.ts';
 import { startQueues } from './queues.ts';
 import { startS3Server } from './s3-server.ts';
 import { startServerlessOffline } from './serverless-offline.ts';
-import { keepSigningKeys } from './signing-keys.ts';
+import { keepSigningKeys, publicKeysOf } from './signing-keys.ts';
 import { type SimulatorOptions, startSimulator } from './simulator/server.ts';
 import { type BucketNotification, readStackDefinition } from './stack-definition.ts';
 
@@ -142,6 +142,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     const signing = keepSigningKeys(kept === undefined ? undefined : join(kept, 'signing-keys.json'));
     const simulator = await startSimulator({
       ...options.simulator,
+      manifest_keys: publicKeysOf(signing),
       port: ports.simulator,
       ...(kept !== undefined && { journal: join(kept, 'simulator', 'journal.jsonl') }),
     });

@@ -1,3 +1,4 @@
+import type { JSONWebKeySet } from 'jose';
 import { type Behaviour, changeBehaviour } from './behaviour.ts';
 import type { Command, CommandResult, Confirmation, DeviceVersions, Kind, Outcome } from './contract.ts';
 import { conclude, createFleet, decide, seededRandom, type Trouble } from './fleet.ts';
@@ -16,6 +17,7 @@ export interface BackendOptions {
   log: (fields: Record<string, unknown>) => void;
   flushMs: number;
   retryMs: number;
+  manifestKeys?: JSONWebKeySet | undefined;
 }
 
 export type Backend = ReturnType<typeof createBackend>;
@@ -39,7 +41,15 @@ export function createBackend(options: BackendOptions) {
     settled: (keys, how) => keys.length > 0 && journal.append([{ type: 'reported', at: now().toISOString(), keys, how }]),
   });
 
-  const installer = createInstaller({ timers, now, log, downloadRetryMs: options.retryMs, started, finished });
+  const installer = createInstaller({
+    timers,
+    now,
+    log,
+    downloadRetryMs: options.retryMs,
+    manifestKeys: options.manifestKeys,
+    started,
+    finished,
+  });
 
   function started(command: Command) {
     const { version } = fleet.running(command, command.hardware_type);

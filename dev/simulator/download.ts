@@ -1,11 +1,8 @@
-import { createHash } from 'node:crypto';
 import type { Command } from './contract.ts';
+import { Refused, verifyFile } from './manifest-verifier.ts';
 
 const tries = 3;
 const tryTimeoutMs = 60_000;
-
-/** The bytes came, and are not the bytes that were announced. Trying again would not help. */
-class WrongBytes extends Error {}
 
 /**
  * Downloads the file of a command and checks it, keeping none of it. Answers what went wrong, in words that hold no link
@@ -21,7 +18,8 @@ export async function downloadAndVerify(
       return undefined;
     } catch (error) {
       signal.throwIfAborted();
-      if (error instanceof WrongBytes) return error.message;
+      // The bytes came, and are not those that were announced: trying again would not help.
+      if (error instanceof Refused) return error.message;
       if (attempt === tries) return `download failed after ${tries} tries: ${describe(error)}`;
     }
     await sleep(retryMs * 2 ** (attempt - 1));
@@ -34,17 +32,10 @@ async function downloadOnce({ url, sha256, size_bytes }: Pick<Command, 'url' | '
     await response.body?.cancel();
     throw new Error(`HTTP ${response.status}`);
   }
-  const hash = createHash('sha256');
-  let size = 0;
-  for await (const chunk of response.body ?? []) {
-    size += chunk.byteLength;
-    if (size > size_bytes) throw new WrongBytes(`size mismatch: expected ${size_bytes} bytes, got more`);
-    hash.update(chunk);
-  }
-  if (size < size_bytes) throw new WrongBytes(`size mismatch: expected ${size_bytes} bytes, got ${size}`);
-  const digest = hash.digest('hex');
-  if (digest !== sha256.toLowerCase()) throw new WrongBytes(`sha256 mismatch: expected ${sha256.toLowerCase()}, got ${digest}`);
+  await verifyFile({ size_bytes, sha256: sha256.toLowerCase() }, response.body ?? noBytes());
 }
+
+async function* noBytes(): AsyncGenerator<Uint8Array> {}
 
 function describe(error: unknown): string {
   const { cause, message, name } = error as Error & { cause?: { code?: string } };

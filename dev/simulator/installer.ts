@@ -1,7 +1,9 @@
+import type { JSONWebKeySet } from 'jose';
 import type { Command } from './contract.ts';
 import { downloadAndVerify } from './download.ts';
 import { isExpired, type Trouble } from './fleet.ts';
 import type { Accepted } from './journal.ts';
+import { accept, type Manifest, Refused, type Accepted as Remembered, verifyManifest } from './manifest-verifier.ts';
 import type { Timers } from './timers.ts';
 
 const maximumDownloads = 50;
@@ -11,6 +13,8 @@ export interface InstallerDeps {
   now: () => Date;
   log: (fields: Record<string, unknown>) => void;
   downloadRetryMs: number;
+  /** By them devices check manifests; without them they take every command for granted. */
+  manifestKeys: JSONWebKeySet | undefined;
   started(command: Command): void;
   finished(accepted: Accepted, trouble?: Trouble): void;
 }
@@ -20,19 +24,47 @@ export type Installer = ReturnType<typeof createInstaller>;
 /** Takes accepted commands through download and installation. A device does one thing at a time, in the order it was told. */
 export function createInstaller(deps: InstallerDeps) {
   const stop = new AbortController();
+  const memories = new Map<string, Map<string, Remembered>>();
   const lastOfDevice = new Map<string, Promise<void>>();
   const downloads = createLimit(maximumDownloads, stop.signal);
   let underWay = 0;
 
   async function run({ command, plan }: Accepted): Promise<Trouble | undefined> {
     if (isExpired(command, deps.now())) return { status: 'REJECTED', detail: 'the command expired before the device could start' };
+    let manifest: Manifest | undefined;
+    try {
+      manifest = deps.manifestKeys && (await checkManifest(command, deps.manifestKeys));
+    } catch (error) {
+      if (error instanceof Refused) return { status: 'REJECTED', detail: error.message };
+      throw error;
+    }
     const problem = await downloads(async () => {
       deps.started(command);
-      return downloadAndVerify(command, { signal: stop.signal, sleep: deps.timers.sleep, retryMs: deps.downloadRetryMs });
+      const file = { url: command.url, ...(manifest ?? command) };
+      return downloadAndVerify(file, { signal: stop.signal, sleep: deps.timers.sleep, retryMs: deps.downloadRetryMs });
     });
     if (problem) return { status: 'FAILED', detail: problem };
     await deps.timers.sleep(plan.install_ms);
+    if (manifest && (plan.fate === 'succeeds' || plan.fate === 'installs_silently')) {
+      memoryOf(command).set(command.hardware_type, accept(manifest));
+    }
     return undefined;
+  }
+
+  /** Until the simulator ends; a real device keeps it for ever. */
+  function memoryOf({ kind, external_id }: Pick<Command, 'kind' | 'external_id'>): Map<string, Remembered> {
+    const device = `${kind}/${external_id}`;
+    const memory = memories.get(device) ?? new Map<string, Remembered>();
+    memories.set(device, memory);
+    return memory;
+  }
+
+  async function checkManifest(command: Command, keys: JSONWebKeySet): Promise<Manifest> {
+    const { hardware_type } = command;
+    const manifest = await verifyManifest(command.manifest, { keys, hardware_type, accepted: memoryOf(command), now: deps.now() });
+    if (manifest.version !== command.version)
+      throw new Refused(`the manifest is for ${manifest.version}, the command for ${command.version}`);
+    return manifest;
   }
 
   async function install(accepted: Accepted): Promise<void> {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { JSONWebKeySet } from 'jose';
 import { z } from 'zod';
 import { createBackend } from './backend.ts';
 import { Behaviour } from './behaviour.ts';
@@ -22,6 +23,8 @@ export interface SimulatorOptions extends Partial<Behaviour> {
   cabinets?: number | undefined;
   /** The same seed, ids and rates bring the same decisions. */
   seed?: number | undefined;
+  /** What devices check the manifests of commands by; without it they check none. */
+  manifest_keys?: JSONWebKeySet | undefined;
   /** File that makes the simulator survive a kill -9; without it everything is in memory. */
   journal?: string | undefined;
   /** Where reports go; may come later through `reportTo`. Both or neither. */
@@ -69,6 +72,7 @@ export async function startSimulator(options: SimulatorOptions = {}) {
     ...FleetOptions.parse(options),
     behaviour: Behaviour.parse(options),
     journal: options.journal,
+    manifestKeys: options.manifest_keys,
     now,
     log,
     flushMs: options.flush_ms ?? 250,

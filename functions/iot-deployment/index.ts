@@ -1,5 +1,12 @@
-import { DatabaseConfig, DeviceAccessConfig, loadConfig } from '../../lib/config.ts';
+import { DatabaseConfig, DeviceAccessConfig, loadConfig, ManifestSigningConfig } from '../../lib/config.ts';
 import { createDeviceDeps } from '../../lib/ddi/device-deps.ts';
+import { createManifestKeys, createManifestSigner } from '../../lib/firmware/manifest.ts';
 import { createHandler } from './handler.ts';
 
-export const handler = createHandler(createDeviceDeps(loadConfig(DatabaseConfig.extend(DeviceAccessConfig.shape), process.env)));
+const config = loadConfig(DatabaseConfig.extend(DeviceAccessConfig.shape).extend(ManifestSigningConfig.shape), process.env);
+const deps = createDeviceDeps(config);
+
+export const handler = createHandler({
+  ...deps,
+  signManifest: createManifestSigner(createManifestKeys(config.MANIFEST_SIGNING_KEYS), deps.now),
+});

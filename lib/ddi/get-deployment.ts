@@ -2,14 +2,16 @@ import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
 import { parseFirmwareKey } from '../firmware/firmware.ts';
+import type { ManifestFacts, SignManifest } from '../firmware/manifest.ts';
 import type { Storage } from '../ports/storage.ts';
 import { type DeviceWork, type OfferedFirmware, type WorkState, workStateOf } from '../update/device-work.ts';
 import { findInstalled, takeOffer } from '../update/offer-queries.ts';
 import type { IotDevice } from './iot-device-queries.ts';
 import type { CancelAction, Deployment } from './protocol.ts';
 
-interface DeploymentDeps {
+export interface DeploymentDeps {
   db: Db;
+  signManifest: SignManifest;
   now: Clock;
 }
 
@@ -19,10 +21,17 @@ interface DeploymentDeps {
  * @param url where the device's own routes begin
  * @throws `execution.not_found` for what is not this device's own, or is not offered to it now.
  */
-export async function getDeployment({ db, now }: DeploymentDeps, device: IotDevice, actionId: number, url: string): Promise<Deployment> {
+export async function getDeployment(
+  { db, signManifest, now }: DeploymentDeps,
+  device: IotDevice,
+  actionId: number,
+  url: string,
+): Promise<Deployment> {
   const work = findWork(device, actionId, ['offered', 'working', 'canceling']);
+  // Before it counts as asked: without its keys the service cannot tell it what to install.
+  const { manifest } = await signManifest(toManifestFacts(work));
   if (workStateOf(work) === 'offered' && !(await takeOffer(db, device.device_id, actionId, now()))) throw notFound(actionId);
-  return toDeployment(actionId, work, url);
+  return toDeployment(actionId, work, url, manifest);
 }
 
 /**
@@ -40,6 +49,15 @@ export async function getInstalled(
   if (!installed) throw notFound(actionId);
   return toDeployment(actionId, installed, url);
 }
+
+const toManifestFacts = ({ hardware_type, firmware, allow_downgrade, manifest_counter }: DeviceWork): ManifestFacts => {
+  const { version, version_num, size_bytes, sha256, requires, minimum_from_version_num } = firmware;
+  if (version_num === null) throw new Error('An execution is for a firmware that was never available');
+  return {
+    ...{ hardware_type, version, version_num, size_bytes, sha256, requires: [...requires], minimum_from_version_num, allow_downgrade },
+    counter: manifest_counter,
+  };
+};
 
 /** @throws `execution.not_found` when nothing is to be canceled. */
 export const getCancelAction = (device: IotDevice, actionId: number): CancelAction => {
@@ -86,14 +104,16 @@ const notFound = (actionId: number) => new DomainError('execution.not_found', `T
 const filenameOf = ({ object_key }: OfferedFirmware): string => parseFirmwareKey(object_key)?.filename ?? 'firmware.bin';
 
 /**
- * One chunk with one artifact, which is all that rauc takes. `metadata` of a chunk is the place for what a device should know of the
- * firmware beside its file.
+ * One chunk with one artifact, which is all that rauc takes. Its `metadata` has the manifest by which a device knows where all this is from
+ * (lib/firmware/README.md); clients that know nothing of it pass over it.
  */
 const toDeployment = (
   actionId: number,
   { hardware_type, firmware }: { hardware_type: string; firmware: OfferedFirmware },
   url: string,
+  manifest?: string,
 ): Deployment => {
+  const metadata = manifest === undefined ? {} : { metadata: [{ key: 'manifest', value: manifest }] };
   const filename = filenameOf(firmware);
   const href = `${url}/softwaremodules/${firmware.id}/artifacts/${encodeURIComponent(filename)}`;
   const { sha1, md5, sha256, size_bytes, version } = firmware;
@@ -103,7 +123,7 @@ const toDeployment = (
     deployment: {
       download: 'forced',
       update: 'forced',
-      chunks: [{ part: hardware_type, version, name: hardware_type, artifacts: [artifact] }],
+      chunks: [{ part: hardware_type, version, name: hardware_type, artifacts: [artifact], ...metadata }],
     },
   };
 };

@@ -1,4 +1,4 @@
-import type { FirmwareStatus } from '../firmware/firmware.ts';
+import type { FirmwareRequirement, FirmwareStatus } from '../firmware/firmware.ts';
 import type { Proof } from '../firmware/hardware-type.ts';
 import type { UpdateStatus } from './update.ts';
 
@@ -16,6 +16,9 @@ export interface DeviceWork {
   update_status: UpdateStatus;
   /** Devices of its update. */
   devices: number;
+  /** Of its update. */
+  allow_downgrade: boolean;
+  manifest_counter: number;
   firmware: OfferedFirmware;
 }
 
@@ -30,6 +33,10 @@ export interface OfferedFirmware {
   sha1: string;
   sha256: string;
   md5: string;
+  /** null: it is not available yet. */
+  version_num: number | null;
+  requires: readonly FirmwareRequirement[];
+  minimum_from_version_num: number | null;
 }
 
 /**

@@ -202,7 +202,9 @@ export const findEndedWork = async (db: Db, device_id: number, execution_id: num
   return rows[0];
 };
 
-const firmwareColumns = sql`f.id AS firmware_id, f.status AS firmware_status, f.version, f.object_key, f.file_link, f.size_bytes, f.sha1, f.sha256, f.md5`;
+const firmwareColumns = sql`
+  f.id AS firmware_id, f.status AS firmware_status, f.version, f.object_key, f.file_link, f.size_bytes, f.sha1, f.sha256, f.md5,
+  f.version_num, f.requires, f.minimum_from_version_num`;
 
 interface FirmwareRow extends Omit<OfferedFirmware, 'id' | 'status'> {
   firmware_id: number;
@@ -219,6 +221,9 @@ const toFirmware = ({ firmware_id, firmware_status, ...file }: FirmwareRow): Off
   sha1: file.sha1,
   sha256: file.sha256,
   md5: file.md5,
+  version_num: file.version_num,
+  requires: file.requires,
+  minimum_from_version_num: file.minimum_from_version_num,
 });
 
 /** The firmware that this device has installed by this execution; undefined unless it is its own and has succeeded. */
@@ -238,7 +243,8 @@ export const findInstalled = async (
 /** The columns of {@link toDeviceWork}, of {@link deviceWorkTables}. */
 export const deviceWorkColumns = sql`
   e.id AS execution_id, e.hardware_type, h.proof, e.dispatch_id IS NOT NULL AS is_released, e.sent_dt, e.installed_dt, e.cancellation,
-  u.status AS update_status, coalesce((u.planned->>'ELIGIBLE')::integer, 0) AS devices, ${firmwareColumns}`;
+  u.status AS update_status, coalesce((u.planned->>'ELIGIBLE')::integer, 0) AS devices, u.allow_downgrade, u.manifest_counter,
+  ${firmwareColumns}`;
 
 /** The unfinished executions of `devices d`, one or two rows, found by the index that keeps them unique. For a LEFT JOIN. */
 export const deviceWorkTables = sql`
@@ -260,5 +266,7 @@ export const toDeviceWork = (row: DeviceWorkRow): DeviceWork => ({
   cancellation: row.cancellation,
   update_status: row.update_status,
   devices: row.devices,
+  allow_downgrade: row.allow_downgrade,
+  manifest_counter: row.manifest_counter,
   firmware: toFirmware(row),
 });

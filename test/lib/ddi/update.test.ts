@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createTestDatabase } from '../../support/database.ts';
 import { createDevicesThatPoll, linkedIn } from '../../support/devices-that-poll.ts';
+import { manifestClaimsOf } from '../../support/manifest-signer.ts';
 
 const { db, takeStatements } = await createTestDatabase();
 const ddi = createDevicesThatPoll(db);
@@ -11,7 +12,8 @@ describe('an update of a device that polls', () => {
     const { cabinet, firmware, id, message, update } = await ddi.givenOffered();
     expect(await ddi.execution(id)).toMatchObject({ status: 'QUEUED', sent_dt: null });
 
-    expect((await ddi.deployment(cabinet, id)).body).toEqual({
+    const deployment = (await ddi.deployment(cabinet, id)).body;
+    expect(deployment).toEqual({
       id: String(id),
       deployment: {
         download: 'forced',
@@ -36,11 +38,21 @@ describe('an update of a device that polls', () => {
                 ),
               },
             ],
+            metadata: [{ key: 'manifest', value: expect.any(String) }],
           },
         ],
       },
     });
     expect(await ddi.execution(id)).toMatchObject({ status: 'IN_PROGRESS', sent_dt: clock.now() });
+    // The same again after a lost answer: the same counter, so that the device takes it.
+    const [first, again] = [deployment, (await ddi.deployment(cabinet, id)).body].map(({ deployment: { chunks } }) =>
+      manifestClaimsOf(chunks[0]?.metadata?.[0]?.value ?? ''),
+    );
+    expect(first).toMatchObject({
+      ...{ hardware_type: 'cabinet', version: firmware.version, version_num: firmware.version_num, sha256: firmware.sha256 },
+      ...{ size_bytes: firmware.size_bytes, allow_downgrade: false, requires: [], counter: expect.any(Number) },
+    });
+    expect(again).toEqual(first);
 
     clock.advance(20);
     expect((await ddi.feedback(cabinet, id, 'closed', 'success')).statusCode).toBe(200);

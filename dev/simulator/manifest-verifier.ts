@@ -1,0 +1,116 @@
+// What a device does with a manifest: the reference for who writes firmware (lib/firmware/README.md). Without anything of the service's own.
+import { createHash } from 'node:crypto';
+import { compactVerify, createLocalJWKSet, type JSONWebKeySet } from 'jose';
+import { z } from 'zod';
+
+const Claims = z.object({
+  hardware_type: z.string(),
+  version: z.string(),
+  version_num: z.int().min(1),
+  size_bytes: z.int().min(1),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  requires: z.array(z.object({ hardware_type: z.string(), minimum_version_num: z.int() })),
+  minimum_from_version_num: z.int().nullable(),
+  allow_downgrade: z.boolean(),
+  counter: z.int().min(1),
+  iat: z.int(),
+  exp: z.int(),
+});
+export type Manifest = z.infer<typeof Claims>;
+
+/** What a device has to remember for each of its hardware types, in memory that survives a restart and that no update writes. */
+export interface Accepted {
+  /** Of the firmware that runs; null: not known. */
+  version_num: number | null;
+  /** The highest one that was ever taken; null: none. */
+  counter: number | null;
+  /** Of the manifest with this counter. */
+  sha256: string | null;
+}
+
+export interface Verification {
+  /** Put into the device when it was made. */
+  keys: JSONWebKeySet;
+  hardware_type: string;
+  /** Of every hardware type of the device. */
+  accepted: ReadonlyMap<string, Accepted>;
+  now: Date;
+}
+
+/** Said when a manifest or a file is refused. Nothing may be installed then. */
+export class Refused extends Error {
+  override readonly name = 'Refused';
+}
+
+/** A device's clock may be behind by so much. */
+const clockToleranceSeconds = 300;
+const type = 'firmware-manifest+jwt';
+const none: Accepted = { version_num: null, counter: null, sha256: null };
+
+/**
+ * What may be installed, or a refusal. The order matters: nothing is believed before the signature is checked.
+ *
+ * @throws {@link Refused}
+ */
+export async function verifyManifest(jws: string, { keys, hardware_type, accepted, now }: Verification): Promise<Manifest> {
+  const manifest = await readSigned(jws, keys);
+  const seconds = now.getTime() / 1_000;
+  if (manifest.exp + clockToleranceSeconds <= seconds) throw new Refused('the manifest has expired');
+  if (manifest.iat - clockToleranceSeconds > seconds) throw new Refused('the manifest is of the future');
+  if (manifest.hardware_type !== hardware_type) {
+    throw new Refused(`the manifest is for ${manifest.hardware_type}, not for ${hardware_type}`);
+  }
+  const known = accepted.get(hardware_type) ?? none;
+  if (known.counter !== null && manifest.counter < known.counter) throw new Refused('the manifest is older than one that was taken before');
+  if (known.counter === manifest.counter && known.sha256 !== manifest.sha256) throw new Refused('two manifests have one counter');
+  if (known.version_num !== null && manifest.version_num < known.version_num && !manifest.allow_downgrade) {
+    throw new Refused(`version_num ${manifest.version_num} is lower than ${known.version_num}, which runs`);
+  }
+  const from = manifest.minimum_from_version_num;
+  if (isLower(known, from)) throw new Refused(`version_num ${from} or higher has to run before`);
+  for (const { hardware_type: other, minimum_version_num } of manifest.requires) {
+    if (isLower(accepted.get(other) ?? none, minimum_version_num)) {
+      throw new Refused(`${other} has to run version_num ${minimum_version_num} or higher`);
+    }
+  }
+  return manifest;
+}
+
+/** What it does not know of itself, as when it came from the factory, a device cannot refuse by: the updater has looked at that, too. */
+const isLower = ({ version_num }: Accepted, minimum: number | null) => version_num !== null && minimum !== null && version_num < minimum;
+
+async function readSigned(jws: string, keys: JSONWebKeySet): Promise<Manifest> {
+  try {
+    // One algorithm only, and only keys of its own: what the header says chooses among them, never beyond them.
+    const { payload, protectedHeader } = await compactVerify(jws, createLocalJWKSet(keys), { algorithms: ['EdDSA'] });
+    if (protectedHeader.typ !== type) throw new Error('it is another kind of document');
+    return Claims.parse(JSON.parse(Buffer.from(payload).toString('utf8')));
+  } catch (cause) {
+    throw new Refused('the manifest is not one of the updater', { cause });
+  }
+}
+
+/**
+ * Whether the bytes are those of the manifest, to be asked while they are received and before they are installed. Takes no more of them
+ * than were announced.
+ *
+ * @throws {@link Refused}
+ */
+export async function verifyFile(
+  { size_bytes, sha256 }: Pick<Manifest, 'size_bytes' | 'sha256'>,
+  bytes: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  const hash = createHash('sha256');
+  let size = 0;
+  for await (const chunk of bytes) {
+    size += chunk.byteLength;
+    if (size > size_bytes) throw new Refused(`size mismatch: expected ${size_bytes} bytes, got more`);
+    hash.update(chunk);
+  }
+  if (size < size_bytes) throw new Refused(`size mismatch: expected ${size_bytes} bytes, got ${size}`);
+  const digest = hash.digest('hex');
+  if (digest !== sha256) throw new Refused(`sha256 mismatch: expected ${sha256}, got ${digest}`);
+}
+
+/** What a device remembers once the firmware of a manifest runs. */
+export const accept = ({ version_num, counter, sha256 }: Manifest): Accepted => ({ version_num, counter, sha256 });

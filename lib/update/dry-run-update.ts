@@ -1,13 +1,14 @@
 import type { Db } from '../db/database.ts';
 import type { Choice } from './eligibility.ts';
-import { listEligibilityDevices, listEligibilityGroups } from './execution-queries.ts';
+import { listEligibilityDevices, listEligibilityGroups, listPartChanges } from './execution-queries.ts';
 import { getWantedFirmware } from './request-update.ts';
 import type { DryRun, DryRunDevices, DryRunPage, UpdateRequest } from './update.ts';
 
 const devicesPerGroup = 100;
 
 /**
- * Who would be updated, and why others would not: the same query that a request plans by. Changes nothing.
+ * Who would be updated, and why others would not, by the same query that a request plans by; and what a package would change of its parts.
+ * Changes nothing.
  *
  * @throws `firmware.not_available` when there is no such firmware; one that is withdrawn makes every device FIRMWARE_NOT_AVAILABLE.
  */
@@ -16,5 +17,7 @@ export async function dryRunUpdate(db: Db, request: UpdateRequest, page: DryRunP
   const choice: Choice = { targets, allow_downgrade, force, firmware: await getWantedFirmware(db, request.firmware_id) };
   if (page) return listEligibilityDevices(db, choice, page);
   const reasons = await listEligibilityGroups(db, choice, devicesPerGroup);
-  return { eligible: reasons.find(({ reason }) => reason === 'ELIGIBLE')?.count ?? 0, reasons };
+  const { assembly_id } = choice.firmware;
+  const parts = assembly_id === null ? [] : await listPartChanges(db, choice, assembly_id);
+  return { eligible: reasons.find(({ reason }) => reason === 'ELIGIBLE')?.count ?? 0, reasons, parts };
 }

@@ -5,6 +5,8 @@ import { kindOf, type Targets } from './update.ts';
 export interface WantedFirmware {
   id: number;
   hardware_type: string;
+  /** Of a package. */
+  assembly_id: number | null;
   /** null: it is not available, and nobody is eligible. */
   version_num: number | null;
   requires: readonly FirmwareRequirement[];

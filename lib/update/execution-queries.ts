@@ -15,7 +15,7 @@ import {
   transitions,
 } from './execution.ts';
 import { nextOfferDt, type OfferTimes } from './offer-queries.ts';
-import { type DryRun, type Eligibility, kindOf, type UpdateStatus } from './update.ts';
+import { type DryRun, type Eligibility, kindOf, type PartChanges, type UpdateStatus } from './update.ts';
 import type { Planned } from './update-queries.ts';
 
 /**
@@ -88,6 +88,38 @@ export const listEligibilityGroups = async (db: Db, choice: Choice, devicesPerGr
              ORDER BY n
            ) FILTER (WHERE n <= ${devicesPerGroup}) AS devices
     FROM numbered GROUP BY eligibility ORDER BY 2 DESC, 1`.execute(db);
+  return rows;
+};
+
+/** What an update with the package of an assembly would change of each part on the eligible devices, the most frequent change first. */
+export const listPartChanges = async (db: Db, choice: Choice, assembly_id: number): Promise<PartChanges[]> => {
+  const { rows } = await sql<PartChanges>`
+    WITH eligible AS MATERIALIZED (
+      SELECT device_id FROM (${classifiedDevices(choice)}) c WHERE eligibility = 'ELIGIBLE'
+    ), changes AS (
+      SELECT p.position, r.reported_version AS from_version, f.version_num AS from_version_num, count(*) AS count,
+             CASE
+               WHEN r.firmware_id = part.id THEN 'NONE'
+               WHEN f.version_num < part.version_num THEN 'UPGRADE'
+               WHEN f.version_num > part.version_num THEN 'DOWNGRADE'
+               ELSE 'UNKNOWN'
+             END AS change
+      FROM assembly_parts p
+      JOIN firmwares part ON part.id = p.firmware_id
+      CROSS JOIN eligible e
+      LEFT JOIN device_firmwares r ON r.device_id = e.device_id AND r.hardware_type = part.hardware_type
+      LEFT JOIN firmwares f ON f.id = r.firmware_id
+      WHERE p.assembly_id = ${assembly_id}
+      GROUP BY 1, 2, 3, 5
+    )
+    SELECT part.id AS firmware_id, part.hardware_type, part.version, part.version_num,
+           (
+             SELECT coalesce(jsonb_agg(to_jsonb(c) - 'position' ORDER BY c.count DESC, c.from_version), '[]')
+             FROM changes c WHERE c.position = p.position
+           ) AS changes
+    FROM assembly_parts p JOIN firmwares part ON part.id = p.firmware_id
+    WHERE p.assembly_id = ${assembly_id}
+    ORDER BY p.position`.execute(db);
   return rows;
 };
 

@@ -105,8 +105,15 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
 export const getWantedFirmware = async (db: Db, id: number): Promise<WantedFirmware> => {
   const firmware = await findFirmware(db, id);
   if (!firmware) throw notAvailable(undefined);
-  const { hardware_type, requires, minimum_from_version_num, status } = firmware;
-  return { id, hardware_type, requires, minimum_from_version_num, version_num: status === 'available' ? firmware.version_num : null };
+  const { hardware_type, assembly_id, requires, minimum_from_version_num, status } = firmware;
+  return {
+    id,
+    hardware_type,
+    assembly_id,
+    requires,
+    minimum_from_version_num,
+    version_num: status === 'available' ? firmware.version_num : null,
+  };
 };
 
 const notAvailable = (firmware: Firmware | undefined): DomainError => {

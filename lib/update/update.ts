@@ -161,12 +161,34 @@ const DryRunDevice = z.object({
   other_update_id: z.int().nullable().meta({ description: 'The update that has this device in flight' }),
 });
 
+/** What an update with a package does to its parts on the devices that would be updated. */
+const PartChanges = z
+  .object({
+    firmware_id: FirmwareId,
+    hardware_type: HardwareTypeName,
+    version: z.string(),
+    version_num: z.int(),
+    changes: z.array(
+      z.object({
+        change: z.enum(['NONE', 'UPGRADE', 'DOWNGRADE', 'UNKNOWN']).meta({
+          description: 'NONE: they run it already; UNKNOWN: what they run is not known, or in no catalogue',
+        }),
+        from_version: z.string().nullable(),
+        from_version_num: z.int().nullable(),
+        count: z.int().meta({ description: 'Devices' }),
+      }),
+    ),
+  })
+  .meta({ id: 'PartChanges' });
+export type PartChanges = z.infer<typeof PartChanges>;
+
 export const DryRun = z
   .object({
     eligible: z.int().meta({ description: 'Devices that would be updated' }),
     reasons: z
       .array(z.object({ reason: z.enum(eligibilities), count: z.int(), devices: z.array(DryRunDevice) }))
       .meta({ description: 'Every reason with its number of devices and the first 100 of them' }),
+    parts: z.array(PartChanges).meta({ description: 'Of a package: what would change of each of its parts, on the eligible devices' }),
   })
   .meta({ id: 'DryRun' });
 export type DryRun = z.infer<typeof DryRun>;

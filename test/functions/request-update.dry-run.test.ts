@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { confirmUpdate } from '../../lib/update/confirm-update.ts';
+import { createAssemblyService } from '../support/assembly-service.ts';
 import { createTestDatabase } from '../support/database.ts';
-import { givenDevices, givenFirmware } from '../support/fixtures.ts';
+import { confirmation, givenDevices, givenFirmware, startOfTime } from '../support/fixtures.ts';
 import { createIdentity } from '../support/http.ts';
 import { createUpdateApi, type ProblemBody } from '../support/update-api.ts';
 
@@ -10,6 +12,7 @@ const api = await createUpdateApi(db, identity);
 
 interface DryRunBody {
   eligible: number;
+  parts: { changes: object[] }[];
   reasons: { reason: string; count: number; devices: { external_id: string; other_update_id: number | null }[] }[];
 }
 interface PageBody {
@@ -20,6 +23,47 @@ interface PageBody {
 const updates = async () => (await db.selectFrom('updates').select(db.fn.countAll<number>().as('n')).executeTakeFirstOrThrow()).n;
 
 describe('POST /v1/updates with dry_run', () => {
+  it('200: of a package says what would change of each of its parts, on the devices that would be updated', async () => {
+    const assemblies = createAssemblyService(db);
+    const [mcu, gsm] = [await assemblies.givenPart('vega_mcu'), await assemblies.givenPart('vega_gsm')];
+    const newerGsm = await assemblies.givenPart('vega_gsm');
+    const { firmware } = await assemblies.givenPackage({ parts: [mcu, gsm] });
+    const external_ids = await givenDevices(db, 4, { kind: 'cabinet' });
+    const [a = '', b = '', c = ''] = external_ids;
+    const says = (external_id: string, hardware_type: string, version: string) =>
+      confirmation({ kind: 'cabinet', external_id, hardware_type, version });
+    await confirmUpdate({ db, now: () => startOfTime }, [
+      ...[says(a, 'vega_gsm', newerGsm.version), says(b, 'vega_gsm', newerGsm.version), says(c, 'vega_gsm', 'hand made')],
+      ...[says(a, 'vega_mcu', mcu.version)],
+    ]);
+    const targets = { kind: 'cabinet', external_ids: [...external_ids, 'nobody'] };
+    const answer = await api.create<DryRunBody>({ firmware_id: firmware.id, targets, dry_run: true });
+    expect(answer).toMatchObject({ statusCode: 200, body: { eligible: 4 } });
+    expect(answer.body.parts).toEqual([
+      {
+        ...{ firmware_id: mcu.id, hardware_type: 'vega_mcu', version: mcu.version, version_num: mcu.version_num },
+        changes: [
+          { change: 'UNKNOWN', from_version: null, from_version_num: null, count: 3 },
+          { change: 'NONE', from_version: mcu.version, from_version_num: mcu.version_num, count: 1 },
+        ],
+      },
+      {
+        ...{ firmware_id: gsm.id, hardware_type: 'vega_gsm', version: gsm.version, version_num: gsm.version_num },
+        changes: [
+          { change: 'DOWNGRADE', from_version: newerGsm.version, from_version_num: newerGsm.version_num, count: 2 },
+          { change: 'UNKNOWN', from_version: 'hand made', from_version_num: null, count: 1 },
+          { change: 'UNKNOWN', from_version: null, from_version_num: null, count: 1 },
+        ],
+      },
+    ]);
+    const nobody = await api.create<DryRunBody>({
+      firmware_id: firmware.id,
+      targets: { ...targets, external_ids: ['nobody'] },
+      dry_run: true,
+    });
+    expect(nobody.body.parts.map(({ changes }) => changes)).toEqual([[], []]);
+  });
+
   it('200: answers who would be updated and why others would not, and starts nothing', async () => {
     const firmware = await givenFirmware(db);
     const external_ids = await givenDevices(db, 150);

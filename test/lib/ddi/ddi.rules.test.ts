@@ -80,6 +80,8 @@ describe('where a device is with its work', () => {
     cancellation: null,
     update_status: 'IN_PROGRESS',
     devices: 1,
+    allow_downgrade: false,
+    manifest_counter: 1,
     firmware: {
       ...{ id: 1, status: 'available', version: '1', object_key: 'firmwares/cabinet/1/a.swu', file_link: '' },
       ...{ size_bytes: 1, sha1: '', sha256: '', md5: '', version_num: 1, requires: [], minimum_from_version_num: null },

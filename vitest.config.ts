@@ -5,7 +5,8 @@ export default defineConfig({
     // Tests wait for PostgreSQL much of their time; one core fewer, the default, leaves half of two idle.
     maxWorkers: '100%',
     projects: [
-      { test: { name: 'rules', include: ['test/**/*.rules.test.ts'] } },
+      // Simulations and random examples take a second or two, and many times that beside other work.
+      { test: { name: 'rules', include: ['test/**/*.rules.test.ts'], testTimeout: 60_000 } },
       {
         test: {
           name: 'database',

@@ -5,7 +5,7 @@ import { addSeconds, secondsBetween } from '../clock.ts';
  * by rising latency, opened again slowly (design.md section 5, step 3).
  */
 export interface BackendGate {
-  /** Share of the pace that was let through at `changed_dt`, 0 to 1; it grows with time since then. */
+  /** Share of the pace that is let through until `changed_dt`, 0 to 1; it grows with time since then. */
   share: number;
   changed_dt: Date;
   /** Failed calls in a row; while there are any, only single devices are sent, to find out whether it is back. */
@@ -36,6 +36,8 @@ const noticeableMilliseconds = 1_000;
 const slowDown = 0.8;
 /** Calls that overlap tell of the same trouble: it is counted once. */
 const settleSeconds = 3;
+/** Nothing grows back before calls have been as fast as usual for so long; growing meanwhile would undo each slowing down. */
+const holdSeconds = 10;
 
 export const openGate = (now: Date): BackendGate => ({
   share: 1,
@@ -80,10 +82,16 @@ export const afterCall = (gate: BackendGate, { isTaken, latencyMilliseconds, ret
     return { ...gate, failures: 0, closed_until: null, share: Math.max(smallestShare, gate.share), changed_dt: now };
   }
   const usual = gate.usual_latency_ms;
-  const hasSettled = secondsBetween(gate.changed_dt, now) > settleSeconds;
+  // The last slowing down was `holdSeconds` before `changed_dt`.
+  const hasSettled = secondsBetween(gate.changed_dt, now) > settleSeconds - holdSeconds;
   if (usual !== null && latencyMilliseconds > Math.max(noticeableMilliseconds, risenFactor * usual)) {
     if (!hasSettled) return gate;
-    return { ...gate, share: Math.max(smallestShare, shareAt(gate, now) * slowDown), changed_dt: now, usual_latency_ms: usual * 1.02 };
+    return {
+      ...gate,
+      share: Math.max(smallestShare, shareAt(gate, now) * slowDown),
+      changed_dt: addSeconds(now, holdSeconds),
+      usual_latency_ms: usual * 1.02,
+    };
   }
   // A first figure at once, then only now and then: this is written by every call otherwise.
   if (usual !== null && Math.abs(latencyMilliseconds - usual) < usual / 2) return gate;

@@ -2,7 +2,14 @@ import { addSeconds, type Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import type { ManifestFacts, SignManifest } from '../firmware/manifest.ts';
 import type { Log } from '../log.ts';
-import { type Backend, BackendRefusal, BackendUnavailable, type CommandOutcome, type FirmwareCommand } from '../ports/backend.ts';
+import {
+  type Backend,
+  type BackendCall,
+  BackendRefusal,
+  BackendUnavailable,
+  type CommandOutcome,
+  type FirmwareCommand,
+} from '../ports/backend.ts';
 import type { Storage } from '../ports/storage.ts';
 import { afterCall, mayCall } from './backend-gate.ts';
 import {
@@ -21,7 +28,7 @@ import type { DispatchMessage } from './messages.ts';
 
 export interface DispatchUpdateDeps {
   db: Db;
-  backend: Pick<Backend, 'sendCommands'>;
+  backend: Pick<Backend, 'sendCommands' | 'findVersions'>;
   storage: Pick<Storage, 'fromLink' | 'signDownload'>;
   signManifest: SignManifest;
   log: Log;
@@ -68,18 +75,23 @@ export async function dispatchUpdate(
     return recordDispatch(db, dispatch_id, [], { now: now(), wasCalled: false, error: null, next_verification_dt: null });
   }
 
-  const longest = gate.failures > 0 ? longestProbeMilliseconds : longestCallMilliseconds;
-  const { outcomes, error } = await callBackend(deps, claimed, {
+  const isProbe = gate.failures > 0;
+  const call = {
     idempotencyKey: `dispatch-${dispatch_id}`,
     requestId: first.request_id,
-    timeoutMilliseconds: Math.max(1, Math.min(longest, remainingMilliseconds - reservedMilliseconds)),
-  });
+    timeoutMilliseconds: Math.max(
+      1,
+      Math.min(isProbe ? longestProbeMilliseconds : longestCallMilliseconds, remainingMilliseconds - reservedMilliseconds),
+    ),
+  };
+  const trouble = isProbe ? await findTrouble(deps, first, call) : undefined;
+  const { outcomes, error } = trouble ? { outcomes: [], error: trouble } : await callBackend(deps, claimed, call);
   const answered = now();
   if (error) deps.log.warn('backend did not take a chunk', { dispatch_id, commands: claimed.length, error });
   const isAccepted = outcomes.some(({ outcome }) => outcome === 'accepted');
   await recordDispatch(db, dispatch_id, outcomes, {
     now: answered,
-    wasCalled: true,
+    wasCalled: !trouble,
     error: error?.message ?? null,
     next_verification_dt: isAccepted ? addSeconds(answered, firstVerificationMinutes(first.in_progress_minutes) * 60) : null,
   });
@@ -94,10 +106,30 @@ export async function dispatchUpdate(
   if (afterCall(gate, result) !== gate) await changeGate(db, (current) => afterCall(current, result));
 }
 
+/**
+ * Whether a backend that was in trouble still is, by a question that nobody has to act upon: an outage costs no device a command that
+ * may or may not have been taken.
+ */
+const findTrouble = async (
+  { backend }: DispatchUpdateDeps,
+  { kind, external_id }: ClaimedCommand,
+  call: BackendCall,
+): Promise<BackendUnavailable | undefined> => {
+  try {
+    await backend.findVersions(kind, [external_id], { ...call, idempotencyKey: `probe-${call.idempotencyKey}` });
+    return undefined;
+  } catch (error) {
+    if (error instanceof BackendUnavailable) return error;
+    // It answers, if only to refuse.
+    if (error instanceof BackendRefusal) return undefined;
+    throw error;
+  }
+};
+
 const callBackend = async (
   deps: DispatchUpdateDeps,
   claimed: readonly ClaimedCommand[],
-  call: Parameters<Backend['sendCommands']>[1],
+  call: BackendCall,
 ): Promise<{ outcomes: DispatchOutcome[]; error?: Error }> => {
   try {
     const results = await deps.backend.sendCommands(await toCommands(deps, claimed), call);

@@ -202,7 +202,7 @@ export interface Behaviour {
 export class SimulatedBackend implements Backend {
   /** Every call that has arrived, also those that were answered by an error. */
   readonly arrivals: { at: Date; commands: readonly FirmwareCommand[]; wasTaken: boolean }[] = [];
-  readonly questions: { at: Date; external_ids: readonly string[] }[] = [];
+  readonly questions: { at: Date; external_ids: readonly string[]; wasTaken: boolean }[] = [];
   /** What devices run, as the backend sees it. */
   readonly runs = new Map<string, { version: string; at: Date }>();
   isDown = false;
@@ -265,11 +265,16 @@ export class SimulatedBackend implements Backend {
     });
   }
 
-  async findVersions(_kind: string, external_ids: readonly string[]): Promise<DeviceVersions[]> {
+  async findVersions(
+    _kind: string,
+    external_ids: readonly string[],
+    { timeoutMilliseconds }: Pick<BackendCall, 'timeoutMilliseconds'>,
+  ): Promise<DeviceVersions[]> {
     const now = this.#time.clock.now();
-    this.questions.push({ at: now, external_ids });
-    await this.#time.sleep(this.latencySeconds());
-    if (this.isDown) throw this.#unavailable();
+    this.questions.push({ at: now, external_ids, wasTaken: !this.isDown });
+    const isDown = this.isDown;
+    await this.#time.sleep(isDown ? Math.min(this.failsAfterSeconds, timeoutMilliseconds / 1000) : this.latencySeconds());
+    if (isDown) throw this.#unavailable();
     return external_ids.flatMap((external_id) => {
       const run = this.runs.get(external_id);
       const firmware = run && { version: run.version, since_dt: run.at.toISOString(), observed_dt: now.toISOString() };

@@ -125,14 +125,22 @@ describe('a backend that slows down', () => {
   it('is slowed down for it once in 3 s, however many calls were under way', () => {
     const slow = (second: number) => call(second, { latencyMilliseconds: 5_000 });
     const gate = apply(usual, slow(10), slow(10.1), slow(10.2), slow(12.9));
-    expect(gate).toMatchObject({ share: 0.8, changed_dt: at(10) });
-    // The full pace had been reached again meanwhile.
-    expect(apply(gate, slow(13.1))).toMatchObject({ share: 0.8, changed_dt: at(13.1) });
+    expect(shareAt(gate, at(13))).toBeCloseTo(0.8);
+    expect(shareAt(apply(gate, slow(13.1)), at(13.1))).toBeCloseTo(0.64);
   });
 
-  it('has the full pace again some seconds later, when it answers as usual', () => {
-    const gate = apply(usual, call(10, { latencyMilliseconds: 5_000 }));
-    expect(shareAt(apply(gate, call(13)), at(13))).toBe(1);
+  it('that stays slow is left with a twentieth of the pace in the end', () => {
+    const slow = Array.from({ length: 20 }, (_, i) => call(10 + i * 4, { latencyMilliseconds: 5_000 }));
+    const gate = apply(usual, ...slow);
+    expect(shareAt(gate, at(90))).toBe(0.05);
+  });
+
+  it('has 95 % of the pace again within 30 s, when it answers as usual: nothing for 10 s, then more and more', () => {
+    const slow = Array.from({ length: 20 }, (_, i) => call(10 + i * 4, { latencyMilliseconds: 5_000 }));
+    const gate = apply(usual, ...slow, call(87));
+    expect(shareAt(gate, at(95))).toBe(0.05);
+    expect(shareAt(gate, at(102))).toBeCloseTo(0.55);
+    expect(shareAt(gate, at(110))).toBeGreaterThanOrEqual(0.95);
   });
 
   it('of calls as usual writes nothing', () => {

@@ -271,7 +271,8 @@ export class World {
     }[queue];
     const result = await this.#run(fault, work as () => Promise<void>);
     if ('error' in result) return false;
-    for (const { at, ...seen } of result.run.observed) {
+    // A probe asks the same, and only wants to know whether there is an answer.
+    for (const { at, ...seen } of queue === 'verifications' ? result.run.observed : []) {
       const report: Report = { ...seen, status: 'SUCCEEDED', occurred_dt: at };
       this.facts.push({ kind: 'learned', at: this.now(), source: 'observation', report });
     }

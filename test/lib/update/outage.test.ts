@@ -64,24 +64,34 @@ const isSoak = process.env['SOAK'] === 'true';
 
 // Half a minute of work: `.ci/run` and the soak have it.
 describe.runIf(isSoak)('a backend that is down for an hour', () => {
-  it('costs at most 1.1 commands a device, loses no device and no message, and has its pace back within 30 s', {
-    timeout: 300_000,
-  }, async () => {
-    const outage = await runOutage({ devices: 5_000, perMinute: 1_200, downSeconds: 3_600 });
-    const { backend, commandsPerDevice, recovery, paceAfterReturn, deps } = outage;
-    const failed = backend.arrivals.filter(({ wasTaken }) => !wasTaken);
-    console.log(
-      `commands a device: ${commandsPerDevice}; calls that failed: ${failed.length}; 95 % of the pace after: ${recovery} s; messages of the walk: ${deps.advances.sent}`,
-    );
-    await expectNothingLost(outage, 5_000);
-    expect(commandsPerDevice).toBeLessThanOrEqual(1.1);
-    expect(paceAfterReturn(30)).toBeGreaterThanOrEqual(0.95);
-    // After the first ones it was asked about one device at a time.
-    expect(failed.filter(({ commands }) => commands.length > 1).length).toBeLessThanOrEqual(10);
-    // Every device was commanded once only, as the backend counts: the same attempt again is no other command.
-    expect(new Set(backend.commands.map(({ execution_id, attempt }) => `${execution_id} ${attempt}`)).size).toBe(5_000);
-    expect(outage.update.backend_errors).toEqual([{ error: 'backend answered 503', calls: failed.length, last_dt: expect.any(Date) }]);
-  });
+  it.each([
+    { devices: 5_000, perMinute: 1_200 },
+    { devices: 1_500, perMinute: 600 },
+  ])(
+    'costs at most 1.1 commands a device, loses no device and no message, and has its pace back within 30 s: $devices devices',
+    {
+      timeout: 300_000,
+    },
+    async ({ devices, perMinute }) => {
+      const outage = await runOutage({ devices, perMinute, downSeconds: 3_600 });
+      const { backend, commandsPerDevice, recovery, paceAfterReturn, deps } = outage;
+      const failed = backend.arrivals.filter(({ wasTaken }) => !wasTaken);
+      const probes = backend.questions.filter(({ wasTaken }) => !wasTaken);
+      console.log(
+        `${devices} devices: commands a device: ${commandsPerDevice}; calls that failed: ${failed.length}, probes ${probes.length}; 95 % of the pace after: ${recovery} s; messages of the walk: ${deps.advances.sent}`,
+      );
+      await expectNothingLost(outage, devices);
+      expect(commandsPerDevice).toBeLessThanOrEqual(1.1);
+      expect(paceAfterReturn(30)).toBeGreaterThanOrEqual(0.95);
+      // After the first ones it was asked by questions that are no commands, about one device at a time.
+      expect(failed.length).toBeLessThanOrEqual(10);
+      expect(probes.every(({ external_ids }) => external_ids.length === 1)).toBe(true);
+      // Every device was commanded once only, as the backend counts: the same attempt again is no other command.
+      expect(new Set(backend.commands.map(({ execution_id, attempt }) => `${execution_id} ${attempt}`)).size).toBe(devices);
+      const calls = failed.length + probes.length;
+      expect(outage.update.backend_errors).toEqual([{ error: 'backend answered 503', calls, last_dt: expect.any(Date) }]);
+    },
+  );
 });
 
 describe('a backend that was down', () => {
@@ -112,8 +122,9 @@ describe('a backend that was down', () => {
   it('is not called before its Retry-After', { timeout: 120_000 }, async () => {
     const outage = await runOutage({ devices: 1_000, perMinute: 1_200, downSeconds: 60, backend: { retryAfterSeconds: 45 } });
     await expectNothingLost(outage, 1_000);
-    const failures = outage.backend.arrivals.filter(({ wasTaken }) => !wasTaken).map(({ at }) => secondsBetween(startOfTime, at));
-    const calls = outage.backend.arrivals.map(({ at }) => secondsBetween(startOfTime, at));
+    const all = [...outage.backend.arrivals, ...outage.backend.questions];
+    const failures = all.filter(({ wasTaken }) => !wasTaken).map(({ at }) => secondsBetween(startOfTime, at));
+    const calls = all.map(({ at }) => secondsBetween(startOfTime, at));
     for (const failure of failures) {
       expect(calls.filter((second) => second > failure + 0.1 && second < failure + 45)).toEqual([]);
     }
@@ -123,5 +134,30 @@ describe('a backend that was down', () => {
     const outage = await runOutage({ devices: 1_000, perMinute: 1_200, downAt: 0, downSeconds: 60, settings: { canary: { size: 60 } } });
     await expectNothingLost(outage, 1_000);
     expect((await outage.executions(outage.update.id)).filter(({ is_canary }) => is_canary)).toHaveLength(60);
+  });
+});
+
+describe('a backend that becomes slow', () => {
+  it('under more than it can do gets about as much as it can, and the update ends', { timeout: 120_000 }, async () => {
+    await db.updateTable('backend_gate').set(openGate(startOfTime)).execute();
+    const walk = createSimulatedWalk(db);
+    const { backend } = walk;
+    // It can do 40 commands in 5 s; with more it answers in 4 s instead of 0.2.
+    backend.latencySeconds = () => (backend.commandsBetween(walk.seconds() - 5, walk.seconds() + 0.001) > 40 ? 4 : 0.2);
+    const firmware = await givenFirmware(db);
+    const external_ids = await givenDevices(db, 3_000);
+    const { id } = await walk.request({
+      firmware_id: firmware.id,
+      targets: { external_ids },
+      canary: { size: 20 },
+      rollout: { maximum_per_minute: 1_200 },
+    });
+    await walk.run();
+    expect(await walk.find(id)).toMatchObject({ status: 'COMPLETED', counts: { SUCCEEDED: 3_000 } });
+    // 1,200 a minute would be the pace asked for, 480 what it can do at once.
+    const perMinute = backend.commandsBetween(60, 240) / 3;
+    console.log(`of 1,200 a minute a backend that can do 480 gets ${perMinute}`);
+    expect(perMinute).toBeLessThanOrEqual(700);
+    expect(perMinute).toBeGreaterThanOrEqual(150);
   });
 });

@@ -8,6 +8,7 @@ import { createDatabase, type Db } from '../lib/db/database.ts';
 import { migrateToLatest } from '../lib/db/migrate.ts';
 import { createAuthenticate } from '../lib/http/authenticate.ts';
 import { silentLog } from '../test/support/fixtures.ts';
+import { benchAssembly, printAssembly } from './assembly.ts';
 import { type Case, confirmations, listCases, reportsPerCall, stats } from './cases.ts';
 import { type Measured, measure, percentile, type Sent } from './measure.ts';
 import { measureMemory } from './memory.ts';
@@ -77,6 +78,9 @@ async function run(): Promise<void> {
     printRow(row.function, Math.round(bundle_bytes / 1024), ...mebibytes);
   }
   await printPlan(db, measured.get(stats)?.ours.at(-1)?.sent[0]);
+
+  console.log('\nPackages:\n');
+  printAssembly(await benchAssembly());
 }
 
 async function printSize(db: Db): Promise<void> {

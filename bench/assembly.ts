@@ -1,0 +1,171 @@
+// What it takes to make packages: bytes a second, memory, requests to S3; beside the system's cpio with the same bytes in local files.
+import { fork, spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createWriteStream, existsSync } from 'node:fs';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { createServer, request as forward } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { stop as stopBundler } from 'esbuild';
+import { build } from '../dev/build.ts';
+import { startPostgres } from '../dev/postgres.ts';
+import { startS3Server } from '../dev/s3-server.ts';
+import { createPackageKeys } from '../dev/signing-keys.ts';
+import { AssemblyRequest } from '../lib/assembly/assembly.ts';
+import { requestAssembly } from '../lib/assembly/request-assembly.ts';
+import { createDatabase } from '../lib/db/database.ts';
+import { migrateToLatest } from '../lib/db/migrate.ts';
+import { insertDraft, makeAvailable } from '../lib/firmware/firmware-queries.ts';
+import { createS3Storage } from '../lib/ports/s3-storage.ts';
+
+export interface AssemblyFigures {
+  mebibytes: number;
+  seconds: number;
+  cpio_seconds: number | undefined;
+  requests: number;
+  idle: number;
+  highest: number;
+}
+
+const mebibyte = 1024 ** 2;
+const bucket = 'bench';
+const credentials = { accessKeyId: 'bench', secretAccessKey: 'bench-secret' };
+/** Opens connections and loads what is loaded late, before anything counts. */
+const warmUpMebibytes = 0.003;
+
+/** @param sizes of packages in MiB; each has three parts. */
+export async function benchAssembly(sizes: readonly number[] = [1, 50, 600]): Promise<AssemblyFigures[]> {
+  const undo: (() => unknown)[] = [];
+  try {
+    const directory = await mkdtemp(join(tmpdir(), 'bench-assembly-'));
+    undo.push(() => rm(directory, { recursive: true }));
+    const postgres = await startPostgres({});
+    undo.push(postgres.stop);
+    const databaseUrl = await postgres.createDatabase('assembly');
+    await migrateToLatest(databaseUrl);
+    const db = createDatabase({ url: databaseUrl, maxConnections: 1 });
+    undo.push(() => db.destroy());
+    const server = await startS3Server({ directory: join(directory, 's3'), credentials, buckets: [bucket] });
+    undo.push(server.close);
+    const counter = await startCounter(server.url);
+    undo.push(counter.close);
+    const client = new S3Client({
+      ...{ endpoint: counter.url, region: 'eu-central-1', forcePathStyle: true, credentials },
+      ...{ requestChecksumCalculation: 'WHEN_REQUIRED', responseChecksumValidation: 'WHEN_REQUIRED' },
+    });
+    undo.push(() => client.destroy());
+    const storage = createS3Storage({ bucket, now: () => new Date(), client });
+    await build({ directory: join(directory, 'build') });
+    await stopBundler();
+    const bundle = pathToFileURL(join(directory, 'build', 'functions', 'assemble-firmware', 'index.mjs')).href;
+    const child = fork(fileURLToPath(new URL('assembly-process.mjs', import.meta.url)), {
+      // As Lambda sets them for 1,024 MB; the last one so that what is idle is known.
+      execArgv: ['--max-semi-space-size=51', '--max-old-space-size=921', '--expose-gc'],
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      env: {
+        ...{ PATH: process.env['PATH'], DATABASE_URL: databaseUrl, FIRMWARE_BUCKET: bucket, ...createPackageKeys() },
+        ...{ AWS_ENDPOINT_URL_S3: counter.url, AWS_REGION: 'eu-central-1', POWERTOOLS_METRICS_DISABLED: 'true' },
+        ...{ AWS_ACCESS_KEY_ID: credentials.accessKeyId, AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey },
+        ASSEMBLIES_QUEUE_URL: 'http://127.0.0.1:9/queue',
+      },
+    });
+    undo.push(() => child.kill());
+
+    const figures: AssemblyFigures[] = [];
+    for (const mebibytes of [warmUpMebibytes, ...sizes]) {
+      const files = join(directory, String(mebibytes));
+      await mkdir(files);
+      const parts: { firmware_id: number }[] = [];
+      for (const hardware_type of ['vega_mcu', 'vega_gsm', 'audio_lock']) {
+        const size = Math.round((mebibytes * mebibyte) / 3);
+        const hashes = { sha256: createHash('sha256'), sha1: createHash('sha1'), md5: createHash('md5') };
+        for await (const chunk of generated(size)) for (const hash of Object.values(hashes)) hash.update(chunk);
+        const version = `bench-${mebibytes}`;
+        const object_key = `firmwares/${hardware_type}/${version}/firmware.bin`;
+        const Body = Readable.from(generated(size), { objectMode: false });
+        const { VersionId = '' } = await client.send(new PutObjectCommand({ Bucket: bucket, Key: object_key, Body, ContentLength: size }));
+        const created_dt = new Date();
+        const draft = { hardware_type, version, object_key, size_bytes: size, sha256: null, comment: '', created_by: 'bench', created_dt };
+        const { id } = (await insertDraft(db, draft)) ?? { id: 0 };
+        const file_link = storage.toLink({ key: object_key, version_id: VersionId });
+        const digest = { sha256: hashes.sha256.digest('hex'), sha1: hashes.sha1.digest('hex'), md5: hashes.md5.digest('hex') };
+        await makeAvailable(db, id, { file_link, size_bytes: size, ...digest });
+        parts.push({ firmware_id: id });
+        await pipeline(generated(size), createWriteStream(join(files, `${hardware_type}.bin`)));
+      }
+      const request = AssemblyRequest.parse({ hardware_type: 'cabinet', version: `bench-${mebibytes}`, parts });
+      const by = { idempotency_key: undefined, created_by: 'bench', request_id: 'bench' };
+      const deps = { db, now: () => new Date(), assemblies: { send: async () => {} } };
+      const { id, created_dt } = await requestAssembly(deps, { ...request, ...by });
+      counter.requests = 0;
+      child.send({ bundle, message: { assembly_id: id, created_dt } });
+      const [measured] = (await once(child, 'message')) as [{ seconds: number; idle: number; highest: number; failures: number }];
+      if (measured.failures > 0) throw new Error(`The package of ${mebibytes} MiB was not made`);
+      const { requests } = counter;
+      figures.push({ mebibytes, requests, cpio_seconds: await runCpio(files), ...measured });
+    }
+    return figures.slice(1);
+  } finally {
+    for (let step = undo.pop(); step; step = undo.pop()) await step();
+  }
+}
+
+/** The same bytes each time, and hard to compress. */
+async function* generated(size: number): AsyncGenerator<Uint8Array> {
+  const block = randomBlock;
+  for (let at = 0; at < size; at += block.length) yield block.subarray(0, Math.min(block.length, size - at));
+}
+const randomBlock = randomBytes(mebibyte);
+
+/** Counts what goes to S3. */
+const startCounter = async (target: string) => {
+  const counter = { requests: 0, url: '', close: () => {} };
+  const { hostname, port } = new URL(target);
+  const server = createServer((incoming, outgoing) => {
+    counter.requests += 1;
+    const { method, url: path, headers } = incoming;
+    const onward = forward({ hostname, port, method, path, headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(outgoing);
+    });
+    incoming.pipe(onward);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  // What was signed names the address it was signed for.
+  counter.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  counter.close = () => {
+    server.close();
+    server.closeAllConnections();
+  };
+  return counter;
+};
+
+/** Seconds; undefined without cpio. */
+const runCpio = async (directory: string): Promise<number | undefined> => {
+  if (!['/usr/bin/cpio', '/bin/cpio'].some(existsSync)) return undefined;
+  const started = performance.now();
+  const child = spawn('sh', ['-c', 'ls | cpio -o -H newc --quiet > ../package.cpio'], { cwd: directory, stdio: 'ignore' });
+  await once(child, 'close');
+  return (performance.now() - started) / 1_000;
+};
+
+export function printAssembly(figures: readonly AssemblyFigures[]): void {
+  console.log('| package MiB | MB/s | cpio MB/s | ratio | requests to S3 | idle MiB | at most MiB | above idle MiB |');
+  console.log('| --- | --- | --- | --- | --- | --- | --- | --- |');
+  for (const { mebibytes, seconds, cpio_seconds = Number.NaN, requests, idle, highest } of figures) {
+    const speed = (each: number) => ((mebibytes * mebibyte) / 1e6 / each).toFixed(0);
+    const [low, high] = [idle, highest].map((bytes) => bytes / mebibyte) as [number, number];
+    const memory = [low, high, high - low].map((value) => value.toFixed(0));
+    console.log(
+      `| ${[mebibytes, speed(seconds), speed(cpio_seconds), (seconds / cpio_seconds).toFixed(1), requests, ...memory].join(' | ')} |`,
+    );
+  }
+}
+
+if (import.meta.main) printAssembly(await benchAssembly());

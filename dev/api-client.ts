@@ -6,6 +6,8 @@ export interface FleetDevice {
   kind: Kind;
   external_id: string;
   version: number | null;
+  /** Default: through scooters-backend. */
+  channel?: 'telematics' | 'iot';
 }
 export interface FirmwareAnswer {
   id: number;
@@ -97,9 +99,11 @@ export function createApiClient({ url, token, signal }: { url: string; token: st
     call,
     registerDevices: async (devices: FleetDevice[]) => {
       for (const chunk of chunksOf(devices, 10_000)) {
-        await call('PUT', '/v1/devices', { devices: chunk.map((device) => ({ ...device, channel: 'telematics' })) });
+        await call('PUT', '/v1/devices', { devices: chunk.map((device) => ({ channel: 'telematics', ...device })) });
       }
     },
+    issueDeviceToken: async (kind: Kind, external_id: string) =>
+      (await call<{ token: string }>('POST', `/v1/devices/${kind}/${encodeURIComponent(external_id)}/token`)).token,
     lookUpDevices: async (kind: Kind, externalIds: string[]) => {
       const found: DeviceAnswer[] = [];
       for (const external_ids of chunksOf(externalIds, 1_000)) {

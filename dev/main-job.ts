@@ -15,6 +15,8 @@ import { bar, type Display } from './display.ts';
 export interface FirmwareFile {
   hardware_type: string;
   kind: Kind;
+  /** Only these devices; all of the kind when absent. */
+  external_ids?: string[];
   /** The next free 1.x.0 when absent. */
   version?: string;
   /** The last part of the file's key in S3. */
@@ -72,18 +74,24 @@ export async function runMainJob(job: MainJob): Promise<UpdateResult[]> {
   const requested = await Promise.all(
     files.map(async (file) => {
       const firmware = await upload(api, file, display, signal);
-      const targets = { filter: { kind: file.kind } };
+      const { kind, external_ids } = file;
+      const targets = external_ids ? { kind, external_ids } : { filter: { kind } };
       const { id } = await api.requestUpdate(
         { firmware_id: firmware.id, targets, timeouts: { in_progress_minutes: IN_PROGRESS_MINUTES }, comment: file.comment },
         randomUUID(),
       );
-      display.line(`Update ${id}: every ${file.kind} to ${file.hardware_type} ${firmware.version}`);
+      const whom = external_ids ? `${external_ids.length} ${kind}s` : `every ${kind}`;
+      display.line(`Update ${id}: ${whom} to ${file.hardware_type} ${firmware.version}`);
       return api.update(id);
     }),
   );
   const ended = await follow(requested);
   const results: UpdateResult[] = [];
-  for (const update of ended) results.push(await summarize(api, update, fleet, display));
+  for (const [i, update] of ended.entries()) {
+    const { kind, external_ids } = files[i] as FirmwareFile;
+    const targeted = fleet.filter((device) => device.kind === kind && (external_ids?.includes(device.external_id) ?? true));
+    results.push(await summarize(api, update, { kind, targeted }, display));
+  }
   return results;
 }
 
@@ -149,10 +157,13 @@ async function followUpdates(
   return updates;
 }
 
-async function summarize(api: ApiClient, update: UpdateAnswer, fleet: FleetDevice[], display: Display): Promise<UpdateResult> {
+async function summarize(
+  api: ApiClient,
+  update: UpdateAnswer,
+  { kind, targeted }: { kind: Kind; targeted: FleetDevice[] },
+  display: Display,
+): Promise<UpdateResult> {
   const { id, firmware_id, hardware_type, firmware_version: version, status, counts, not_eligible, late_successes } = update;
-  const kind: Kind = hardware_type === 'cabinet' ? 'cabinet' : 'scooter';
-  const targeted = fleet.filter((device) => device.kind === kind);
   const devices = await api.lookUpDevices(
     kind,
     targeted.map(({ external_id }) => external_id),

@@ -7,6 +7,7 @@ import { LambdaClient } from '@aws-sdk/client-lambda';
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { stop as stopBundler } from 'esbuild';
 import { migrateToLatest } from '../lib/db/migrate.ts';
+import { createApiClient } from './api-client.ts';
 import { build } from './build.ts';
 import { invokeThroughLambda, startEventSourceMappings } from './event-source-mappings.ts';
 import { freePort, isPortFreeSoon } from './free-port.ts';
@@ -17,6 +18,7 @@ import { startQueues } from './queues.ts';
 import { startS3Server } from './s3-server.ts';
 import { startServerlessOffline } from './serverless-offline.ts';
 import { keepSigningKeys, publicKeysOf } from './signing-keys.ts';
+import { type IotFleetDevice, type IotFleetOptions, listIotDevices, startIotFleet } from './simulator/iot-fleet.ts';
 import { type SimulatorOptions, startSimulator } from './simulator/server.ts';
 import { type BucketNotification, readStackDefinition } from './stack-definition.ts';
 
@@ -49,6 +51,8 @@ export interface StackOptions {
   stackFile?: string;
   apiPort?: number | undefined;
   simulator?: Omit<SimulatorOptions, 'port' | 'host' | 'token' | 'journal' | 'updater_url' | 'updater_token'>;
+  /** Devices that poll. They are registered when the stack starts. */
+  iotFleet?: Omit<IotFleetOptions, 'file' | 'url' | 'tenant' | 'issueToken'>;
   /** Ends a start that is under way. */
   signal?: AbortSignal;
   onStep?: (text: string) => void;
@@ -59,6 +63,8 @@ export interface StackOptions {
 export interface Stack extends StackDescription {
   /** A token for somebody else, or with fewer scopes. */
   tokenFor(options: { subject: string; scopes?: readonly string[]; expiresIn?: string }): Promise<string>;
+  /** The devices that poll. */
+  iot_devices: IotFleetDevice[];
   /** Messages in a queue, by its logical id. */
   queueDepth(queue: string): number;
   /** Where the functions log. */
@@ -209,6 +215,25 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       identity.token({ subject: 'scooters-backend', scopes: ['devices:report'], expiresIn: '10m' }),
     );
 
+    const iot_devices = options.iotFleet ? listIotDevices(options.iotFleet) : [];
+    if (options.iotFleet && iot_devices.length > 0) {
+      step('Starting the devices that poll');
+      const api = createApiClient({
+        url: offline.api_url,
+        token: await identity.token({ subject: 'local-engineer', scopes: ['devices:write'], expiresIn: '10m' }),
+        signal,
+      });
+      await api.registerDevices(iot_devices);
+      const iotFleet = await startIotFleet({
+        ...options.iotFleet,
+        url: offline.api_url,
+        tenant: 'default',
+        file: kept === undefined ? undefined : join(kept, 'simulator', 'iot-fleet.json'),
+        issueToken: ({ kind, external_id }) => api.issueDeviceToken(kind, external_id),
+      });
+      undo.push(iotFleet.close);
+    }
+
     const description: StackDescription = {
       api_url: offline.api_url,
       ddi_url: offline.api_url,
@@ -232,6 +257,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     return {
       ...description,
       tokenFor: identity.token,
+      iot_devices,
       queueDepth: queues.depth,
       log_file,
       died: Promise.race([postgres.died, offline.died]),

@@ -7,9 +7,10 @@ updates the fleet before your eyes, and stays up until Ctrl-C. Data is kept in .
 
   --firmware FILE          update the fleet with this file instead of generated ones
   --hardware-type TYPE     what the file is for: vega_mcu, vega_gsm, audio_lock, audio_locate, audio_unlock,
-                           audio_battery_low, cabinet; needed with --firmware
+                           audio_battery_low, cabinet, yandex_iot; needed with --firmware
   --firmware-version TEXT  its version (default: from the file's name and the time)
-  --fleet N                number of scooters (default 1000); there are 20 cabinets. A fleet never gets smaller
+  --fleet N                number of scooters (default 1000); there are 20 cabinets and 10 scooters with an IoT of
+                           their own, which talk to the service directly. A fleet never gets smaller
   --failure-rate RATE      share of installations that fail, 0 to 1 (default 0.02)
   --install-seconds N      median time of an installation (default 4)
   --port N                 port of the API (default: any free one, the same one next time)

@@ -98,6 +98,12 @@ export function decide(command: Command, device: Device | undefined, behaviour: 
   };
 }
 
+/** How an installation will go on a device that nobody asks whether it can be updated just now: it polls when it can. */
+export const planInstallation = (behaviour: Behaviour, random: () => number): Plan => {
+  const [fate, time, choice] = [random(), normal(random), random()];
+  return { fate: fateAt(fate, behaviour), install_ms: installTime(time, behaviour), failure: pick(failures, choice) };
+};
+
 export const isExpired = ({ expires_dt }: Command, now: Date) => now.getTime() > Date.parse(expires_dt);
 
 /** One draw decides, each rate has its own stretch of 0..1. Rates that add up to more than 1 cut off the later ones. */

@@ -8,16 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFailed } from 'vitest';
 import { type ApiClient, createApiClient, type DeviceAnswer } from '../../dev/api-client.ts';
 import { type Stack, startStack } from '../../dev/stack.ts';
-import {
-  buildPackage,
-  copyReadable,
-  createDeviceFolder,
-  createSigner,
-  findWhySwupdateIsMissing,
-  keepOutput,
-  type Signer,
-  Swupdate,
-} from '../support/swupdate.ts';
+import { buildPackage, createSigner, type Signer } from '../../dev/swupdate-package.ts';
+import { copyReadable, createDeviceFolder, findWhySwupdateIsMissing, keepOutput, Swupdate } from '../support/swupdate.ts';
 
 const missing = findWhySwupdateIsMissing();
 if (missing)
@@ -94,10 +86,10 @@ describe.skipIf(missing)('Debian’s SWUpdate', () => {
     await until(async () => (await api.firmware(id)).status === 'available', 'the firmware is available');
     return id;
   };
-  const packageFor = ({ folder }: Cabinet, version: string, more: { sha256?: string; by?: Signer } = {}) =>
-    buildPackage(directory, more.by ?? signer, {
+  const packageFor = ({ folder }: Cabinet, version: string, by: Signer = signer) =>
+    buildPackage(directory, by, {
       version,
-      files: [{ path: join(folder, 'version'), bytes: Buffer.from(version), ...(more.sha256 && { sha256: more.sha256 }) }],
+      files: [{ path: join(folder, 'version'), bytes: Buffer.from(version) }],
     });
   const request = async (firmware_id: number, { external_id }: Cabinet) =>
     (
@@ -144,7 +136,7 @@ describe.skipIf(missing)('Debian’s SWUpdate', () => {
     const cabinet = await givenCabinet('C-strange');
     cabinet.start();
     await until(() => hasSeen(cabinet, '1.0.0'), 'the cabinet has told its version');
-    const update = await request(await givenFirmware('2.1.0', packageFor(cabinet, '2.1.0', { by: stranger })), cabinet);
+    const update = await request(await givenFirmware('2.1.0', packageFor(cabinet, '2.1.0', stranger)), cabinet);
     await until(async () => (await executionOf(update))?.status === 'FAILED', 'the execution has failed');
     const execution = await executionOf(update);
     expect(execution).toMatchObject({ reason: 'DEVICE_FAILED' });

@@ -1,10 +1,10 @@
 // Debian's SWUpdate as a device: installed where it is missing, fed with packages signed here, run in a folder of its own.
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { swupdateConfiguration } from '../../dev/swupdate-package.ts';
 
 /** `nobody`: the client must not be able to touch the machine, whatever is in a package. */
 const nobody = 65_534;
@@ -24,69 +24,6 @@ export function findWhySwupdateIsMissing(): string | undefined {
   return wanted.every(has) ? undefined : 'apt-get has installed it, and it is still not there';
 }
 
-export interface Signer {
-  certificate: string;
-  key: string;
-}
-
-/** A key and its certificate with the purpose that SWUpdate asks for. */
-export function createSigner(directory: string, name = 'signer'): Signer {
-  const signer = { certificate: join(directory, `${name}.cert.pem`), key: join(directory, `${name}.key.pem`) };
-  execFileSync(
-    'openssl',
-    [
-      ...[
-        'req',
-        '-x509',
-        '-newkey',
-        'rsa:2048',
-        '-nodes',
-        '-days',
-        '2',
-        '-subj',
-        `/CN=${name}`,
-        '-addext',
-        'extendedKeyUsage=emailProtection',
-      ],
-      ...['-keyout', signer.key, '-out', signer.certificate],
-    ],
-    { stdio: 'ignore' },
-  );
-  return signer;
-}
-
-export interface PackageContent {
-  version: string;
-  /** Where SWUpdate writes each file. */
-  files: { path: string; bytes: Buffer; sha256?: string }[];
-  hardware?: string;
-}
-
-/** A .swu: sw-description, its signature, then the files, in cpio's crc format. */
-export function buildPackage(directory: string, signer: Signer, { version, files, hardware = '1.0' }: PackageContent): Buffer {
-  const folder = mkdtempSync(join(directory, 'package-'));
-  const parts = files.map(({ path, bytes, sha256 }, i) => {
-    const filename = `part-${i}.bin`;
-    writeFileSync(join(folder, filename), bytes);
-    const digest = sha256 ?? createHash('sha256').update(bytes).digest('hex');
-    return { filename, text: `{ filename = "${filename}"; path = "${path}"; type = "rawfile"; sha256 = "${digest}"; }` };
-  });
-  writeFileSync(
-    join(folder, 'sw-description'),
-    `software = { version = "${version}"; hardware-compatibility: [ "${hardware}" ]; files: ( ${parts.map(({ text }) => text).join(', ')} ); }\n`,
-  );
-  execFileSync(
-    'openssl',
-    [
-      ...['cms', '-sign', '-in', 'sw-description', '-out', 'sw-description.sig', '-signer', signer.certificate, '-inkey', signer.key],
-      ...['-outform', 'DER', '-nosmimecap', '-binary'],
-    ],
-    { cwd: folder, stdio: 'ignore' },
-  );
-  const names = ['sw-description', 'sw-description.sig', ...parts.map(({ filename }) => filename)];
-  return execFileSync('cpio', ['-o', '-H', 'crc', '--quiet'], { cwd: folder, input: names.join('\n'), maxBuffer: 2 ** 28 });
-}
-
 export interface SwupdateOptions {
   url: string;
   controllerId: string;
@@ -104,9 +41,8 @@ export class Swupdate {
 
   /** `folder` is the device: everything that it may write to. */
   constructor(folder: string, { url, controllerId, token, certificate, attributes, confirm }: SwupdateOptions) {
-    const identify = Object.entries(attributes).map(([name, value]) => `{ name = "${name}"; value = "${value}"; }`);
     const configuration = join(folder, 'swupdate.cfg');
-    writeFileSync(configuration, `globals: {};\nidentify: ( ${identify.join(', ')} );\n`);
+    writeFileSync(configuration, swupdateConfiguration(attributes));
     chmodSync(configuration, 0o644);
     const suricatta = `-t default -u ${url} -i ${controllerId} -k ${token} -p 2${confirm ? ` -c ${confirm === 'success' ? 2 : 3}` : ''}`;
     this.#child = spawn(

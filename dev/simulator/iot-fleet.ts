@@ -1,0 +1,82 @@
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { readPrivateJson, writePrivateFile } from '../private-file.ts';
+import { Behaviour } from './behaviour.ts';
+import type { Kind } from './contract.ts';
+import { initialVersion, planInstallation, seededRandom } from './fleet.ts';
+import { type IotDevice, runIotDevice } from './iot-device.ts';
+import { createTimers } from './timers.ts';
+
+export interface IotFleetOptions extends Partial<Behaviour> {
+  cabinets: number;
+  /** Scooters with an IoT board of their own. */
+  scooters: number;
+  seed?: number;
+  /** Where tokens and versions stay; without it everything is in memory. */
+  file?: string | undefined;
+  /** Where devices send their requests: the address before `/{tenant}/controller/v1`. */
+  url: string;
+  tenant: string;
+  /** Makes a token for a device that has none here. */
+  issueToken(device: { kind: Kind; external_id: string }): Promise<string>;
+  log?: ((fields: Record<string, unknown>) => void) | undefined;
+}
+
+export interface IotFleetDevice {
+  kind: Kind;
+  external_id: string;
+  version: null;
+  channel: 'iot';
+}
+
+const hardwareTypes: Record<Kind, string> = { cabinet: 'cabinet', scooter: 'yandex_iot' };
+
+/** Which devices there are: their ids do not meet those of scooters-backend's fleet. */
+export const listIotDevices = ({ cabinets, scooters }: Pick<IotFleetOptions, 'cabinets' | 'scooters'>): IotFleetDevice[] => {
+  const named = (kind: Kind, prefix: string, count: number) =>
+    Array.from({ length: count }, (_, i) => ({
+      ...{ kind, external_id: `${prefix}${String(i + 1).padStart(4, '0')}`, version: null, channel: 'iot' as const },
+    }));
+  return [...named('cabinet', 'C-', cabinets), ...named('scooter', 'S-IOT-', scooters)];
+};
+
+/** Simulated cabinets and scooters that poll the updater, from now on until `close`. A restart finds them as they were. */
+export async function startIotFleet(options: IotFleetOptions): Promise<{ close(): void }> {
+  const { file, url, tenant, log = () => {} } = options;
+  const behaviour = Behaviour.parse(options);
+  const kept = (file === undefined ? undefined : readPrivateJson<IotDevice[]>(file)) ?? [];
+  const devices = await Promise.all(
+    listIotDevices(options).map(async ({ kind, external_id }): Promise<IotDevice> => {
+      const known = kept.find((device) => device.kind === kind && device.external_id === external_id);
+      if (known) return known;
+      const token = await options.issueToken({ kind, external_id });
+      return { kind, external_id, token, hardware_type: hardwareTypes[kind], version: initialVersion };
+    }),
+  );
+  const store = () => {
+    if (file === undefined) return;
+    mkdirSync(dirname(file), { recursive: true });
+    writePrivateFile(file, JSON.stringify(devices));
+  };
+  store();
+
+  const stop = new AbortController();
+  const timers = createTimers();
+  for (const device of devices) {
+    void runIotDevice(device, {
+      url: `${url}/${tenant}/controller/v1/${device.kind}.${device.external_id}`,
+      signal: stop.signal,
+      sleep: timers.sleep,
+      log,
+      plan: (actionId) => planInstallation(behaviour, seededRandom(options.seed ?? 1, actionId, device.external_id)),
+      installed: store,
+    });
+  }
+  return {
+    /** At once, wherever the devices are, as in a power cut. */
+    close() {
+      stop.abort(new Error('the fleet is closing'));
+      timers.clear();
+    },
+  };
+}

@@ -159,7 +159,8 @@ it('200: the first request after a freeze, in which the server closed the connec
     import pg from 'pg';
     const client = new pg.Client(${JSON.stringify(url)});
     await client.connect();
-    await client.query('SELECT pg_terminate_backend(${rows[0]?.pid})');
+    // Waits until it is gone: what is asked of a server that is about to go may be lost.
+    await client.query('SELECT pg_terminate_backend(${rows[0]?.pid}, 20000)');
     await client.end();`;
   expect(await ask()).toMatchObject({ statusCode: 200 });
   // Nothing else happens in this process meanwhile, as in an environment that is frozen.

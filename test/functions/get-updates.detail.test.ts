@@ -120,7 +120,8 @@ describe('GET /v1/updates/{id}', () => {
       backend.isDown = false;
     });
     await run();
-    const calls = backend.arrivals.filter(({ wasTaken }) => !wasTaken);
+    // The one that found the trouble, and the probes.
+    const calls = [...backend.arrivals, ...backend.questions].filter(({ wasTaken }) => !wasTaken);
     const last = calls.at(-1)?.at ?? startOfTime;
     const { body } = await get(id);
     expect(calls.length).toBeGreaterThan(2);

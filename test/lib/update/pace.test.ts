@@ -66,6 +66,14 @@ const simulate = async ({ seed, devices, maximum_per_minute, maximum_in_progress
     deliver<AdvanceMessage>((message) => service.advance(message, { advances, dispatches })),
   );
 
+  const mayFail = () => {
+    deps.backend.failure = random.chance(0.05) ? new BackendUnavailable('backend answered 503') : undefined;
+  };
+  // A probe of a backend that was in trouble.
+  deps.backend.duringQuestion = async () => {
+    await simulation.sleep(random.between(0.05, 1));
+    mayFail();
+  };
   deps.backend.during = async (commands) => {
     // The commands arrive some time during the call.
     const callSeconds = random.between(0.05, random.chance(0.05) ? 19 : 1);
@@ -75,7 +83,7 @@ const simulate = async ({ seed, devices, maximum_per_minute, maximum_in_progress
     for (const { execution_id, attempt } of commands) arrivals.push({ at, execution_id, attempt });
     await simulation.sleep(callSeconds - onTheWaySeconds);
     if (random.chance(0.03)) throw new Crash();
-    deps.backend.failure = random.chance(0.05) ? new BackendUnavailable('backend answered 503') : undefined;
+    mayFail();
     if (deps.backend.failure) return;
     const accepted = commands.filter((command) => deps.backend.answer(command).outcome === 'accepted');
     const together = Math.ceil(devices / 100);

@@ -1,0 +1,53 @@
+// `npm run lint:template`: what serverless.yml becomes for each kind of stage, held against CloudFormation's own specification by cfn-lint.
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from './build.ts';
+import { pythonEnvironment } from './emulators/python-environment.ts';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const REQUIREMENTS = join(dirname(fileURLToPath(import.meta.url)), 'emulators', 'requirements-cfn-lint.txt');
+const SECRET = 'arn:aws:secretsmanager:eu-central-1:000000000000:secret:name-AbCdEf';
+/** What a stage has to be told; nobody is asked for any of it. */
+const SETTINGS = {
+  ...{ DATABASE_URL: 'postgres://user@database.example:5432/name', DATABASE_PASSWORD: SECRET, BACKEND_TOKEN: SECRET },
+  ...{ BACKEND_URL: 'https://backend.example', JWT_ISSUER: 'https://identity.example', JWT_AUDIENCE: 'scooters-updater' },
+  ...{ JWKS_URL: 'https://identity.example/jwks.json', VPC_SECURITY_GROUP_IDS: 'sg-0123456789abcdef0' },
+  VPC_SUBNET_IDS: 'subnet-0123456789abcdef0,subnet-0123456789abcdef1',
+};
+const KINDS = [
+  ['--stage', 'prod'],
+  ['--stage', 'dev', '--param', 'database=existing'],
+  ['--stage', 'local'],
+];
+
+const run = (program: string, args: string[]) => {
+  const { status, stdout, stderr } = spawnSync(program, args, {
+    ...{ cwd: ROOT, encoding: 'utf8' as const },
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...SETTINGS },
+  });
+  if (status !== 0) throw new Error(`${args.join(' ')}:\n${stdout}${stderr}`);
+};
+
+const directory = await mkdtemp(join(tmpdir(), 'template-'));
+try {
+  await build();
+  const requirements = { name: 'cfn-lint', install: ['-r', REQUIREMENTS], madeOf: [REQUIREMENTS], minimumMinor: 9 };
+  const bin = await pythonEnvironment({ ...requirements, onStep: console.log });
+  const serverless = createRequire(import.meta.url).resolve('serverless/bin/serverless.js');
+  for (const [index, kind] of KINDS.entries()) {
+    const out = join(directory, String(index));
+    run(process.execPath, [serverless, 'package', ...kind, '--package', out]);
+    // W3005: osls writes dependencies that would be there without it.
+    run(join(bin, 'cfn-lint'), ['--ignore-checks', 'W3005', '--', join(out, 'cloudformation-template-update-stack.json')]);
+    console.log(`cfn-lint has nothing to say about ${kind.join(' ')}`);
+  }
+} catch (error) {
+  console.error((error as Error).message);
+  process.exitCode = 1;
+} finally {
+  await rm(directory, { recursive: true, force: true });
+}

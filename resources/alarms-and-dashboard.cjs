@@ -1,0 +1,186 @@
+// What watches the stack, made of what the stack has: a function or queue that is added later is watched from its first deploy on.
+// docs/operations.md says what each alarm means and what to do.
+
+/** As osls names what it makes for a function: `upload-firmware` is UploadDashfirmwareLambdaFunction. */
+const pascal = (name) => name.replace(/(?:^|-)(\w)/g, (_, letter) => letter.toUpperCase());
+
+module.exports = async ({ resolveConfigurationProperty, resolveVariable }) => {
+  const functions = await resolveConfigurationProperty(['functions']);
+  const service = await resolveConfigurationProperty(['service']);
+  const stage = await resolveVariable('sls:stage');
+  const database = await resolveVariable('param:database');
+  const queues = await resolveConfigurationProperty(['custom', 'queues']);
+  const prefix = `${service}-${stage}`;
+  const apiName = `${stage}-${service}`; // as osls names it
+  const api = { ApiName: apiName, Stage: stage };
+
+  const alarms = {};
+  const alarm = (
+    id,
+    description,
+    { namespace, metric, dimensions, statistic, metrics, threshold, periods = 1, period = 60, comparison = 'GreaterThanThreshold' },
+  ) => {
+    alarms[`${id}Alarm`] = {
+      Type: 'AWS::CloudWatch::Alarm',
+      Properties: {
+        AlarmName: `${prefix}-${id}`,
+        AlarmDescription: `${description} (docs/operations.md#${id.toLowerCase()})`,
+        ActionsEnabled: true,
+        AlarmActions: [{ Ref: 'AlarmTopic' }],
+        OKActions: [{ Ref: 'AlarmTopic' }],
+        ComparisonOperator: comparison,
+        Threshold: threshold,
+        EvaluationPeriods: periods,
+        // Idle is no fault.
+        TreatMissingData: 'notBreaching',
+        ...(metrics
+          ? { Metrics: metrics }
+          : {
+              Namespace: namespace,
+              MetricName: metric,
+              Period: period,
+              Dimensions: Object.entries(dimensions).map(([Name, Value]) => ({ Name, Value })),
+              ...(/^p\d/.test(statistic) ? { ExtendedStatistic: statistic } : { Statistic: statistic }),
+            }),
+      },
+    };
+  };
+
+  // The API as its callers see it.
+  const count = (id, metric) => ({
+    Id: id,
+    ReturnData: false,
+    MetricStat: {
+      Stat: 'Sum',
+      Period: 300,
+      Metric: {
+        Namespace: 'AWS/ApiGateway',
+        MetricName: metric,
+        Dimensions: Object.entries(api).map(([Name, Value]) => ({ Name, Value })),
+      },
+    },
+  });
+  alarm('ApiErrors', 'More than 1 % of requests were answered with 5xx', {
+    metrics: [
+      count('errors', '5XXError'),
+      count('requests', 'Count'),
+      // A single one of a few requests wakes nobody.
+      { Id: 'share', Label: 'percent', ReturnData: true, Expression: 'IF(errors > 5, 100 * errors / requests, 0)' },
+    ],
+    threshold: 1,
+    periods: 2,
+  });
+  alarm('ApiLatency', 'One in a hundred requests takes longer than 5 s', {
+    ...{ namespace: 'AWS/ApiGateway', metric: 'Latency', dimensions: api, statistic: 'p99', threshold: 5_000, period: 300, periods: 2 },
+  });
+
+  for (const [name, { timeout }] of Object.entries(functions)) {
+    const dimensions = { FunctionName: `${prefix}-${name}` };
+    alarm(`${pascal(name)}Errors`, `${name} ended without an answer`, {
+      ...{ namespace: 'AWS/Lambda', metric: 'Errors', dimensions, statistic: 'Sum', threshold: 0, period: 300, periods: 2 },
+    });
+    alarm(`${pascal(name)}Duration`, `${name} comes near its limit of ${timeout} s`, {
+      ...{ namespace: 'AWS/Lambda', metric: 'Duration', dimensions, statistic: 'p99', threshold: 800 * timeout, period: 300, periods: 2 },
+    });
+  }
+
+  const workQueues = Object.keys(queues).filter((id) => queues[id].Type === 'AWS::SQS::Queue' && !id.endsWith('DeadLetterQueue'));
+  for (const id of workQueues) {
+    const name = (queue) => ({ QueueName: queues[queue].Properties.QueueName });
+    const short = id.replace(/Queue$/, '');
+    alarm(`${short}DeadLetters`, `A message of ${short} could not be done`, {
+      ...{ namespace: 'AWS/SQS', metric: 'ApproximateNumberOfMessagesVisible', dimensions: name(`${short}DeadLetterQueue`) },
+      ...{ statistic: 'Maximum', threshold: 0, period: 60 },
+    });
+    alarm(`${short}Age`, `A message of ${short} has waited for more than 15 minutes`, {
+      ...{
+        namespace: 'AWS/SQS',
+        metric: 'ApproximateAgeOfOldestMessage',
+        dimensions: name(id),
+        statistic: 'Maximum',
+        threshold: 900,
+        period: 60,
+        periods: 5,
+      },
+    });
+  }
+
+  if (database === 'rds') {
+    const dimensions = { DBInstanceIdentifier: prefix };
+    alarm('DatabaseConnections', 'The database has more than 80 % of its 450 connections', {
+      ...{ namespace: 'AWS/RDS', metric: 'DatabaseConnections', dimensions, statistic: 'Maximum', threshold: 360, period: 60, periods: 3 },
+    });
+    alarm('DatabaseStorage', 'The database has less than 2 GB of disk left', {
+      ...{
+        namespace: 'AWS/RDS',
+        metric: 'FreeStorageSpace',
+        dimensions,
+        statistic: 'Minimum',
+        threshold: 2e9,
+        period: 300,
+        comparison: 'LessThanThreshold',
+      },
+    });
+    alarm('DatabaseCpu', 'The database computes at its limit', {
+      ...{ namespace: 'AWS/RDS', metric: 'CPUUtilization', dimensions, statistic: 'Average', threshold: 90, period: 300, periods: 3 },
+    });
+  }
+
+  const lambda = (metric, stat) =>
+    Object.keys(functions).map((name) => ['AWS/Lambda', metric, 'FunctionName', `${prefix}-${name}`, { stat }]);
+  const sqs = (metric, ids, stat) => ids.map((id) => ['AWS/SQS', metric, 'QueueName', queues[id].Properties.QueueName, { stat }]);
+  const apiMetric = (metric, options) => ['AWS/ApiGateway', metric, 'ApiName', apiName, 'Stage', stage, options];
+  // The service's own metrics (lib/stats/README.md), a line for each value of a dimension.
+  const search = (metric, dimension, stat) => [
+    { expression: `SEARCH('{scooters-updater,service,${dimension}} service="${prefix}" MetricName="${metric}"', '${stat}', 300)` },
+  ];
+  const widgets = [
+    ['Requests', [apiMetric('Count', { stat: 'Sum' }), apiMetric('4XXError', { stat: 'Sum' }), apiMetric('5XXError', { stat: 'Sum' })]],
+    ['Latency: mean, p99, max (ms)', ['Average', 'p99', 'Maximum'].map((stat) => apiMetric('Latency', { stat }))],
+    ['Errors of functions', lambda('Errors', 'Sum')],
+    ['Environments at once', lambda('ConcurrentExecutions', 'Maximum')],
+    ['Queues: waiting messages', sqs('ApproximateNumberOfMessagesVisible', workQueues, 'Maximum')],
+    ['Queues: age of the oldest message (s)', sqs('ApproximateAgeOfOldestMessage', workQueues, 'Maximum')],
+    [
+      'Dead-letter queues',
+      sqs(
+        'ApproximateNumberOfMessagesVisible',
+        workQueues.map((id) => id.replace(/Queue$/, 'DeadLetterQueue')),
+        'Maximum',
+      ),
+    ],
+    ['Updates by status', [search('updates', 'status', 'Maximum')]],
+    [
+      'Update time, from command to proof: median, p99 (s)',
+      ['p50', 'p99'].map((p) => search(`update_time_${p}`, 'hardware_type', 'Maximum')),
+    ],
+    ['Requests by function: mean and longest answer (ms)', ['Average', 'Maximum'].map((stat) => search('response_time', 'function', stat))],
+    ...(database === 'rds'
+      ? [
+          [
+            'Database: connections and load',
+            [
+              ['AWS/RDS', 'DatabaseConnections', 'DBInstanceIdentifier', prefix],
+              ['AWS/RDS', 'CPUUtilization', 'DBInstanceIdentifier', prefix, { yAxis: 'right' }],
+            ],
+          ],
+        ]
+      : []),
+  ].map(([title, metrics], index) => ({
+    ...{ type: 'metric', x: (index % 2) * 12, y: Math.floor(index / 2) * 6, width: 12, height: 6 },
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: for CloudFormation's Fn::Sub
+    properties: { title, metrics, region: '${AWS::Region}', period: 60, view: 'timeSeries' },
+  }));
+
+  return {
+    Resources: {
+      AlarmTopic: { Type: 'AWS::SNS::Topic', Properties: { TopicName: `${prefix}-alarms` } },
+      ...alarms,
+      Dashboard: {
+        Type: 'AWS::CloudWatch::Dashboard',
+        Properties: { DashboardName: prefix, DashboardBody: { 'Fn::Sub': JSON.stringify({ widgets }) } },
+      },
+    },
+    Outputs: { AlarmTopic: { Description: 'Subscribe to it whoever is on call', Value: { Ref: 'AlarmTopic' } } },
+  };
+};

@@ -16,6 +16,7 @@ const SETTINGS = {
   ...{ DATABASE_URL: 'postgres://user@database.example:5432/name', DATABASE_PASSWORD: SECRET, BACKEND_TOKEN: SECRET },
   ...{ BACKEND_URL: 'https://backend.example', JWT_ISSUER: 'https://identity.example', JWT_AUDIENCE: 'scooters-updater' },
   ...{ JWKS_URL: 'https://identity.example/jwks.json', VPC_SECURITY_GROUP_IDS: 'sg-0123456789abcdef0' },
+  ...{ MANIFEST_SIGNING_KEYS: SECRET, PACKAGE_SIGNING_KEY: SECRET, PACKAGE_CERTIFICATES: '-----BEGIN CERTIFICATE-----' },
   VPC_SUBNET_IDS: 'subnet-0123456789abcdef0,subnet-0123456789abcdef1',
 };
 const KINDS = [

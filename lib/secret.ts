@@ -14,7 +14,7 @@ export class SecretUnavailable extends Error {
   override readonly name = 'SecretUnavailable';
 }
 
-const refreshSeconds = 5;
+const refreshSeconds = 1;
 /** Both attempts together: who waits for a database connection waits for this as well (design.md G6: 3 s). */
 const timeoutMilliseconds = 1_500;
 

@@ -2,8 +2,11 @@ import pg from 'pg';
 import { DomainError } from '../errors.ts';
 import { SecretUnavailable } from '../secret.ts';
 
-/** PostgreSQL's classes for "not now": connection lost, none free, shutting down, starting, read-only after a failover, a timeout. */
-const passingStates = /^(08|53|57P0[1-5]|57014|25006|25P0[34]|40001|40P01|55P03)/;
+/**
+ * PostgreSQL's classes for "not now": connection lost, none free, shutting down, starting, read-only after a failover, a timeout, a
+ * password that is being rotated.
+ */
+const passingStates = /^(08|28|53|57P0[1-5]|57014|25006|25P0[34]|40001|40P01|55P03)/;
 /** Those after which the server closes the connection: it stops, or the transaction or session took too long. */
 const lastWords = /^(57P0[1-5]|25P0[34])/;
 const networkCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'EPIPE', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENOENT']);

@@ -1,0 +1,56 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { expect, it } from 'vitest';
+import { type Resource, readServerlessFile } from '../../dev/serverless-file.ts';
+
+type Make = (variables: {
+  resolveConfigurationProperty(path: string[]): Promise<unknown>;
+  resolveVariable(name: string): Promise<string>;
+}) => Promise<{ Resources: Record<string, Resource> }>;
+
+const root = new URL('../../', import.meta.url);
+const make = createRequire(import.meta.url)(new URL('resources/alarms-and-dashboard.cjs', root).pathname) as Make;
+const { functions, resources, service } = readServerlessFile();
+const queues = Object.fromEntries(Object.entries(resources).filter(([, { Type }]) => Type === 'AWS::SQS::Queue'));
+const configuration: Record<string, unknown> = { functions, service, 'custom.queues': queues };
+const { Resources: made } = await make({
+  resolveConfigurationProperty: async (path) => configuration[path.join('.')],
+  resolveVariable: async (name) => (name === 'sls:stage' ? 'prod' : 'rds'),
+});
+const alarms = Object.keys(made).filter((id) => made[id]?.Type === 'AWS::CloudWatch::Alarm');
+const pascalCase = (name: string) => name.replaceAll(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase());
+
+it('every function and every queue is watched, also one that is added later', () => {
+  for (const name of Object.keys(functions)) {
+    expect(alarms).toContain(`${pascalCase(name)}ErrorsAlarm`);
+    expect(alarms).toContain(`${pascalCase(name)}DurationAlarm`);
+  }
+  for (const id of Object.keys(queues).filter((name) => !name.endsWith('DeadLetterQueue'))) {
+    expect(alarms).toContain(`${id.replace(/Queue$/, '')}DeadLettersAlarm`);
+    expect(alarms).toContain(`${id.replace(/Queue$/, '')}AgeAlarm`);
+  }
+});
+
+it('an alarm goes to whoever is on call, and is silent while nothing happens', () => {
+  for (const id of alarms)
+    expect(made[id]?.Properties, id).toMatchObject({ AlarmActions: [{ Ref: 'AlarmTopic' }], TreatMissingData: 'notBreaching' });
+});
+
+it('docs/operations.md says of every alarm what it means and what to do', () => {
+  const rows = readFileSync(new URL('docs/operations.md', root), 'utf8').matchAll(/^\| `?(\w+)`? \| .+ \| .+ \|$/gm);
+  const explained = new Set([...rows].map(([, name]) => name));
+  const ofEach = (id: string) => {
+    if (Object.keys(functions).some((name) => new RegExp(`^${pascalCase(name)}(Errors|Duration)$`).test(id)))
+      return id.endsWith('Errors') ? 'FunctionErrors' : 'FunctionDuration';
+    if (Object.keys(queues).some((name) => new RegExp(`^${name.replace(/Queue$/, '')}(DeadLetters|Age)$`).test(id)))
+      return id.endsWith('Age') ? 'QueueAge' : 'QueueDeadLetters';
+    return id;
+  };
+  expect(alarms.map((id) => ofEach(id.replace(/Alarm$/, ''))).filter((id) => !explained.has(id))).toEqual([]);
+});
+
+it('the dashboard shows every function and every queue', () => {
+  const body = JSON.stringify(made['Dashboard']?.Properties.DashboardBody);
+  for (const name of Object.keys(functions)) expect(body).toContain(`scooters-updater-prod-${name}`);
+  for (const { Properties } of Object.values(queues)) expect(body).toContain(Properties.QueueName);
+});

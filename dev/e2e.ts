@@ -1,4 +1,4 @@
-// `npm run e2e:ministack`, `npm run e2e:localstack`: an emulator of AWS on this machine, and the end-to-end suite against it.
+// `npm run e2e:ministack`, `npm run e2e:localstack`: an emulator of AWS on this machine, the contracts of S3 and SQS and then the end-to-end suite against it.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
@@ -22,7 +22,8 @@ try {
   const emulator = await start({ directory, onStep: (text) => console.log(text) });
   console.log(`${emulator.name} answers at ${emulator.endpoint} after ${((performance.now() - startedAt) / 1_000).toFixed(1)} s`);
   const vitest = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
-  const files = ['run', '--project', 'e2e', 'test/e2e/service.test.ts', ...args];
+  const contracts = ['storage.contract', 'queue.contract', 'upload-to-download'].map((file) => `test/contract/${file}.test.ts`);
+  const files = ['run', '--project', 'database', '--project', 'e2e', ...contracts, 'test/e2e/service.test.ts', ...args];
   const child = spawn(process.execPath, [vitest, ...files], {
     cwd: ROOT,
     stdio: 'inherit',

@@ -3,9 +3,10 @@ import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { describe, expect, it } from 'vitest';
 import { createS3Storage } from '../../lib/ports/s3-storage.ts';
 import type { ObjectVersion, SignedRequest, Storage, StoredObject } from '../../lib/ports/storage.ts';
+import { unless } from '../support/emulator-gaps.ts';
 import { startOfTime } from '../support/fixtures.ts';
 import { InMemoryStorage } from '../support/in-memory-storage.ts';
-import { startLocalS3 } from '../support/local-s3.ts';
+import { openBucket } from '../support/s3-and-sqs.ts';
 
 interface Bucket {
   storage: Storage;
@@ -31,8 +32,7 @@ const inMemory = async (): Promise<Bucket> => {
 };
 
 const onS3 = async (): Promise<Bucket> => {
-  const bucket = 'firmwares-of-test';
-  const { client, stop } = await startLocalS3({ bucket });
+  const { bucket, client, stop } = await openBucket();
   return {
     storage: createS3Storage({ bucket, now, client }),
     put: async (key, bytes, { hasChecksum = false } = {}) => {
@@ -70,7 +70,7 @@ describe.each([
   ['the bucket in memory', inMemory],
   ['S3', onS3],
 ])('%s', (_, open) => {
-  it('says whether it answers', async () => {
+  unless('no end', 'says whether it answers', async () => {
     const { storage, goDown } = await open();
     await expect(storage.probe()).resolves.toBeUndefined();
     await goDown();
@@ -202,7 +202,7 @@ describe.each([
       expect(await storage.findObject({ ...object, version_id: "' OR 1=1 --" })).toBeUndefined();
     });
 
-    it('is unavailable, not absent, while the storage is down; links are still signed', async () => {
+    unless('no end', 'is unavailable, not absent, while the storage is down; links are still signed', async () => {
       const { storage, put, goDown } = await open();
       const object = await put(promise.key, firmware);
       await goDown();
@@ -250,7 +250,7 @@ describe.each([
       for (const key of [promise.key, strangeKey]) {
         const object = await put(key, Buffer.from(key));
         const link = storage.toLink(object);
-        expect(link).toMatch(/^s3:\/\/[a-z-]+\/firmwares\/.+\?versionId=[^?]+$/);
+        expect(link).toMatch(/^s3:\/\/[a-z0-9-]+\/firmwares\/.+\?versionId=[^?]+$/);
         expect(storage.fromLink(link)).toEqual(object);
         const { url } = await storage.signDownload(storage.fromLink(link));
         expect(await download(url)).toEqual({ status: 200, bytes: Buffer.from(key) });

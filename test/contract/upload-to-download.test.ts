@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
-import { ReceiveMessageCommand, SendMessageCommand } from '@aws-sdk/client-sqs';
+import { ReceiveMessageCommand } from '@aws-sdk/client-sqs';
 import { afterAll, expect, it, vi } from 'vitest';
 import { startEventSourceMappings } from '../../dev/event-source-mappings.ts';
 import { createHandler as createGetVersions } from '../../functions/get-versions/handler.ts';
@@ -11,15 +11,14 @@ import { createS3Storage } from '../../lib/ports/s3-storage.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { silentLog } from '../support/fixtures.ts';
 import { call, createContext, createIdentity } from '../support/http.ts';
-import { region, startLocalQueues } from '../support/local-queues.ts';
-import { startLocalS3 } from '../support/local-s3.ts';
+import { region } from '../support/local-queues.ts';
+import { openBucket, openQueues } from '../support/s3-and-sqs.ts';
 
 // The way of a file as in the cloud: everything but Lambda and API Gateway is what `npm start` runs.
-const bucket = 'firmwares-of-test';
 const { db } = await createTestDatabase();
 const { authenticate, token } = await createIdentity();
 const bearer = await token();
-const queues = await startLocalQueues([
+const queues = await openQueues([
   {
     logical_id: 'Registrations',
     short_name: 'registrations',
@@ -31,11 +30,8 @@ const queues = await startLocalQueues([
   { logical_id: 'DeadLetters', short_name: 'dead-letters', name: 'dead-letters', visibility_timeout_seconds: 60, retention_seconds: 3600 },
 ]);
 const QueueUrl = queues.urls['Registrations'] ?? '';
-const s3 = await startLocalS3({
-  bucket,
-  onObjectCreated: async (event) =>
-    void (await queues.client.send(new SendMessageCommand({ QueueUrl, MessageBody: JSON.stringify(event) }))),
-});
+const s3 = await openBucket({ queues, queue: 'Registrations' });
+const { bucket } = s3;
 const deps = {
   db,
   authenticate,
@@ -156,7 +152,9 @@ it('what is nobody’s ends in the dead-letter queue and keeps no other file fro
   const { id, upload } = await reserve('5.0.0', bytes);
   expect(await put(upload, bytes)).toBe(200);
   expect(await ended(id)).toMatchObject({ status: 'available' });
-  await expect.poll(() => [queues.depth('Registrations'), queues.depth('DeadLetters')], { timeout: 20_000 }).toEqual([0, 2]);
+  await expect
+    .poll(async () => [await queues.depth('Registrations'), await queues.depth('DeadLetters')], { timeout: 20_000 })
+    .toEqual([0, 2]);
   const { Messages = [] } = await queues.client.send(
     new ReceiveMessageCommand({ QueueUrl: queues.urls['DeadLetters'], MaxNumberOfMessages: 10 }),
   );

@@ -15,7 +15,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type ApiClient, createApiClient, type DeviceAnswer, type FirmwareAnswer, type FleetDevice } from '../../dev/api-client.ts';
 import { callAws } from '../../dev/aws-json.ts';
 import { redrive } from '../../dev/redrive.ts';
-import { gaps, hasGap, openTarget, type Target, targetName } from '../support/e2e-target.ts';
+import { openTarget, type Target } from '../support/e2e-target.ts';
+import { unless } from '../support/emulator-gaps.ts';
 
 const SCOOTERS = 40;
 const fleet: FleetDevice[] = Array.from({ length: SCOOTERS }, (_, index) => ({
@@ -41,8 +42,6 @@ afterAll(async () => {
   await target?.stop();
 });
 
-const unless = (gap: keyof typeof gaps, name: string, work: () => Promise<void>, timeout?: number) =>
-  hasGap(gap) ? it.skip(`${name} [${targetName}: ${gap}, ${gaps[gap].why}]`, work) : it(name, work, timeout);
 const sha256Of = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 const waitFor = <T>(work: () => Promise<T>, timeout = 60_000) => vi.waitFor(work, { timeout, interval: 150 });
 const queueUrl = (id: string) => target.sqs.queue_urls[id] ?? '';

@@ -7,7 +7,9 @@ import { LambdaClient } from '@aws-sdk/client-lambda';
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { stop as stopBundler } from 'esbuild';
 import { migrateToLatest } from '../lib/db/migrate.ts';
+import { createS3Client } from '../lib/ports/s3-storage.ts';
 import { createApiClient } from './api-client.ts';
+import { createBucket, createQueues } from './aws-resources.ts';
 import { build } from './build.ts';
 import { invokeThroughLambda, startEventSourceMappings } from './event-source-mappings.ts';
 import { freePort, isPortFreeSoon } from './free-port.ts';
@@ -20,7 +22,7 @@ import { startServerlessOffline } from './serverless-offline.ts';
 import { keepSigningKeys, publicKeysOf } from './signing-keys.ts';
 import { type IotFleetDevice, type IotFleetOptions, listIotDevices, startIotFleet } from './simulator/iot-fleet.ts';
 import { type SimulatorOptions, startSimulator } from './simulator/server.ts';
-import { type BucketNotification, readStackDefinition } from './stack-definition.ts';
+import { type BucketNotification, readStackDefinition, type StackDefinition } from './stack-definition.ts';
 
 const STAGE = 'offline';
 const REGION = 'eu-central-1';
@@ -50,6 +52,8 @@ export interface StackOptions {
   /** Written when the stack is ready, removed first when it stops. */
   stackFile?: string;
   apiPort?: number | undefined;
+  /** Base address of an emulator of AWS whose S3 and SQS are used instead of the embedded ones. Both keep what they hold when we stop. */
+  aws?: string | undefined;
   simulator?: Omit<SimulatorOptions, 'port' | 'host' | 'token' | 'journal' | 'updater_url' | 'updater_token'>;
   /** Devices that poll. They are registered when the stack starts. */
   iotFleet?: Omit<IotFleetOptions, 'file' | 'url' | 'tenant' | 'issueToken'>;
@@ -66,7 +70,7 @@ export interface Stack extends StackDescription {
   /** The devices that poll. */
   iot_devices: IotFleetDevice[];
   /** Messages in a queue, by its logical id. */
-  queueDepth(queue: string): number;
+  queueDepth(queue: string): Promise<number>;
   /** Where the functions log. */
   log_file: string;
   /** Settles when a part of the stack ends by itself. */
@@ -122,29 +126,13 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     step('Starting S3, SQS and the simulated fleet');
     const identity = await startLocalIdentity({ ...(kept !== undefined && { file: join(kept, 'identity.json') }), port: ports.identity });
     undo.push(identity.close);
-    const queues = await startQueues({
-      definitions: definition.queues,
-      region: REGION,
-      port: ports.sqs,
-      ...(kept !== undefined && { directory: join(kept, 'sqs') }),
-    });
-    undo.push(queues.close);
-    const credentials = { accessKeyId: access_key_id, secretAccessKey: secret_access_key };
-    const sqs = new SQSClient({ endpoint: queues.endpoint, region: REGION, credentials });
-    undo.push(() => sqs.destroy());
-    const bucket = `${definition.service}-${STAGE}-firmwares`;
-    const s3 = await startS3Server({
-      directory: join(directory, 's3'),
-      port: ports.s3,
-      credentials,
-      buckets: [bucket],
-      onObjectCreated: async (event, _bucket, key) => {
-        for (const { queue } of definition.bucket_notifications.filter(isFor(key))) {
-          await sqs.send(new SendMessageCommand({ QueueUrl: queues.urls[queue], MessageBody: JSON.stringify(event) }));
-        }
-      },
-    });
-    undo.push(s3.close);
+    const place = { definition, bucket: `${definition.service}-${STAGE}-firmwares`, undo };
+    const embedded = { ...place, credentials: { accessKeyId: access_key_id, secretAccessKey: secret_access_key }, ports };
+    const { sqs, queues, credentials, endpoints } =
+      options.aws === undefined
+        ? await startEmbeddedAws({ ...embedded, directory, queueDirectory: kept === undefined ? undefined : join(kept, 'sqs') })
+        : await useEmulator({ ...place, endpoint: options.aws });
+    const { bucket } = place;
     const signing = keepSigningKeys(kept === undefined ? undefined : join(kept, 'signing-keys.json'));
     const simulator = await startSimulator({
       ...options.simulator,
@@ -179,10 +167,10 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         DDI_WAITING_POLL_SECONDS: String(POLL_SECONDS.waiting),
         ASSEMBLIES_QUEUE_URL: queues.urls['AssembliesQueue'] ?? '',
         ...signing,
-        AWS_ENDPOINT_URL_S3: s3.url,
-        AWS_ENDPOINT_URL_SQS: queues.endpoint,
-        AWS_ACCESS_KEY_ID: access_key_id,
-        AWS_SECRET_ACCESS_KEY: secret_access_key,
+        AWS_ENDPOINT_URL_S3: endpoints.s3,
+        AWS_ENDPOINT_URL_SQS: endpoints.sqs,
+        AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+        AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
         AWS_REGION: REGION,
       },
     });
@@ -241,11 +229,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       database_url,
       simulator_url: simulator.url,
       simulator_token: simulator.token,
-      s3: { endpoint: s3.url, bucket },
-      sqs: { endpoint: queues.endpoint, queue_urls: queues.urls },
+      s3: { endpoint: endpoints.s3, bucket },
+      sqs: { endpoint: endpoints.sqs, queue_urls: queues.urls },
       region: REGION,
-      access_key_id,
-      secret_access_key,
+      access_key_id: credentials.accessKeyId,
+      secret_access_key: credentials.secretAccessKey,
       pid: process.pid,
     };
     const { stackFile } = options;
@@ -258,7 +246,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       ...description,
       tokenFor: identity.token,
       iot_devices,
-      queueDepth: queues.depth,
+      queueDepth: async (queue) => queues.depth(queue),
       log_file,
       died: Promise.race([postgres.died, offline.died]),
       stop,
@@ -266,6 +254,65 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   } catch (error) {
     await stop();
     throw error;
+  }
+}
+
+interface AwsOptions {
+  definition: StackDefinition;
+  bucket: string;
+  undo: (() => unknown)[];
+}
+
+/** Our own S3 and fauxqs, in this process. */
+async function startEmbeddedAws(
+  options: AwsOptions & {
+    credentials: { accessKeyId: string; secretAccessKey: string };
+    ports: Ports;
+    directory: string;
+    queueDirectory: string | undefined;
+  },
+) {
+  const { definition, bucket, undo, credentials, ports, directory, queueDirectory } = options;
+  const queues = await startQueues({
+    definitions: definition.queues,
+    region: REGION,
+    port: ports.sqs,
+    ...(queueDirectory !== undefined && { directory: queueDirectory }),
+  });
+  undo.push(queues.close);
+  const sqs = new SQSClient({ endpoint: queues.endpoint, region: REGION, credentials });
+  undo.push(() => sqs.destroy());
+  const s3 = await startS3Server({
+    directory: join(directory, 's3'),
+    port: ports.s3,
+    credentials,
+    buckets: [bucket],
+    onObjectCreated: async (event, _bucket, key) => {
+      for (const { queue } of definition.bucket_notifications.filter(isFor(key))) {
+        await sqs.send(new SendMessageCommand({ QueueUrl: queues.urls[queue], MessageBody: JSON.stringify(event) }));
+      }
+    },
+  });
+  undo.push(s3.close);
+  return { sqs, queues, credentials, endpoints: { s3: s3.url, sqs: queues.endpoint } };
+}
+
+/** S3 and SQS of LocalStack or MiniStack: the bucket with its notifications and the queues, as serverless.yml has them. */
+async function useEmulator({ definition, bucket, undo, endpoint }: AwsOptions & { endpoint: string }) {
+  const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
+  const sqs = new SQSClient({ endpoint, region: REGION, credentials });
+  undo.push(() => sqs.destroy());
+  const s3 = createS3Client({ endpoint, region: REGION, credentials, forcePathStyle: true });
+  try {
+    const queues = await createQueues(sqs, definition.queues);
+    await createBucket(s3, sqs, { bucket, region: REGION, queues, notifications: definition.bucket_notifications });
+    return { sqs, queues, credentials, endpoints: { s3: endpoint, sqs: endpoint } };
+  } catch (cause) {
+    throw new Error(`S3 and SQS at ${endpoint} cannot be used: ${(cause as Error).message || (cause as { code?: string }).code}`, {
+      cause,
+    });
+  } finally {
+    s3.destroy();
   }
 }
 

@@ -14,6 +14,8 @@ updates the fleet before your eyes, and stays up until Ctrl-C. Data is kept in .
   --failure-rate RATE      share of installations that fail, 0 to 1 (default 0.02)
   --install-seconds N      median time of an installation (default 4)
   --port N                 port of the API (default: any free one, the same one next time)
+  --aws ADDRESS            S3 and SQS of an emulator, for example LocalStack's http://127.0.0.1:4566, instead of the embedded
+                           ones; files uploaded there stay there, so delete .local/ when you change from one to the other
   --once                   end after the summary; exit code 0 only if the updates ended and the numbers add up
   --quiet                  plain lines instead of a progress bar, as without a terminal
   --help                   this text
@@ -27,6 +29,8 @@ export interface StartOptions {
   failureRate: number;
   installSeconds: number;
   port: number | undefined;
+  /** Base address of an emulator of AWS, without a slash at its end. */
+  aws: string | undefined;
   firmware: { file: string; hardwareType: string; version: string | undefined } | undefined;
 }
 
@@ -58,8 +62,16 @@ export function parseStartOptions(args: string[]): StartOptions {
     failureRate: number('failure-rate', (value) => value >= 0 && value <= 1, 'a number from 0 to 1') ?? 0.02,
     installSeconds: number('install-seconds', (value) => value >= 0 && value <= 86_400, 'a number of seconds from 0 to 86400') ?? 4,
     port: number('port', isWhole(1, 65_535), 'a port from 1 to 65535'),
+    aws: address(values.aws),
     firmware: file !== undefined && hardwareType !== undefined ? { file, hardwareType, version } : undefined,
   };
+}
+
+function address(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  if (!URL.canParse(text) || !/^https?:/.test(text))
+    throw new UsageError(`--aws must be an address such as http://127.0.0.1:4566, not "${text}".`);
+  return new URL(text).origin;
 }
 
 function parse(args: string[]) {
@@ -74,6 +86,7 @@ function parse(args: string[]) {
         'failure-rate': { type: 'string' },
         'install-seconds': { type: 'string' },
         port: { type: 'string' },
+        aws: { type: 'string' },
         once: { type: 'boolean', default: false },
         quiet: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },

@@ -42,6 +42,7 @@ async function main(): Promise<number> {
       directory: DIRECTORY,
       stackFile: STACK_FILE,
       apiPort: options.port,
+      aws: options.aws,
       simulator: { ...behaviour, scooters, cabinets: 0, ...ODD_DEVICES },
       iotFleet: { ...behaviour, cabinets: CABINETS, scooters: OWN_IOT_SCOOTERS },
       signal,

@@ -66,7 +66,7 @@ it('brings a file from an engineer to every device, and shows afterwards what ea
 });
 
 it('leaves nothing behind in the queues, and nothing in the dead-letter queues', async () => {
-  const depths = () => Object.keys(stack.sqs.queue_urls).map((queue) => [queue, stack.queueDepth(queue)]);
+  const depths = () => Promise.all(Object.keys(stack.sqs.queue_urls).map(async (queue) => [queue, await stack.queueDepth(queue)]));
   await expect.poll(depths, { timeout: 20_000 }).toEqual(Object.keys(stack.sqs.queue_urls).map((queue) => [queue, 0]));
 });
 

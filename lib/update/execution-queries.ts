@@ -432,31 +432,48 @@ export interface ExecutionSubject {
   execution_id: number | null;
 }
 
-/** The execution that each report is about, in the reports' order, in one statement. */
-export const listReportedExecutions = async (
+/**
+ * The execution that each report is about, in the reports' order, in one statement. Unfinished ones are locked, and are answered as they are
+ * once nobody else is at them: a report must not be judged by a status that a deadline is just ending.
+ */
+export const lockReportedExecutions = async (
   trx: Trx,
   subjects: readonly ExecutionSubject[],
 ): Promise<(ReportedExecution | undefined)[]> => {
   const { rows } = await sql<ReportedExecution & { id: number | null }>`
+    WITH subjects AS (
+      SELECT * FROM unnest(
+        ${subjects.map((s) => s.device_id)}::integer[],
+        ${subjects.map((s) => s.hardware_type)}::text[],
+        ${subjects.map((s) => s.execution_id)}::integer[]
+      ) WITH ORDINALITY AS s (device_id, hardware_type, execution_id, ordinal)
+    ), found AS MATERIALIZED (
+      SELECT s.ordinal, e.id, e.status IN ('QUEUED', 'IN_PROGRESS') AS is_unfinished
+      FROM subjects s CROSS JOIN LATERAL (
+        -- Two branches, so that each uses its own index. The latest one is the unfinished one, if there is any.
+        SELECT id, status FROM update_executions x
+        WHERE x.id = s.execution_id AND x.device_id = s.device_id AND x.hardware_type = s.hardware_type
+        UNION ALL
+        (
+          SELECT id, status FROM update_executions x
+          WHERE s.execution_id IS NULL AND x.device_id = s.device_id AND x.hardware_type = s.hardware_type
+          ORDER BY x.id DESC LIMIT 1
+        )
+      ) e
+    ), locked AS (
+      -- As it is when nobody else is at it any more. In the order of ids, as everything that writes many executions.
+      SELECT * FROM update_executions WHERE id IN (SELECT id FROM found WHERE is_unfinished) ORDER BY id FOR NO KEY UPDATE
+    ), executions AS (
+      SELECT * FROM locked
+      UNION ALL
+      SELECT * FROM update_executions WHERE id IN (SELECT id FROM found WHERE NOT is_unfinished)
+    )
     SELECT e.id, e.status, e.queued_dt, e.sent_dt, e.installed_dt, e.cancellation,
            e.dispatch_id IS NOT NULL AND e.sent_dt IS NOT NULL AS is_at_work, e.retries, f.version AS wanted_version,
            u.status AS update_status, u.number_of_retries, u.retry_failure_types
-    FROM unnest(
-      ${subjects.map((s) => s.device_id)}::integer[],
-      ${subjects.map((s) => s.hardware_type)}::text[],
-      ${subjects.map((s) => s.execution_id)}::integer[]
-    ) WITH ORDINALITY AS s (device_id, hardware_type, execution_id, ordinal)
-    LEFT JOIN LATERAL (
-      -- Two branches, so that each uses its own index. The latest one is the unfinished one, if there is any.
-      SELECT * FROM update_executions x
-      WHERE x.id = s.execution_id AND x.device_id = s.device_id AND x.hardware_type = s.hardware_type
-      UNION ALL
-      (
-        SELECT * FROM update_executions x
-        WHERE s.execution_id IS NULL AND x.device_id = s.device_id AND x.hardware_type = s.hardware_type
-        ORDER BY x.id DESC LIMIT 1
-      )
-    ) e ON true
+    FROM subjects s
+    LEFT JOIN found ON found.ordinal = s.ordinal
+    LEFT JOIN executions e ON e.id = found.id
     LEFT JOIN updates u ON u.id = e.update_id
     LEFT JOIN firmwares f ON f.id = u.firmware_id
     ORDER BY s.ordinal`.execute(trx);
@@ -476,23 +493,19 @@ export interface ExecutionMove {
   retry_dt: Date | null;
 }
 
-/** Moves executions that are still unfinished: a finished one never changes (design.md G3). */
+/** Moves executions, locked by {@link lockReportedExecutions}, that are unfinished: a finished one never changes (design.md G3). */
 export const moveExecutions = async (trx: Trx, moves: readonly ExecutionMove[], now: Date): Promise<void> => {
   if (moves.length === 0) return;
-  const ordered = [...moves].sort((a, b) => a.id - b.id);
   await sql`
     WITH moves AS (
       SELECT m.* FROM unnest(
-        ${ordered.map((m) => m.id)}::integer[],
-        ${ordered.map((m) => m.status)}::text[],
-        ${ordered.map((m) => m.reason)}::text[],
-        ${ordered.map((m) => m.detail)}::text[],
-        ${ordered.map((m) => m.effect)}::text[],
-        ${ordered.map((m) => m.retry_dt)}::timestamptz[]
+        ${moves.map((m) => m.id)}::integer[],
+        ${moves.map((m) => m.status)}::text[],
+        ${moves.map((m) => m.reason)}::text[],
+        ${moves.map((m) => m.detail)}::text[],
+        ${moves.map((m) => m.effect)}::text[],
+        ${moves.map((m) => m.retry_dt)}::timestamptz[]
       ) AS m (id, status, reason, detail, effect, retry_dt)
-    ), locked AS (
-      -- In the order of ids, as everything that writes many executions.
-      SELECT id FROM update_executions WHERE id = ANY (${ordered.map((m) => m.id)}::integer[]) ORDER BY id FOR NO KEY UPDATE
     )
     UPDATE update_executions e
     SET status = m.status, reason = m.reason, next_attempt_dt = m.retry_dt,
@@ -509,8 +522,8 @@ export const moveExecutions = async (trx: Trx, moves: readonly ExecutionMove[], 
         progress_dt = CASE m.effect WHEN 'prove' THEN ${now}::timestamptz ELSE e.progress_dt END,
         cancellation = CASE m.effect WHEN 'go_on' THEN 'refused' ELSE e.cancellation END,
         finished_dt = CASE WHEN m.status = 'IN_PROGRESS' THEN NULL ELSE ${now}::timestamptz END
-    FROM moves m, locked
-    WHERE e.id = m.id AND locked.id = e.id AND e.status IN ('QUEUED', 'IN_PROGRESS')`.execute(trx);
+    FROM moves m
+    WHERE e.id = m.id AND e.status IN ('QUEUED', 'IN_PROGRESS')`.execute(trx);
 };
 
 /** Notes that the version wanted was seen after all; once for each execution. */

@@ -22,7 +22,7 @@ import {
 } from './execution.ts';
 import {
   type ExecutionMove,
-  listReportedExecutions,
+  lockReportedExecutions,
   markLateSuccesses,
   moveExecutions,
   type ReportedExecution,
@@ -66,7 +66,7 @@ const loadItems = async (trx: Trx, reports: readonly Report[]): Promise<Item[]> 
     hardware_type,
     execution_id: execution_id ?? null,
   }));
-  const executions = await listReportedExecutions(trx, subjects);
+  const executions = await lockReportedExecutions(trx, subjects);
   return reports.map((report, i) => ({ ...(facts[i] as ReportFacts), report, execution: executions[i] }));
 };
 

@@ -133,6 +133,23 @@ describe('a device that was asked to update', () => {
     expect(await running(external_id)).toMatchObject({ firmware_id: firmware.id, firmware_update_dt: at(600), observed_dt: at(601) });
   });
 
+  it.each([
+    ['TIMED_OUT', 'NOT_CONFIRMED'],
+    ['CANCELED', 'UPDATE_CANCELED'],
+  ])('succeeds at the very moment in which it ends as %s: a late success, and its outcome says so', async (status, reason) => {
+    const { firmware, external_id, execution, stored, report } = await givenAsked();
+    const ending = await db.startTransaction().execute();
+    await sql`UPDATE update_executions SET status = ${status}, reason = ${reason}, finished_dt = ${at(60)} WHERE id = ${execution.id}`.execute(
+      ending,
+    );
+    const confirming = service.confirm(report({ occurred_dt: at(59) }));
+    await untilWaiting(db, 1);
+    await ending.commit().execute();
+    expect(await confirming).toMatchObject([{ outcome: 'stored', execution: { id: execution.id, status } }]);
+    expect(await stored()).toMatchObject({ status, reason, late_success_dt: service.clock.now() });
+    expect(await running(external_id)).toMatchObject({ firmware_id: firmware.id });
+  });
+
   it('repeats itself: the first counts, the second changes nothing, in one call as in two', async () => {
     const { external_id, stored, report } = await givenAsked();
     const success = report({ occurred_dt: at(7) });

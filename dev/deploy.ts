@@ -2,11 +2,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
-import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
+import { InvokeCommand, LambdaClient, UpdateFunctionCodeCommand, waitUntilFunctionUpdatedV2 } from '@aws-sdk/client-lambda';
 import { build } from './build.ts';
 import { logTail } from './log-tail.ts';
 import { readServerlessFile } from './serverless-file.ts';
@@ -51,25 +54,31 @@ export async function deploy({ stage, env, args = [], logFile, onStep = () => {}
     return answer.applied;
   };
 
+  const directory = await mkdtemp(join(tmpdir(), 'scooters-package-'));
   try {
     onStep('Building the functions');
     await build({ logLevel: 'warning' });
     const name = `${service}-${stage}`;
     const isNew = (await findStack(cloudFormation, name)) === undefined;
     const applied: string[] = [];
+    onStep('Packaging');
+    await serverless('package', '--package', directory, ...args);
     if (!isNew) {
-      onStep('Deploying the migrations');
-      await serverless('deploy', 'function', '--function', 'migrate', '--force');
+      // `serverless deploy function` knows no role that the stack itself makes.
+      const FunctionName = `${name}-migrate`;
+      await lambda.send(new UpdateFunctionCodeCommand({ FunctionName, ZipFile: await readFile(join(directory, 'migrate.zip')) }));
+      await waitUntilFunctionUpdatedV2({ client: lambda, maxWaitTime: 120 }, { FunctionName });
       applied.push(...(await migrate()));
     }
     onStep(`Deploying ${name}`);
-    await serverless('deploy', ...args);
+    await serverless('deploy', '--package', directory, ...args);
     if (isNew) applied.push(...(await migrate()));
     const stack = await findStack(cloudFormation, name);
     return { outputs: stack ?? {}, applied };
   } finally {
     cloudFormation.destroy();
     lambda.destroy();
+    await rm(directory, { recursive: true, force: true });
   }
 }
 

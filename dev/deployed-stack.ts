@@ -23,7 +23,9 @@ export interface DeployedStack extends StackDescription, Pick<Stack, 'tokenFor' 
   deploy_seconds: number;
   /** The name of each function's role. */
   roles: Record<string, string>;
-  /** ARNs of the two secrets. */
+  /** What a deploy there has to be told, once more. */
+  settings: Record<string, string>;
+  /** ARNs of the secrets. */
   secrets: { database: string; backend: string };
 }
 
@@ -72,19 +74,17 @@ export async function startDeployedStack(options: {
 
     const startedAt = performance.now();
     const log = join(directory, 'deploy.log');
+    const settings = {
+      ...{ AWS_ENDPOINT_URL: endpoint, AWS_REGION: REGION, AWS_ACCESS_KEY_ID: 'test', AWS_SECRET_ACCESS_KEY: 'test' },
+      ...{ DATABASE_URL: addressWithoutPassword, DATABASE_PASSWORD: secrets.database },
+      ...{ BACKEND_URL: simulator.url, BACKEND_TOKEN: secrets.backend },
+      ...{ MANIFEST_SIGNING_KEYS: secrets.manifestKeys, PACKAGE_SIGNING_KEY: secrets.packageKey },
+      PACKAGE_CERTIFICATES: signing.PACKAGE_CERTIFICATES,
+      ...{ JWT_ISSUER: identity.issuer, JWT_AUDIENCE: identity.audience, JWKS_URL: identity.jwks_url },
+    };
     await deploy({
-      stage: STAGE,
-      logFile: log,
-      onStep,
-      env: {
-        ...{ PATH: process.env['PATH'], HOME: directory, SLS_AWS_MONITORING_FREQUENCY: '200' },
-        ...{ AWS_ENDPOINT_URL: endpoint, AWS_REGION: REGION, AWS_ACCESS_KEY_ID: 'test', AWS_SECRET_ACCESS_KEY: 'test' },
-        ...{ DATABASE_URL: addressWithoutPassword, DATABASE_PASSWORD: secrets.database },
-        ...{ BACKEND_URL: simulator.url, BACKEND_TOKEN: secrets.backend },
-        ...{ MANIFEST_SIGNING_KEYS: secrets.manifestKeys, PACKAGE_SIGNING_KEY: secrets.packageKey },
-        PACKAGE_CERTIFICATES: signing.PACKAGE_CERTIFICATES,
-        ...{ JWT_ISSUER: identity.issuer, JWT_AUDIENCE: identity.audience, JWKS_URL: identity.jwks_url },
-      },
+      ...{ stage: STAGE, logFile: log, onStep },
+      env: { ...settings, PATH: process.env['PATH'], HOME: directory, SLS_AWS_MONITORING_FREQUENCY: '200' },
     });
     const deploy_seconds = (performance.now() - startedAt) / 1_000;
 
@@ -119,7 +119,7 @@ export async function startDeployedStack(options: {
       ...{ api_url, ddi_url: api_url, token, database_url, simulator_url: simulator.url, simulator_token: simulator.token },
       ...{ s3: { endpoint, bucket: physicalId('FirmwareBucket') }, sqs: { endpoint, queue_urls } },
       ...{ region: REGION, access_key_id: 'test', secret_access_key: 'test', pid: process.pid },
-      ...{ tokenFor: identity.token, stop, deploy_seconds, secrets },
+      ...{ tokenFor: identity.token, stop, deploy_seconds, secrets, settings },
       roles,
     };
   } catch (error) {

@@ -14,6 +14,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type ApiClient, createApiClient, type DeviceAnswer, type FirmwareAnswer, type FleetDevice } from '../../dev/api-client.ts';
 import { callAws } from '../../dev/aws-json.ts';
+import { deploy } from '../../dev/deploy.ts';
 import { redrive } from '../../dev/redrive.ts';
 import { openTarget, type Target } from '../support/e2e-target.ts';
 import { unless } from '../support/emulator-gaps.ts';
@@ -305,6 +306,30 @@ describe('the cloud', () => {
     expect(await api.call('GET', '/v1/scooters/S-00001')).toMatchObject({ external_id: 'S-00001' });
   });
 });
+
+unless(
+  'no deploy',
+  'a deploy of what is deployed, with another setting, applies no migration twice and keeps the service up',
+  async () => {
+    const statuses = new Set<number>();
+    const watching = new AbortController();
+    const watch = (async () => {
+      while (!watching.signal.aborted) statuses.add((await fetch(`${target.api_url}/v1/health`)).status);
+    })();
+    try {
+      const { applied } = await deploy({
+        ...{ stage: 'local', args: ['--param', 'logLevel=WARN'], logFile: '/dev/null' },
+        env: { ...target.deployed?.settings, PATH: process.env['PATH'], HOME: process.env['HOME'], SLS_AWS_MONITORING_FREQUENCY: '200' },
+      });
+      expect(applied).toEqual([]);
+    } finally {
+      watching.abort();
+      await watch;
+    }
+    expect([...statuses]).toEqual([200]);
+  },
+  180_000,
+);
 
 it('leaves nothing behind in the queues but what was put aside', async () => {
   const work = Object.keys(target.sqs.queue_urls).filter((id) => id !== 'AdvancesDeadLetterQueue');

@@ -101,9 +101,15 @@ describe('a database that is down', () => {
     expect(await getScooter(pool)).toMatchObject({ statusCode: 200 });
   });
 
-  it('500 and not 503: a database that is there and does not let us in, which no waiting will heal', async () => {
+  it('503: one that does not take the password, which may be on its way to being rotated', async () => {
     const wrong = new URL(url);
     wrong.password = 'wrong';
+    expect(await getScooter(createPool({ url: wrong.href }))).toMatchObject({ statusCode: 503, body: { code: 'database.unavailable' } });
+  });
+
+  it('500 and not 503: a server that has no such database, which no waiting will heal', async () => {
+    const wrong = new URL(url);
+    wrong.pathname = '/nobodys';
     expect(await getScooter(createPool({ url: wrong.href }))).toMatchObject({ statusCode: 500, body: { code: 'internal' } });
   });
 });

@@ -4,7 +4,8 @@ import { PageQuery, pageOf } from '../../lib/http/page.ts';
 import { IdInPath } from '../../lib/http/path-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 import { DeviceExecution, Execution, executionStatuses } from '../../lib/update/execution.ts';
-import { Update, UpdateDetail, updateStatuses } from '../../lib/update/update.ts';
+import { Update, UpdateDetail } from '../../lib/update/update.ts';
+import { updateStatuses } from '../../lib/update/update-status.ts';
 
 export const listUpdatesRoute = defineRoute({
   method: 'GET',

@@ -2,7 +2,7 @@ import { addSeconds, type Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { DeviceKind } from '../fleet/device.ts';
 import type { Metrics } from '../metrics.ts';
-import { updateStatuses } from '../update/update.ts';
+import { updateStatuses } from '../update/update-status.ts';
 import { summarize } from './histogram.ts';
 import { publishStats } from './publish-stats.ts';
 import { type HardwareTypeStats, type Stats, shareOf, type TimesByScooterVersion } from './stats.ts';

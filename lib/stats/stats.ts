@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { FirmwareId, firmwareStatuses, HardwareTypeName, Timestamp } from '../firmware/firmware.ts';
 import { DeviceKind, ScooterVersion } from '../fleet/device.ts';
-import { updateStatuses } from '../update/update.ts';
+import { updateStatuses } from '../update/update-status.ts';
 
 /** Versions named one by one per hardware type; a device that makes up a version at every start must not make the answer endless. */
 export const maximumVersions = 100;

@@ -12,7 +12,6 @@ import { getOfferProgress, type OfferTimes, offerExecutions, withdrawOffers } fr
 import { allowance, freePlaces, maximumCommandsOf, windowSecondsOf } from './pace.ts';
 import { findStop, judgeCanary, type Stop } from './stop-rules.ts';
 import { type TellEventsDeps, type Told, tellEvents } from './tell-events.ts';
-import { isEnded, isRunning } from './update.ts';
 import {
   changeUpdate,
   getProgress,
@@ -22,6 +21,7 @@ import {
   type Progress,
   type UpdateChange,
 } from './update-queries.ts';
+import { isEnded, isRunning } from './update-status.ts';
 
 export interface AdvanceUpdateDeps extends TellEventsDeps {
   advances: Queue<AdvanceMessage>;

@@ -7,8 +7,9 @@ import { firstStepDelaySeconds } from '../walk.ts';
 import { reasons } from './execution.ts';
 import { cancelExecutions } from './execution-queries.ts';
 import type { AdvanceMessage } from './messages.ts';
-import { isEnded, isRunning, type Rollout, type Update, type UpdateStatus } from './update.ts';
+import type { Rollout, Update } from './update.ts';
 import { changeUpdate, findUpdate, getCounts, type LockedUpdate, lockUpdate, type UpdateChange } from './update-queries.ts';
+import { isEnded, isRunning, type UpdateStatus } from './update-status.ts';
 
 export interface ControlUpdateDeps {
   db: Db;

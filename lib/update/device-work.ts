@@ -1,6 +1,6 @@
 import type { FirmwareRequirement, FirmwareStatus } from '../firmware/firmware.ts';
 import type { Proof } from '../firmware/hardware-type.ts';
-import type { UpdateStatus } from './update.ts';
+import type { UpdateStatus } from './update-status.ts';
 
 /** An unfinished execution of a device that polls, as its poll finds it. */
 export interface DeviceWork {

@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { FirmwareRequirement } from '../firmware/firmware.ts';
-import { kindOf, type Targets } from './update.ts';
+import type { DeviceKind } from '../fleet/device.ts';
+import type { Targets } from './update.ts';
 
 export interface WantedFirmware {
   id: number;
@@ -20,6 +21,8 @@ export interface Choice {
   /** Also devices that failed this firmware so often that they are left out otherwise. */
   force: boolean;
 }
+
+export const kindOf = (targets: Targets): DeviceKind => ('filter' in targets ? targets.filter.kind : targets.kind);
 
 const blockedAfterFailures = 3;
 

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import type { Db, Trx } from '../db/database.ts';
 import type { DeviceKind } from '../fleet/device.ts';
 import { decodeCursor, type Page, toPage } from '../http/page.ts';
-import { type Choice, classifiedDevices } from './eligibility.ts';
+import { type Choice, classifiedDevices, kindOf } from './eligibility.ts';
 import {
   type DeviceExecution,
   type Execution,
@@ -15,8 +15,9 @@ import {
   transitions,
 } from './execution.ts';
 import { nextOfferDt, type OfferTimes } from './offer-queries.ts';
-import { type DryRun, type Eligibility, kindOf, type PartChanges, type UpdateStatus } from './update.ts';
+import type { DryRun, Eligibility, PartChanges } from './update.ts';
 import type { Planned } from './update-queries.ts';
+import type { UpdateStatus } from './update-status.ts';
 
 /**
  * Queues one execution per eligible device and notes who is left out and why, in one statement whatever their number.

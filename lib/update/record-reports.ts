@@ -27,7 +27,7 @@ import {
   moveExecutions,
   type ReportedExecution,
 } from './execution-queries.ts';
-import { isEnded } from './update.ts';
+import { isEnded } from './update-status.ts';
 
 interface Item extends ReportFacts {
   report: Report;

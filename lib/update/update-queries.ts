@@ -9,16 +9,8 @@ import type { ExecutionStatus } from './execution.ts';
 import type { OfferProgress } from './offer-queries.ts';
 import type { ExponentialRate } from './pace.ts';
 import type { StopRule } from './stop-rules.ts';
-import {
-  type Counts,
-  type Eligibility,
-  noCounts,
-  progressOf,
-  type Rollout,
-  type Update,
-  type UpdateDetail,
-  type UpdateStatus,
-} from './update.ts';
+import { type Counts, type Eligibility, noCounts, progressOf, type Rollout, type Update, type UpdateDetail } from './update.ts';
+import type { UpdateStatus } from './update-status.ts';
 
 export interface NewUpdate {
   firmware_id: number;

@@ -4,27 +4,7 @@ import { DeviceKind, ExternalId } from '../fleet/device.ts';
 import { pageOf } from '../http/page.ts';
 import { type ExecutionStatus, executionStatuses } from './execution.ts';
 import { Canary, defaultStopRules, FailureTypes, StopRule } from './stop-rules.ts';
-
-/**
- * Update status (design.md section 2):
- *
- *   SCHEDULED ──start_dt──▶ IN_PROGRESS ──all executions ended──▶ COMPLETED
- *        │                   │   ▲
- *        │                 pause resume      (a stop rule may pause, too)
- *        │                   ▼   │
- *        ├────────────────▶ PAUSED
- *        └─ from any of the three: cancel ▶ CANCELED, a stop rule or a failed canary ▶ ABORTED
- *
- * CANCELED and ABORTED at once; the executions that devices are at work on go on to their own ends, then `finished_dt` is set.
- */
-export const updateStatuses = ['SCHEDULED', 'IN_PROGRESS', 'PAUSED', 'COMPLETED', 'CANCELED', 'ABORTED'] as const;
-export type UpdateStatus = (typeof updateStatuses)[number];
-
-/** Statuses in which executions may be released. */
-export const isRunning = (status: UpdateStatus): boolean => status === 'SCHEDULED' || status === 'IN_PROGRESS';
-
-/** Statuses that nothing leaves. */
-export const isEnded = (status: UpdateStatus): boolean => status === 'COMPLETED' || status === 'CANCELED' || status === 'ABORTED';
+import { updateStatuses } from './update-status.ts';
 
 /** Whether a device takes part in an update, and why not. */
 export const eligibilities = [
@@ -75,8 +55,6 @@ const DeviceFilter = z.strictObject({
 
 export const Targets = z.union([NamedDevices, DeviceFilter]);
 export type Targets = z.output<typeof Targets>;
-
-export const kindOf = (targets: Targets): DeviceKind => ('filter' in targets ? targets.filter.kind : targets.kind);
 
 const FutureTimestamp = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
 

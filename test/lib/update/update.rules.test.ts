@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { isEnded, noCounts, progressOf, UpdateRequest, updateStatuses } from '../../../lib/update/update.ts';
+import { noCounts, progressOf, UpdateRequest } from '../../../lib/update/update.ts';
+import { isEnded, updateStatuses } from '../../../lib/update/update-status.ts';
 
 describe('an update', () => {
   it.each([

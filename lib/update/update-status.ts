@@ -1,0 +1,20 @@
+/**
+ * Update status (design.md section 2):
+ *
+ *   SCHEDULED ──start_dt──▶ IN_PROGRESS ──all executions ended──▶ COMPLETED
+ *        │                   │   ▲
+ *        │                 pause resume      (a stop rule may pause, too)
+ *        │                   ▼   │
+ *        ├────────────────▶ PAUSED
+ *        └─ from any of the three: cancel ▶ CANCELED, a stop rule or a failed canary ▶ ABORTED
+ *
+ * CANCELED and ABORTED at once; the executions that devices are at work on go on to their own ends, then `finished_dt` is set.
+ */
+export const updateStatuses = ['SCHEDULED', 'IN_PROGRESS', 'PAUSED', 'COMPLETED', 'CANCELED', 'ABORTED'] as const;
+export type UpdateStatus = (typeof updateStatuses)[number];
+
+/** Statuses in which executions may be released. */
+export const isRunning = (status: UpdateStatus): boolean => status === 'SCHEDULED' || status === 'IN_PROGRESS';
+
+/** Statuses that nothing leaves. */
+export const isEnded = (status: UpdateStatus): boolean => status === 'COMPLETED' || status === 'CANCELED' || status === 'ABORTED';

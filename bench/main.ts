@@ -10,7 +10,7 @@ import { createAuthenticate } from '../lib/http/authenticate.ts';
 import { silentLog } from '../test/support/fixtures.ts';
 import { benchAssembly, printAssembly } from './assembly.ts';
 import { type Case, confirmations, listCases, reportsPerCall, stats } from './cases.ts';
-import { type Measured, measure, percentile, type Sent } from './measure.ts';
+import { type Measured, measure, percentile, printRow, type Sent } from './measure.ts';
 import { measureMemory } from './memory.ts';
 import { runPgbench } from './pgbench.ts';
 import { seed } from './seed.ts';
@@ -121,10 +121,6 @@ function printComparison(name: string, { ours, bare }: Compared): void {
   const ratios = theirs.map((ms, i) => (own[i] ?? Number.NaN) / ms);
   const cells = bare.length > 0 ? [...own, ...theirs, ...ratios].map((n) => n.toFixed(2)) : [...own.map((n) => n.toFixed(2)), 'no pgbench'];
   printRow(name, ours.at(-1)?.sent.length ?? 0, ...cells);
-}
-
-function printRow(...cells: (string | number)[]): void {
-  console.log(`| ${cells.join(' | ')} |`);
 }
 
 async function printPlan(db: Db, sent: Sent | undefined): Promise<void> {

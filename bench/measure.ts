@@ -38,3 +38,6 @@ export async function measure(handler: HttpHandler, calls: readonly Call[], sent
 /** Nearest rank. */
 export const percentile = (times: readonly number[], percent: number): number =>
   times.toSorted((a, b) => a - b)[Math.ceil((percent / 100) * times.length) - 1] ?? Number.NaN;
+
+/** Of a table in Markdown. */
+export const printRow = (...cells: readonly (string | number)[]): void => console.log(`| ${cells.join(' | ')} |`);

@@ -129,7 +129,7 @@ export function createApiClient({ url, token, signal }: { url: string; token: st
       return reserved;
     },
     requestUpdate: (
-      request: { firmware_id: number; targets: unknown; timeouts?: { in_progress_minutes: number }; comment: string },
+      request: { firmware_id: number; targets: unknown; canary?: null; timeouts?: { in_progress_minutes: number }; comment: string },
       idempotencyKey: string,
     ) => call<{ id: number }>('POST', '/v1/updates', request, { 'idempotency-key': idempotencyKey }),
   };

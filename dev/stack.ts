@@ -7,6 +7,7 @@ import { LambdaClient } from '@aws-sdk/client-lambda';
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { stop as stopBundler } from 'esbuild';
 import { migrateToLatest } from '../lib/db/migrate.ts';
+import type { PollIntervals } from '../lib/ddi/poll-interval.ts';
 import { createS3Client } from '../lib/ports/s3-storage.ts';
 import { createApiClient } from './api-client.ts';
 import { createBucket, createQueues } from './aws-resources.ts';
@@ -27,7 +28,7 @@ import { type BucketNotification, readStackDefinition, type StackDefinition } fr
 const STAGE = 'offline';
 const REGION = 'eu-central-1';
 /** Devices that poll do so often here: nobody wants to watch for five minutes. */
-const POLL_SECONDS = { idle: 4, waiting: 1 };
+const POLL_SECONDS: PollIntervals = { idleSeconds: 4, waitingSeconds: 1 };
 
 /** What `stack.json` holds: by it other tools and tests find a running stack. */
 export interface StackDescription {
@@ -57,6 +58,7 @@ export interface StackOptions {
   simulator?: Omit<SimulatorOptions, 'port' | 'host' | 'token' | 'journal' | 'updater_url' | 'updater_token'>;
   /** Devices that poll. They are registered when the stack starts. */
   iotFleet?: Omit<IotFleetOptions, 'file' | 'url' | 'tenant' | 'issueToken'>;
+  pollIntervals?: PollIntervals;
   /** Ends a start that is under way. */
   signal?: AbortSignal;
   onStep?: (text: string) => void;
@@ -90,7 +92,7 @@ interface Settings {
 
 /** Either the whole stack is up, or the promise rejects and nothing of it is left. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const { onStep = () => {}, onError = () => {}, signal } = options;
+  const { onStep = () => {}, onError = () => {}, signal, pollIntervals = POLL_SECONDS } = options;
   const undo: (() => unknown)[] = [];
   let stopping: Promise<void> | undefined;
   const stop = () => {
@@ -163,8 +165,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         VERIFICATIONS_QUEUE_URL: queues.urls['VerificationsQueue'] ?? '',
         DISPATCHES_QUEUE_URL: queues.urls['DispatchesQueue'] ?? '',
         OBSERVATIONS_QUEUE_URL: queues.urls['ObservationsQueue'] ?? '',
-        DDI_POLL_SECONDS: String(POLL_SECONDS.idle),
-        DDI_WAITING_POLL_SECONDS: String(POLL_SECONDS.waiting),
+        DDI_POLL_SECONDS: String(pollIntervals.idleSeconds),
+        DDI_WAITING_POLL_SECONDS: String(pollIntervals.waitingSeconds),
         ASSEMBLIES_QUEUE_URL: queues.urls['AssembliesQueue'] ?? '',
         ...signing,
         AWS_ENDPOINT_URL_S3: endpoints.s3,

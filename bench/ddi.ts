@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { type ApiClient, createApiClient } from '../dev/api-client.ts';
 import { startLocalIdentity } from '../dev/local-identity.ts';
 import { createManifestKeys } from '../dev/signing-keys.ts';
@@ -23,7 +23,7 @@ import { createAuthenticate } from '../lib/http/authenticate.ts';
 import type { HttpHandler } from '../lib/http/endpoint.ts';
 import { givenFirmware, silentLog } from '../test/support/fixtures.ts';
 import { type CycleCall, configDataOf, cycleCalls, cycleOf, pollOf } from './ddi-calls.ts';
-import { type NamedCall, sendLoad } from './http-load.ts';
+import { type NamedCall, sendHerd, sendLoad } from './http-load.ts';
 import { type Call, type Measured, measure, percentile, printRow, type Sent } from './measure.ts';
 import { externalIdOf, seed } from './seed.ts';
 
@@ -82,6 +82,12 @@ async function run(): Promise<void> {
   await compareOverHttp(url, everyTurn(gets), parts, 'update: the six calls below');
   await offered.expectSucceeded();
 
+  console.log(`\nAfter a power cut, ${devices} polls at one moment:\n`);
+  printRow('last seen', 'refused (503)', 'answers 503', 'half served after ms', '99 % ms', 'all ms');
+  printRow(...Array<string>(6).fill('---'));
+  await measureHerd(url, db, issued, 'long ago: each is a write, too', sql`NULL`);
+  await measureHerd(url, db, issued, 'a moment ago', sql`now()`);
+
   console.log('\nFunctions alone, one call after the other on one connection:\n');
   printRow('call', 'statements', 'p50 ms', 'p99 ms', 'p50, GET = 1', 'p99, GET = 1');
   printRow(...Array<string>(6).fill('---'));
@@ -120,6 +126,12 @@ async function compareOverHttp(url: string, baselineTurns: Turns, ownTurns: Turn
   print(baseline, baseRate, baseTimes);
   print(name, own.clients / own.seconds, own.whole);
   if (own.times.size > 1) for (const [call, times] of own.times) print(call, undefined, times);
+}
+
+async function measureHerd(url: string, db: Db, issued: readonly IssuedToken[], name: string, last_seen_dt: RawBuilder<unknown>) {
+  await sql`UPDATE devices SET last_seen_dt = ${last_seen_dt} WHERE channel = 'iot'`.execute(db);
+  const { served, refused, refusedCalls } = await sendHerd(url, issued.map(pollOf));
+  printRow(name, refusedCalls, refused, ...[50, 99, 100].map((percent) => percentile(served, percent).toFixed(0)));
 }
 
 /** Resolves when each of the devices is offered its work, and answers the calls by which it does it. */

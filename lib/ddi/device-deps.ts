@@ -3,7 +3,7 @@ import type { DatabaseConfig, DeviceAccessConfig, PollConfig } from '../config.t
 import type { HttpDeps } from '../http/endpoint.ts';
 import { createServiceDeps, type ServiceDeps } from '../service-deps.ts';
 import { type CallingDevice, createAuthenticateDevice } from './authenticate-device.ts';
-import type { PollIntervals } from './poll-interval.ts';
+import { type PollIntervals, retrySeconds } from './poll-interval.ts';
 
 type Config = z.infer<typeof DatabaseConfig> & z.infer<typeof DeviceAccessConfig>;
 
@@ -15,7 +15,8 @@ export const createDeviceDeps = (config: Config): ServiceDeps & HttpDeps<Calling
     gatewayTokenSha256: config.DDI_GATEWAY_TOKEN_SHA256 ? Buffer.from(config.DDI_GATEWAY_TOKEN_SHA256, 'hex') : null,
     selfRegistration: config.DDI_SELF_REGISTRATION === 'true',
   };
-  return { ...deps, authenticate: createAuthenticateDevice({ ...deps, access }) };
+  const retryAfterSeconds = () => retrySeconds(Math.random());
+  return { ...deps, authenticate: createAuthenticateDevice({ ...deps, access }), retryAfterSeconds };
 };
 
 export const toPollIntervals = (config: z.infer<typeof PollConfig>): PollIntervals => ({

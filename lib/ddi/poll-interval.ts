@@ -28,6 +28,12 @@ export const pollSeconds = (
   return Math.min(longestSeconds, Math.max(1, Math.round(seconds * (0.75 + random / 2))));
 };
 
+/**
+ * How long a device is to wait that cannot be answered now (Retry-After): a thousand that come at one moment and are not all served come
+ * again spread over half a minute. `random` is from [0, 1).
+ */
+export const retrySeconds = (random: number): number => 2 + Math.floor(random * 29);
+
 /** `HH:MM:SS`, as the protocol has it. */
 export const formatSleep = (seconds: number): string =>
   [seconds / 3600, (seconds / 60) % 60, seconds % 60].map((part) => String(Math.floor(part)).padStart(2, '0')).join(':');

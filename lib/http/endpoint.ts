@@ -15,6 +15,8 @@ export interface HttpDeps<C extends Authenticated = Caller> {
   log: Log;
   /** Without it nothing is measured. */
   metrics?: Metrics;
+  /** How long a caller is told to wait after a 503 that does not say so itself; where it is missing, all are told the same. */
+  retryAfterSeconds?: () => number;
 }
 
 export type HttpHandler = (event: APIGatewayProxyEvent, context: Context) => Promise<APIGatewayProxyResult>;
@@ -73,7 +75,7 @@ export const endpoint = (...operations: Operation[]): HttpHandler => {
 
 /** The first middleware in, and so the last to see an error: logs and measures every request once, turns errors into problem documents. */
 const answerErrors = (
-  { log, metrics }: Pick<HttpDeps, 'log' | 'metrics'>,
+  { log, metrics, retryAfterSeconds }: Pick<HttpDeps, 'log' | 'metrics' | 'retryAfterSeconds'>,
   route: Route,
 ): middy.MiddlewareObj<APIGatewayProxyEvent, APIGatewayProxyResult> => {
   const started = new WeakMap<object, number>();
@@ -101,7 +103,7 @@ const answerErrors = (
       if (statusOfError(error) >= 500) {
         log.error('request failed', { request_id: requestIdOf(request.event), code: error.code, error: asError(error.cause ?? error) });
       }
-      request.response = toProblemAnswer(error, requestIdOf(request.event));
+      request.response = toProblemAnswer(error, requestIdOf(request.event), retryAfterSeconds?.());
       finish(request.event, request.context, request.response);
     },
   };

@@ -77,7 +77,7 @@ export interface Answer {
 
 export const statusOfError = (error: DomainError): number => statusOf[error.code];
 
-export const toProblemAnswer = (error: DomainError, requestId: string): Answer => {
+export const toProblemAnswer = (error: DomainError, requestId: string, defaultRetryAfter = defaultRetryAfterSeconds): Answer => {
   const status = statusOfError(error);
   const { answer = {}, errors, retryAfterSeconds } = error.options;
   const headers: Record<string, string> = {
@@ -85,7 +85,7 @@ export const toProblemAnswer = (error: DomainError, requestId: string): Answer =
     'cache-control': 'no-store',
     'x-request-id': requestId,
   };
-  if (status === 503) headers['retry-after'] = String(retryAfterSeconds ?? defaultRetryAfterSeconds);
+  if (status === 503) headers['retry-after'] = String(retryAfterSeconds ?? defaultRetryAfter);
   if (status === 401 || status === 403) headers['www-authenticate'] = challengeOf(error.code);
   const problem = {
     type: `urn:scooters-updater:problem:${error.code}`,

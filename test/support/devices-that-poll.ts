@@ -6,7 +6,7 @@ import { createHandler as createPollHandler } from '../../functions/iot-poll/han
 import type { Db } from '../../lib/db/database.ts';
 import { createAuthenticateDevice, type DeviceAccess } from '../../lib/ddi/authenticate-device.ts';
 import { issueFirstTokens } from '../../lib/ddi/issue-device-token.ts';
-import { defaultPollIntervals } from '../../lib/ddi/poll-interval.ts';
+import { defaultPollIntervals, retrySeconds } from '../../lib/ddi/poll-interval.ts';
 import type { ControllerBase, Deployment } from '../../lib/ddi/protocol.ts';
 import type { NewDevice } from '../../lib/fleet/device.ts';
 import { givenDevices, givenFirmware, silentLog } from './fixtures.ts';
@@ -24,14 +24,21 @@ type Options = Partial<Pick<Call, 'headers' | 'body'>> & { controllerId?: string
 const base = '/{tenant}/controller/v1/{controllerId}';
 
 /** Devices that talk to the routes of lib/ddi, over the use cases of updates; every answer is held against the OpenAPI document. */
-export const createDevicesThatPoll = (db: Db, access: Partial<DeviceAccess> = {}) => {
+export const createDevicesThatPoll = (db: Db, access: Partial<DeviceAccess> = {}, random = () => 0.5) => {
   const service = createUpdateService(db);
   const authenticate = createAuthenticateDevice({
     db,
     now: service.clock.now,
     access: { tenant: 'default', gatewayTokenSha256: null, selfRegistration: false, ...access },
   });
-  const deps = { ...service.deps, authenticate, log: silentLog, intervals: defaultPollIntervals, random: () => 0.5 };
+  const deps = {
+    ...service.deps,
+    authenticate,
+    log: silentLog,
+    intervals: defaultPollIntervals,
+    random,
+    retryAfterSeconds: () => retrySeconds(random()),
+  };
   const handlers = {
     poll: createPollHandler(deps),
     configData: createConfigDataHandler(deps),

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { answerPoll } from '../../../lib/ddi/answer-poll.ts';
 import { cancelWordOf, wordOf } from '../../../lib/ddi/feedback.ts';
-import { formatSleep, offerTimesOf, pollSeconds } from '../../../lib/ddi/poll-interval.ts';
+import { formatSleep, offerTimesOf, pollSeconds, retrySeconds } from '../../../lib/ddi/poll-interval.ts';
 import { ActionFeedback, ConfigData } from '../../../lib/ddi/protocol.ts';
 import { type DeviceWork, workStateOf } from '../../../lib/update/device-work.ts';
 import { startOfTime } from '../../support/fixtures.ts';
@@ -46,6 +46,20 @@ describe('the time between polls', () => {
     expect([0, 0.5, 0.9999].map((random) => pollSeconds(intervals, idle, random))).toEqual([225, 300, 375]);
     expect(pollSeconds({ idleSeconds: 100_000, waitingSeconds: 1 }, idle, 0.99)).toBe(86_399);
     expect(pollSeconds({ idleSeconds: 1, waitingSeconds: 1 }, idle, 0)).toBe(1);
+  });
+
+  it('is spread evenly: of a thousand that ask at one moment, none ask again together', () => {
+    for (const [poll, from, bins, width] of [[idle, 225, 15, 10] as const, [{ isWaiting: true, devices: 1_000 }, 22, 8, 2] as const]) {
+      const next = Array.from({ length: 1_000 }, (_, i) => pollSeconds(intervals, poll, (i + 0.5) / 1_000));
+      const perBin = Array.from({ length: bins }, (_, bin) => next.filter((s) => Math.floor((s - from) / width) === bin).length);
+      // Rounding to whole seconds cuts the first and the last of them in half.
+      for (const n of perBin) expect(n).toBeLessThanOrEqual(Math.ceil(1.1 * (1_000 / (bins - 1))));
+      for (const n of perBin.slice(1, -1)) expect(n).toBeGreaterThanOrEqual(Math.floor(0.9 * (1_000 / bins)));
+    }
+  });
+
+  it('that a device is told with a 503 is spread over half a minute, and never none', () => {
+    expect([0, 0.5, 0.9999].map(retrySeconds)).toEqual([2, 16, 30]);
   });
 
   it('is short for those that wait, and longer the more of them there are', () => {

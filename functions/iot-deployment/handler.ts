@@ -9,7 +9,7 @@ export const createHandler = (deps: HttpDeps<CallingDevice> & DeploymentDeps) =>
     operation(deps, getDeploymentRoute, async ({ path, apiUrl }, device) =>
       json(200, await getDeployment(deps, device, path.actionId, controllerUrl(apiUrl, path.tenant, device))),
     ),
-    operation(deps, getCancelActionRoute, async ({ path }, device) => json(200, getCancelAction(device, path.actionId))),
+    operation(deps, getCancelActionRoute, async ({ path }, device) => json(200, await getCancelAction(deps, device, path.actionId))),
     operation(deps, getInstalledBaseRoute, async ({ path, apiUrl }, device) =>
       json(200, await getInstalled(deps, device, path.actionId, controllerUrl(apiUrl, path.tenant, device))),
     ),

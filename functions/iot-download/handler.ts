@@ -1,15 +1,12 @@
 import type { CallingDevice } from '../../lib/ddi/authenticate-device.ts';
-import { getArtifactLink } from '../../lib/ddi/get-deployment.ts';
+import { type ArtifactDeps, getArtifactLink } from '../../lib/ddi/get-deployment.ts';
 import { endpoint, type HttpDeps, operation, redirect } from '../../lib/http/endpoint.ts';
-import type { Storage } from '../../lib/ports/storage.ts';
 import { downloadRoute, probeDownloadRoute } from './routes.ts';
 
-export const createHandler = (deps: HttpDeps<CallingDevice> & { storage: Pick<Storage, 'probe' | 'signDownload' | 'fromLink'> }) =>
+export const createHandler = (deps: HttpDeps<CallingDevice> & ArtifactDeps) =>
   endpoint(
-    operation(deps, downloadRoute, async ({ path }, device) =>
-      redirect(await getArtifactLink(deps.storage, device, { ...path, method: 'GET' })),
-    ),
+    operation(deps, downloadRoute, async ({ path }, device) => redirect(await getArtifactLink(deps, device, { ...path, method: 'GET' }))),
     operation(deps, probeDownloadRoute, async ({ path }, device) =>
-      redirect(await getArtifactLink(deps.storage, device, { ...path, method: 'HEAD' })),
+      redirect(await getArtifactLink(deps, device, { ...path, method: 'HEAD' })),
     ),
   );

@@ -1,5 +1,5 @@
 import { secondsBetween } from '../clock.ts';
-import { type WorkState, workStateOf } from '../update/device-work.ts';
+import { type DeviceWork, type WorkState, workStateOf } from '../update/device-work.ts';
 import type { IotDevice } from './iot-device-queries.ts';
 import { formatSleep, type PollIntervals, pollSeconds } from './poll-interval.ts';
 import type { ControllerBase } from './protocol.ts';
@@ -24,7 +24,8 @@ const engaged: ReadonlySet<WorkState> = new Set(['working', 'canceling', 'provin
  * what is stored about it.
  */
 export const answerPoll = (
-  { work, config_data_dt }: Pick<IotDevice, 'work' | 'config_data_dt'>,
+  { config_data_dt }: Pick<IotDevice, 'config_data_dt'>,
+  work: readonly DeviceWork[],
   { url, intervals, now, random }: PollContext,
 ): ControllerBase => {
   const states = work.map((each) => ({ ...each, state: workStateOf(each) }));

@@ -9,7 +9,7 @@ import { type ControllerId, parseControllerId } from './controller-id.ts';
 import { isTokenOf, parseCredentials } from './device-token.ts';
 import { findIotDevice, type IotDevice } from './iot-device-queries.ts';
 
-/** A device that has proven who it is, with its unfinished executions: what one statement finds out about it. */
+/** A device that has proven who it is: what one statement finds out about it. */
 export interface CallingDevice extends Authenticated, IotDevice {}
 
 export interface DeviceAccess {

@@ -6,7 +6,7 @@ import type { ManifestFacts, SignManifest } from '../firmware/manifest.ts';
 import type { Storage } from '../ports/storage.ts';
 import { type DeviceWork, type OfferedFirmware, type WorkState, workStateOf } from '../update/device-work.ts';
 import { findInstalled, takeOffer } from '../update/offer-queries.ts';
-import type { IotDevice } from './iot-device-queries.ts';
+import { type IotDevice, listWork } from './iot-device-queries.ts';
 import type { CancelAction, Deployment } from './protocol.ts';
 
 export interface DeploymentDeps {
@@ -27,7 +27,7 @@ export async function getDeployment(
   actionId: number,
   url: string,
 ): Promise<Deployment> {
-  const work = findWork(device, actionId, ['offered', 'working', 'canceling']);
+  const work = await findWork(db, device, actionId, ['offered', 'working', 'canceling']);
   // Before it counts as asked: without its keys the service cannot tell it what to install.
   const { manifest } = await signManifest(toManifestFacts(work));
   if (workStateOf(work) === 'offered' && !(await takeOffer(db, device.device_id, actionId, now()))) throw notFound(actionId);
@@ -60,10 +60,15 @@ const toManifestFacts = ({ hardware_type, firmware, allow_downgrade, manifest_co
 };
 
 /** @throws `execution.not_found` when nothing is to be canceled. */
-export const getCancelAction = (device: IotDevice, actionId: number): CancelAction => {
-  findWork(device, actionId, ['canceling']);
+export async function getCancelAction({ db }: Pick<DeploymentDeps, 'db'>, device: IotDevice, actionId: number): Promise<CancelAction> {
+  await findWork(db, device, actionId, ['canceling']);
   return { id: String(actionId), cancelAction: { stopId: String(actionId) } };
-};
+}
+
+export interface ArtifactDeps {
+  db: Db;
+  storage: Pick<Storage, 'probe' | 'signDownload' | 'fromLink'>;
+}
 
 export interface ArtifactRequest {
   softwareModuleId: number;
@@ -76,13 +81,9 @@ export interface ArtifactRequest {
  *
  * @throws `execution.not_found` for a file that is not part of its work, or whose firmware was withdrawn; `storage.unavailable`
  */
-export async function getArtifactLink(
-  storage: Pick<Storage, 'probe' | 'signDownload' | 'fromLink'>,
-  device: IotDevice,
-  request: ArtifactRequest,
-): Promise<string> {
+export async function getArtifactLink({ db, storage }: ArtifactDeps, device: IotDevice, request: ArtifactRequest): Promise<string> {
   const { softwareModuleId, filename, method } = request;
-  const work = device.work.find(
+  const work = (await listWork(db, device)).find(
     (each) => each.firmware.id === softwareModuleId && filenameOf(each.firmware) === filename && downloadable.has(workStateOf(each)),
   );
   if (work?.firmware.status !== 'available') throw new DomainError('execution.not_found', 'This device has no such file to download');
@@ -92,8 +93,8 @@ export async function getArtifactLink(
 
 const downloadable: ReadonlySet<WorkState> = new Set(['offered', 'working']);
 
-const findWork = ({ work }: IotDevice, actionId: number, states: readonly WorkState[]): DeviceWork => {
-  const found = work.find(({ execution_id }) => execution_id === actionId);
+const findWork = async (db: Db, device: IotDevice, actionId: number, states: readonly WorkState[]): Promise<DeviceWork> => {
+  const found = (await listWork(db, device)).find(({ execution_id }) => execution_id === actionId);
   if (!found || !states.includes(workStateOf(found))) throw notFound(actionId);
   return found;
 };

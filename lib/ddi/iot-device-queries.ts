@@ -3,7 +3,7 @@ import type { Db } from '../db/database.ts';
 import { countSeen } from '../fleet/count-queries.ts';
 import type { DeviceKind } from '../fleet/device.ts';
 import type { DeviceWork } from '../update/device-work.ts';
-import { type DeviceWorkRow, deviceWorkColumns, deviceWorkTables, toDeviceWork } from '../update/offer-queries.ts';
+import { hasDeviceWork, listDeviceWork } from '../update/offer-queries.ts';
 import type { ControllerId } from './controller-id.ts';
 
 export const findDevice = (db: Db, kind: DeviceKind, external_id: string) =>
@@ -57,35 +57,32 @@ export interface IotDevice extends ControllerId {
   last_seen_dt: Date | null;
   /** When it last told its attributes; null: never, or they are wanted again. */
   config_data_dt: Date | null;
-  work: DeviceWork[];
+  /** Whether it has any unfinished execution; {@link listWork} finds them. */
+  has_work: boolean;
 }
 
-type IotDeviceRow = Omit<IotDevice, 'work'> & { token_sha256: Buffer | null } & { [K in keyof DeviceWorkRow]: DeviceWorkRow[K] | null };
-
 /**
- * A device that polls, the hash of its token and all its unfinished executions, in one statement: all that most polls need. The poll of a
- * device that is not registered, or does not poll, finds undefined.
+ * A device that polls, and the hash of its token: all that most polls need. What the device has to do is left to {@link listWork}:
+ * PostgreSQL plans this statement in half the time that it needs with those tables joined, and plans it anew at every poll. Undefined for
+ * a device that is not registered, or does not poll.
  */
 export const findIotDevice = async (
   db: Db,
   { kind, external_id }: ControllerId,
 ): Promise<{ device: IotDevice; token_sha256: Buffer | null } | undefined> => {
-  const { rows } = await sql<IotDeviceRow>`
-    SELECT d.id AS device_id, d.kind, d.external_id, d.version AS generation, d.last_seen_dt, i.token_sha256, i.config_data_dt,
-           ${deviceWorkColumns}
+  const { rows } = await sql<IotDevice & { token_sha256: Buffer | null }>`
+    SELECT d.id AS device_id, d.kind, d.external_id, d.version, d.last_seen_dt, i.token_sha256, i.config_data_dt, ${hasDeviceWork} AS has_work
     FROM devices d
     LEFT JOIN iot_devices i ON i.device_id = d.id
-    LEFT JOIN ${deviceWorkTables}
-    WHERE d.kind = ${kind} AND d.external_id = ${external_id} AND d.channel = 'iot'
-    ORDER BY e.id`.execute(db);
-  const [first] = rows;
-  if (!first) return undefined;
-  const { device_id, last_seen_dt, config_data_dt, token_sha256, generation } = first as typeof first & { generation: number | null };
-  const work = rows.filter(hasWork).map(toDeviceWork);
-  return { device: { device_id, kind, external_id, version: generation, last_seen_dt, config_data_dt, work }, token_sha256 };
+    WHERE d.kind = ${kind} AND d.external_id = ${external_id} AND d.channel = 'iot'`.execute(db);
+  if (!rows[0]) return undefined;
+  const { token_sha256, ...device } = rows[0];
+  return { device, token_sha256 };
 };
 
-const hasWork = <R extends IotDeviceRow>(row: R): row is R & DeviceWorkRow => row.execution_id !== null;
+/** The unfinished executions of a device; no statement for one that has none. */
+export const listWork = async (db: Db, { device_id, has_work }: IotDevice): Promise<DeviceWork[]> =>
+  has_work ? listDeviceWork(db, device_id) : [];
 
 /** Notes that a device was heard of, and counts it (lib/stats), in one statement. Does nothing when somebody else just did. */
 export const markSeen = async (db: Db, device_id: number, before: Date, now: Date): Promise<void> => {

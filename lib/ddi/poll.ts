@@ -1,7 +1,7 @@
 import { addSeconds, type Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { answerPoll } from './answer-poll.ts';
-import { type IotDevice, markSeen } from './iot-device-queries.ts';
+import { type IotDevice, listWork, markSeen } from './iot-device-queries.ts';
 import { type PollIntervals, seenSeconds } from './poll-interval.ts';
 import type { ControllerBase } from './protocol.ts';
 
@@ -14,12 +14,12 @@ export interface PollDeps {
 }
 
 /**
- * A device asks whether there is something to do. What it is told is known already from its authentication, so this costs no statement,
- * but for one every few minutes that notes that it is there.
+ * A device asks whether there is something to do. One that has nothing to do costs no statement beside its authentication, but for one
+ * every few minutes that notes that it is there.
  */
 export async function poll({ db, now, intervals, random }: PollDeps, device: IotDevice, url: string): Promise<ControllerBase> {
   const moment = now();
   const due = addSeconds(moment, -seenSeconds);
   if (device.last_seen_dt === null || device.last_seen_dt < due) await markSeen(db, device.device_id, due, moment);
-  return answerPoll(device, { url, intervals, now: moment, random: random() });
+  return answerPoll(device, await listWork(db, device), { url, intervals, now: moment, random: random() });
 }

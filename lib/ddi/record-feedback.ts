@@ -6,7 +6,7 @@ import { type DeviceWork, workStateOf } from '../update/device-work.ts';
 import { findEndedWork, noteProgress } from '../update/offer-queries.ts';
 import { recordReports } from '../update/record-reports.ts';
 import { cancelWordOf, wordOf } from './feedback.ts';
-import { type IotDevice, markConfigData } from './iot-device-queries.ts';
+import { type IotDevice, listWork, markConfigData } from './iot-device-queries.ts';
 import type { ActionFeedback } from './protocol.ts';
 
 export interface RecordFeedbackDeps {
@@ -69,7 +69,7 @@ interface OwnWork {
 
 /** Undefined when there is nothing that feedback about it could change: it was never taken, or has ended and been followed by another. */
 const findOwnWork = async (db: Db, device: IotDevice, actionId: number): Promise<OwnWork | undefined> => {
-  const work = device.work.find(({ execution_id }) => execution_id === actionId);
+  const work = (await listWork(db, device)).find(({ execution_id }) => execution_id === actionId);
   if (!work) {
     const ended = await findEndedWork(db, device.device_id, actionId);
     if (!ended) throw new DomainError('execution.not_found', `This device has no such action ${actionId}`);

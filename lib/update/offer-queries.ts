@@ -240,33 +240,38 @@ export const findInstalled = async (
   return row && { hardware_type: row.hardware_type, firmware: toFirmware(row) };
 };
 
-/** The columns of {@link toDeviceWork}, of {@link deviceWorkTables}. */
-export const deviceWorkColumns = sql`
-  e.id AS execution_id, e.hardware_type, h.proof, e.dispatch_id IS NOT NULL AS is_released, e.sent_dt, e.installed_dt, e.cancellation,
-  u.status AS update_status, coalesce((u.planned->>'ELIGIBLE')::integer, 0) AS devices, u.allow_downgrade, u.manifest_counter,
-  ${firmwareColumns}`;
+const isWorkOf = (device_id: RawBuilder<unknown>) =>
+  sql`e.device_id = ${device_id} AND e.channel = 'iot' AND e.status IN ('QUEUED', 'IN_PROGRESS')`;
 
-/** The unfinished executions of `devices d`, one or two rows, found by the index that keeps them unique. For a LEFT JOIN. */
-export const deviceWorkTables = sql`
-  (update_executions e
+/** Whether {@link listDeviceWork} of `devices d` has any. */
+export const hasDeviceWork = sql<boolean>`EXISTS (SELECT FROM update_executions e WHERE ${isWorkOf(sql`d.id`)})`;
+
+type DeviceWorkRow = Omit<DeviceWork, 'firmware'> & FirmwareRow;
+
+/** The unfinished executions of a device that polls, one or two, the oldest first. */
+export const listDeviceWork = async (db: Db, device_id: number): Promise<DeviceWork[]> => {
+  const { rows } = await sql<DeviceWorkRow>`
+    SELECT e.id AS execution_id, e.hardware_type, h.proof, e.dispatch_id IS NOT NULL AS is_released, e.sent_dt, e.installed_dt, e.cancellation,
+           u.status AS update_status, coalesce((u.planned->>'ELIGIBLE')::integer, 0) AS devices, u.allow_downgrade, u.manifest_counter,
+           ${firmwareColumns}
+    FROM update_executions e
     JOIN updates u ON u.id = e.update_id
     JOIN firmwares f ON f.id = u.firmware_id
-    JOIN hardware_types h ON h.name = e.hardware_type)
-  ON e.device_id = d.id AND e.channel = 'iot' AND e.status IN ('QUEUED', 'IN_PROGRESS')`;
-
-export type DeviceWorkRow = Omit<DeviceWork, 'firmware'> & FirmwareRow;
-
-export const toDeviceWork = (row: DeviceWorkRow): DeviceWork => ({
-  execution_id: row.execution_id,
-  hardware_type: row.hardware_type,
-  proof: row.proof,
-  is_released: row.is_released,
-  sent_dt: row.sent_dt,
-  installed_dt: row.installed_dt,
-  cancellation: row.cancellation,
-  update_status: row.update_status,
-  devices: row.devices,
-  allow_downgrade: row.allow_downgrade,
-  manifest_counter: row.manifest_counter,
-  firmware: toFirmware(row),
-});
+    JOIN hardware_types h ON h.name = e.hardware_type
+    WHERE ${isWorkOf(sql`${device_id}`)}
+    ORDER BY e.id`.execute(db);
+  return rows.map((row) => ({
+    execution_id: row.execution_id,
+    hardware_type: row.hardware_type,
+    proof: row.proof,
+    is_released: row.is_released,
+    sent_dt: row.sent_dt,
+    installed_dt: row.installed_dt,
+    cancellation: row.cancellation,
+    update_status: row.update_status,
+    devices: row.devices,
+    allow_downgrade: row.allow_downgrade,
+    manifest_counter: row.manifest_counter,
+    firmware: toFirmware(row),
+  }));
+};

@@ -138,13 +138,11 @@ describe('where a device is with its work', () => {
     for (const a of changes) {
       for (const b of changes) {
         const { _links } = answerPoll(
-          {
-            config_data_dt: startOfTime,
-            work: [
-              { ...work, ...a },
-              { ...work, ...b, execution_id: 2 },
-            ],
-          },
+          { config_data_dt: startOfTime },
+          [
+            { ...work, ...a },
+            { ...work, ...b, execution_id: 2 },
+          ],
           context,
         );
         expect(Number('deploymentBase' in _links) + Number('cancelAction' in _links)).toBeLessThanOrEqual(1);

@@ -68,7 +68,7 @@ describe('an update of a device that polls', () => {
     expect(await ddi.find(update.id)).toMatchObject({ status: 'COMPLETED', counts: { SUCCEEDED: 1 } });
   });
 
-  it('costs so many statements: one to authenticate, and no more than these', async () => {
+  it('costs so many statements: one to authenticate, one to find what there is to do, and no more than these', async () => {
     const { cabinet, firmware, id } = await ddi.givenOffered();
     const costs: Record<string, number> = {};
     const count = async (name: string, work: () => Promise<{ statusCode: number }>) => {
@@ -84,14 +84,14 @@ describe('an update of a device that polls', () => {
     await count('closed', () => ddi.feedback(cabinet, id, 'closed', 'success'));
     await count('configData', () => ddi.configData(cabinet, { cabinet_version: firmware.version }));
     expect(costs).toEqual({
-      poll: 1,
-      deployment: 2,
-      'deployment again': 1,
-      download: 1,
-      proceeding: 2,
+      poll: 2,
+      deployment: 3,
+      'deployment again': 2,
+      download: 2,
+      proceeding: 3,
       // BEGIN, locks, facts, executions, a move, the wish for attributes, COMMIT.
-      closed: 8,
-      // The same, the attributes that hardware types are told in, and what the device runs.
+      closed: 9,
+      // The same but for what there is to do, the attributes that hardware types are told in, and what the device runs.
       configData: 10,
     });
   });

@@ -23,6 +23,12 @@ export const DatabaseConfig = z.object({
   DATABASE_MAX_CONNECTIONS: z.coerce.number().int().min(1).max(50).default(1),
 });
 
+/**
+ * Ids of executions are below 2^31. A new release of migrate runs once with the settings of the one before, which may not know this one:
+ * nothing is raised then.
+ */
+export const MigrateConfig = z.object({ FIRST_EXECUTION_ID: z.coerce.number().int().min(1).max(2_000_000_000).default(1) });
+
 export const AuthConfig = z.object({ JWT_ISSUER: text, JWT_AUDIENCE: text, JWKS_URL: z.url({ protocol: /^https?$/ }) });
 
 export const ApiConfig = DatabaseConfig.extend(AuthConfig.shape);

@@ -1,0 +1,69 @@
+import { sql } from 'kysely';
+import { describe, expect, it } from 'vitest';
+import { createHandler } from '../../functions/migrate/handler.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { givenDevices, givenFirmware, silentLog } from '../support/fixtures.ts';
+import { createUpdateService } from '../support/update-service.ts';
+
+const { db, url } = await createTestDatabase({ isEmpty: true });
+const service = createUpdateService(db);
+
+const migrate = (firstExecutionId: number) => createHandler({ databaseUrl: url, firstExecutionId, log: silentLog })();
+
+/** The ids that the executions of a new update get. */
+const requestUpdate = async (devices = 3): Promise<number[]> => {
+  const external_ids = await givenDevices(db, devices);
+  const firmware = await givenFirmware(db);
+  const { id } = await service.request({ firmware_id: firmware.id, targets: { external_ids } });
+  return (await service.executions(id)).map((execution) => execution.id).sort((a, b) => a - b);
+};
+
+describe('migrate', () => {
+  it('brings an empty database to the schema, and has the ids of executions begin where the environment says', async () => {
+    const { applied } = await migrate(500_000_000);
+    expect(applied.length).toBeGreaterThan(0);
+    expect(await requestUpdate()).toEqual([500_000_000, 500_000_001, 500_000_002]);
+  });
+
+  it('repeated applies nothing, and ids go on where they are', async () => {
+    expect(await migrate(500_000_000)).toEqual({ applied: [] });
+    expect(await requestUpdate()).toEqual([500_000_003, 500_000_004, 500_000_005]);
+  });
+
+  it('never lowers ids, also when none has been used since they were raised', async () => {
+    await migrate(1);
+    expect(await requestUpdate(1)).toEqual([500_000_006]);
+    await migrate(600_000_000);
+    await migrate(550_000_000);
+    expect(await requestUpdate(1)).toEqual([600_000_000]);
+  });
+
+  it('raises ids to the very next one', async () => {
+    await migrate(600_000_001);
+    expect(await requestUpdate(1)).toEqual([600_000_001]);
+  });
+
+  it('started several times at once, beside updates that are requested, gives no id twice', async () => {
+    const answers = await Promise.all([
+      ...Array.from({ length: 4 }, () => requestUpdate(20)),
+      ...[700_000_000, 650_000_000, 700_000_000].map(async (first) => (await migrate(first)) && []),
+      ...Array.from({ length: 4 }, () => requestUpdate(20)),
+    ]);
+    const ids = answers.flat();
+    expect(ids).toHaveLength(160);
+    expect(new Set(ids).size).toBe(160);
+    expect(Math.min(...(await requestUpdate()))).toBeGreaterThanOrEqual(700_000_000);
+  });
+
+  it('fails and leaves the ids as they are where the database is not there', async () => {
+    const nowhere = new URL(url);
+    nowhere.pathname = '/no_such_database';
+    await expect(createHandler({ databaseUrl: nowhere.href, firstExecutionId: 1, log: silentLog })()).rejects.toThrow('no_such_database');
+  });
+
+  it('ids stay positive 31-bit integers', async () => {
+    const { rows } = await sql<{ data_type: string }>`
+      SELECT data_type FROM information_schema.columns WHERE table_name = 'update_executions' AND column_name = 'id'`.execute(db);
+    expect(rows).toEqual([{ data_type: 'integer' }]);
+  });
+});

@@ -17,6 +17,7 @@ import { build } from '../dev/build.ts';
 import { startPostgres } from '../dev/postgres.ts';
 import { startS3Server } from '../dev/s3-server.ts';
 import { createPackageKeys } from '../dev/signing-keys.ts';
+import { createUndo } from '../dev/undo.ts';
 import { AssemblyRequest } from '../lib/assembly/assembly.ts';
 import { requestAssembly } from '../lib/assembly/request-assembly.ts';
 import { createDatabase } from '../lib/db/database.ts';
@@ -41,7 +42,7 @@ const warmUpMebibytes = 0.003;
 
 /** @param sizes of packages in MiB; each has three parts. */
 export async function benchAssembly(sizes: readonly number[] = [1, 50, 600]): Promise<AssemblyFigures[]> {
-  const undo: (() => unknown)[] = [];
+  const undo = createUndo();
   try {
     const directory = await mkdtemp(join(tmpdir(), 'bench-assembly-'));
     undo.push(() => rm(directory, { recursive: true }));
@@ -112,7 +113,7 @@ export async function benchAssembly(sizes: readonly number[] = [1, 50, 600]): Pr
     }
     return figures.slice(1);
   } finally {
-    for (let step = undo.pop(); step; step = undo.pop()) await step();
+    await undo.run();
   }
 }
 

@@ -9,6 +9,7 @@ import { type ApiClient, createApiClient } from '../dev/api-client.ts';
 import { startLocalIdentity } from '../dev/local-identity.ts';
 import { createManifestKeys } from '../dev/signing-keys.ts';
 import { startStack } from '../dev/stack.ts';
+import { createUndo } from '../dev/undo.ts';
 import { createHandler as createGetDeviceVersions } from '../functions/get-device-versions/handler.ts';
 import { createHandler as createConfigData } from '../functions/iot-config-data/handler.ts';
 import { createHandler as createDeployment } from '../functions/iot-deployment/handler.ts';
@@ -40,11 +41,11 @@ const baseline = 'GET /v1/scooters/{external_id}';
 const idlePoll = 'poll without work';
 
 const now = () => new Date();
-const undo: (() => unknown)[] = [];
+const undo = createUndo();
 try {
   await run();
 } finally {
-  for (let step = undo.pop(); step; step = undo.pop()) await step();
+  await undo.run();
 }
 
 async function run(): Promise<void> {

@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { CompiledQuery, sql } from 'kysely';
 import { startLocalIdentity } from '../dev/local-identity.ts';
 import { startPostgres } from '../dev/postgres.ts';
+import { createUndo } from '../dev/undo.ts';
 import { createDatabase, type Db } from '../lib/db/database.ts';
 import { migrateToLatest } from '../lib/db/migrate.ts';
 import { createAuthenticate } from '../lib/http/authenticate.ts';
@@ -29,11 +30,11 @@ const turns = 5;
 /** Before any counts: connections are open then, and code is compiled. */
 const warmUpCalls = 20;
 
-const undo: (() => unknown)[] = [];
+const undo = createUndo();
 try {
   await run();
 } finally {
-  for (let step = undo.pop(); step; step = undo.pop()) await step();
+  await undo.run();
 }
 
 async function run(): Promise<void> {

@@ -1,7 +1,18 @@
 // The few calls to AWS that the tools of this folder make, and for which no SDK client is worth installing.
 import { signPost } from '../lib/aws-signature.ts';
 
-/** A call to a service that speaks AWS's JSON 1.1. Throws with what the service says. */
+/** What a service answered instead of what was asked of it. */
+export class AwsError extends Error {
+  override name = 'AwsError';
+  /** For example `ResourceExistsException`. */
+  readonly code: string;
+  constructor(target: string, status: number, text: string) {
+    super(`${target} answered ${status}: ${text}`);
+    this.code = /"__type"\s*:\s*"(?:[^"]*#)?(\w+)/.exec(text)?.[1] ?? '';
+  }
+}
+
+/** A call to a service that speaks AWS's JSON 1.1. Throws an {@link AwsError} with what the service says. */
 export async function callAws<Answer>(
   { endpoint, service, region, target }: { endpoint: string; service: string; region: string; target: string },
   credentials: { accessKeyId: string; secretAccessKey: string },
@@ -17,6 +28,6 @@ export async function callAws<Answer>(
     signal: AbortSignal.timeout(30_000),
   });
   const text = await answer.text();
-  if (!answer.ok) throw new Error(`${target} answered ${answer.status}: ${text}`);
+  if (!answer.ok) throw new AwsError(target, answer.status, text);
   return JSON.parse(text) as Answer;
 }

@@ -3,18 +3,15 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
 import { InvokeCommand, LambdaClient, UpdateFunctionCodeCommand, waitUntilFunctionUpdatedV2 } from '@aws-sdk/client-lambda';
-import { build } from './build.ts';
 import { logTail } from './log-tail.ts';
 import { readServerlessFile } from './serverless-file.ts';
+import { prepareServiceDirectory, SERVERLESS } from './service-directory.ts';
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const { service } = readServerlessFile();
 
 export interface Deployment {
@@ -45,7 +42,6 @@ export async function deploy({ stage, env, args = [], logFile, onStep = () => {}
   const credentials = credentialsOf(env);
   const cloudFormation = new CloudFormationClient({ ...aws, ...credentials });
   const lambda = new LambdaClient({ ...aws, ...credentials, maxAttempts: 1 });
-  const serverless = (...command: string[]) => runServerless([...command, '--stage', stage], { env, logFile });
   const migrate = async () => {
     onStep('Migrating the database');
     const { FunctionError, Payload } = await lambda.send(new InvokeCommand({ FunctionName: `${service}-${stage}-migrate`, Payload: '{}' }));
@@ -55,23 +51,25 @@ export async function deploy({ stage, env, args = [], logFile, onStep = () => {}
   };
 
   const directory = await mkdtemp(join(tmpdir(), 'scooters-package-'));
+  const [cwd, packaged] = [join(directory, 'service'), join(directory, 'packaged')];
+  const serverless = (...command: string[]) => runServerless([...command, '--stage', stage], { env, logFile, cwd });
   try {
     onStep('Building the functions');
-    await build({ logLevel: 'warning' });
+    await prepareServiceDirectory(cwd);
     const name = `${service}-${stage}`;
     const isNew = (await findStack(cloudFormation, name)) === undefined;
     const applied: string[] = [];
     onStep('Packaging');
-    await serverless('package', '--package', directory, ...args);
+    await serverless('package', '--package', packaged, ...args);
     if (!isNew) {
       // `serverless deploy function` knows no role that the stack itself makes.
       const FunctionName = `${name}-migrate`;
-      await lambda.send(new UpdateFunctionCodeCommand({ FunctionName, ZipFile: await readFile(join(directory, 'migrate.zip')) }));
+      await lambda.send(new UpdateFunctionCodeCommand({ FunctionName, ZipFile: await readFile(join(packaged, 'migrate.zip')) }));
       await waitUntilFunctionUpdatedV2({ client: lambda, maxWaitTime: 120 }, { FunctionName });
       applied.push(...(await migrate()));
     }
     onStep(`Deploying ${name}`);
-    await serverless('deploy', '--package', directory, ...args);
+    await serverless('deploy', '--package', packaged, ...args);
     if (isNew) applied.push(...(await migrate()));
     const stack = await findStack(cloudFormation, name);
     return { outputs: stack ?? {}, applied };
@@ -107,12 +105,11 @@ async function findStack(client: CloudFormationClient, StackName: string): Promi
 
 async function runServerless(
   args: string[],
-  { env, logFile }: Pick<DeployOptions, 'env'> & { logFile: string | undefined },
+  { env, logFile, cwd }: Pick<DeployOptions, 'env'> & { logFile: string | undefined; cwd: string },
 ): Promise<void> {
-  const program = createRequire(import.meta.url).resolve('serverless/bin/serverless.js');
   const log = logFile === undefined ? undefined : openSync(logFile, 'a', 0o600);
-  const child = spawn(process.execPath, [program, ...args], {
-    cwd: ROOT,
+  const child = spawn(process.execPath, [SERVERLESS, ...args], {
+    cwd,
     env,
     stdio: log === undefined ? 'inherit' : ['ignore', log, log],
   });

@@ -1,26 +1,46 @@
 // serverless.yml deployed to an emulator of AWS, and beside it what is not AWS: the database, the identity provider, the simulated backend.
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CloudFormationClient, paginateListStackResources } from '@aws-sdk/client-cloudformation';
 import { GetRolePolicyCommand, IAMClient, type IAMClientConfig, PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { GetQueueUrlCommand, SQSClient } from '@aws-sdk/client-sqs';
-import { callAws } from './aws-json.ts';
+import { AwsError, callAws } from './aws-json.ts';
 import { deploy } from './deploy.ts';
+import { freePort, isPortFreeSoon } from './free-port.ts';
 import { startLocalIdentity } from './local-identity.ts';
 import { startPostgres } from './postgres.ts';
+import { readPrivateJson, writePrivateFile } from './private-file.ts';
 import { readServerlessFile } from './serverless-file.ts';
-import { createSigningKeys } from './signing-keys.ts';
+import { keepSigningKeys, publicKeysOf } from './signing-keys.ts';
 import { type SimulatorOptions, startSimulator } from './simulator/server.ts';
 import type { Stack, StackDescription } from './stack.ts';
 import { readStackDefinition } from './stack-definition.ts';
+import { createUndo } from './undo.ts';
 
 const STAGE = 'local';
 const REGION = 'eu-central-1';
+const CREDENTIALS = { accessKeyId: 'test', secretAccessKey: 'test' };
+
+export interface DeployedStackOptions {
+  /** Base address of the emulator, as seen from here. */
+  endpoint: string;
+  /** Where keys, tokens and the state of the fleet stay. Without it they are new each time. */
+  directory?: string | undefined;
+  /** A PostgreSQL that is there, and its address for the functions where that is another one; without it one is started, and thrown away. */
+  database?: { url: string; from_functions?: string } | undefined;
+  /** Where the backend and the identity provider listen, and the name by which functions reach that. Functions in containers have no part
+   * in our loopback. */
+  machine?: { bind: string; from_functions: string };
+  simulator?: Omit<SimulatorOptions, 'port' | 'host' | 'token' | 'journal' | 'updater_url' | 'updater_token'>;
+  onStep?: (text: string) => void;
+}
 
 export interface DeployedStack extends StackDescription, Pick<Stack, 'tokenFor' | 'stop'> {
   /** How long the deploy took. */
   deploy_seconds: number;
+  /** Migrations that it applied. */
+  applied: string[];
   /** The name of each function's role. */
   roles: Record<string, string>;
   /** What a deploy there has to be told, once more. */
@@ -29,66 +49,80 @@ export interface DeployedStack extends StackDescription, Pick<Stack, 'tokenFor' 
   secrets: { database: string; backend: string };
 }
 
-/** Either all is deployed and the API answers, or the promise rejects and nothing is left but what is in the emulator. */
-export async function startDeployedStack(options: {
-  endpoint: string;
-  simulator?: Omit<SimulatorOptions, 'port' | 'host' | 'token' | 'journal' | 'updater_url' | 'updater_token'>;
-  onStep?: (text: string) => void;
-}): Promise<DeployedStack> {
-  const { endpoint, onStep = () => {} } = options;
-  const undo: (() => unknown)[] = [];
-  let stopping: Promise<void> | undefined;
-  const stop = () => {
-    stopping ??= (async () => {
-      for (let step = undo.pop(); step; step = undo.pop()) await step();
-    })();
-    return stopping;
-  };
-  try {
-    const directory = await mkdtemp(join(tmpdir(), 'scooters-deployed-'));
-    undo.push(() => rm(directory, { recursive: true, force: true }));
-    onStep('Starting PostgreSQL, the identity provider and the simulated fleet');
-    const postgres = await startPostgres({});
-    undo.push(postgres.stop);
-    const database_url = await postgres.createDatabase('scooters_updater');
-    const identity = await startLocalIdentity();
-    undo.push(identity.close);
-    const simulator = await startSimulator({ ...options.simulator });
-    undo.push(simulator.close);
+/** What is kept in `directory`, so that a deploy of what is deployed changes nothing. */
+interface Kept {
+  ports: { identity: number; simulator: number };
+  simulator_token?: string;
+}
 
-    const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
-    const createSecret = async (name: string, SecretString: string) => {
-      const target = 'secretsmanager.CreateSecret';
-      const request = { Name: `scooters-updater/${STAGE}/${name}-${Date.now()}`, SecretString, ClientRequestToken: crypto.randomUUID() };
-      return (await callAws<{ ARN: string }>({ endpoint, service: 'secretsmanager', region: REGION, target }, credentials, request)).ARN;
-    };
-    const signing = createSigningKeys();
-    const { username, password } = new URL(database_url);
-    const addressWithoutPassword = database_url.replace(`:${password}@`, '@');
+/**
+ * Either all is deployed and the API answers a call with a token, or the promise rejects and nothing is left but what is in the emulator
+ * and in a database that was given. Safe to repeat, wherever it stopped.
+ */
+export async function startDeployedStack(options: DeployedStackOptions): Promise<DeployedStack> {
+  const { endpoint, machine = { bind: '127.0.0.1', from_functions: '127.0.0.1' }, onStep = () => {} } = options;
+  const undo = createUndo();
+  try {
+    const temporary = await mkdtemp(join(tmpdir(), 'scooters-deployed-'));
+    undo.push(() => rm(temporary, { recursive: true, force: true }));
+    const kept = options.directory;
+    if (kept !== undefined) await mkdir(kept, { recursive: true });
+    const file = kept === undefined ? undefined : join(kept, 'settings.json');
+    const last = file === undefined ? undefined : readPrivateJson<Kept>(file);
+    const portOf = async (wanted: number | undefined) => (wanted && (await isPortFreeSoon(wanted)) ? wanted : freePort());
+    const ports = { identity: await portOf(last?.ports.identity), simulator: await portOf(last?.ports.simulator) };
+    const inKept = (name: string) => (kept === undefined ? undefined : join(kept, name));
+
+    onStep(`Starting ${options.database ? '' : 'PostgreSQL, '}the identity provider and the simulated fleet`);
+    const database = options.database ?? (await startDatabase(undo));
+    const identityFile = inKept('identity.json');
+    const identity = await startLocalIdentity({
+      ...(identityFile !== undefined && { file: identityFile }),
+      ...{ port: ports.identity, host: machine.bind },
+    });
+    undo.push(identity.close);
+    const signing = keepSigningKeys(inKept('signing-keys.json'));
+    const simulator = await startSimulator({
+      ...options.simulator,
+      manifest_keys: publicKeysOf(signing),
+      ...{ port: ports.simulator, host: machine.bind, token: last?.simulator_token, journal: inKept('journal.jsonl') },
+    });
+    undo.push(simulator.close);
+    if (file !== undefined) writePrivateFile(file, JSON.stringify({ ports, simulator_token: simulator.token } satisfies Kept));
+
+    const fromFunctions = (address: string) => address.replace(`//${machine.bind}:`, `//${machine.from_functions}:`);
+    const databaseUrl = new URL(database.from_functions ?? database.url);
+    const { username } = databaseUrl;
+    const password = decodeURIComponent(databaseUrl.password);
+    databaseUrl.password = '';
     const secrets = {
-      database: await createSecret('database', JSON.stringify({ username, password: decodeURIComponent(password) })),
-      backend: await createSecret('backend-token', simulator.token),
-      manifestKeys: await createSecret('manifest-signing-keys', JSON.stringify({ MANIFEST_SIGNING_KEYS: signing.MANIFEST_SIGNING_KEYS })),
-      packageKey: await createSecret('package-signing-key', JSON.stringify({ PACKAGE_SIGNING_KEY: signing.PACKAGE_SIGNING_KEY })),
+      database: await keepSecret(endpoint, 'database', JSON.stringify({ username, password })),
+      backend: await keepSecret(endpoint, 'backend-token', simulator.token),
+      manifestKeys: await keepSecret(
+        endpoint,
+        'manifest-signing-keys',
+        JSON.stringify({ MANIFEST_SIGNING_KEYS: signing.MANIFEST_SIGNING_KEYS }),
+      ),
+      packageKey: await keepSecret(endpoint, 'package-signing-key', JSON.stringify({ PACKAGE_SIGNING_KEY: signing.PACKAGE_SIGNING_KEY })),
     };
 
     const startedAt = performance.now();
-    const log = join(directory, 'deploy.log');
     const settings = {
-      ...{ AWS_ENDPOINT_URL: endpoint, AWS_REGION: REGION, AWS_ACCESS_KEY_ID: 'test', AWS_SECRET_ACCESS_KEY: 'test' },
-      ...{ DATABASE_URL: addressWithoutPassword, DATABASE_PASSWORD: secrets.database },
-      ...{ BACKEND_URL: simulator.url, BACKEND_TOKEN: secrets.backend },
+      ...{ AWS_ENDPOINT_URL: endpoint, AWS_REGION: REGION },
+      ...{ AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId, AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey },
+      ...{ DATABASE_URL: databaseUrl.href, DATABASE_PASSWORD: secrets.database },
+      ...{ BACKEND_URL: fromFunctions(simulator.url), BACKEND_TOKEN: secrets.backend },
       ...{ MANIFEST_SIGNING_KEYS: secrets.manifestKeys, PACKAGE_SIGNING_KEY: secrets.packageKey },
       PACKAGE_CERTIFICATES: signing.PACKAGE_CERTIFICATES,
-      ...{ JWT_ISSUER: identity.issuer, JWT_AUDIENCE: identity.audience, JWKS_URL: identity.jwks_url },
+      ...{ JWT_ISSUER: identity.issuer, JWT_AUDIENCE: identity.audience, JWKS_URL: fromFunctions(identity.jwks_url) },
     };
-    await deploy({
-      ...{ stage: STAGE, logFile: log, onStep },
-      env: { ...settings, PATH: process.env['PATH'], HOME: directory, SLS_AWS_MONITORING_FREQUENCY: '200' },
+    const { applied } = await deploy({
+      ...{ stage: STAGE, logFile: join(temporary, 'deploy.log'), onStep },
+      env: { ...settings, PATH: process.env['PATH'], HOME: temporary, SLS_AWS_MONITORING_FREQUENCY: '200' },
     });
     const deploy_seconds = (performance.now() - startedAt) / 1_000;
 
-    const aws = { endpoint, region: REGION, credentials };
+    const aws = { endpoint, region: REGION, credentials: CREDENTIALS };
     const cloudFormation = new CloudFormationClient(aws);
     const sqs = new SQSClient(aws);
     undo.push(() => cloudFormation.destroy());
@@ -111,21 +145,58 @@ export async function startDeployedStack(options: {
       const { QueueUrl = '' } = await sqs.send(new GetQueueUrlCommand({ QueueName: name }));
       queue_urls[logical_id] = QueueUrl;
     }
-    const api = physicalId('ApiGatewayRestApi');
-    const api_url = `${endpoint}/_aws/execute-api/${api}/${STAGE}`;
-    simulator.reportTo(api_url, () => identity.token({ subject: 'scooters-backend', scopes: ['devices:report'], expiresIn: '10m' }));
+    const api_url = `${endpoint}/_aws/execute-api/${physicalId('ApiGatewayRestApi')}/${STAGE}`;
     const token = await identity.token({ subject: 'local-engineer', expiresIn: '7d' });
+    onStep('Calling the API');
+    await expectAnswer(api_url, token, settings);
+    simulator.reportTo(api_url, () => identity.token({ subject: 'scooters-backend', scopes: ['devices:report'], expiresIn: '10m' }));
     return {
-      ...{ api_url, ddi_url: api_url, token, database_url, simulator_url: simulator.url, simulator_token: simulator.token },
+      ...{ api_url, ddi_url: api_url, token, database_url: database.url, simulator_url: simulator.url, simulator_token: simulator.token },
       ...{ s3: { endpoint, bucket: physicalId('FirmwareBucket') }, sqs: { endpoint, queue_urls } },
-      ...{ region: REGION, access_key_id: 'test', secret_access_key: 'test', pid: process.pid },
-      ...{ tokenFor: identity.token, stop, deploy_seconds, secrets, settings },
+      ...{ region: REGION, access_key_id: CREDENTIALS.accessKeyId, secret_access_key: CREDENTIALS.secretAccessKey, pid: process.pid },
+      ...{ tokenFor: identity.token, stop: undo.run, deploy_seconds, applied, secrets, settings },
       roles,
     };
   } catch (error) {
-    await stop();
+    await undo.run();
     throw error;
   }
+}
+
+async function startDatabase(undo: { push(step: () => unknown): void }): Promise<{ url: string; from_functions?: string }> {
+  const postgres = await startPostgres({});
+  undo.push(postgres.stop);
+  return { url: await postgres.createDatabase('scooters_updater') };
+}
+
+/** Makes a secret, or gives the one that is there its value. Answers its ARN. */
+async function keepSecret(endpoint: string, name: string, SecretString: string): Promise<string> {
+  const call = async (operation: string, request: object) => {
+    const target = { endpoint, service: 'secretsmanager', region: REGION, target: `secretsmanager.${operation}` };
+    const ClientRequestToken = crypto.randomUUID();
+    return (await callAws<{ ARN: string }>(target, CREDENTIALS, { ...request, SecretString, ClientRequestToken })).ARN;
+  };
+  const id = `scooters-updater/${STAGE}/${name}`;
+  try {
+    return await call('CreateSecret', { Name: id });
+  } catch (error) {
+    if (!(error instanceof AwsError) || error.code !== 'ResourceExistsException') throw error;
+    return await call('PutSecretValue', { SecretId: id });
+  }
+}
+
+/** One call that needs the database, and by its token the identity provider, so that what functions cannot reach is known at once. */
+async function expectAnswer(api_url: string, token: string, { DATABASE_URL, JWKS_URL }: Record<string, string>): Promise<void> {
+  const answer = await fetch(`${api_url}/v1/hardware-types`, {
+    headers: { authorization: `Bearer ${token}` },
+    signal: AbortSignal.timeout(60_000),
+  });
+  const text = await answer.text();
+  if (answer.ok) return;
+  throw new Error(
+    `The API was deployed and answers ${answer.status}: ${text}\n` +
+      `Can functions reach the database (${DATABASE_URL}) and the keys that check tokens (${JWKS_URL}), through any firewall?`,
+  );
 }
 
 /** MiniStack asks for a permission `sqs:SendMessageBatch` that AWS does not have: there it is `sqs:SendMessage`. */

@@ -1,15 +1,15 @@
-// `npm run lint:template`: what serverless.yml becomes for each kind of stage, held against CloudFormation's own specification by cfn-lint.
+// `npm run lint:template`: what serverless.yml becomes for each kind of stage, held against CloudFormation's own specification by cfn-lint,
+// and localstack-compose.yml against the schema of the Compose Specification.
 import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from './build.ts';
+import { COMPOSE_FILE } from './compose-file.ts';
 import { pythonEnvironment } from './emulators/python-environment.ts';
+import { prepareServiceDirectory, SERVERLESS } from './service-directory.ts';
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const REQUIREMENTS = join(dirname(fileURLToPath(import.meta.url)), 'emulators', 'requirements-cfn-lint.txt');
+const REQUIREMENTS = join(dirname(fileURLToPath(import.meta.url)), 'emulators', 'requirements-lint.txt');
 const SECRET = 'arn:aws:secretsmanager:eu-central-1:000000000000:secret:name-AbCdEf';
 /** What a stage has to be told; nobody is asked for any of it. */
 const SETTINGS = {
@@ -25,23 +25,25 @@ const KINDS = [
   ['--stage', 'dev', '--param', 'database=existing'],
 ];
 
+const directory = await mkdtemp(join(tmpdir(), 'template-'));
+const service = join(directory, 'service');
 const run = (program: string, args: string[]) => {
   const { status, stdout, stderr } = spawnSync(program, args, {
-    ...{ cwd: ROOT, encoding: 'utf8' as const },
+    ...{ cwd: service, encoding: 'utf8' as const },
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...SETTINGS },
   });
   if (status !== 0) throw new Error(`${args.join(' ')}:\n${stdout}${stderr}`);
 };
 
-const directory = await mkdtemp(join(tmpdir(), 'template-'));
 try {
-  await build();
-  const requirements = { name: 'cfn-lint', install: ['-r', REQUIREMENTS], madeOf: [REQUIREMENTS], minimumMinor: 9 };
+  await prepareServiceDirectory(service);
+  const requirements = { name: 'lint', install: ['-r', REQUIREMENTS], madeOf: [REQUIREMENTS], minimumMinor: 9 };
   const bin = await pythonEnvironment({ ...requirements, onStep: console.log });
-  const serverless = createRequire(import.meta.url).resolve('serverless/bin/serverless.js');
+  run(join(bin, 'check-jsonschema'), ['--builtin-schema', 'vendor.compose-spec', COMPOSE_FILE]);
+  console.log('localstack-compose.yml is as the Compose Specification wants it');
   for (const [index, kind] of KINDS.entries()) {
     const out = join(directory, String(index));
-    run(process.execPath, [serverless, 'package', ...kind, '--package', out]);
+    run(process.execPath, [SERVERLESS, 'package', ...kind, '--package', out]);
     // W3005: osls writes dependencies that would be there without it. W8003: a stage's name is known before CloudFormation asks for it.
     run(join(bin, 'cfn-lint'), ['--ignore-checks', 'W3005', 'W8003', '--', join(out, 'cloudformation-template-update-stack.json')]);
     console.log(`cfn-lint has nothing to say about ${kind.join(' ')}`);

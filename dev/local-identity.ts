@@ -1,4 +1,4 @@
-// The identity provider of a local stack: a key pair, its public half as a JWKS on loopback, and tokens.
+// The identity provider of a local stack: a key pair, its public half as a JWKS, and tokens.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -21,8 +21,16 @@ export interface LocalIdentity {
   close(): Promise<void>;
 }
 
-/** With a file the key pair is kept there, so that tokens of the last run go on working. */
-export async function startLocalIdentity({ file, port = 0 }: { file?: string; port?: number } = {}): Promise<LocalIdentity> {
+/** With a file the key pair is kept there, so that tokens of the last run go on working. A port of 0, the default, is any free one. */
+export async function startLocalIdentity({
+  file,
+  port = 0,
+  host = '127.0.0.1',
+}: {
+  file?: string;
+  port?: number;
+  host?: string;
+} = {}): Promise<LocalIdentity> {
   const jwk = (file === undefined ? undefined : readPrivateJson<JWK>(file)) ?? (await newKey());
   if (file !== undefined) writePrivateFile(file, JSON.stringify(jwk));
   const key = await importJWK(jwk, 'ES256');
@@ -32,13 +40,13 @@ export async function startLocalIdentity({ file, port = 0 }: { file?: string; po
   const server = createServer((request, response) => {
     const isKnown = request.url === '/.well-known/jwks.json';
     response.writeHead(isKnown ? 200 : 404, { 'content-type': 'application/json' }).end(isKnown ? document : '{}');
-  }).listen(port, '127.0.0.1');
+  }).listen(port, host);
   await once(server, 'listening');
 
   return {
     issuer: ISSUER,
     audience: AUDIENCE,
-    jwks_url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/.well-known/jwks.json`,
+    jwks_url: `http://${host}:${(server.address() as AddressInfo).port}/.well-known/jwks.json`,
     token: ({ subject, scopes = LOCAL_SCOPES, expiresIn = '12h' }) =>
       new SignJWT({ scope: scopes.join(' ') })
         .setProtectedHeader({ alg: 'ES256', kid: jwk.kid ?? '', typ: 'JWT' })

@@ -15,6 +15,7 @@ import { freePort } from './free-port.ts';
 import { logTail } from './log-tail.ts';
 import { type Account, accountFor, type Run, runAs } from './postgres-account.ts';
 import { commandOf, LockTakenError, takeLock } from './process-lock.ts';
+import { createUndo } from './undo.ts';
 
 export interface Postgres {
   /** Of the maintenance database `postgres`. */
@@ -45,7 +46,7 @@ const STOP_SECONDS = 60;
 export async function startPostgres(options: { directory?: string; port?: number; settings?: readonly string[] } = {}): Promise<Postgres> {
   const isThrowAway = options.directory === undefined;
   const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'scooters-postgres-')));
-  const undo: (() => unknown)[] = [];
+  const undo = createUndo();
   try {
     await mkdir(directory, { recursive: true });
     await chmod(directory, 0o755); // the postgres user passes through; the data inside is its own
@@ -73,16 +74,12 @@ export async function startPostgres(options: { directory?: string; port?: number
         await createDatabase(databaseUrl(USER), name, template);
         return databaseUrl(name);
       },
-      stop: () => undoAll(undo),
+      stop: undo.run,
     };
   } catch (error) {
-    await undoAll(undo);
+    await undo.run();
     throw explain(error, directory);
   }
-}
-
-async function undoAll(undo: (() => unknown)[]): Promise<void> {
-  for (let step = undo.pop(); step; step = undo.pop()) await step();
 }
 
 async function findBinaries(): Promise<{ initdb: string; postgres: string }> {

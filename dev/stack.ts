@@ -24,6 +24,7 @@ import { keepSigningKeys, publicKeysOf } from './signing-keys.ts';
 import { type IotFleetDevice, type IotFleetOptions, listIotDevices, startIotFleet } from './simulator/iot-fleet.ts';
 import { type SimulatorOptions, startSimulator } from './simulator/server.ts';
 import { type BucketNotification, readStackDefinition, type StackDefinition } from './stack-definition.ts';
+import { createUndo, type Undo } from './undo.ts';
 
 const STAGE = 'offline';
 const REGION = 'eu-central-1';
@@ -93,14 +94,7 @@ interface Settings {
 /** Either the whole stack is up, or the promise rejects and nothing of it is left. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const { onStep = () => {}, onError = () => {}, signal, pollIntervals = POLL_SECONDS } = options;
-  const undo: (() => unknown)[] = [];
-  let stopping: Promise<void> | undefined;
-  const stop = () => {
-    stopping ??= (async () => {
-      for (let step = undo.pop(); step; step = undo.pop()) await step();
-    })();
-    return stopping;
-  };
+  const undo = createUndo();
   const step = (text: string) => {
     signal?.throwIfAborted();
     onStep(text);
@@ -251,10 +245,10 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       queueDepth: async (queue) => queues.depth(queue),
       log_file,
       died: Promise.race([postgres.died, offline.died]),
-      stop,
+      stop: undo.run,
     };
   } catch (error) {
-    await stop();
+    await undo.run();
     throw error;
   }
 }
@@ -262,7 +256,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 interface AwsOptions {
   definition: StackDefinition;
   bucket: string;
-  undo: (() => unknown)[];
+  undo: Undo;
 }
 
 /** Our own S3 and fauxqs, in this process. */

@@ -5,6 +5,7 @@ import { closeSync, openSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { readComposeFile } from '../compose-file.ts';
 import { freePort } from '../free-port.ts';
 import { logTail } from '../log-tail.ts';
 import { pythonEnvironment } from './python-environment.ts';
@@ -41,7 +42,7 @@ export async function startMinistack(options: Options): Promise<Emulator> {
   }));
 }
 
-/** LocalStack 4.14 without Docker: functions run as processes by a plug-in (localstack-host-executor/). */
+/** The LocalStack of localstack-compose.yml without Docker: functions run as processes by a plug-in (localstack-host-executor/). */
 export async function startLocalstack(options: Options): Promise<Emulator> {
   const requirements = join(HERE, 'requirements-localstack.txt');
   const executor = join(HERE, 'localstack-host-executor');
@@ -51,14 +52,14 @@ export async function startLocalstack(options: Options): Promise<Emulator> {
     ...(options.onStep && { onStep: options.onStep }),
   });
   return start('localstack', join(bin, 'python'), ['-m', 'localstack.runtime.main'], options, (port) => ({
+    ...readComposeFile().services.localstack.environment,
     ...{
       GATEWAY_LISTEN: `127.0.0.1:${port}`,
       LOCALSTACK_HOST: `127.0.0.1:${port}`,
       FILESYSTEM_ROOT: join(options.directory, 'localstack'),
     },
-    ...{ OVERRIDE_IN_DOCKER: '0', DISABLE_EVENTS: '1', SKIP_SSL_CERT_DOWNLOAD: '1', DNS_ADDRESS: '0', EAGER_SERVICE_LOADING: '0' },
-    ...{ S3_SKIP_SIGNATURE_VALIDATION: '0', SQS_ENDPOINT_STRATEGY: 'path', LAMBDA_RUNTIME_EXECUTOR: 'host' },
-    LAMBDA_NODE_BIN: join(NODE_BIN, 'node'),
+    ...{ OVERRIDE_IN_DOCKER: '0', DNS_ADDRESS: '0' },
+    ...{ LAMBDA_RUNTIME_EXECUTOR: 'host', LAMBDA_NODE_BIN: join(NODE_BIN, 'node') },
   }));
 }
 

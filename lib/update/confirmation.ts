@@ -93,12 +93,18 @@ export const eventOf = (
   { status, version, occurred_dt, execution_id, source }: Pick<Report, 'status' | 'version' | 'occurred_dt' | 'execution_id' | 'source'>,
   execution: Pick<ReportedExecution, 'wanted_version' | 'sent_dt' | 'installed_dt' | 'is_at_work'>,
   isCurrent: boolean,
+  /** The version that the device was known to run before this report; undefined: none. */
+  before: string | undefined,
 ): ExecutionEvent | undefined => {
   if (status === 'SUCCEEDED' && version === execution.wanted_version) return isCurrent ? 'proven' : undefined;
   // A device that was asked may not have begun: only its own word can end an execution without the version wanted.
   if (source === 'observation') return undefined;
-  // A device tells its version whenever it likes: another one is an answer only after it has said that it is done.
-  if (source === 'config_data' && (execution.installed_dt === null || occurred_dt < execution.installed_dt)) return undefined;
+  if (source === 'config_data') {
+    // A device tells its version whenever it likes: another one is an answer only after it has said that it is done.
+    if (execution.installed_dt === null || occurred_dt < execution.installed_dt) return undefined;
+    // Nor while it may not have been restarted yet (rauc-hawkbit-updater closes before): until the deadline, which is the judge of it.
+    if (before === undefined || version === before) return undefined;
+  }
   // Feedback that comes again while the next try waits is about the last one.
   if (source === 'feedback' && !execution.is_at_work) return undefined;
   const isAnswer = execution_id !== undefined || (execution.sent_dt !== null && occurred_dt >= execution.sent_dt);

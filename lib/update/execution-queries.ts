@@ -8,6 +8,7 @@ import {
   type DeviceExecution,
   type Execution,
   type ExecutionStatus,
+  type FailureType,
   type RetryPolicy,
   reasons,
   retryDelaySeconds,
@@ -365,11 +366,16 @@ export interface Deadlines extends RetryPolicy {
 /** Bounds a step's transaction. */
 const maximumExpiredPerStep = 10_000;
 
-/** Ends what has passed its deadline, or gives it another try; answers how many. */
+/**
+ * Ends what has passed its deadline, or gives it another try; answers how many. A device that polls, has said that it is done, and since then
+ * that it runs another version, has not been silent: that is a mismatch (confirmation.ts).
+ */
 export const expireExecutions = async (trx: Trx, update_id: number, deadlines: Deadlines, now: Date): Promise<number> => {
   const { areQueuedLate, sentBefore, givenUpBefore, number_of_retries, retry_failure_types, mayRetry } = deadlines;
   const overdue = { queued: transitions.QUEUED.overdue, inProgress: transitions.IN_PROGRESS.overdue };
-  const retriesLeft = mayRetry && retry_failure_types.includes('TIMED_OUT') ? number_of_retries : 0;
+  const { mismatched } = transitions.IN_PROGRESS;
+  const retriesLeft = (end: FailureType) => (mayRetry && retry_failure_types.includes(end) ? number_of_retries : 0);
+  const isAtWork = sql`status = 'IN_PROGRESS' AND dispatch_id IS NOT NULL AND sent_dt IS NOT NULL`;
   const late = [
     // QUEUED too: a chunk whose message was lost for good.
     sql`(
@@ -379,18 +385,28 @@ export const expireExecutions = async (trx: Trx, update_id: number, deadlines: D
   ];
   if (areQueuedLate) late.push(waiting);
   const { rows } = await sql<{ n: number }>`
-    WITH late AS (
-      SELECT id, status = 'IN_PROGRESS' AND dispatch_id IS NOT NULL AND sent_dt IS NOT NULL AND retries < ${retriesLeft} AS again
-      FROM update_executions
+    WITH overdue AS (
+      SELECT id, retries, ${isAtWork} AS is_at_work,
+             ${isAtWork} AND installed_dt IS NOT NULL AND EXISTS (
+               SELECT FROM device_firmwares r
+               WHERE r.device_id = e.device_id AND r.hardware_type = e.hardware_type AND r.observed_dt >= e.installed_dt
+             ) AS is_mismatched
+      FROM update_executions e
       WHERE update_id = ${update_id} AND (${sql.join(late, sql` OR `)})
       ORDER BY id
       LIMIT ${maximumExpiredPerStep}
       FOR UPDATE
+    ), late AS (
+      SELECT id, is_mismatched,
+             is_at_work AND retries < CASE WHEN is_mismatched THEN ${retriesLeft('FAILED')}::integer ELSE ${retriesLeft('TIMED_OUT')}::integer END AS again
+      FROM overdue
     ), moved AS (
       UPDATE update_executions e
-      SET status = CASE WHEN late.again THEN 'IN_PROGRESS' ELSE 'TIMED_OUT' END,
+      SET status = CASE WHEN late.again THEN 'IN_PROGRESS' WHEN late.is_mismatched THEN ${mismatched?.to} ELSE 'TIMED_OUT' END,
           reason = CASE
+            WHEN late.again AND late.is_mismatched THEN ${`${reasons.retry}: ${mismatched?.reason}`}
             WHEN late.again THEN ${`${reasons.retry}: ${overdue.inProgress?.reason}`}
+            WHEN late.is_mismatched THEN ${mismatched?.reason}
             WHEN e.status = 'QUEUED' OR e.dispatch_id IS NULL OR e.sent_dt IS NULL THEN ${overdue.queued?.reason}
             ELSE ${overdue.inProgress?.reason}
           END,

@@ -19,7 +19,7 @@ export const isUnfinished = (status: ExecutionStatus): boolean => status === 'QU
  * | refused    | the backend says that this device cannot be updated    | dispatch-update              |
  * | started    | the device is installing                               | a confirmation               |
  * | proven     | the device was seen running the version wanted         | a confirmation, an observation |
- * | mismatched | the device says it is done, but runs another version   | a confirmation               |
+ * | mismatched | the device says it is done, but runs another version   | a confirmation, a deadline   |
  * | failed     | the installation failed                                | a confirmation               |
  * | declined   | the device will not install                            | a confirmation               |
  * | overdue    | a deadline has passed                                  | advance-update               |

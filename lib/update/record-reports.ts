@@ -96,8 +96,9 @@ class Learned {
     if (refusal || item.device_id === null) return { external_id, hardware_type, outcome: 'refused', ...refusal };
 
     const { version } = item.report;
+    const before = this.#runs(item, item.device_id);
     const effect = version !== null && tellsWhatRuns(item) ? this.#learnVersion(item, version, item.device_id) : undefined;
-    const move = this.#moveExecution(item, item.device_id, effect);
+    const move = this.#moveExecution(item, item.device_id, effect, before);
     const execution = item.execution && {
       id: item.execution.id,
       status: this.#moves.get(item.execution.id)?.status ?? item.execution.status,
@@ -127,11 +128,15 @@ class Learned {
     return result;
   }
 
-  #moveExecution({ report, execution, known }: Item, device_id: number, effect: ReportEffect | undefined): ExecutionMove | undefined {
+  #runs({ report, known }: Item, device_id: number): string | undefined {
+    return (this.#known.get(`${device_id} ${report.hardware_type}`) ?? known)?.reported_version;
+  }
+
+  #moveExecution(item: Item, device_id: number, effect: ReportEffect | undefined, before: string | undefined): ExecutionMove | undefined {
+    const { report, execution, known } = item;
     if (!execution) return undefined;
     const key = `${device_id} ${report.hardware_type}`;
-    const runs = (this.#known.get(key) ?? known)?.reported_version;
-    const event = eventOf(report, execution, effect !== undefined && runs === report.version);
+    const event = eventOf(report, execution, effect !== undefined && this.#runs(item, device_id) === report.version, before);
     if (!event) return undefined;
     const status = this.#moves.get(execution.id)?.status ?? execution.status;
     const transition = transitions[status][event];

@@ -143,13 +143,85 @@ describe('an update of a device that polls', () => {
     expect(await ddi.execution(id)).toMatchObject({ status: 'FAILED', detail: kept });
   });
 
-  it('has failed when the device is done and runs something else', async () => {
+  it('has failed when the device is done and runs something else, which it did not before', async () => {
     const { cabinet, id } = await ddi.givenTaken();
+    await ddi.configData(cabinet, { cabinet_version: '0.8' });
     await ddi.feedback(cabinet, id, 'closed', 'success');
     clock.advance(1);
     await ddi.configData(cabinet, { cabinet_version: '0.9' });
     expect(await ddi.execution(id)).toMatchObject({ status: 'FAILED', reason: 'VERSION_MISMATCH' });
     expect(await ddi.runs(cabinet)).toMatchObject({ reported_version: '0.9' });
+  });
+
+  it('has not failed when the device tells its old version before its restart, however often, and is proven after it', async () => {
+    const { cabinet, firmware, id } = await ddi.givenTaken();
+    await ddi.configData(cabinet, { cabinet_version: '0.9' });
+    await ddi.feedback(cabinet, id, 'closed', 'success');
+    for (let poll = 0; poll < 3; poll += 1) {
+      clock.advance(5);
+      expect(linkedIn(await ddi.poll(cabinet))).toEqual({ configData: true });
+      await ddi.configData(cabinet, { cabinet_version: '0.9' });
+      await ddi.feedback(cabinet, id, 'closed', 'success');
+      expect(await ddi.execution(id)).toMatchObject({ status: 'IN_PROGRESS', reason: 'AWAITING_PROOF' });
+    }
+    clock.advance(5);
+    await ddi.configData(cabinet, { cabinet_version: firmware.version });
+    expect(await ddi.execution(id)).toMatchObject({ status: 'SUCCEEDED' });
+    expect(await ddi.runs(cabinet)).toMatchObject({ reported_version: firmware.version, firmware_update_time: 20 });
+  });
+
+  it('has not failed when what the device tells first of all is another version: it may be the old one', async () => {
+    const { cabinet, firmware, id } = await ddi.givenTaken();
+    await ddi.feedback(cabinet, id, 'closed', 'success');
+    await ddi.configData(cabinet, { cabinet_version: '0.9' });
+    expect(await ddi.execution(id)).toMatchObject({ status: 'IN_PROGRESS' });
+    await ddi.configData(cabinet, { cabinet_version: firmware.version });
+    expect(await ddi.execution(id)).toMatchObject({ status: 'SUCCEEDED' });
+  });
+
+  it('has failed at the deadline when the device is done and still runs what it ran: VERSION_MISMATCH', async () => {
+    const { cabinet, id, message } = await ddi.givenTaken({ timeouts: { in_progress_minutes: 10 } });
+    await ddi.configData(cabinet, { cabinet_version: '0.9' });
+    await ddi.feedback(cabinet, id, 'closed', 'success');
+    clock.advance(300);
+    await ddi.configData(cabinet, { cabinet_version: '0.9' });
+    clock.advance(310);
+    await ddi.step(message);
+    expect(await ddi.execution(id)).toMatchObject({ status: 'FAILED', reason: 'VERSION_MISMATCH', finished_dt: clock.now() });
+  });
+
+  it('has another try at the deadline when failures have one, and none when only silence has', async () => {
+    const outcomes = [];
+    for (const failure_types of [['FAILED'], ['TIMED_OUT']]) {
+      const retry = { number_of_retries: 1, failure_types };
+      const { cabinet, id, message } = await ddi.givenTaken({ timeouts: { in_progress_minutes: 1 }, retry });
+      await ddi.configData(cabinet, { cabinet_version: '0.9' });
+      await ddi.feedback(cabinet, id, 'closed', 'success');
+      clock.advance(1);
+      await ddi.configData(cabinet, { cabinet_version: '0.9' });
+      clock.advance(61);
+      await ddi.step(message);
+      const { status, reason, retries } = await ddi.execution(id);
+      outcomes.push({ status, reason, retries });
+    }
+    expect(outcomes).toEqual([
+      { status: 'IN_PROGRESS', reason: 'RETRY: VERSION_MISMATCH', retries: 1 },
+      { status: 'FAILED', reason: 'VERSION_MISMATCH', retries: 0 },
+    ]);
+  });
+
+  it('ends the same in whatever order, and however often, closing, the old and the new version are told', async () => {
+    const orders = permutations(['closed', 'closed', 'old', 'new']);
+    for (const order of orders) {
+      const { cabinet, firmware, id } = await ddi.givenTaken();
+      await ddi.configData(cabinet, { cabinet_version: '0.9' });
+      for (const word of order) {
+        clock.advance(1);
+        if (word === 'closed') await ddi.feedback(cabinet, id, 'closed', 'success');
+        else await ddi.configData(cabinet, { cabinet_version: word === 'old' ? '0.9' : firmware.version });
+      }
+      expect(await ddi.execution(id), order.join(' ')).toMatchObject({ status: 'SUCCEEDED' });
+    }
   });
 
   it('has not failed when the device tells its old version before it is done', async () => {
@@ -344,3 +416,6 @@ describe('attributes', () => {
     expect(await ddi.runs(cabinet)).toMatchObject({ reported_version: '2.0', source: 'config_data' });
   });
 });
+
+const permutations = <T>(items: readonly T[]): T[][] =>
+  items.length === 0 ? [[]] : items.flatMap((item, i) => permutations(items.toSpliced(i, 1)).map((rest) => [item, ...rest]));

@@ -6,7 +6,7 @@ import { startOfTime } from '../../support/fixtures.ts';
 const before = addSeconds(startOfTime, -1);
 const after = addSeconds(startOfTime, 1);
 
-describe('what a report means for an execution that wants 2.0 and was sent at 8:00:00', () => {
+describe('what a report means for an execution that wants 2.0 and was sent at 8:00:00, of a device that ran 0.9', () => {
   const sent = { wanted_version: '2.0', sent_dt: startOfTime, installed_dt: null, is_at_work: true };
   const unsent = { wanted_version: '2.0', sent_dt: null, installed_dt: null, is_at_work: false };
   const retrying = { ...sent, is_at_work: false };
@@ -62,12 +62,20 @@ describe('what a report means for an execution that wants 2.0 and was sent at 8:
     ['INSTALLED', null, after, true, unsent, 'feedback', undefined],
   ] as const)('%s %s at %o, named: %s, %o, %s: %s', (status, version, occurred_dt, isNamed, execution, source, event) => {
     const report = { status, version, occurred_dt, execution_id: isNamed ? 7 : undefined, source };
-    expect(eventOf(report, execution, true)).toBe(event);
+    expect(eventOf(report, execution, true, '0.9')).toBe(event);
   });
 
   it('proves nothing by a version that the device has left since', () => {
     const report = { status: 'SUCCEEDED', version: '2.0', occurred_dt: after, execution_id: 7, source: 'confirmation' } as const;
-    expect(eventOf(report, sent, false)).toBe(undefined);
+    expect(eventOf(report, sent, false, '2.1')).toBe(undefined);
+  });
+
+  it('leaves it to the deadline when a device that polls still tells what it ran before, or may do so', () => {
+    const report = { status: 'SUCCEEDED', version: '1.0', occurred_dt: after, execution_id: undefined } as const;
+    const told = (before: string | undefined, source: 'config_data' | 'confirmation') =>
+      eventOf({ ...report, source }, installed, true, before);
+    expect([told('1.0', 'config_data'), told(undefined, 'config_data')]).toEqual([undefined, undefined]);
+    expect([told('1.1', 'config_data'), told('1.0', 'confirmation')]).toEqual(['mismatched', 'mismatched']);
   });
 });
 

@@ -9,8 +9,9 @@ updates the fleet before your eyes, and stays up until Ctrl-C. Data is kept in .
   --hardware-type TYPE     what the file is for: vega_mcu, vega_gsm, audio_lock, audio_locate, audio_unlock,
                            audio_battery_low, cabinet, yandex_iot; needed with --firmware
   --firmware-version TEXT  its version (default: from the file's name and the time)
-  --fleet N                number of scooters (default 1000); there are 20 cabinets and 10 scooters with an IoT of
-                           their own, which talk to the service directly. A fleet never gets smaller
+  --fleet N                number of scooters (default 1000); 10 more have an IoT of their own and talk to the
+                           service directly. A fleet never gets smaller
+  --cabinets N             number of cabinets (default 20), which talk to the service directly, too
   --failure-rate RATE      share of installations that fail, 0 to 1 (default 0.02)
   --install-seconds N      median time of an installation (default 4)
   --port N                 port of the API (default: any free one, the same one next time)
@@ -26,6 +27,7 @@ export interface StartOptions {
   once: boolean;
   quiet: boolean;
   fleet: number | undefined;
+  cabinets: number | undefined;
   failureRate: number;
   installSeconds: number;
   port: number | undefined;
@@ -41,7 +43,11 @@ export class UsageError extends Error {
 
 export function parseStartOptions(args: string[]): StartOptions {
   const { values } = parse(args);
-  const number = (name: 'fleet' | 'failure-rate' | 'install-seconds' | 'port', isValid: (value: number) => boolean, wanted: string) => {
+  const number = (
+    name: 'fleet' | 'cabinets' | 'failure-rate' | 'install-seconds' | 'port',
+    isValid: (value: number) => boolean,
+    wanted: string,
+  ) => {
     const text = values[name];
     if (text === undefined) return undefined;
     const value = Number(text);
@@ -59,6 +65,7 @@ export function parseStartOptions(args: string[]): StartOptions {
     once: values.once,
     quiet: values.quiet,
     fleet: number('fleet', isWhole(1, 1_000_000), 'a whole number from 1 to 1000000'),
+    cabinets: number('cabinets', isWhole(1, 1_000), 'a whole number from 1 to 1000'),
     failureRate: number('failure-rate', (value) => value >= 0 && value <= 1, 'a number from 0 to 1') ?? 0.02,
     installSeconds: number('install-seconds', (value) => value >= 0 && value <= 86_400, 'a number of seconds from 0 to 86400') ?? 4,
     port: number('port', isWhole(1, 65_535), 'a port from 1 to 65535'),
@@ -83,6 +90,7 @@ function parse(args: string[]) {
         'hardware-type': { type: 'string' },
         'firmware-version': { type: 'string' },
         fleet: { type: 'string' },
+        cabinets: { type: 'string' },
         'failure-rate': { type: 'string' },
         'install-seconds': { type: 'string' },
         port: { type: 'string' },

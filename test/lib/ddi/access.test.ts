@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../../../dev/free-port.ts';
+import { routes as every } from '../../../functions/routes.ts';
 import { createDatabase } from '../../../lib/db/database.ts';
 import { createToken, hashToken } from '../../../lib/ddi/device-token.ts';
 import { issueDeviceToken } from '../../../lib/ddi/issue-device-token.ts';
+import { deviceScope } from '../../../lib/http/route.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { createDevicesThatPoll, type PollingDevice } from '../../support/devices-that-poll.ts';
 import { createIdentity } from '../../support/http.ts';
@@ -54,6 +56,10 @@ beforeAll(async () => {
   ];
 });
 
+it('every route of devices is tried below', () => {
+  expect(routes).toHaveLength(every.filter(({ scope }) => scope === deviceScope).length);
+});
+
 describe.each(routes)('%s', (_, isAboutAction, route) => {
   const refused = async (options: Options, device = mine.cabinet) => {
     const before = await snapshot();
@@ -76,6 +82,7 @@ describe.each(routes)('%s', (_, isAboutAction, route) => {
       { controllerId: own().replace('cabinet', 'scooter') },
       { controllerId: `${own()}%00` },
       { authorization: `TargetToken ${createToken()}` },
+      { authorization: `TargetToken ${others.cabinet.token}` },
       { authorization: 'TargetToken ' },
       { authorization: `TargetToken ${mine.cabinet.token.slice(0, -1)}` },
       { authorization: `TargetToken ${hashToken(mine.cabinet.token).toString('hex')}` },

@@ -22,8 +22,11 @@ try {
   const emulator = await start({ directory, onStep: (text) => console.log(text) });
   console.log(`${emulator.name} answers at ${emulator.endpoint} after ${((performance.now() - startedAt) / 1_000).toFixed(1)} s`);
   const vitest = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
-  const contracts = ['storage.contract', 'queue.contract', 'upload-to-download'].map((file) => `test/contract/${file}.test.ts`);
-  const files = ['run', '--project', 'database', '--project', 'e2e', ...contracts, 'test/e2e/service.test.ts', ...args];
+  const contracts = ['storage.contract', 'object-writer.contract', 'queue.contract', 'upload-to-download'].map(
+    (file) => `test/contract/${file}.test.ts`,
+  );
+  const suites = ['service', 'emulated-aws'].map((file) => `test/e2e/${file}.test.ts`);
+  const files = ['run', '--project', 'database', '--project', 'e2e', ...contracts, ...suites, ...args];
   const child = spawn(process.execPath, [vitest, ...files], {
     cwd: ROOT,
     stdio: 'inherit',

@@ -1,16 +1,40 @@
-// One suite for the writer in memory and the real one, against the S3 of `npm start`.
-import { createHash } from 'node:crypto';
-import { GetObjectCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
+// One suite for the writer in memory and the real one, against the S3 of `npm start` or of an emulator.
+import { createHash, randomUUID } from 'node:crypto';
+import { GetObjectCommand, ListMultipartUploadsCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { DeleteMessageBatchCommand, ReceiveMessageCommand } from '@aws-sdk/client-sqs';
+import type { S3Event } from 'aws-lambda';
 import { describe, expect, it } from 'vitest';
 import type { ObjectWriter } from '../../lib/ports/object-writer.ts';
 import { createS3ObjectWriter } from '../../lib/ports/s3-object-writer.ts';
 import { InMemoryObjectWriter } from '../support/in-memory-object-writer.ts';
 import { InMemoryStorage } from '../support/in-memory-storage.ts';
 import { startLocalS3 } from '../support/local-s3.ts';
+import { openBucket, openQueues } from '../support/s3-and-sqs.ts';
 
-const bucket = 'packages';
-const events: string[] = [];
-const s3 = await startLocalS3({ bucket, onObjectCreated: async (_, __, key) => void events.push(key) });
+const queues = await openQueues([
+  { logical_id: 'Created', short_name: 'created', name: 'created', visibility_timeout_seconds: 30, retention_seconds: 3_600 },
+]);
+const s3 = await openBucket({ queues, queue: 'Created' });
+const { bucket } = s3;
+
+/** Keys of the events that wait, the oldest first. */
+const receiveKeys = async (): Promise<string[]> => {
+  const QueueUrl = queues.urls['Created'];
+  const { Messages = [] } = await queues.client.send(new ReceiveMessageCommand({ QueueUrl, MaxNumberOfMessages: 10, WaitTimeSeconds: 1 }));
+  if (Messages.length === 0) return [];
+  const Entries = Messages.map(({ ReceiptHandle }, index) => ({ Id: String(index), ReceiptHandle }));
+  await queues.client.send(new DeleteMessageBatchCommand({ QueueUrl, Entries }));
+  const events = Messages.flatMap(({ Body = '{}' }) => (JSON.parse(Body) as Partial<S3Event>).Records ?? []);
+  return events.map((event) => decodeURIComponent(event.s3.object.key.replaceAll('+', ' ')));
+};
+/** Keys of all objects made since the last call: the event of one that is made now comes after theirs. */
+const createdKeys = async (): Promise<string[]> => {
+  const marker = `firmwares/marker/${randomUUID()}`;
+  await s3.client.send(new PutObjectCommand({ Bucket: bucket, Key: marker, Body: 'x' }));
+  const keys: string[] = [];
+  while (!keys.includes(marker)) keys.push(...(await receiveKeys()));
+  return keys.filter((key) => key !== marker);
+};
 
 const inMemory = () => {
   const storage = new InMemoryStorage(() => new Date());
@@ -27,12 +51,11 @@ const inMemory = () => {
       );
     },
     unfinished: async () => 0,
-    created: () => writer.written.map(({ key }) => key),
+    created: async () => writer.written.map(({ key }) => key),
   };
 };
 
 const real = () => {
-  events.length = 0;
   return {
     writer: createS3ObjectWriter({ bucket, client: s3.client }),
     sha256Of: async (key: string) => {
@@ -46,7 +69,7 @@ const real = () => {
       }
     },
     unfinished: async () => (await s3.client.send(new ListMultipartUploadsCommand({ Bucket: bucket }))).Uploads?.length ?? 0,
-    created: () => events,
+    created: createdKeys,
   };
 };
 
@@ -76,7 +99,7 @@ describe.each([
     const key = newKey();
     expect(await writer.write(key, generated(size))).toBe('written');
     expect(await stored(key)).toBe(await sha256Of(generated(size)));
-    expect(created()).toEqual([key]);
+    expect(await created()).toEqual([key]);
     expect(await unfinished()).toBe(0);
   });
 
@@ -86,7 +109,7 @@ describe.each([
     await writer.write(key, generated(10));
     expect(await writer.write(key, generated(size))).toBe('exists');
     expect(await stored(key)).toBe(await sha256Of(generated(10)));
-    expect(created()).toEqual([key]);
+    expect(await created()).toEqual([key]);
     expect(await unfinished()).toBe(0);
   });
 
@@ -99,15 +122,15 @@ describe.each([
     }
     await expect(writer.write(key, failing())).rejects.toThrow(new TypeError('the part is not what was registered'));
     expect(await stored(key)).toBeUndefined();
-    expect(created()).toEqual([]);
+    expect(await created()).toEqual([]);
     expect(await unfinished()).toBe(0);
   });
 });
 
 describe('S3 that fails', () => {
   it('is storage.unavailable, and ends the source of the bytes', async () => {
-    const down = await startLocalS3({ bucket });
-    const writer = createS3ObjectWriter({ bucket, client: down.client });
+    const down = await startLocalS3({ bucket: 'packages' });
+    const writer = createS3ObjectWriter({ bucket: 'packages', client: down.client });
     await down.stop();
     let isEnded = false;
     async function* watched() {

@@ -8,6 +8,7 @@ export type TargetName = 'serverless-offline' | 'ministack' | 'localstack';
 export const gaps = {
   'no IAM': { targets: ['serverless-offline', 'localstack'], why: 'permissions are not evaluated' },
   'no Secrets Manager': { targets: ['serverless-offline'], why: 'functions on a laptop get the values themselves' },
+  'no emulator': { targets: ['serverless-offline'], why: 'S3 and SQS are the embedded ones' },
   'no deploy': { targets: ['serverless-offline'], why: 'serverless-offline runs what lies in the folder' },
   'no gateway responses': { targets: ['serverless-offline', 'localstack'], why: 'refusals of the gateway itself have their own form' },
   'no expiry of links': { targets: ['localstack'], why: 'it measures the expiry by its own clock at the time of signing' },

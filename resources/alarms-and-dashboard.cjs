@@ -127,6 +127,7 @@ module.exports = async ({ resolveConfigurationProperty, resolveVariable }) => {
       ),
     ],
     ['Updates by status', [search('updates', 'status', 'Maximum')]],
+    ['Executions by status, of updates that have not ended', [search('executions', 'status', 'Maximum')]],
     [
       'Update time, from command to proof: median, p99 (s)',
       ['p50', 'p99'].map((p) => search(`update_time_${p}`, 'hardware_type', 'Maximum')),

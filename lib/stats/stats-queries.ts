@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../db/database.ts';
 import type { FirmwareStatus } from '../firmware/firmware.ts';
 import type { DeviceKind } from '../fleet/device.ts';
+import type { ExecutionStatus } from '../update/execution.ts';
 import type { UpdateStatus } from '../update/update-status.ts';
 import type { Histogram } from './histogram.ts';
 import { maximumTimedFirmwares, maximumVersions } from './stats.ts';
@@ -43,6 +44,8 @@ export interface CountedFleet {
   /** Firmwares of one hardware type come the newest first. */
   update_times: CountedUpdateTimes[];
   updates: Partial<Record<UpdateStatus, number>>;
+  /** Of updates that have not ended, to their last device. */
+  executions: Partial<Record<ExecutionStatus, number>>;
   tables: { table: string; rows: number | null }[];
 }
 
@@ -129,6 +132,14 @@ const tables = sql`
   WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace AND relname NOT LIKE 'kysely\\_%'
   ORDER BY relname`;
 
+/** Of updates that have not ended, by their index: those of all updates there ever were would be as many as the history is long. */
+const executions = sql`
+  SELECT e.status, count(*) AS n
+  FROM updates u
+  JOIN update_executions e ON e.update_id = u.id
+  WHERE u.finished_dt IS NULL
+  GROUP BY e.status`;
+
 const listOf = (query: RawBuilder<unknown>) => sql`(SELECT coalesce(jsonb_agg(to_jsonb(q)), '[]') FROM (${query}) q)`;
 
 /** Everything that is counted, in one statement. Devices last seen before the (UTC) day of `seenSince` are not seen. */
@@ -138,6 +149,7 @@ export const countFleet = async (db: Db, seenSince: Date): Promise<CountedFleet>
            ${listOf(hardwareTypes)} AS hardware_types,
            ${listOf(updateTimes)} AS update_times,
            (SELECT coalesce(jsonb_object_agg(status, n), '{}') FROM (SELECT status, count(*) AS n FROM updates GROUP BY status) q) AS updates,
+           (SELECT coalesce(jsonb_object_agg(status, n), '{}') FROM (${executions}) q) AS executions,
            ${listOf(tables)} AS tables`.execute(db);
   return rows[0] as CountedFleet;
 };

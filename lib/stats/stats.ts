@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { FirmwareId, firmwareStatuses, HardwareTypeName, Timestamp } from '../firmware/firmware.ts';
 import { DeviceKind, ScooterVersion } from '../fleet/device.ts';
+import { executionStatuses } from '../update/execution.ts';
 import { updateStatuses } from '../update/update-status.ts';
 
 /** Versions named one by one per hardware type; a device that makes up a version at every start must not make the answer endless. */
@@ -73,6 +74,9 @@ export const Stats = z
     not_seen_days: z.int(),
     hardware_types: z.array(HardwareTypeStats),
     updates: z.record(z.enum(updateStatuses), z.int()).meta({ description: 'Updates by status' }),
+    executions: z
+      .record(z.enum(executionStatuses), z.int())
+      .meta({ description: 'Executions by status, of updates that have not ended to their last device' }),
     tables: z
       .array(z.object({ table: z.string(), rows: z.int().nullable() }))
       .meta({ description: "Rows as PostgreSQL's planner estimates them; null until it has looked at the table for the first time" }),

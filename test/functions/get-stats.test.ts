@@ -30,6 +30,7 @@ const statsOf = async (hardwareType: string) => {
   const { body } = await getStats();
   return body.hardware_types.find(({ hardware_type }) => hardware_type === hardwareType);
 };
+const noExecutions = { QUEUED: 0, IN_PROGRESS: 0, SUCCEEDED: 0, FAILED: 0, TIMED_OUT: 0, REJECTED: 0, CANCELED: 0, REMOVED: 0 };
 const daysAgo = (days: number) => new Date(startOfTime.getTime() - days * 86_400_000);
 /** Each of the devices runs the version that stands in its place. */
 const report = (external_ids: readonly string[], versions: readonly string[], more: Partial<Parameters<typeof confirmation>[0]> = {}) =>
@@ -61,6 +62,7 @@ describe('GET /v1/stats', () => {
         { kind: 'cabinet', devices: 0, not_seen: 0, never_seen: 0 },
       ],
       updates: { SCHEDULED: 0, IN_PROGRESS: 0, PAUSED: 0, COMPLETED: 0, CANCELED: 0, ABORTED: 0 },
+      executions: noExecutions,
     });
     expect(body.hardware_types).toHaveLength(8);
     expect(body.hardware_types[0]).toEqual({
@@ -212,6 +214,19 @@ describe('GET /v1/stats', () => {
     expect((await getStats()).body.updates).toMatchObject({ IN_PROGRESS: 2, COMPLETED: 0 });
   });
 
+  it('200: counts executions by status, of updates that have not ended', async () => {
+    const service = createUpdateService(db);
+    const { update } = await service.given({ devices: 3 });
+    const { executions } = (await getStats()).body;
+    expect(executions).toEqual({ ...noExecutions, QUEUED: 3 });
+    await sql`UPDATE update_executions SET status = 'SUCCEEDED', finished_dt = ${startOfTime} WHERE id = (SELECT min(id) FROM update_executions)`.execute(
+      db,
+    );
+    expect((await getStats()).body.executions).toEqual({ ...noExecutions, QUEUED: 2, SUCCEEDED: 1 });
+    await sql`UPDATE updates SET status = 'COMPLETED', finished_dt = ${startOfTime} WHERE id = ${update.id}`.execute(db);
+    expect((await getStats()).body.executions).toEqual(noExecutions);
+  });
+
   it('200: tells the rows of each table as the planner estimates them, and null while it does not', async () => {
     await givenDevices(db, 7);
     const rowsOf = async (wanted: string) => (await getStats()).body.tables.find(({ table }) => table === wanted)?.rows;
@@ -237,6 +252,7 @@ describe('GET /v1/stats', () => {
     expect(series).toContainEqual([[{ hardware_type: 'vega_mcu' }], { devices: 1, devices_on_newest: 1, devices_on_unknown_version: 0 }]);
     expect(series).toContainEqual([[{ hardware_type: 'vega_mcu', version: '1.5' }], { devices: 1 }]);
     expect(series).toContainEqual([[{ status: 'COMPLETED' }], { updates: 0 }]);
+    expect(series).toContainEqual([[{ status: 'TIMED_OUT' }], { executions: 0 }]);
     expect(series.at(-1)).toEqual([
       [{ function: 'test' }, { function: 'test', route: 'GET /v1/stats' }],
       { requests: 1, server_errors: 0, response_time: expect.any(Number) },

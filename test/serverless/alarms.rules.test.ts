@@ -49,6 +49,12 @@ it('docs/operations.md says of every alarm what it means and what to do', () => 
   expect(alarms.map((id) => ofEach(id.replace(/Alarm$/, ''))).filter((id) => !explained.has(id))).toEqual([]);
 });
 
+it('the dashboard shows updates and executions by status, and update times', () => {
+  const body = JSON.stringify(made['Dashboard']?.Properties.DashboardBody);
+  for (const metric of ['updates', 'executions', 'update_time_p50', 'update_time_p99'])
+    expect(body).toContain(`MetricName=\\\\\\"${metric}\\\\\\"`);
+});
+
 it('the dashboard shows every function and every queue', () => {
   const body = JSON.stringify(made['Dashboard']?.Properties.DashboardBody);
   for (const name of Object.keys(functions)) expect(body).toContain(`scooters-updater-prod-${name}`);

@@ -1,5 +1,5 @@
 // What libraries bring along that functions never reach, and that esbuild cannot leave out by itself because a method that nobody calls
-// refers to it. Together about 15 % of a bundle, all of which would be loaded at each cold start.
+// refers to it. Together about 10 % of a bundle, all of which would be loaded at each cold start.
 import { readFile } from 'node:fs/promises';
 import type { Plugin } from 'esbuild';
 
@@ -12,8 +12,6 @@ const parts: { file: RegExp; what: string; except?: readonly string[]; instead?:
     what: "Kysely's look at a database's tables: only migrations need it",
     except: ['migrate'],
   },
-  { file: /zod\/v4\/core\/to-json-schema\.js$/, what: "zod's JSON Schema: only the OpenAPI document is made of it", except: ['docs'] },
-  { file: /zod\/v4\/core\/json-schema-processors\.js$/, what: "zod's JSON Schema", except: ['docs'] },
   { file: /pg\/lib\/native\/index\.js$/, what: "pg's binding to libpq", instead: 'module.exports = undefined;' },
   // As without such a file: there is no password.
   { file: /pgpass\/lib\/index\.js$/, what: 'the file ~/.pgpass', instead: 'module.exports = (_connection, answer) => answer();' },

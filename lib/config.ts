@@ -1,75 +1,83 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
+
+/** What `loadConfig` answers for these settings. */
+export type Config<Settings extends z.core.$ZodShape> = z.infer<z.ZodMiniObject<Settings>>;
 
 /**
  * Reads a function's settings at cold start, asking only for what the function uses.
  *
  * @throws an error that names every bad variable and prints no value.
  */
-export const loadConfig = <S extends z.ZodType>(schema: S, env: Readonly<Record<string, string | undefined>>): z.infer<S> => {
-  const result = schema.safeParse(env);
+export const loadConfig = <Settings extends z.core.$ZodShape>(
+  settings: Settings,
+  env: Readonly<Record<string, string | undefined>>,
+): Config<Settings> => {
+  const result = z.object(settings).safeParse(env);
   if (result.success) return result.data;
   const names = new Set(result.error.issues.map((issue) => `${issue.path.join('.')} (${issue.code})`));
   throw new Error(`Configuration is wrong: ${[...names].join(', ')}`);
 };
 
-const text = z.string().min(1);
+const text = z.string().check(z.minLength(1));
 
-export const DatabaseConfig = z.object({
+export const DatabaseConfig = {
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
   /** Where the address has none: the password or, in a cloud, the ARN of the secret that holds it (lib/secret.ts). */
-  DATABASE_PASSWORD: z.string().default(''),
+  DATABASE_PASSWORD: z._default(z.string(), ''),
   /** Behind a pooler such as RDS Proxy, which knows no settings at the start of a connection, and sets the time limits itself. */
-  DATABASE_IS_PROXIED: z.enum(['true', 'false']).default('false'),
-  DATABASE_MAX_CONNECTIONS: z.coerce.number().int().min(1).max(50).default(1),
-});
+  DATABASE_IS_PROXIED: z._default(z.enum(['true', 'false']), 'false'),
+  DATABASE_MAX_CONNECTIONS: z._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(50)), 1),
+};
 
 /**
  * Ids of executions are below 2^31. A new release of migrate runs once with the settings of the one before, which may not know this one:
  * nothing is raised then.
  */
-export const MigrateConfig = z.object({ FIRST_EXECUTION_ID: z.coerce.number().int().min(1).max(2_000_000_000).default(1) });
+export const MigrateConfig = {
+  FIRST_EXECUTION_ID: z._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(2_000_000_000)), 1),
+};
 
-export const AuthConfig = z.object({ JWT_ISSUER: text, JWT_AUDIENCE: text, JWKS_URL: z.url({ protocol: /^https?$/ }) });
+export const AuthConfig = { JWT_ISSUER: text, JWT_AUDIENCE: text, JWKS_URL: z.url({ protocol: /^https?$/ }) };
 
-export const ApiConfig = DatabaseConfig.extend(AuthConfig.shape);
+export const ApiConfig = { ...DatabaseConfig, ...AuthConfig };
 
-export const StorageConfig = z.object({ FIRMWARE_BUCKET: text });
+export const StorageConfig = { FIRMWARE_BUCKET: text };
 
-export const AdvancesConfig = z.object({ ADVANCES_QUEUE_URL: z.url() });
+export const AdvancesConfig = { ADVANCES_QUEUE_URL: z.url() };
 
-export const DispatchesConfig = z.object({ DISPATCHES_QUEUE_URL: z.url() });
+export const DispatchesConfig = { DISPATCHES_QUEUE_URL: z.url() };
 
-export const VerificationsConfig = z.object({ VERIFICATIONS_QUEUE_URL: z.url() });
-export const ObservationsConfig = z.object({ OBSERVATIONS_QUEUE_URL: z.url() });
+export const VerificationsConfig = { VERIFICATIONS_QUEUE_URL: z.url() };
+export const ObservationsConfig = { OBSERVATIONS_QUEUE_URL: z.url() };
 
 /** Empty: no events are told. */
-export const EventsConfig = z.object({ EVENT_BUS_NAME: z.string().max(1_600).default('') });
+export const EventsConfig = { EVENT_BUS_NAME: z._default(z.string().check(z.maxLength(1_600)), '') };
 
 /** BACKEND_TOKEN is the token or, in a cloud, the ARN of the secret that holds it (lib/secret.ts). */
-export const BackendConfig = z.object({ BACKEND_URL: z.url({ protocol: /^https?$/ }), BACKEND_TOKEN: text });
+export const BackendConfig = { BACKEND_URL: z.url({ protocol: /^https?$/ }), BACKEND_TOKEN: text };
 
 /** How often devices that poll do so (lib/ddi/poll-interval.ts). */
-export const PollConfig = z.object({
-  DDI_POLL_SECONDS: z.coerce.number().int().min(1).max(60_000),
-  DDI_WAITING_POLL_SECONDS: z.coerce.number().int().min(1).max(60_000),
-});
+export const PollConfig = {
+  DDI_POLL_SECONDS: z.coerce.number().check(z.int(), z.minimum(1), z.maximum(60_000)),
+  DDI_WAITING_POLL_SECONDS: z.coerce.number().check(z.int(), z.minimum(1), z.maximum(60_000)),
+};
 
 /** Beside the paths of this service's own API, which begin otherwise. */
-const Tenant = text.regex(/^(?!v1$|docs$)[\w-]+$/);
+const Tenant = text.check(z.regex(/^(?!v1$|docs$)[\w-]+$/));
 
 /** Which devices that poll are let in (lib/ddi/authenticate-device.ts). */
-export const DeviceAccessConfig = z.object({
+export const DeviceAccessConfig = {
   DDI_TENANT: Tenant,
   // Empty: off.
-  DDI_GATEWAY_TOKEN_SHA256: z.string().regex(/^([0-9a-f]{64})?$/),
+  DDI_GATEWAY_TOKEN_SHA256: z.string().check(z.regex(/^([0-9a-f]{64})?$/)),
   DDI_SELF_REGISTRATION: z.enum(['true', 'false']),
-});
+};
 
-export const AssembliesConfig = z.object({ ASSEMBLIES_QUEUE_URL: z.url() });
+export const AssembliesConfig = { ASSEMBLIES_QUEUE_URL: z.url() };
 
 /** A JWK set or, in a cloud, the ARN of the secret that holds it (lib/firmware/manifest.ts). */
-export const ManifestSigningConfig = z.object({ MANIFEST_SIGNING_KEYS: text });
+export const ManifestSigningConfig = { MANIFEST_SIGNING_KEYS: text };
 /** PEM. The first certificate is the present one; former and coming ones follow. */
-export const PackageCertificatesConfig = z.object({ PACKAGE_CERTIFICATES: text });
+export const PackageCertificatesConfig = { PACKAGE_CERTIFICATES: text };
 /** PEM, of the first certificate; in a cloud, the ARN of the secret that holds it. */
-export const PackageSigningConfig = PackageCertificatesConfig.extend({ PACKAGE_SIGNING_KEY: text });
+export const PackageSigningConfig = { ...PackageCertificatesConfig, PACKAGE_SIGNING_KEY: text };

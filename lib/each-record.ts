@@ -1,5 +1,5 @@
 import type { Context, SQSBatchResponse, SQSEvent } from 'aws-lambda';
-import type * as z from 'zod';
+import type * as z from 'zod/mini';
 import { type Log, logWith } from './log.ts';
 import { count, type Metrics, milliseconds } from './metrics.ts';
 
@@ -14,7 +14,7 @@ export interface ConsumerDeps {
  * number of tries, moves them to the dead-letter queue. A malformed message fails like any other. What is logged meanwhile has the
  * ids of the invocation and the message.
  */
-export const eachRecord = async <S extends z.ZodType>(
+export const eachRecord = async <S extends z.ZodMiniType>(
   { log, metrics }: ConsumerDeps,
   event: SQSEvent,
   context: Context,

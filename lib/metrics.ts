@@ -1,3 +1,5 @@
+import { Metrics as EmbeddedMetrics } from '@aws-lambda-powertools/metrics';
+
 export interface Measurement {
   unit: 'Count' | 'Milliseconds' | 'Seconds';
   value: number;
@@ -17,35 +19,23 @@ export const seconds = (value: number): Measurement => ({ unit: 'Seconds', value
 
 /**
  * Lines in CloudWatch's embedded metric format on standard output: nothing is sent, and nothing waits. Every series has the dimension
- * `service` besides, from SERVICE_NAME, which tells stages apart; METRICS_DISABLED=true prints nothing.
+ * `service` besides, from POWERTOOLS_SERVICE_NAME, which tells stages apart; POWERTOOLS_METRICS_DISABLED=true prints nothing.
  *
  * https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
  */
 export const createMetrics = (): Metrics => {
-  const { SERVICE_NAME: service = 'scooters-updater', METRICS_DISABLED } = process.env;
+  const metrics = new EmbeddedMetrics({ namespace: 'scooters-updater', logger: silent });
   return {
     publish(values, ...dimensionSets) {
-      if (METRICS_DISABLED === 'true') return;
-      const dimensions = Object.assign({}, ...dimensionSets.map(toAscii)) as Dimensions;
-      const line = {
-        _aws: {
-          Timestamp: Date.now(),
-          CloudWatchMetrics: [
-            {
-              Namespace: 'scooters-updater',
-              Dimensions: dimensionSets.map((set) => ['service', ...Object.keys(set)]),
-              Metrics: Object.entries(values).map(([Name, { unit }]) => ({ Name, Unit: unit })),
-            },
-          ],
-        },
-        service,
-        ...dimensions,
-        ...Object.fromEntries(Object.entries(values).map(([name, { value }]) => [name, value])),
-      };
-      process.stdout.write(`${JSON.stringify(line)}\n`);
+      for (const dimensions of dimensionSets) metrics.addDimensions(toAscii(dimensions));
+      for (const [name, { unit, value }] of Object.entries(values)) metrics.addMetric(name, unit, value);
+      metrics.publishStoredMetrics();
     },
   };
 };
+
+/** It would warn at every request that two sets of dimensions have a name in common, as they should. */
+const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 /** CloudWatch drops a line with any other character in a dimension. */
 const toAscii = (dimensions: Dimensions): Record<string, string> =>

@@ -1,6 +1,5 @@
-import type * as z from 'zod';
 import { type Clock, systemClock } from './clock.ts';
-import type { ApiConfig, DatabaseConfig } from './config.ts';
+import type { ApiConfig, Config, DatabaseConfig } from './config.ts';
 import { createDatabase, type Db } from './db/database.ts';
 import { createAuthenticate } from './http/authenticate.ts';
 import type { HttpDeps } from './http/endpoint.ts';
@@ -16,7 +15,7 @@ export interface ServiceDeps {
 }
 
 /** What every function has: database, log, metrics and clock. Made once per function environment. */
-export const createServiceDeps = (config: z.infer<typeof DatabaseConfig>): ServiceDeps => {
+export const createServiceDeps = (config: Config<typeof DatabaseConfig>): ServiceDeps => {
   const log = createLog();
   const db = createDatabase({
     url: config.DATABASE_URL,
@@ -29,7 +28,7 @@ export const createServiceDeps = (config: z.infer<typeof DatabaseConfig>): Servi
 };
 
 /** What every function of the API has besides: who may call. */
-export const createApiDeps = (config: z.infer<typeof ApiConfig>): ServiceDeps & HttpDeps => ({
+export const createApiDeps = (config: Config<typeof ApiConfig>): ServiceDeps & HttpDeps => ({
   ...createServiceDeps(config),
   authenticate: createAuthenticate({ issuer: config.JWT_ISSUER, audience: config.JWT_AUDIENCE, jwksUrl: config.JWKS_URL }),
 });

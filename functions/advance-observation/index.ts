@@ -4,7 +4,7 @@ import { createSqsQueue } from '../../lib/ports/sqs-queue.ts';
 import { createServiceDeps } from '../../lib/service-deps.ts';
 import { createHandler } from './handler.ts';
 
-const config = loadConfig(DatabaseConfig.extend(ObservationsConfig.shape).extend(BackendConfig.shape), process.env);
+const config = loadConfig({ ...DatabaseConfig, ...ObservationsConfig, ...BackendConfig }, process.env);
 
 export const handler = createHandler({
   ...createServiceDeps(config),

@@ -14,11 +14,7 @@ import { createServiceDeps } from '../../lib/service-deps.ts';
 import { createHandler } from './handler.ts';
 
 const config = loadConfig(
-  DatabaseConfig.extend(AdvancesConfig.shape)
-    .extend(DispatchesConfig.shape)
-    .extend(VerificationsConfig.shape)
-    .extend(PollConfig.shape)
-    .extend(EventsConfig.shape),
+  { ...DatabaseConfig, ...AdvancesConfig, ...DispatchesConfig, ...VerificationsConfig, ...PollConfig, ...EventsConfig },
   process.env,
 );
 

@@ -6,10 +6,7 @@ import { createSqsQueue } from '../../lib/ports/sqs-queue.ts';
 import { createServiceDeps } from '../../lib/service-deps.ts';
 import { createHandler } from './handler.ts';
 
-const config = loadConfig(
-  DatabaseConfig.extend(StorageConfig.shape).extend(AssembliesConfig.shape).extend(PackageSigningConfig.shape),
-  process.env,
-);
+const config = loadConfig({ ...DatabaseConfig, ...StorageConfig, ...AssembliesConfig, ...PackageSigningConfig }, process.env);
 const deps = createServiceDeps(config);
 const client = createS3Client({ requestHandler: transferTimeouts });
 const bucket = config.FIRMWARE_BUCKET;

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { defineRoute } from '../../lib/http/route.ts';
 import { Confirmation, ConfirmationOutcome } from '../../lib/update/confirmation.ts';
 
@@ -11,7 +11,7 @@ export const confirmUpdateRoute = defineRoute({
   description:
     'Each report has an outcome of its own, in the order of the reports; one that is refused hinders no other. ' +
     'Sending the same reports again changes nothing.',
-  body: z.strictObject({ confirmations: z.array(Confirmation).min(1).max(1_000) }),
+  body: z.strictObject({ confirmations: z.array(Confirmation).check(z.minLength(1), z.maxLength(1_000)) }),
   maximumBodyBytes: 2 * 1024 * 1024,
   responses: {
     200: { description: 'One outcome per report, in the same order', body: z.object({ outcomes: z.array(ConfirmationOutcome) }) },

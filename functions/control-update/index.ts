@@ -3,6 +3,6 @@ import { createSqsQueue } from '../../lib/ports/sqs-queue.ts';
 import { createApiDeps } from '../../lib/service-deps.ts';
 import { createHandler } from './handler.ts';
 
-const config = loadConfig(ApiConfig.extend(AdvancesConfig.shape), process.env);
+const config = loadConfig({ ...ApiConfig, ...AdvancesConfig }, process.env);
 
 export const handler = createHandler({ ...createApiDeps(config), advances: createSqsQueue(config.ADVANCES_QUEUE_URL) });

@@ -5,10 +5,7 @@ import { createS3Storage } from '../../lib/ports/s3-storage.ts';
 import { createServiceDeps } from '../../lib/service-deps.ts';
 import { createHandler } from './handler.ts';
 
-const config = loadConfig(
-  DatabaseConfig.extend(StorageConfig.shape).extend(BackendConfig.shape).extend(ManifestSigningConfig.shape),
-  process.env,
-);
+const config = loadConfig({ ...DatabaseConfig, ...StorageConfig, ...BackendConfig, ...ManifestSigningConfig }, process.env);
 const deps = createServiceDeps(config);
 
 export const handler = createHandler({

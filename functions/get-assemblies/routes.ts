@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { Assembly, assemblyStatuses } from '../../lib/assembly/assembly.ts';
 import { HardwareTypeName } from '../../lib/firmware/firmware.ts';
 import { PageQuery, pageOf } from '../../lib/http/page.ts';
@@ -11,7 +11,7 @@ export const listAssembliesRoute = defineRoute({
   tag: 'Assemblies',
   scope: 'read',
   summary: 'List assemblies, the latest first',
-  query: z.strictObject({ hardware_type: HardwareTypeName.optional(), status: z.enum(assemblyStatuses).optional(), ...PageQuery }),
+  query: z.strictObject({ hardware_type: z.optional(HardwareTypeName), status: z.optional(z.enum(assemblyStatuses)), ...PageQuery }),
   responses: { 200: { description: 'A page of assemblies', body: pageOf(Assembly) } },
 });
 

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { Device, DeviceKind, DeviceWithHistory, ExternalId } from '../../lib/fleet/device.ts';
 import { PageQuery } from '../../lib/http/page.ts';
 import { Flag } from '../../lib/http/query-parameters.ts';
@@ -7,7 +7,7 @@ import { defineRoute } from '../../lib/http/route.ts';
 const ExternalIdInPath = z.object({ external_id: ExternalId });
 
 /** The page is one of the history. */
-const HistoryQuery = z.strictObject({ history: Flag.meta({ description: 'Also every version it ran before' }), ...PageQuery });
+const HistoryQuery = z.strictObject({ history: Flag.check(z.meta({ description: 'Also every version it ran before' })), ...PageQuery });
 
 export const getScooterRoute = defineRoute({
   method: 'GET',
@@ -39,7 +39,10 @@ export const lookUpDevicesRoute = defineRoute({
   tag: 'Devices',
   scope: 'read',
   summary: 'What up to 1,000 devices run now',
-  body: z.strictObject({ kind: DeviceKind.default('scooter'), external_ids: z.array(ExternalId).min(1).max(1_000) }),
+  body: z.strictObject({
+    kind: z._default(DeviceKind, 'scooter'),
+    external_ids: z.array(ExternalId).check(z.minLength(1), z.maxLength(1_000)),
+  }),
   maximumBodyBytes: 256 * 1024,
   responses: {
     200: {

@@ -3,7 +3,7 @@ import { createManifestKeys, createManifestSigner, toPublicKeys } from '../../li
 import { createApiDeps } from '../../lib/service-deps.ts';
 import { createHandler } from './handler.ts';
 
-const config = loadConfig(ApiConfig.extend(ManifestSigningConfig.shape).extend(PackageCertificatesConfig.shape), process.env);
+const config = loadConfig({ ...ApiConfig, ...ManifestSigningConfig, ...PackageCertificatesConfig }, process.env);
 const deps = createApiDeps(config);
 const readKeys = createManifestKeys(config.MANIFEST_SIGNING_KEYS);
 

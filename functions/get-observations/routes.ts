@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { PageQuery, pageOf } from '../../lib/http/page.ts';
 import { IdInPath } from '../../lib/http/path-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
@@ -10,7 +10,7 @@ export const listObservationsRoute = defineRoute({
   tag: 'Devices',
   scope: 'read',
   summary: 'List observations, the latest first',
-  query: z.strictObject({ status: z.enum(observationStatuses).optional(), ...PageQuery }),
+  query: z.strictObject({ status: z.optional(z.enum(observationStatuses)), ...PageQuery }),
   responses: { 200: { description: 'A page of observations', body: pageOf(Observation) } },
 });
 

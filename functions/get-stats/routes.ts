@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { defineRoute } from '../../lib/http/route.ts';
 import { Stats } from '../../lib/stats/stats.ts';
 
@@ -12,13 +12,9 @@ export const getStatsRoute = defineRoute({
     'The counts are kept while reports are stored, so that asking costs little however large the fleet is. ' +
     'The same numbers are published as metrics each time this is called.',
   query: z.strictObject({
-    not_seen_days: z.coerce
-      .number()
-      .int()
-      .min(1)
-      .max(3_650)
-      .default(30)
-      .meta({ description: 'Devices last seen more than so many days ago count as not seen' }),
+    not_seen_days: z
+      ._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(3_650)), 30)
+      .check(z.meta({ description: 'Devices last seen more than so many days ago count as not seen' })),
   }),
   responses: { 200: { description: 'The numbers at this moment', body: Stats } },
 });

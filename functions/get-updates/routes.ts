@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { ExternalId } from '../../lib/fleet/device.ts';
 import { PageQuery, pageOf } from '../../lib/http/page.ts';
 import { IdInPath } from '../../lib/http/path-parameters.ts';
@@ -13,7 +13,7 @@ export const listUpdatesRoute = defineRoute({
   tag: 'Updates',
   scope: 'read',
   summary: 'List updates, the latest first',
-  query: z.strictObject({ status: z.enum(updateStatuses).optional(), ...PageQuery }),
+  query: z.strictObject({ status: z.optional(z.enum(updateStatuses)), ...PageQuery }),
   responses: { 200: { description: 'A page of updates', body: pageOf(Update) } },
 });
 
@@ -36,8 +36,10 @@ export const listExecutionsRoute = defineRoute({
   summary: 'The executions of an update: each device, its status and why',
   pathParameters: IdInPath,
   query: z.strictObject({
-    status: z.enum(executionStatuses).optional(),
-    reason: z.string().max(64).optional().meta({ description: 'Without the text after the colon that some have', example: 'DEFERRED' }),
+    status: z.optional(z.enum(executionStatuses)),
+    reason: z
+      .optional(z.string().check(z.maxLength(64)))
+      .check(z.meta({ description: 'Without the text after the colon that some have', example: 'DEFERRED' })),
     ...PageQuery,
   }),
   responses: { 200: { description: 'A page of executions', body: pageOf(Execution) } },

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { FirmwareVersion, firmwareStatuses, HardwareTypeName } from '../../lib/firmware/firmware.ts';
 import { FirmwareDownload } from '../../lib/firmware/get-firmware.ts';
 import { HardwareType } from '../../lib/firmware/hardware-type.ts';
@@ -15,10 +15,10 @@ export const listFirmwaresRoute = defineRoute({
   scope: 'read',
   summary: 'List firmwares, the newest version_num first',
   query: z.strictObject({
-    hardware_type: HardwareTypeName.optional(),
-    version: FirmwareVersion.optional(),
-    status: z.enum(firmwareStatuses).optional(),
-    links: Flag.meta({ description: 'Also a fresh link to each available file' }),
+    hardware_type: z.optional(HardwareTypeName),
+    version: z.optional(FirmwareVersion),
+    status: z.optional(z.enum(firmwareStatuses)),
+    links: Flag.check(z.meta({ description: 'Also a fresh link to each available file' })),
     ...PageQuery,
   }),
   responses: { 200: { description: 'A page of firmwares', body: FirmwarePage } },

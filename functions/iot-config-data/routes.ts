@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { ConfigData, ControllerPath } from '../../lib/ddi/protocol.ts';
 import { defineRoute, deviceScope } from '../../lib/http/route.ts';
 

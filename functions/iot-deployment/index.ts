@@ -3,7 +3,7 @@ import { createDeviceDeps } from '../../lib/ddi/device-deps.ts';
 import { createManifestKeys, createManifestSigner } from '../../lib/firmware/manifest.ts';
 import { createHandler } from './handler.ts';
 
-const config = loadConfig(DatabaseConfig.extend(DeviceAccessConfig.shape).extend(ManifestSigningConfig.shape), process.env);
+const config = loadConfig({ ...DatabaseConfig, ...DeviceAccessConfig, ...ManifestSigningConfig }, process.env);
 const deps = createDeviceDeps(config);
 
 export const handler = createHandler({

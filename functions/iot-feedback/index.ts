@@ -2,4 +2,4 @@ import { DatabaseConfig, DeviceAccessConfig, loadConfig } from '../../lib/config
 import { createDeviceDeps } from '../../lib/ddi/device-deps.ts';
 import { createHandler } from './handler.ts';
 
-export const handler = createHandler(createDeviceDeps(loadConfig(DatabaseConfig.extend(DeviceAccessConfig.shape), process.env)));
+export const handler = createHandler(createDeviceDeps(loadConfig({ ...DatabaseConfig, ...DeviceAccessConfig }, process.env)));

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { ActionFeedback, ActionPath } from '../../lib/ddi/protocol.ts';
 import { defineRoute, deviceScope } from '../../lib/http/route.ts';
 

@@ -2,6 +2,6 @@ import { DatabaseConfig, DeviceAccessConfig, loadConfig, PollConfig } from '../.
 import { createDeviceDeps, toPollIntervals } from '../../lib/ddi/device-deps.ts';
 import { createHandler } from './handler.ts';
 
-const config = loadConfig(DatabaseConfig.extend(DeviceAccessConfig.shape).extend(PollConfig.shape), process.env);
+const config = loadConfig({ ...DatabaseConfig, ...DeviceAccessConfig, ...PollConfig }, process.env);
 
 export const handler = createHandler({ ...createDeviceDeps(config), intervals: toPollIntervals(config), random: Math.random });

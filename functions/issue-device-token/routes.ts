@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { DeviceKind, ExternalId } from '../../lib/fleet/device.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 
@@ -13,7 +13,7 @@ export const issueDeviceTokenRoute = defineRoute({
   responses: {
     201: {
       description: 'Goes into the device: `Authorization: TargetToken …`',
-      body: z.object({ token: z.string().meta({ description: '256 random bits, base64url' }) }),
+      body: z.object({ token: z.string().check(z.meta({ description: '256 random bits, base64url' })) }),
     },
   },
   problems: [404, 409],

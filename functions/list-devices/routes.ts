@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { Device, DeviceConditions } from '../../lib/fleet/device.ts';
 import { PageQuery, pageOf } from '../../lib/http/page.ts';
 import { defineRoute } from '../../lib/http/route.ts';
@@ -13,9 +13,11 @@ export const listDevicesRoute = defineRoute({
     'Conditions may be combined. Which scooters run vega_gsm older than 1.4, and since when: ask `GET /v1/firmwares` for ' +
     '`hardware_type=vega_gsm&version=1.4`, then this for `kind=scooter` and `older_than_firmware_id` with the id of that firmware; since ' +
     'when is the `firmware_update_dt` of the vega_gsm among the `firmwares` of each device.',
-  query: z.strictObject({ ...DeviceConditions, ...PageQuery }).refine(({ kind, version }) => kind !== 'cabinet' || version === undefined, {
-    path: ['version'],
-    error: 'only scooters have a version',
-  }),
+  query: z.strictObject({ ...DeviceConditions, ...PageQuery }).check(
+    z.refine(({ kind, version }) => kind !== 'cabinet' || version === undefined, {
+      path: ['version'],
+      error: 'only scooters have a version',
+    }),
+  ),
   responses: { 200: { description: 'A page of devices', body: pageOf(Device) } },
 });

@@ -3,7 +3,7 @@ import { createLog } from '../../lib/log.ts';
 import { createSecret } from '../../lib/secret.ts';
 import { createHandler } from './handler.ts';
 
-const config = loadConfig(DatabaseConfig.extend(MigrateConfig.shape), process.env);
+const config = loadConfig({ ...DatabaseConfig, ...MigrateConfig }, process.env);
 
 export const handler = createHandler({
   databaseUrl: config.DATABASE_URL,

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { DeviceKind, ExternalId, NewDevice } from '../../lib/fleet/device.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 
@@ -9,11 +9,10 @@ export const registerDevicesRoute = defineRoute({
   scope: 'devices:write',
   summary: 'Add and change devices, up to 10,000 in one call',
   body: z.strictObject({
-    devices: z.array(NewDevice).min(1).max(10_000),
+    devices: z.array(NewDevice).check(z.minLength(1), z.maxLength(10_000)),
     issue_tokens: z
-      .boolean()
-      .default(false)
-      .meta({ description: 'Whether those that poll and have no token get one: it is shown in this answer and never again' }),
+      ._default(z.boolean(), false)
+      .check(z.meta({ description: 'Whether those that poll and have no token get one: it is shown in this answer and never again' })),
   }),
   // 10,000 devices with the longest ids.
   maximumBodyBytes: 3 * 1024 * 1024,
@@ -25,9 +24,8 @@ export const registerDevicesRoute = defineRoute({
         changed: z.int(),
         unchanged: z.int(),
         tokens: z
-          .array(z.object({ kind: DeviceKind, external_id: ExternalId, token: z.string() }))
-          .optional()
-          .meta({ description: 'First tokens, when they were asked for' }),
+          .optional(z.array(z.object({ kind: DeviceKind, external_id: ExternalId, token: z.string() })))
+          .check(z.meta({ description: 'First tokens, when they were asked for' })),
       }),
     },
   },

@@ -3,7 +3,7 @@ import { createSqsQueue } from '../../lib/ports/sqs-queue.ts';
 import { createApiDeps } from '../../lib/service-deps.ts';
 import { createHandler } from './handler.ts';
 
-const config = loadConfig(ApiConfig.extend(AdvancesConfig.shape).extend(EventsConfig.shape), process.env);
+const config = loadConfig({ ...ApiConfig, ...AdvancesConfig, ...EventsConfig }, process.env);
 
 export const handler = createHandler({
   ...createApiDeps(config),

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { defineRoute } from '../../lib/http/route.ts';
 import { DryRun, DryRunDevices, DryRunPage, Update, UpdateRequest } from '../../lib/update/update.ts';
 
@@ -13,16 +13,16 @@ export const requestUpdateRoute = defineRoute({
     'again after a lost answer: it gets the same answer and starts nothing twice.',
   headers: z.object({
     'idempotency-key': z
-      .string()
-      .regex(/^[\x21-\x7e]{1,255}$/, 'must have 1 to 255 visible ASCII characters')
-      .optional()
-      .meta({ description: 'Chosen by the caller, for example a UUID; remembered for as long as the update' }),
+      .optional(z.string().check(z.regex(/^[\x21-\x7e]{1,255}$/, 'must have 1 to 255 visible ASCII characters')))
+      .check(z.meta({ description: 'Chosen by the caller, for example a UUID; remembered for as long as the update' })),
   }),
-  body: UpdateRequest.safeExtend({
-    dry_run: z.union([z.boolean(), DryRunPage]).default(false).meta({
-      description:
-        'true: answers who would be updated and why others would not, and changes nothing; {reason, cursor}: all devices of one reason',
-    }),
+  body: z.safeExtend(UpdateRequest, {
+    dry_run: z._default(z.union([z.boolean(), DryRunPage]), false).check(
+      z.meta({
+        description:
+          'true: answers who would be updated and why others would not, and changes nothing; {reason, cursor}: all devices of one reason',
+      }),
+    ),
   }),
   // 10,000 devices with the longest ids.
   maximumBodyBytes: 1536 * 1024,

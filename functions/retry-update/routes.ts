@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { Comment } from '../../lib/firmware/firmware.ts';
 import { IdInPath } from '../../lib/http/path-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
@@ -13,7 +13,7 @@ export const retryUpdateRoute = defineRoute({
   summary: 'Try the failed devices of an ended update again, as a new update that refers to it',
   pathParameters: IdInPath,
   headers: requestUpdateRoute.headers,
-  body: z.strictObject({ comment: Comment.default('') }).prefault({}),
+  body: z.prefault(z.strictObject({ comment: z._default(Comment, '') }), {}),
   responses: { 202: { description: 'The new update; it has the settings of the old one', body: Update } },
   problems: [404, 409, 422],
 });

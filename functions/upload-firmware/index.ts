@@ -3,7 +3,7 @@ import { createS3Storage } from '../../lib/ports/s3-storage.ts';
 import { createApiDeps } from '../../lib/service-deps.ts';
 import { createHandler } from './handler.ts';
 
-const config = loadConfig(ApiConfig.extend(StorageConfig.shape), process.env);
+const config = loadConfig({ ...ApiConfig, ...StorageConfig }, process.env);
 const deps = createApiDeps(config);
 
 export const handler = createHandler({ ...deps, storage: createS3Storage({ bucket: config.FIRMWARE_BUCKET, now: deps.now }) });

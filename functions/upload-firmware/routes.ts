@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import {
   Comment,
   FileName,
@@ -11,14 +11,16 @@ import {
 } from '../../lib/firmware/firmware.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 
-const Answer = Firmware.extend({
-  upload: z.object({
-    method: z.literal('PUT'),
-    url: z.url(),
-    headers: z.record(z.string(), z.string()).meta({ description: 'To be sent exactly so: they are part of the signature' }),
-    expires_dt: Timestamp,
-  }),
-}).meta({ id: 'FirmwareUpload' });
+const Answer = z
+  .extend(Firmware, {
+    upload: z.object({
+      method: z.literal('PUT'),
+      url: z.url(),
+      headers: z.record(z.string(), z.string()).check(z.meta({ description: 'To be sent exactly so: they are part of the signature' })),
+      expires_dt: Timestamp,
+    }),
+  })
+  .register(z.globalRegistry, { id: 'FirmwareUpload' });
 
 export const uploadFirmwareRoute = defineRoute({
   method: 'POST',
@@ -33,11 +35,11 @@ export const uploadFirmwareRoute = defineRoute({
   body: z.strictObject({
     hardware_type: HardwareTypeName,
     version: FirmwareVersion,
-    filename: FileName.default('firmware.bin'),
-    comment: Comment.default(''),
-    requires: firmwareNeeds.requires.default([]),
-    minimum_from_version_num: firmwareNeeds.minimum_from_version_num.default(null),
-    size_bytes: z.int().min(1),
+    filename: z._default(FileName, 'firmware.bin'),
+    comment: z._default(Comment, ''),
+    requires: z._default(firmwareNeeds.requires, []),
+    minimum_from_version_num: z._default(firmwareNeeds.minimum_from_version_num, null),
+    size_bytes: z.int().check(z.minimum(1)),
     sha256: Sha256,
   }),
   responses: {

@@ -3,7 +3,7 @@ import { createHttpBackend } from '../../lib/ports/http-backend.ts';
 import { createServiceDeps } from '../../lib/service-deps.ts';
 import { createHandler } from './handler.ts';
 
-const config = loadConfig(DatabaseConfig.extend(BackendConfig.shape), process.env);
+const config = loadConfig({ ...DatabaseConfig, ...BackendConfig }, process.env);
 
 export const handler = createHandler({
   ...createServiceDeps(config),

@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { addSeconds } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import type { FirmwareStatus } from '../firmware/firmware.ts';

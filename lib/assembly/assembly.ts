@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import {
   Comment,
   FirmwareId,
@@ -23,12 +23,11 @@ export type AssemblyStatus = (typeof assemblyStatuses)[number];
 /** What may stand in a string of SWUpdate's, which cuts longer ones without a word at 255 bytes. */
 const maximumPathBytes = 240;
 
-const PathOnDevice = z
-  .string()
-  .refine((path) => Buffer.byteLength(path) <= maximumPathBytes, `must have ${maximumPathBytes} bytes at most`)
-  .refine((path) => path.isWellFormed(), 'must be well-formed Unicode')
-  .refine((path) => !/\p{Cc}/u.test(path), 'must not have control characters')
-  .refine(
+const PathOnDevice = z.string().check(
+  z.refine((path) => Buffer.byteLength(path) <= maximumPathBytes, `must have ${maximumPathBytes} bytes at most`),
+  z.refine((path) => path.isWellFormed(), 'must be well-formed Unicode'),
+  z.refine((path) => !/\p{Cc}/u.test(path), 'must not have control characters'),
+  z.refine(
     (path) =>
       path.startsWith('/') &&
       path
@@ -36,39 +35,46 @@ const PathOnDevice = z
         .split('/')
         .every((segment) => segment !== '' && segment !== '.' && segment !== '..'),
     'must be an absolute path without empty segments, . or ..',
-  );
+  ),
+);
 
 /** What SWUpdate does with a part. Handlers that run something from the package are not among them. */
 export const installHandlers = ['rawfile', 'archive', 'raw'] as const;
 
 export const Install = z
-  .object({ handler: z.enum(installHandlers), path: z.string().nullable(), device: z.string().nullable() })
-  .meta({ id: 'Install' });
+  .object({ handler: z.enum(installHandlers), path: z.nullable(z.string()), device: z.nullable(z.string()) })
+  .register(z.globalRegistry, { id: 'Install' });
 export type Install = z.infer<typeof Install>;
 
 const InstallRequest = z
   .strictObject({
-    handler: z.enum(installHandlers).default('rawfile').meta({
-      description: 'rawfile: write the file `path`; archive: unpack into the folder `path`; raw: write the block device `device`',
+    handler: z._default(z.enum(installHandlers), 'rawfile').check(
+      z.meta({
+        description: 'rawfile: write the file `path`; archive: unpack into the folder `path`; raw: write the block device `device`',
+      }),
+    ),
+    path: z.optional(PathOnDevice).check(
+      z.meta({
+        description: 'Default for rawfile: /lib/firmware/{hardware_type}.bin',
+        example: '/lib/firmware/vega_gsm.bin',
+      }),
+    ),
+    device: z
+      .optional(PathOnDevice.check(z.refine((path) => path.startsWith('/dev/'), 'must be below /dev')))
+      .check(z.meta({ example: '/dev/mmcblk0p2' })),
+  })
+  .check(
+    z.refine(({ handler, path }) => handler !== 'archive' || path !== undefined, {
+      path: ['path'],
+      error: 'has to be given: where to unpack it',
     }),
-    path: PathOnDevice.optional().meta({
-      description: 'Default for rawfile: /lib/firmware/{hardware_type}.bin',
-      example: '/lib/firmware/vega_gsm.bin',
+    z.refine(({ handler, path }) => handler !== 'raw' || path === undefined, { path: ['path'], error: 'goes with rawfile and archive' }),
+    z.refine(({ handler, device }) => handler !== 'raw' || device !== undefined, {
+      path: ['device'],
+      error: 'has to be given: what to write it to',
     }),
-    device: PathOnDevice.refine((path) => path.startsWith('/dev/'), 'must be below /dev')
-      .optional()
-      .meta({ example: '/dev/mmcblk0p2' }),
-  })
-  .refine(({ handler, path }) => handler !== 'archive' || path !== undefined, {
-    path: ['path'],
-    error: 'has to be given: where to unpack it',
-  })
-  .refine(({ handler, path }) => handler !== 'raw' || path === undefined, { path: ['path'], error: 'goes with rawfile and archive' })
-  .refine(({ handler, device }) => handler !== 'raw' || device !== undefined, {
-    path: ['device'],
-    error: 'has to be given: what to write it to',
-  })
-  .refine(({ handler, device }) => handler === 'raw' || device === undefined, { path: ['device'], error: 'goes with raw' });
+    z.refine(({ handler, device }) => handler === 'raw' || device === undefined, { path: ['device'], error: 'goes with raw' }),
+  );
 
 /** Fills in where a part goes. */
 export const toInstall = ({ handler, path, device }: z.output<typeof InstallRequest>, hardware_type: string): Install => ({
@@ -80,30 +86,29 @@ export const toInstall = ({ handler, path, device }: z.output<typeof InstallRequ
 const maximumParts = 20;
 
 /** SWUpdate compares it with the device's own, as `swupdate -H board:1.0` or /etc/hwrevision say it. */
-const HardwareRevision = z
-  .string()
-  .min(1)
-  .max(64)
-  .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'must be well-formed Unicode without control characters');
+const HardwareRevision = z.string().check(
+  z.minLength(1),
+  z.maxLength(64),
+  z.refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'must be well-formed Unicode without control characters'),
+);
 
 export const AssemblyRequest = z.strictObject({
   hardware_type: HardwareTypeName,
   version: FirmwareVersion,
-  comment: Comment.default(''),
+  comment: z._default(Comment, ''),
   parts: z
-    .array(z.strictObject({ firmware_id: FirmwareId, install: InstallRequest.prefault({}) }))
-    .min(1)
-    .max(maximumParts)
-    .meta({ description: 'In the order in which they are installed, one for each hardware type' }),
-  requires: firmwareNeeds.requires.default([]),
-  minimum_from_version_num: firmwareNeeds.minimum_from_version_num.default(null),
+    .array(z.strictObject({ firmware_id: FirmwareId, install: z.prefault(InstallRequest, {}) }))
+    .check(
+      z.minLength(1),
+      z.maxLength(maximumParts),
+      z.meta({ description: 'In the order in which they are installed, one for each hardware type' }),
+    ),
+  requires: z._default(firmwareNeeds.requires, []),
+  minimum_from_version_num: z._default(firmwareNeeds.minimum_from_version_num, null),
   hardware_compatibility: z
-    .array(HardwareRevision)
-    .min(1)
-    .max(20)
-    .default(['1.0'])
-    .meta({ description: 'Hardware revisions of devices that may install the package' }),
-  signed: z.boolean().default(true).meta({ description: 'Whether sw-description is signed; stock devices demand it' }),
+    ._default(z.array(HardwareRevision).check(z.minLength(1), z.maxLength(20)), ['1.0'])
+    .check(z.meta({ description: 'Hardware revisions of devices that may install the package' })),
+  signed: z._default(z.boolean(), true).check(z.meta({ description: 'Whether sw-description is signed; stock devices demand it' })),
 });
 export type AssemblyRequest = z.output<typeof AssemblyRequest>;
 
@@ -114,41 +119,43 @@ export const AssemblyPart = z
     version: z.string(),
     version_num: z.int(),
     size_bytes: z.int(),
-    sha256: z.string().meta({ description: 'Hexadecimal' }),
+    sha256: z.string().check(z.meta({ description: 'Hexadecimal' })),
     install: Install,
   })
-  .meta({ id: 'AssemblyPart' });
+  .register(z.globalRegistry, { id: 'AssemblyPart' });
 export type AssemblyPart = z.infer<typeof AssemblyPart>;
 
 export const Assembly = z
   .object({
     id: z.int(),
-    status: z.enum(assemblyStatuses).meta({
-      description:
-        'STALLED: nobody works on it any more. Send its message again: redrive the dead-letter queue, or repeat the request with its Idempotency-Key',
-    }),
-    reason: z.string().nullable().meta({ description: 'Why it failed, with the part that is to blame' }),
-    firmware_id: FirmwareId.meta({ description: 'The package: a firmware like any other, available when COMPLETED' }),
+    status: z.enum(assemblyStatuses).check(
+      z.meta({
+        description:
+          'STALLED: nobody works on it any more. Send its message again: redrive the dead-letter queue, or repeat the request with its Idempotency-Key',
+      }),
+    ),
+    reason: z.nullable(z.string()).check(z.meta({ description: 'Why it failed, with the part that is to blame' })),
+    firmware_id: FirmwareId.check(z.meta({ description: 'The package: a firmware like any other, available when COMPLETED' })),
     hardware_type: HardwareTypeName,
     version: z.string(),
-    version_num: z.int().nullable().meta({ description: 'null until available' }),
-    size_bytes: z.int().nullable().meta({ description: 'Of the package; null until it is written' }),
-    sha256: z.string().nullable().meta({ description: 'Of the package, hexadecimal; null until it is written' }),
+    version_num: z.nullable(z.int()).check(z.meta({ description: 'null until available' })),
+    size_bytes: z.nullable(z.int()).check(z.meta({ description: 'Of the package; null until it is written' })),
+    sha256: z.nullable(z.string()).check(z.meta({ description: 'Of the package, hexadecimal; null until it is written' })),
     parts: z.array(AssemblyPart),
     requires: z.array(FirmwareRequirement),
-    minimum_from_version_num: z.int().nullable(),
+    minimum_from_version_num: z.nullable(z.int()),
     hardware_compatibility: z.array(z.string()),
     signed: z.boolean(),
     comment: z.string(),
-    attempts: z.int().meta({ description: 'How many times the work was begun' }),
-    last_error: z.string().nullable().meta({ description: 'The latest trouble that does not end it' }),
-    last_error_dt: Timestamp.nullable(),
+    attempts: z.int().check(z.meta({ description: 'How many times the work was begun' })),
+    last_error: z.nullable(z.string()).check(z.meta({ description: 'The latest trouble that does not end it' })),
+    last_error_dt: z.nullable(Timestamp),
     created_by: z.string(),
     request_id: z.string(),
     created_dt: Timestamp,
-    published_dt: Timestamp.nullable().meta({ description: 'When the package was written to S3' }),
+    published_dt: z.nullable(Timestamp).check(z.meta({ description: 'When the package was written to S3' })),
   })
-  .meta({ id: 'Assembly' });
+  .register(z.globalRegistry, { id: 'Assembly' });
 export type Assembly = z.infer<typeof Assembly>;
 
 /** In the archive: hardware types occur once, and their names are plain. */

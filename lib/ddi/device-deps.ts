@@ -1,14 +1,13 @@
-import type * as z from 'zod';
-import type { DatabaseConfig, DeviceAccessConfig, PollConfig } from '../config.ts';
+import type { Config, DatabaseConfig, DeviceAccessConfig, PollConfig } from '../config.ts';
 import type { HttpDeps } from '../http/endpoint.ts';
 import { createServiceDeps, type ServiceDeps } from '../service-deps.ts';
 import { type CallingDevice, createAuthenticateDevice } from './authenticate-device.ts';
 import { type PollIntervals, retrySeconds } from './poll-interval.ts';
 
-type Config = z.infer<typeof DatabaseConfig> & z.infer<typeof DeviceAccessConfig>;
+type DeviceConfig = Config<typeof DatabaseConfig & typeof DeviceAccessConfig>;
 
 /** What every function that devices call has: who may call are devices, by tokens of their own. */
-export const createDeviceDeps = (config: Config): ServiceDeps & HttpDeps<CallingDevice> => {
+export const createDeviceDeps = (config: DeviceConfig): ServiceDeps & HttpDeps<CallingDevice> => {
   const deps = createServiceDeps(config);
   const access = {
     tenant: config.DDI_TENANT,
@@ -19,7 +18,7 @@ export const createDeviceDeps = (config: Config): ServiceDeps & HttpDeps<Calling
   return { ...deps, authenticate: createAuthenticateDevice({ ...deps, access }), retryAfterSeconds };
 };
 
-export const toPollIntervals = (config: z.infer<typeof PollConfig>): PollIntervals => ({
+export const toPollIntervals = (config: Config<typeof PollConfig>): PollIntervals => ({
   idleSeconds: config.DDI_POLL_SECONDS,
   waitingSeconds: config.DDI_WAITING_POLL_SECONDS,
 });

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { IdInPath } from '../http/path-parameters.ts';
 import { storableText } from '../update/execution.ts';
 
@@ -8,36 +8,38 @@ import { storableText } from '../update/execution.ts';
  */
 
 export const ControllerPath = z.object({
-  tenant: z.string().max(128).meta({ example: 'default' }),
-  controllerId: z.string().max(256).meta({ description: '`{kind}.{external_id}`', example: 'cabinet.C-17' }),
+  tenant: z.string().check(z.maxLength(128), z.meta({ example: 'default' })),
+  controllerId: z.string().check(z.maxLength(256), z.meta({ description: '`{kind}.{external_id}`', example: 'cabinet.C-17' })),
 });
-export const ActionPath = ControllerPath.extend({ actionId: IdInPath.shape.id });
-export const ArtifactPath = ControllerPath.extend({ softwareModuleId: IdInPath.shape.id, filename: z.string().max(256) });
+export const ActionPath = z.extend(ControllerPath, { actionId: IdInPath.shape.id });
+export const ArtifactPath = z.extend(ControllerPath, { softwareModuleId: IdInPath.shape.id, filename: z.string().check(z.maxLength(256)) });
 
 const Link = z.object({ href: z.url() });
 
 export const ControllerBase = z
   .object({
-    config: z.object({ polling: z.object({ sleep: z.string().meta({ description: 'HH:MM:SS', example: '00:05:00' }) }) }),
+    config: z.object({ polling: z.object({ sleep: z.string().check(z.meta({ description: 'HH:MM:SS', example: '00:05:00' })) }) }),
     _links: z.object({
-      deploymentBase: Link.optional().meta({ description: 'There is something to install' }),
-      cancelAction: Link.optional().meta({ description: 'What is being installed is not wanted any more; never beside deploymentBase' }),
-      configData: Link.optional().meta({ description: 'The attributes of the device are wanted, above all its version' }),
+      deploymentBase: z.optional(Link).check(z.meta({ description: 'There is something to install' })),
+      cancelAction: z
+        .optional(Link)
+        .check(z.meta({ description: 'What is being installed is not wanted any more; never beside deploymentBase' })),
+      configData: z.optional(Link).check(z.meta({ description: 'The attributes of the device are wanted, above all its version' })),
     }),
   })
-  .meta({ id: 'ControllerBase' });
+  .register(z.globalRegistry, { id: 'ControllerBase' });
 export type ControllerBase = z.infer<typeof ControllerBase>;
 
 const Artifact = z.object({
   filename: z.string(),
   hashes: z.object({ sha1: z.string(), md5: z.string(), sha256: z.string() }),
-  size: z.int().meta({ description: 'Bytes' }),
+  size: z.int().check(z.meta({ description: 'Bytes' })),
   _links: z.object({ download: Link, 'download-http': Link }),
 });
 
 export const Deployment = z
   .object({
-    id: z.string().meta({ description: 'The id of the execution', example: '4711' }),
+    id: z.string().check(z.meta({ description: 'The id of the execution', example: '4711' })),
     deployment: z.object({
       download: z.enum(['attempt', 'forced']),
       update: z.enum(['attempt', 'forced']),
@@ -47,17 +49,20 @@ export const Deployment = z
           version: z.string(),
           name: z.string(),
           artifacts: z.array(Artifact),
-          metadata: z.array(z.object({ key: z.string(), value: z.string() })).optional(),
+          metadata: z.optional(z.array(z.object({ key: z.string(), value: z.string() }))),
         }),
       ),
     }),
   })
-  .meta({ id: 'Deployment' });
+  .register(z.globalRegistry, { id: 'Deployment' });
 export type Deployment = z.infer<typeof Deployment>;
 
 export const CancelAction = z
-  .object({ id: z.string(), cancelAction: z.object({ stopId: z.string().meta({ description: 'The action that is to be stopped' }) }) })
-  .meta({ id: 'CancelAction' });
+  .object({
+    id: z.string(),
+    cancelAction: z.object({ stopId: z.string().check(z.meta({ description: 'The action that is to be stopped' })) }),
+  })
+  .register(z.globalRegistry, { id: 'CancelAction' });
 export type CancelAction = z.infer<typeof CancelAction>;
 
 /** Of what a device tells so much is kept; the rest is cut off, never refused: it would send it again and again. */
@@ -72,16 +77,17 @@ const withoutSecrets = (line: string): string =>
 
 /** Lines of text, whatever the client made of them. */
 const Details = z
-  .unknown()
-  .optional()
-  .transform((details) => {
-    const lines = Array.isArray(details) ? details : details === undefined || details === null ? [] : [details];
-    return lines
-      .slice(0, maximumDetails)
-      .map((line) => storableText(withoutSecrets(typeof line === 'string' ? line : JSON.stringify(line)), maximumDetailLength))
-      .join('\n');
-  })
-  .meta({ type: 'array', items: { type: 'string' }, description: '50 lines of 512 characters are kept' });
+  .pipe(
+    z.optional(z.unknown()),
+    z.transform((details) => {
+      const lines = Array.isArray(details) ? details : details === undefined || details === null ? [] : [details];
+      return lines
+        .slice(0, maximumDetails)
+        .map((line) => storableText(withoutSecrets(typeof line === 'string' ? line : JSON.stringify(line)), maximumDetailLength))
+        .join('\n');
+    }),
+  )
+  .check(z.meta({ type: 'array', items: { type: 'string' }, description: '50 lines of 512 characters are kept' }));
 
 const executionWords = ['closed', 'proceeding', 'canceled', 'scheduled', 'rejected', 'resumed', 'downloaded', 'download'] as const;
 
@@ -89,17 +95,17 @@ export const ActionFeedback = z
   .object({
     status: z.object({
       execution: z.enum(executionWords),
-      result: z.object({ finished: z.enum(['success', 'failure', 'none']).catch('none') }).catch({ finished: 'none' }),
+      result: z.catch(z.object({ finished: z.catch(z.enum(['success', 'failure', 'none']), 'none') }), { finished: 'none' }),
       details: Details,
     }),
   })
-  .meta({ id: 'ActionFeedback' });
+  .register(z.globalRegistry, { id: 'ActionFeedback' });
 export type ActionFeedback = z.output<typeof ActionFeedback>;
 
 export const ConfigData = z
   .object({
-    mode: z.enum(['merge', 'replace', 'remove']).default('merge'),
-    data: z.record(z.string(), z.unknown()).default({}),
+    mode: z._default(z.enum(['merge', 'replace', 'remove']), 'merge'),
+    data: z._default(z.record(z.string(), z.unknown()), {}),
   })
-  .meta({ id: 'ConfigData' });
+  .register(z.globalRegistry, { id: 'ConfigData' });
 export type ConfigData = z.output<typeof ConfigData>;

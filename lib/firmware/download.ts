@@ -1,16 +1,16 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import type { Log } from '../log.ts';
 import type { SignedLink, Storage } from '../ports/storage.ts';
 import { type Firmware, Timestamp } from './firmware.ts';
 
 export const StorageState = z
   .enum(['available', 'unavailable'])
-  .meta({ description: 'Whether files can be had now. While they cannot, every download_url is null' });
+  .check(z.meta({ description: 'Whether files can be had now. While they cannot, every download_url is null' }));
 export type StorageState = z.infer<typeof StorageState>;
 
 export const Download = z.object({
-  download_url: z.url().nullable().meta({ description: 'null unless the firmware and its storage are available' }),
-  download_expires_dt: Timestamp.nullable(),
+  download_url: z.nullable(z.url()).check(z.meta({ description: 'null unless the firmware and its storage are available' })),
+  download_expires_dt: z.nullable(Timestamp),
 });
 
 export interface DownloadDeps {

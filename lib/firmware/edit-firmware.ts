@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -8,18 +8,20 @@ import { findFirmware, updateFirmware } from './firmware-queries.ts';
 /** What may change of a firmware; all else is immutable, and nothing is ever deleted. */
 export const FirmwareChange = z
   .strictObject({
-    comment: Comment.optional(),
-    status: z.literal('withdrawn').optional().meta({ description: 'Withdraws it: from then on it is offered to nobody' }),
-    reason: Comment.min(1).optional().meta({ description: 'Why it is withdrawn' }),
+    comment: z.optional(Comment),
+    status: z.optional(z.literal('withdrawn')).check(z.meta({ description: 'Withdraws it: from then on it is offered to nobody' })),
+    reason: z.optional(Comment.check(z.minLength(1))).check(z.meta({ description: 'Why it is withdrawn' })),
   })
-  .refine(({ comment, status, reason }) => comment !== undefined || status !== undefined || reason !== undefined, {
-    error: 'must have a comment, or a status and its reason',
-  })
-  .refine(({ status, reason }) => status === undefined || reason !== undefined, {
-    path: ['reason'],
-    error: 'has to be given: those who run it will ask',
-  })
-  .refine(({ status, reason }) => reason === undefined || status !== undefined, { path: ['reason'], error: 'goes with a status' });
+  .check(
+    z.refine(({ comment, status, reason }) => comment !== undefined || status !== undefined || reason !== undefined, {
+      error: 'must have a comment, or a status and its reason',
+    }),
+    z.refine(({ status, reason }) => status === undefined || reason !== undefined, {
+      path: ['reason'],
+      error: 'has to be given: those who run it will ask',
+    }),
+    z.refine(({ status, reason }) => reason === undefined || status !== undefined, { path: ['reason'], error: 'goes with a status' }),
+  );
 export type FirmwareChange = z.output<typeof FirmwareChange>;
 
 /**

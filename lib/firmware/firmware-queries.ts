@@ -1,5 +1,5 @@
 import { type NotNull, type SelectQueryBuilder, sql } from 'kysely';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
 import type { DB } from '../db/schema.ts';
 import { deviceCountOfFirmware } from '../fleet/count-queries.ts';

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 
 /**
  * Firmware status (design.md section 2):
@@ -14,51 +14,55 @@ export type FirmwareStatus = (typeof firmwareStatuses)[number];
 const unprintable = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 
 const keySegment = (maximumLength: number) =>
-  z
-    .string()
-    .min(1)
-    .max(maximumLength)
-    .refine((text) => !unprintable.test(text) && !text.includes('/'), 'must not have control characters or a slash')
-    .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
-    .refine((text) => text.trim() === text && text !== '.' && text !== '..', 'must not begin or end with a space, or be . or ..');
+  z.string().check(
+    z.minLength(1),
+    z.maxLength(maximumLength),
+    z.refine((text) => !unprintable.test(text) && !text.includes('/'), 'must not have control characters or a slash'),
+    z.refine((text) => text.isWellFormed(), 'must be well-formed Unicode'),
+    z.refine((text) => text.trim() === text && text !== '.' && text !== '..', 'must not begin or end with a space, or be . or ..'),
+  );
 
 export const HardwareTypeName = z
   .string()
-  .regex(/^[a-z][a-z0-9_]{0,62}$/, 'must be a hardware type name such as vega_mcu')
-  .meta({ example: 'vega_mcu' });
-export const FirmwareVersion = keySegment(64).meta({ description: "The maker's text, up to 64 characters", example: '1.4.2' });
+  .check(z.regex(/^[a-z][a-z0-9_]{0,62}$/, 'must be a hardware type name such as vega_mcu'), z.meta({ example: 'vega_mcu' }));
+export const FirmwareVersion = keySegment(64).check(z.meta({ description: "The maker's text, up to 64 characters", example: '1.4.2' }));
 /** The largest `integer` of PostgreSQL: what is beyond is refused here and not by the database. */
 const largestInteger = 2_147_483_647;
-export const FirmwareId = z.int().min(1).max(largestInteger).meta({ example: 17 });
-const VersionNum = z.int().min(1).max(largestInteger);
+export const FirmwareId = z.int().check(z.minimum(1), z.maximum(largestInteger), z.meta({ example: 17 }));
+const VersionNum = z.int().check(z.minimum(1), z.maximum(largestInteger));
 export const Sha256 = z
-  .string()
-  .regex(/^[0-9a-fA-F]{64}$/, 'must be a SHA-256 in 64 hexadecimal digits')
-  .transform((hex) => hex.toLowerCase())
-  .meta({ example: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855' });
-export const FileName = keySegment(128).meta({ description: 'The last part of the key in S3', example: 'firmware.bin' });
-export const Comment = z
-  .string()
-  .max(2_000)
-  .refine(
+  .pipe(
+    z.string().check(z.regex(/^[0-9a-fA-F]{64}$/, 'must be a SHA-256 in 64 hexadecimal digits')),
+    z.transform((hex) => hex.toLowerCase()),
+  )
+  .check(z.meta({ example: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855' }));
+export const FileName = keySegment(128).check(z.meta({ description: 'The last part of the key in S3', example: 'firmware.bin' }));
+export const Comment = z.string().check(
+  z.maxLength(2_000),
+  z.refine(
     (text) => text.isWellFormed() && !text.includes('\u0000'),
     'must be well-formed Unicode without NUL, which PostgreSQL cannot store',
-  );
+  ),
+);
 
 /** A date and time in UTC as RFC 3339 has it; a Date inside, text in JSON. */
-export const Timestamp = z.coerce.date().meta({ type: 'string', format: 'date-time', example: '2026-11-24T08:00:00.000Z' });
+export const Timestamp = z.coerce.date().check(z.meta({ type: 'string', format: 'date-time', example: '2026-11-24T08:00:00.000Z' }));
 
 export const FirmwareRequirement = z
   .strictObject({ hardware_type: HardwareTypeName, minimum_version_num: VersionNum })
-  .meta({ id: 'FirmwareRequirement' });
+  .register(z.globalRegistry, { id: 'FirmwareRequirement' });
 export type FirmwareRequirement = z.infer<typeof FirmwareRequirement>;
 
 /** What a device has to run before it may get a firmware. */
 export const firmwareNeeds = {
-  requires: z.array(FirmwareRequirement).max(20).meta({ description: 'What the device has to run of other hardware types' }),
-  minimum_from_version_num: VersionNum.nullable().meta({
-    description: 'A stepping stone: the lowest version_num of this hardware type it may be installed over',
-  }),
+  requires: z
+    .array(FirmwareRequirement)
+    .check(z.maxLength(20), z.meta({ description: 'What the device has to run of other hardware types' })),
+  minimum_from_version_num: z.nullable(VersionNum).check(
+    z.meta({
+      description: 'A stepping stone: the lowest version_num of this hardware type it may be installed over',
+    }),
+  ),
 };
 
 export const Firmware = z
@@ -66,26 +70,32 @@ export const Firmware = z
     id: FirmwareId,
     hardware_type: HardwareTypeName,
     version: z.string(),
-    version_num: z.int().nullable().meta({ description: 'Ordinal within the hardware type: a higher one is newer. null until available' }),
+    version_num: z
+      .nullable(z.int())
+      .check(z.meta({ description: 'Ordinal within the hardware type: a higher one is newer. null until available' })),
     status: z.enum(firmwareStatuses),
-    reason: z.string().nullable().meta({ description: 'Why it was rejected or withdrawn' }),
-    file_link: z.string().nullable().meta({ description: 's3://bucket/key?versionId=…, for ever the same bytes. null until available' }),
-    size_bytes: z.int().nullable(),
-    sha256: z.string().nullable().meta({ description: 'Hexadecimal' }),
-    sha1: z.string().nullable().meta({ description: 'Hexadecimal' }),
-    md5: z.string().nullable().meta({ description: 'Hexadecimal' }),
+    reason: z.nullable(z.string()).check(z.meta({ description: 'Why it was rejected or withdrawn' })),
+    file_link: z
+      .nullable(z.string())
+      .check(z.meta({ description: 's3://bucket/key?versionId=…, for ever the same bytes. null until available' })),
+    size_bytes: z.nullable(z.int()),
+    sha256: z.nullable(z.string()).check(z.meta({ description: 'Hexadecimal' })),
+    sha1: z.nullable(z.string()).check(z.meta({ description: 'Hexadecimal' })),
+    md5: z.nullable(z.string()).check(z.meta({ description: 'Hexadecimal' })),
     ...firmwareNeeds,
-    assembly_id: z.int().nullable().meta({ description: 'The assembly that it is the package of; null: it was uploaded' }),
+    assembly_id: z.nullable(z.int()).check(z.meta({ description: 'The assembly that it is the package of; null: it was uploaded' })),
     comment: z.string(),
     created_by: z.string(),
     created_dt: Timestamp,
   })
-  .meta({ id: 'Firmware' });
+  .register(z.globalRegistry, { id: 'Firmware' });
 export type Firmware = z.infer<typeof Firmware>;
 
-export const ListedFirmware = Firmware.extend({
-  device_count: z.int().meta({ description: 'Devices that run it now' }),
-}).meta({ id: 'ListedFirmware' });
+export const ListedFirmware = z
+  .extend(Firmware, {
+    device_count: z.int().check(z.meta({ description: 'Devices that run it now' })),
+  })
+  .register(z.globalRegistry, { id: 'ListedFirmware' });
 export type ListedFirmware = z.infer<typeof ListedFirmware>;
 
 /** Where firmware files are kept; the bucket notifies about this prefix. */

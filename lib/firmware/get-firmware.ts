@@ -1,11 +1,13 @@
-import type * as z from 'zod';
+import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
 import { Download, type DownloadDeps, findStorageState, StorageState, withDownload } from './download.ts';
 import { ListedFirmware } from './firmware.ts';
 import { findListedFirmware } from './firmware-queries.ts';
 
-export const FirmwareDownload = ListedFirmware.extend({ ...Download.shape, storage: StorageState }).meta({ id: 'FirmwareDownload' });
+export const FirmwareDownload = z
+  .extend(ListedFirmware, { ...Download.shape, storage: StorageState })
+  .register(z.globalRegistry, { id: 'FirmwareDownload' });
 export type FirmwareDownload = z.infer<typeof FirmwareDownload>;
 
 /**

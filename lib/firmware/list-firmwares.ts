@@ -1,4 +1,4 @@
-import type * as z from 'zod';
+import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
 import { pageOf } from '../http/page.ts';
 import { Download, type DownloadDeps, findStorageState, StorageState, withDownload } from './download.ts';
@@ -6,9 +6,12 @@ import { ListedFirmware } from './firmware.ts';
 import { type FirmwareFilter, listFirmwares as listFilteredFirmwares } from './firmware-queries.ts';
 
 /** With links and the state of the storage when they are asked for. */
-export const FirmwarePage = pageOf(ListedFirmware.extend(Download.partial().shape).meta({ id: 'FirmwareListItem' })).extend({
-  storage: StorageState.optional(),
-});
+export const FirmwarePage = z.extend(
+  pageOf(z.extend(ListedFirmware, z.partial(Download).shape).register(z.globalRegistry, { id: 'FirmwareListItem' })),
+  {
+    storage: z.optional(StorageState),
+  },
+);
 export type FirmwarePage = z.infer<typeof FirmwarePage>;
 
 export interface FirmwareQuery extends FirmwareFilter {

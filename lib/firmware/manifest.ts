@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { CompactSign, type CryptoKey, importJWK } from 'jose';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { addSeconds, type Clock } from '../clock.ts';
 import { createSecret, readSigningSecret } from '../secret.ts';
 import { FirmwareRequirement, FirmwareVersion, HardwareTypeName, Sha256, Timestamp } from './firmware.ts';
@@ -9,28 +9,30 @@ import { FirmwareRequirement, FirmwareVersion, HardwareTypeName, Sha256, Timesta
 export const ManifestClaims = z.object({
   hardware_type: HardwareTypeName,
   version: FirmwareVersion,
-  version_num: z.int().min(1),
-  size_bytes: z.int().min(1),
+  version_num: z.int().check(z.minimum(1)),
+  size_bytes: z.int().check(z.minimum(1)),
   sha256: Sha256,
   requires: z.array(FirmwareRequirement),
-  minimum_from_version_num: z.int().nullable(),
-  allow_downgrade: z.boolean().meta({ description: 'Whether a device that runs a higher version_num may go back to this one' }),
+  minimum_from_version_num: z.nullable(z.int()),
+  allow_downgrade: z.boolean().check(z.meta({ description: 'Whether a device that runs a higher version_num may go back to this one' })),
   counter: z
     .int()
-    .min(1)
-    .meta({ description: 'Only grows: a device takes none that is lower than one it has taken for this hardware type' }),
-  iat: z.int().meta({ description: 'When it was issued, seconds since 1970' }),
-  exp: z.int().meta({ description: 'When it expires, seconds since 1970' }),
+    .check(
+      z.minimum(1),
+      z.meta({ description: 'Only grows: a device takes none that is lower than one it has taken for this hardware type' }),
+    ),
+  iat: z.int().check(z.meta({ description: 'When it was issued, seconds since 1970' })),
+  exp: z.int().check(z.meta({ description: 'When it expires, seconds since 1970' })),
 });
 export type ManifestClaims = z.infer<typeof ManifestClaims>;
 export type ManifestFacts = Omit<ManifestClaims, 'iat' | 'exp'>;
 
 export const SignedManifest = z
   .object({
-    manifest: z.string().meta({ description: 'JWS in its compact form (RFC 7515), EdDSA, typ firmware-manifest+jwt' }),
+    manifest: z.string().check(z.meta({ description: 'JWS in its compact form (RFC 7515), EdDSA, typ firmware-manifest+jwt' })),
     expires_dt: Timestamp,
   })
-  .meta({ id: 'SignedManifest' });
+  .register(z.globalRegistry, { id: 'SignedManifest' });
 export type SignedManifest = z.infer<typeof SignedManifest>;
 
 /** About 50 µs; nothing is asked of anybody. */
@@ -41,8 +43,13 @@ export const manifestType = 'firmware-manifest+jwt';
 /** Longer than a device is out of reach between a command and its installation; how long a captured manifest is worth anything. */
 const validSeconds = 7 * 24 * 3_600;
 
-const Jwk = z.object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), kid: z.string().min(1), x: z.string().min(1) });
-const PrivateJwk = Jwk.extend({ d: z.string().min(1) });
+const Jwk = z.object({
+  kty: z.literal('OKP'),
+  crv: z.literal('Ed25519'),
+  kid: z.string().check(z.minLength(1)),
+  x: z.string().check(z.minLength(1)),
+});
+const PrivateJwk = z.extend(Jwk, { d: z.string().check(z.minLength(1)) });
 
 const KeySet = z.object({ keys: z.tuple([PrivateJwk], Jwk) });
 export type ManifestKeys = z.output<typeof KeySet>;
@@ -97,12 +104,14 @@ export const PublicKeys = z
   .object({
     keys: z
       .array(z.looseObject({ kty: z.string(), crv: z.string(), kid: z.string(), x: z.string(), alg: z.string(), use: z.string() }))
-      .meta({ description: 'What manifests are signed with, a JWK set (RFC 7517): the present key first, then former and coming ones' }),
+      .check(
+        z.meta({ description: 'What manifests are signed with, a JWK set (RFC 7517): the present key first, then former and coming ones' }),
+      ),
     package_certificates: z
       .array(z.string())
-      .meta({ description: 'What packages are signed with, PEM, for `swupdate -k`: the present one first' }),
+      .check(z.meta({ description: 'What packages are signed with, PEM, for `swupdate -k`: the present one first' })),
   })
-  .meta({ id: 'PublicKeys' });
+  .register(z.globalRegistry, { id: 'PublicKeys' });
 export type PublicKeys = z.infer<typeof PublicKeys>;
 
 /** @param certificates PEM, one after the other. */

@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
 import { decodeCursor, type Page, toPage } from '../http/page.ts';
 import { countNewDevices } from './count-queries.ts';

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { FirmwareId, HardwareTypeName, Timestamp } from '../firmware/firmware.ts';
 import { pageOf } from '../http/page.ts';
 import { IdInPath } from '../http/path-parameters.ts';
@@ -7,26 +7,34 @@ export const DeviceKind = z.enum(['scooter', 'cabinet']);
 export type DeviceKind = z.infer<typeof DeviceKind>;
 export const Channel = z
   .enum(['telematics', 'iot'])
-  .meta({ description: 'How the device is reached: through scooters-backend, or it polls this service' });
+  .check(z.meta({ description: 'How the device is reached: through scooters-backend, or it polls this service' }));
 export type Channel = z.infer<typeof Channel>;
 export const ExternalId = z
   .string()
-  .min(1)
-  .max(128)
-  .regex(/^[\w.:~-]+$/, 'may have letters, digits and . _ : ~ -')
-  .meta({ description: "The device's id in the scooters' database", example: 'S-00001' });
-export const ScooterVersion = z.union([z.literal(1), z.literal(2)]).meta({ description: 'Generation of a scooter' });
+  .check(
+    z.minLength(1),
+    z.maxLength(128),
+    z.regex(/^[\w.:~-]+$/, 'may have letters, digits and . _ : ~ -'),
+    z.meta({ description: "The device's id in the scooters' database", example: 'S-00001' }),
+  );
+export const ScooterVersion = z.union([z.literal(1), z.literal(2)]).check(z.meta({ description: 'Generation of a scooter' }));
 
 /** What a device is registered with. A scooter without a generation has its own IoT. */
-export const NewDevice = z
-  .strictObject({
-    kind: DeviceKind,
-    external_id: ExternalId,
-    version: ScooterVersion.nullable().default(null),
-    channel: Channel.optional().meta({ description: 'Default: telematics for scooters of version 1 and 2, iot for all others' }),
-  })
-  .refine(({ kind, version }) => kind === 'scooter' || version === null, { path: ['version'], error: 'only scooters have a version' })
-  .transform((device) => ({ ...device, channel: device.channel ?? defaultChannel(device.version) }));
+export const NewDevice = z.pipe(
+  z
+    .strictObject({
+      kind: DeviceKind,
+      external_id: ExternalId,
+      version: z._default(z.nullable(ScooterVersion), null),
+      channel: z
+        .optional(Channel)
+        .check(z.meta({ description: 'Default: telematics for scooters of version 1 and 2, iot for all others' })),
+    })
+    .check(
+      z.refine(({ kind, version }) => kind === 'scooter' || version === null, { path: ['version'], error: 'only scooters have a version' }),
+    ),
+  z.transform((device) => ({ ...device, channel: device.channel ?? defaultChannel(device.version) })),
+);
 export type NewDevice = z.output<typeof NewDevice>;
 
 const defaultChannel = (version: 1 | 2 | null): Channel => (version === null ? 'iot' : 'telematics');
@@ -41,62 +49,76 @@ export type ReportSource = (typeof reportSources)[number];
 export const InstalledFirmware = z
   .object({
     hardware_type: HardwareTypeName,
-    firmware_id: FirmwareId.nullable().meta({ description: 'null while the version is in no catalogue' }),
+    firmware_id: z.nullable(FirmwareId).check(z.meta({ description: 'null while the version is in no catalogue' })),
     version: z.string(),
-    version_num: z.int().nullable(),
-    is_newest: z.boolean().meta({ description: 'No available firmware of this hardware type has a higher version_num' }),
-    firmware_update_dt: Timestamp.meta({ description: 'Since when it runs this version' }),
+    version_num: z.nullable(z.int()),
+    is_newest: z.boolean().check(z.meta({ description: 'No available firmware of this hardware type has a higher version_num' })),
+    firmware_update_dt: Timestamp.check(z.meta({ description: 'Since when it runs this version' })),
     firmware_update_time: z
-      .number()
-      .nullable()
-      .meta({ description: 'Seconds the last installation took, from command to proof; null when not ordered by this service' }),
-    observed_dt: Timestamp.meta({ description: 'When it was last seen running this version' }),
+      .nullable(z.number())
+      .check(z.meta({ description: 'Seconds the last installation took, from command to proof; null when not ordered by this service' })),
+    observed_dt: Timestamp.check(z.meta({ description: 'When it was last seen running this version' })),
     source: z.enum(reportSources),
   })
-  .meta({ id: 'InstalledFirmware' });
+  .register(z.globalRegistry, { id: 'InstalledFirmware' });
 export type InstalledFirmware = z.infer<typeof InstalledFirmware>;
 
 export const Device = z
   .object({
     kind: DeviceKind,
     external_id: z.string(),
-    version: z.int().nullable(),
+    version: z.nullable(z.int()),
     channel: Channel,
     created_dt: Timestamp,
-    last_seen_dt: Timestamp.nullable().meta({
-      description: 'When it was last seen running what it runs, or has polled, to some minutes; null: never',
-    }),
+    last_seen_dt: z.nullable(Timestamp).check(
+      z.meta({
+        description: 'When it was last seen running what it runs, or has polled, to some minutes; null: never',
+      }),
+    ),
     firmwares: z.array(InstalledFirmware),
   })
-  .meta({ id: 'Device' });
+  .register(z.globalRegistry, { id: 'Device' });
 export type Device = z.infer<typeof Device>;
 
-export const PastFirmware = InstalledFirmware.omit({ is_newest: true })
-  .extend({ observed_dt: Timestamp.meta({ description: 'When it was first seen running this version' }) })
-  .meta({ id: 'PastFirmware' });
+export const PastFirmware = z
+  .extend(z.omit(InstalledFirmware, { is_newest: true }), {
+    observed_dt: Timestamp.check(z.meta({ description: 'When it was first seen running this version' })),
+  })
+  .register(z.globalRegistry, { id: 'PastFirmware' });
 export type PastFirmware = z.infer<typeof PastFirmware>;
 
-export const DeviceWithHistory = Device.extend({
-  history: pageOf(PastFirmware).optional().meta({
-    description: 'Every version it is known to have run, in the order in which that was learned, the latest first; when asked for',
-  }),
-}).meta({ id: 'DeviceWithHistory' });
+export const DeviceWithHistory = z
+  .extend(Device, {
+    history: z.optional(pageOf(PastFirmware)).check(
+      z.meta({
+        description: 'Every version it is known to have run, in the order in which that was learned, the latest first; when asked for',
+      }),
+    ),
+  })
+  .register(z.globalRegistry, { id: 'DeviceWithHistory' });
 export type DeviceWithHistory = z.infer<typeof DeviceWithHistory>;
 
-const id = IdInPath.shape.id.optional();
+const id = z.optional(IdInPath.shape.id);
 
 /** The query of a list of devices; several conditions mean the devices that fulfil all of them. */
 export const DeviceConditions = {
-  kind: DeviceKind.optional(),
-  version: z.enum(['1', '2', 'none']).optional().meta({ description: 'Scooters of this generation; none: those with an IoT of their own' }),
-  channel: Channel.optional(),
-  runs_firmware_id: id.meta({ description: 'Runs this firmware' }),
-  older_than_firmware_id: id.meta({ description: 'Runs a firmware of the same hardware type with a lower version_num' }),
-  unknown_version: HardwareTypeName.optional().meta({ description: 'Runs a version of this hardware type that is in no catalogue' }),
-  not_seen_since: z.iso
-    .datetime({ offset: true })
-    .transform((text) => new Date(text))
-    .optional()
-    .meta({ description: 'Was last seen before this moment, or never', example: '2026-11-17T00:00:00Z' }),
+  kind: z.optional(DeviceKind),
+  version: z
+    .optional(z.enum(['1', '2', 'none']))
+    .check(z.meta({ description: 'Scooters of this generation; none: those with an IoT of their own' })),
+  channel: z.optional(Channel),
+  runs_firmware_id: id.check(z.meta({ description: 'Runs this firmware' })),
+  older_than_firmware_id: id.check(z.meta({ description: 'Runs a firmware of the same hardware type with a lower version_num' })),
+  unknown_version: z
+    .optional(HardwareTypeName)
+    .check(z.meta({ description: 'Runs a version of this hardware type that is in no catalogue' })),
+  not_seen_since: z
+    .optional(
+      z.pipe(
+        z.iso.datetime({ offset: true }),
+        z.transform((text) => new Date(text)),
+      ),
+    )
+    .check(z.meta({ description: 'Was last seen before this moment, or never', example: '2026-11-17T00:00:00Z' })),
 };
-export type DeviceConditions = z.output<z.ZodObject<typeof DeviceConditions>>;
+export type DeviceConditions = z.output<z.ZodMiniObject<typeof DeviceConditions>>;

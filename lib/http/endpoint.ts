@@ -1,7 +1,8 @@
 import middy from '@middy/core';
 import jsonBodyParser from '@middy/http-json-body-parser';
 import type { APIGatewayProxyEvent, APIGatewayProxyResult, Context } from 'aws-lambda';
-import type * as z from 'zod';
+import { en } from 'zod/locales';
+import * as z from 'zod/mini';
 import { toDomainError } from '../db/database-error.ts';
 import { DomainError, type FieldError } from '../errors.ts';
 import { type Log, logWith } from '../log.ts';
@@ -9,6 +10,9 @@ import { count, type Metrics, milliseconds } from '../metrics.ts';
 import type { Authenticate, Authenticated, Caller } from './authenticate.ts';
 import { type Answer, statusOfError, toProblemAnswer } from './problem.ts';
 import { defaultMaximumBodyBytes, type Route, type RouteRequest } from './route.ts';
+
+// Of zod's messages, the small build has none of its own.
+z.config(en());
 
 export interface HttpDeps<C extends Authenticated = Caller> {
   authenticate: Authenticate<C>;
@@ -131,7 +135,7 @@ const refuseLargeBody =
   };
 
 /** Where the body may be left out, as by `curl -X POST`, it needs no content type either. */
-const parseBody = (schema: z.ZodType): middy.MiddlewareObj<APIGatewayProxyEvent, APIGatewayProxyResult> => {
+const parseBody = (schema: z.ZodMiniType): middy.MiddlewareObj<APIGatewayProxyEvent, APIGatewayProxyResult> => {
   const parser = jsonBodyParser();
   const isOptional = schema.safeParse(undefined).success;
   return {
@@ -155,7 +159,7 @@ const authorize = async <C extends Authenticated>(
 /** Checks every part and reports every wrong field of all of them at once. */
 const parseRequest = (route: Route, event: APIGatewayProxyEvent) => {
   const errors: FieldError[] = [];
-  const parse = (part: FieldError['in'], schema: z.ZodType | undefined, value: unknown): unknown => {
+  const parse = (part: FieldError['in'], schema: z.ZodMiniType | undefined, value: unknown): unknown => {
     if (!schema) return undefined;
     const result = schema.safeParse(value);
     if (result.success) return result.data;

@@ -1,13 +1,11 @@
 import { createHash } from 'node:crypto';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 
 /** The header by which a request that is sent again after a lost answer is known. */
 export const IdempotencyHeaders = z.object({
   'idempotency-key': z
-    .string()
-    .regex(/^[\x21-\x7e]{1,255}$/, 'must have 1 to 255 visible ASCII characters')
-    .optional()
-    .meta({ description: 'Chosen by the caller, for example a UUID; remembered for as long as what it started' }),
+    .optional(z.string().check(z.regex(/^[\x21-\x7e]{1,255}$/, 'must have 1 to 255 visible ASCII characters')))
+    .check(z.meta({ description: 'Chosen by the caller, for example a UUID; remembered for as long as what it started' })),
 });
 
 /** Of a request after its defaults are filled in, keys in one order: how a caller writes it does not matter. */

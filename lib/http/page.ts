@@ -1,17 +1,19 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { DomainError } from '../errors.ts';
 
 const maximumPage = 500;
 
 /** Query parameters of every list. */
 export const PageQuery = {
-  limit: z.coerce.number().int().min(1).max(maximumPage).default(50).meta({ description: 'Items a page, 1 to 500' }),
-  cursor: z.string().max(512).optional().meta({ description: '`next_cursor` of the page before' }),
+  limit: z
+    ._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(maximumPage)), 50)
+    .check(z.meta({ description: 'Items a page, 1 to 500' })),
+  cursor: z.optional(z.string().check(z.maxLength(512))).check(z.meta({ description: '`next_cursor` of the page before' })),
 };
 
 /** The shape of every list. */
-export const pageOf = <S extends z.ZodType>(item: S) =>
-  z.object({ items: z.array(item), next_cursor: z.string().nullable().meta({ description: 'null on the last page' }) });
+export const pageOf = <S extends z.ZodMiniType>(item: S) =>
+  z.object({ items: z.array(item), next_cursor: z.nullable(z.string()).check(z.meta({ description: 'null on the last page' })) });
 
 export interface Page<Item> {
   items: Item[];
@@ -22,7 +24,7 @@ export interface Page<Item> {
 export const encodeCursor = (key: readonly unknown[]): string => Buffer.from(JSON.stringify(key)).toString('base64url');
 
 /** @throws `request.invalid` naming `cursor` for anything that `encodeCursor` did not write. */
-export const decodeCursor = <S extends z.ZodType>(schema: S, cursor: string | undefined): z.output<S> | undefined => {
+export const decodeCursor = <S extends z.ZodMiniType>(schema: S, cursor: string | undefined): z.output<S> | undefined => {
   if (cursor === undefined) return undefined;
   try {
     return schema.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString()));

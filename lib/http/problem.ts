@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import type { DomainError, ErrorCode } from '../errors.ts';
 
 /** The one table from code to status. */
@@ -56,18 +56,17 @@ const defaultRetryAfterSeconds = 2;
 /** What a caller gets instead of an answer (RFC 9457), as `application/problem+json`. Some codes have members of their own besides. */
 export const Problem = z
   .looseObject({
-    type: z.string().meta({ description: 'urn:scooters-updater:problem:{code}' }),
+    type: z.string().check(z.meta({ description: 'urn:scooters-updater:problem:{code}' })),
     title: z.string(),
     status: z.int(),
-    code: z.string().meta({ description: 'Stable; to branch on', example: 'request.invalid' }),
-    detail: z.string().meta({ description: 'For people' }),
-    request_id: z.string().meta({ description: 'To be named when asking for help' }),
+    code: z.string().check(z.meta({ description: 'Stable; to branch on', example: 'request.invalid' })),
+    detail: z.string().check(z.meta({ description: 'For people' })),
+    request_id: z.string().check(z.meta({ description: 'To be named when asking for help' })),
     errors: z
-      .array(z.object({ in: z.enum(['path', 'query', 'header', 'body']), path: z.string(), message: z.string() }))
-      .optional()
-      .meta({ description: 'Every wrong field; path is dotted, for example devices.3.kind' }),
+      .optional(z.array(z.object({ in: z.enum(['path', 'query', 'header', 'body']), path: z.string(), message: z.string() })))
+      .check(z.meta({ description: 'Every wrong field; path is dotted, for example devices.3.kind' })),
   })
-  .meta({ id: 'Problem' });
+  .register(z.globalRegistry, { id: 'Problem' });
 
 export interface Answer {
   statusCode: number;

@@ -1,7 +1,7 @@
-import type * as z from 'zod';
+import type * as z from 'zod/mini';
 import type { Scope } from './authenticate.ts';
 
-type Shape = z.ZodObject | undefined;
+type Shape = z.ZodMiniObject | undefined;
 
 /**
  * One operation of the API: what `endpoint` checks is what the OpenAPI document says, because both read this.
@@ -12,7 +12,7 @@ export interface Route<
   Path extends Shape = Shape,
   Query extends Shape = Shape,
   Headers extends Shape = Shape,
-  Body extends z.ZodType | undefined = z.ZodType | undefined,
+  Body extends z.ZodMiniType | undefined = z.ZodMiniType | undefined,
 > {
   method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** As in serverless.yml, for example `/v1/firmwares/{id}`. */
@@ -29,7 +29,7 @@ export interface Route<
   /** Longer bodies are refused with 413 before they are parsed. Default {@link defaultMaximumBodyBytes}. */
   maximumBodyBytes?: number;
   /** By status; `null` for an answer that is not JSON. */
-  responses: Readonly<Record<number, { description: string; body: z.ZodType | null }>>;
+  responses: Readonly<Record<number, { description: string; body: z.ZodMiniType | null }>>;
   /** Problem statuses beside those that every route can answer. */
   problems?: readonly number[];
 }
@@ -38,7 +38,7 @@ export const deviceScope = 'device';
 
 export const defaultMaximumBodyBytes = 64 * 1024;
 
-type Parsed<T> = T extends z.ZodType ? z.output<T> : undefined;
+type Parsed<T> = T extends z.ZodMiniType ? z.output<T> : undefined;
 
 export interface RouteRequest<R extends Route> {
   path: Parsed<R['pathParameters']>;

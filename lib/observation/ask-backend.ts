@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
 import { DeviceKind, ExternalId } from '../fleet/device.ts';
 import { type Backend, BackendRefusal, type DevicePage, type DeviceVersions } from '../ports/backend.ts';

@@ -1,5 +1,5 @@
 import { type SelectQueryBuilder, sql } from 'kysely';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { addSeconds } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import type { DB } from '../db/schema.ts';
@@ -153,7 +153,7 @@ export interface ChangeFilter {
 
 /** What an observation has changed, in the order in which it was learned. */
 export const listChanges = async (db: Db, id: number, { limit, cursor }: ChangeFilter): Promise<Page<ObservedChange>> => {
-  const after = decodeCursor(z.tuple([z.int().min(0)]), cursor);
+  const after = decodeCursor(z.tuple([z.int().check(z.minimum(0))]), cursor);
   const { rows } = await sql<ObservedChange & { id: number }>`
     SELECT h.id, d.kind, d.external_id, h.hardware_type, before.reported_version AS from_version, h.reported_version AS to_version,
            h.observed_dt

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { Comment, HardwareTypeName, Timestamp } from '../firmware/firmware.ts';
 import { DeviceKind, ScooterVersion } from '../fleet/device.ts';
 import { pageOf } from '../http/page.ts';
@@ -12,68 +12,76 @@ export const observationStatuses = ['IN_PROGRESS', 'COMPLETED', 'FAILED'] as con
 export type ObservationStatus = (typeof observationStatuses)[number];
 
 export const ObservationFilter = z.strictObject({
-  kind: DeviceKind.optional().meta({ description: 'Default: devices of every kind' }),
-  version: ScooterVersion.optional(),
-  running: Running.optional().meta({ description: 'Only devices that run this version, as far as is known' }),
+  kind: z.optional(DeviceKind).check(z.meta({ description: 'Default: devices of every kind' })),
+  version: z.optional(ScooterVersion),
+  running: z.optional(Running).check(z.meta({ description: 'Only devices that run this version, as far as is known' })),
 });
 export type ObservationFilter = z.output<typeof ObservationFilter>;
 
 export const ObservationRequest = z
   .strictObject({
     targets: z.union([NamedDevices, z.strictObject({ filter: ObservationFilter })]),
-    add_unknown: z
-      .boolean()
-      .default(false)
-      .meta({
+    add_unknown: z._default(z.boolean(), false).check(
+      z.meta({
         description:
           'Add devices that the backend knows and this service does not: those among `external_ids`, or, with a filter, all that the ' +
           'backend lists. Devices that are known are not changed',
       }),
-    maximum_per_minute: z.int().min(1).max(1_000_000).default(60_000).meta({ description: 'Devices asked per minute, at most' }),
-    comment: Comment.default(''),
+    ),
+    maximum_per_minute: z
+      ._default(z.int().check(z.minimum(1), z.maximum(1_000_000)), 60_000)
+      .check(z.meta({ description: 'Devices asked per minute, at most' })),
+    comment: z._default(Comment, ''),
   })
-  .refine(({ add_unknown, targets }) => !(add_unknown && 'filter' in targets && targets.filter.running), {
-    path: ['targets', 'filter', 'running'],
-    error: 'what an unknown device runs is not known before it is asked: leave out add_unknown or this',
-  });
+  .check(
+    z.refine(({ add_unknown, targets }) => !(add_unknown && 'filter' in targets && targets.filter.running), {
+      path: ['targets', 'filter', 'running'],
+      error: 'what an unknown device runs is not known before it is asked: leave out add_unknown or this',
+    }),
+  );
 export type ObservationRequest = z.output<typeof ObservationRequest>;
 
 export const Observation = z
   .object({
     id: z.int(),
     status: z.enum(observationStatuses),
-    filter: ObservationFilter.nullable().meta({ description: 'null: devices were named one by one' }),
+    filter: z.nullable(ObservationFilter).check(z.meta({ description: 'null: devices were named one by one' })),
     add_unknown: z.boolean(),
     maximum_per_minute: z.int(),
     progress: z
-      .number()
-      .nullable()
-      .meta({ description: 'Share of the devices that were asked, 0 to 1; null while their number is not known' }),
-    devices_total: z.int().nullable().meta({ description: 'To be asked; null while the backend lists them' }),
-    devices_asked: z.int().meta({ description: 'Done with: answered, unknown or refused' }),
-    devices_answered: z.int().meta({ description: 'The backend knows them' }),
-    devices_unknown: z.int().meta({ description: 'The backend does not know them' }),
-    devices_refused: z.int().meta({ description: 'The backend refused the question, or their id is none that is possible here' }),
-    devices_added: z.int().meta({ description: 'Of those answered: were not registered here, and are now' }),
-    devices_not_registered: z.int().meta({
-      description: 'Of those answered: not registered here. `add_unknown` adds them, unless their generation is none that is known here',
-    }),
-    reports_stored: z.int().meta({ description: 'Versions learned, one per device and hardware type: something was not known before' }),
-    reports_unchanged: z.int().meta({ description: 'Nothing new' }),
-    reports_outdated: z.int().meta({ description: 'Something newer is known' }),
-    reports_refused: z.int().meta({ description: 'Not well-formed, of the future, or of a hardware type that is not known here' }),
-    failures: z.int().meta({ description: 'Calls in a row that the backend did not answer; while there are any, the observation waits' }),
-    last_error: z.string().nullable().meta({ description: 'The latest trouble with the backend' }),
-    last_error_dt: Timestamp.nullable(),
-    due_dt: Timestamp.nullable().meta({ description: 'When the backend is asked next; null at the end' }),
+      .nullable(z.number())
+      .check(z.meta({ description: 'Share of the devices that were asked, 0 to 1; null while their number is not known' })),
+    devices_total: z.nullable(z.int()).check(z.meta({ description: 'To be asked; null while the backend lists them' })),
+    devices_asked: z.int().check(z.meta({ description: 'Done with: answered, unknown or refused' })),
+    devices_answered: z.int().check(z.meta({ description: 'The backend knows them' })),
+    devices_unknown: z.int().check(z.meta({ description: 'The backend does not know them' })),
+    devices_refused: z.int().check(z.meta({ description: 'The backend refused the question, or their id is none that is possible here' })),
+    devices_added: z.int().check(z.meta({ description: 'Of those answered: were not registered here, and are now' })),
+    devices_not_registered: z.int().check(
+      z.meta({
+        description: 'Of those answered: not registered here. `add_unknown` adds them, unless their generation is none that is known here',
+      }),
+    ),
+    reports_stored: z
+      .int()
+      .check(z.meta({ description: 'Versions learned, one per device and hardware type: something was not known before' })),
+    reports_unchanged: z.int().check(z.meta({ description: 'Nothing new' })),
+    reports_outdated: z.int().check(z.meta({ description: 'Something newer is known' })),
+    reports_refused: z.int().check(z.meta({ description: 'Not well-formed, of the future, or of a hardware type that is not known here' })),
+    failures: z
+      .int()
+      .check(z.meta({ description: 'Calls in a row that the backend did not answer; while there are any, the observation waits' })),
+    last_error: z.nullable(z.string()).check(z.meta({ description: 'The latest trouble with the backend' })),
+    last_error_dt: z.nullable(Timestamp),
+    due_dt: z.nullable(Timestamp).check(z.meta({ description: 'When the backend is asked next; null at the end' })),
     comment: z.string(),
     created_by: z.string(),
     request_id: z.string(),
     created_dt: Timestamp,
-    started_dt: Timestamp.nullable(),
-    finished_dt: Timestamp.nullable(),
+    started_dt: z.nullable(Timestamp),
+    finished_dt: z.nullable(Timestamp),
   })
-  .meta({ id: 'Observation' });
+  .register(z.globalRegistry, { id: 'Observation' });
 export type Observation = z.infer<typeof Observation>;
 
 export const ObservedChange = z
@@ -81,16 +89,20 @@ export const ObservedChange = z
     kind: DeviceKind,
     external_id: z.string(),
     hardware_type: HardwareTypeName,
-    from_version: z.string().nullable().meta({ description: 'null: nothing was known' }),
+    from_version: z.nullable(z.string()).check(z.meta({ description: 'null: nothing was known' })),
     to_version: z.string(),
     observed_dt: Timestamp,
   })
-  .meta({ id: 'ObservedChange' });
+  .register(z.globalRegistry, { id: 'ObservedChange' });
 export type ObservedChange = z.infer<typeof ObservedChange>;
 
-export const ObservationWithChanges = Observation.extend({
-  changes: pageOf(ObservedChange).meta({ description: 'What devices run that was not known before, in the order in which it was learned' }),
-}).meta({ id: 'ObservationWithChanges' });
+export const ObservationWithChanges = z
+  .extend(Observation, {
+    changes: pageOf(ObservedChange).check(
+      z.meta({ description: 'What devices run that was not known before, in the order in which it was learned' }),
+    ),
+  })
+  .register(z.globalRegistry, { id: 'ObservationWithChanges' });
 export type ObservationWithChanges = z.infer<typeof ObservationWithChanges>;
 
 /** What the backend takes in one question (design.md section 7). */

@@ -1,9 +1,12 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { createSecret, type Secret } from '../secret.ts';
 import { type Backend, type BackendCall, BackendRefusal, BackendUnavailable } from './backend.ts';
 
 /** The backend's words, without what PostgreSQL cannot store: one reason must not keep a whole chunk from being recorded. */
-const Reason = z.string().transform((text) => text.replaceAll('\u0000', ''));
+const Reason = z.pipe(
+  z.string(),
+  z.transform((text) => text.replaceAll('\u0000', '')),
+);
 
 const CommandResults = z.object({
   results: z.array(
@@ -13,7 +16,7 @@ const CommandResults = z.object({
         execution_id: z.int(),
         outcome: z.literal('deferred'),
         reason: Reason,
-        retry_after_seconds: z.number().min(0).max(604_800),
+        retry_after_seconds: z.number().check(z.minimum(0), z.maximum(604_800)),
       }),
       z.object({ execution_id: z.int(), outcome: z.literal('rejected'), reason: Reason }),
     ]),
@@ -24,15 +27,15 @@ const FirmwareVersions = z.object({
   devices: z.array(
     z.object({
       external_id: z.string(),
-      version: z.int().nullable(),
+      version: z.nullable(z.int()),
       firmwares: z.array(z.object({ hardware_type: z.string(), version: z.string(), since_dt: z.string(), observed_dt: z.string() })),
     }),
   ),
 });
 
 const Devices = z.object({
-  items: z.array(z.object({ kind: z.string(), external_id: z.string(), version: z.int().nullable() })),
-  next_cursor: z.string().nullable(),
+  items: z.array(z.object({ kind: z.string(), external_id: z.string(), version: z.nullable(z.int()) })),
+  next_cursor: z.nullable(z.string()),
 });
 
 /** Refusals that an operator mends (a token, a limit), so that the commands only have to wait. */
@@ -52,7 +55,7 @@ export interface HttpBackendOptions {
   token: string;
 }
 
-interface Request<S extends z.ZodType> {
+interface Request<S extends z.ZodMiniType> {
   method: 'GET' | 'POST';
   /** With its query. */
   path: string;
@@ -62,7 +65,7 @@ interface Request<S extends z.ZodType> {
   answer: S;
 }
 
-const request = async <S extends z.ZodType>(
+const request = async <S extends z.ZodMiniType>(
   { url, token }: { url: string; token: Secret },
   { method, path, body, call: { idempotencyKey, requestId, timeoutMilliseconds }, answer }: Request<S>,
 ): Promise<z.output<S>> => {

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { FirmwareId, firmwareStatuses, HardwareTypeName, Timestamp } from '../firmware/firmware.ts';
 import { DeviceKind, ScooterVersion } from '../fleet/device.ts';
 import { executionStatuses } from '../update/execution.ts';
@@ -9,32 +9,34 @@ export const maximumVersions = 100;
 /** Firmwares of each hardware type whose update times are told. */
 export const maximumTimedFirmwares = 20;
 
-const Devices = z.int().min(0);
-const Share = z.number().min(0).max(1);
-const Seconds = z.number().min(0);
+const Devices = z.int().check(z.minimum(0));
+const Share = z.number().check(z.minimum(0), z.maximum(1));
+const Seconds = z.number().check(z.minimum(0));
 
 export const UpdateTimes = z.object({
-  installations: z.int().meta({ description: 'Ordered by this service and proven' }),
+  installations: z.int().check(z.meta({ description: 'Ordered by this service and proven' })),
   mean_seconds: Seconds,
-  p50_seconds: Seconds.meta({ description: 'Percentiles come from a histogram and are at most 2.5 % off; mean and maximum are exact' }),
+  p50_seconds: Seconds.check(
+    z.meta({ description: 'Percentiles come from a histogram and are at most 2.5 % off; mean and maximum are exact' }),
+  ),
   p90_seconds: Seconds,
   p99_seconds: Seconds,
   max_seconds: Seconds,
 });
 export type UpdateTimes = z.infer<typeof UpdateTimes>;
 
-export const TimesByScooterVersion = UpdateTimes.extend({
+export const TimesByScooterVersion = z.extend(UpdateTimes, {
   by_scooter_version: z.array(
-    UpdateTimes.extend({ scooter_version: ScooterVersion.nullable().meta({ description: 'null: own IoT, or no scooter' }) }),
+    z.extend(UpdateTimes, { scooter_version: z.nullable(ScooterVersion).check(z.meta({ description: 'null: own IoT, or no scooter' })) }),
   ),
 });
 export type TimesByScooterVersion = z.infer<typeof TimesByScooterVersion>;
 
 const VersionShare = z.object({
   version: z.string(),
-  firmware_id: FirmwareId.nullable().meta({ description: 'null while the version is in no catalogue' }),
-  version_num: z.int().nullable(),
-  status: z.enum(firmwareStatuses).nullable(),
+  firmware_id: z.nullable(FirmwareId).check(z.meta({ description: 'null while the version is in no catalogue' })),
+  version_num: z.nullable(z.int()),
+  status: z.nullable(z.enum(firmwareStatuses)),
   devices: Devices,
   share: Share,
 });
@@ -42,21 +44,22 @@ const VersionShare = z.object({
 const HardwareTypeStats = z.object({
   hardware_type: HardwareTypeName,
   device_kind: DeviceKind,
-  devices: Devices.meta({ description: 'Whose version of this hardware type is known; shares are of these' }),
+  devices: Devices.check(z.meta({ description: 'Whose version of this hardware type is known; shares are of these' })),
   newest: z
-    .object({ firmware_id: FirmwareId, version: z.string(), version_num: z.int() })
-    .nullable()
-    .meta({ description: 'The available firmware with the highest version_num' }),
+    .nullable(z.object({ firmware_id: FirmwareId, version: z.string(), version_num: z.int() }))
+    .check(z.meta({ description: 'The available firmware with the highest version_num' })),
   on_newest: z.object({ devices: Devices, share: Share }),
   on_unknown_version: z
     .object({ devices: Devices, share: Share, versions: z.int() })
-    .meta({ description: 'Devices that run a version that is in no catalogue, and how many such versions' }),
-  versions: z.array(VersionShare).meta({ description: `The ${maximumVersions} that most devices run, those first` }),
-  other_versions: z.object({ devices: Devices, share: Share, versions: z.int() }).meta({ description: 'All that are not in versions' }),
-  update_times: TimesByScooterVersion.nullable().meta({ description: 'Over all firmwares; null while nothing was installed' }),
+    .check(z.meta({ description: 'Devices that run a version that is in no catalogue, and how many such versions' })),
+  versions: z.array(VersionShare).check(z.meta({ description: `The ${maximumVersions} that most devices run, those first` })),
+  other_versions: z
+    .object({ devices: Devices, share: Share, versions: z.int() })
+    .check(z.meta({ description: 'All that are not in versions' })),
+  update_times: z.nullable(TimesByScooterVersion).check(z.meta({ description: 'Over all firmwares; null while nothing was installed' })),
   firmware_update_times: z
-    .array(TimesByScooterVersion.extend({ firmware_id: FirmwareId, version: z.string(), version_num: z.int() }))
-    .meta({ description: `Of the ${maximumTimedFirmwares} newest that were installed, the newest first` }),
+    .array(z.extend(TimesByScooterVersion, { firmware_id: FirmwareId, version: z.string(), version_num: z.int() }))
+    .check(z.meta({ description: `Of the ${maximumTimedFirmwares} newest that were installed, the newest first` })),
 });
 export type HardwareTypeStats = z.infer<typeof HardwareTypeStats>;
 
@@ -67,21 +70,23 @@ export const Stats = z
       z.object({
         kind: DeviceKind,
         devices: Devices,
-        not_seen: Devices.meta({ description: 'Last seen more than not_seen_days ago (in whole days, UTC), or never' }),
+        not_seen: Devices.check(z.meta({ description: 'Last seen more than not_seen_days ago (in whole days, UTC), or never' })),
         never_seen: Devices,
       }),
     ),
     not_seen_days: z.int(),
     hardware_types: z.array(HardwareTypeStats),
-    updates: z.record(z.enum(updateStatuses), z.int()).meta({ description: 'Updates by status' }),
+    updates: z.record(z.enum(updateStatuses), z.int()).check(z.meta({ description: 'Updates by status' })),
     executions: z
       .record(z.enum(executionStatuses), z.int())
-      .meta({ description: 'Executions by status, of updates that have not ended to their last device' }),
+      .check(z.meta({ description: 'Executions by status, of updates that have not ended to their last device' })),
     tables: z
-      .array(z.object({ table: z.string(), rows: z.int().nullable() }))
-      .meta({ description: "Rows as PostgreSQL's planner estimates them; null until it has looked at the table for the first time" }),
+      .array(z.object({ table: z.string(), rows: z.nullable(z.int()) }))
+      .check(
+        z.meta({ description: "Rows as PostgreSQL's planner estimates them; null until it has looked at the table for the first time" }),
+      ),
   })
-  .meta({ id: 'Stats' });
+  .register(z.globalRegistry, { id: 'Stats' });
 export type Stats = z.infer<typeof Stats>;
 
 /** 0 of nothing is 0. */

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { FirmwareVersion, HardwareTypeName } from '../firmware/firmware.ts';
 import { DeviceKind, ExternalId, type ReportSource } from '../fleet/device.ts';
 import { type ExecutionEvent, executionStatuses } from './execution.ts';
@@ -8,31 +8,33 @@ import type { ReportedExecution } from './execution-queries.ts';
 export const confirmationStatuses = ['IN_PROGRESS', 'SUCCEEDED', 'FAILED', 'REJECTED'] as const;
 
 export const Confirmation = z.strictObject({
-  kind: DeviceKind.default('scooter'),
+  kind: z._default(DeviceKind, 'scooter'),
   external_id: ExternalId,
   hardware_type: HardwareTypeName,
-  version: FirmwareVersion.meta({
-    description:
-      'What the device runs. A report other than SUCCEEDED that names the version of its update, or is about no update, is not taken for it',
-  }),
+  version: FirmwareVersion.check(
+    z.meta({
+      description:
+        'What the device runs. A report other than SUCCEEDED that names the version of its update, or is about no update, is not taken for it',
+    }),
+  ),
   status: z.enum(confirmationStatuses),
-  occurred_dt: z.iso
-    .datetime({ offset: true })
-    .transform((text) => new Date(text))
-    .meta({ description: 'When it was so, by the clock of the device', example: '2026-11-24T08:00:00.000Z' }),
+  occurred_dt: z
+    .pipe(
+      z.iso.datetime({ offset: true }),
+      z.transform((text) => new Date(text)),
+    )
+    .check(z.meta({ description: 'When it was so, by the clock of the device', example: '2026-11-24T08:00:00.000Z' })),
   execution_id: z
-    .int()
-    .min(1)
-    .max(2_147_483_647)
-    .optional()
-    .meta({ description: 'As in the command; without it the unfinished one is meant' }),
+    .optional(z.int().check(z.minimum(1), z.maximum(2_147_483_647)))
+    .check(z.meta({ description: 'As in the command; without it the unfinished one is meant' })),
   detail: z
-    .string()
-    .max(10_000)
-    // PostgreSQL cannot store NUL; one device's odd words must not hinder the reports beside it.
-    .transform((text) => text.replaceAll('\u0000', '').toWellFormed())
-    .optional()
-    .meta({ description: 'In the words of the device' }),
+    .optional(
+      z.pipe(
+        z.string().check(z.maxLength(10_000)),
+        z.transform((text) => text.replaceAll('\u0000', '').toWellFormed()),
+      ),
+    )
+    .check(z.meta({ description: 'In the words of the device' })),
 });
 export type Confirmation = z.output<typeof Confirmation>;
 
@@ -56,21 +58,21 @@ export const ConfirmationOutcome = z
   .object({
     external_id: z.string(),
     hardware_type: z.string(),
-    outcome: z.enum(['stored', 'unchanged', 'outdated', 'refused']).meta({
-      description:
-        'stored: something is known now that was not; unchanged: nothing new; outdated: something newer is known; refused: see code',
-    }),
+    outcome: z.enum(['stored', 'unchanged', 'outdated', 'refused']).check(
+      z.meta({
+        description:
+          'stored: something is known now that was not; unchanged: nothing new; outdated: something newer is known; refused: see code',
+      }),
+    ),
     code: z
-      .enum(['device.not_found', 'hardware_type.unknown', 'execution.not_found', 'occurred_dt.in_future'])
-      .optional()
-      .meta({ description: 'Why it was refused' }),
-    message: z.string().optional(),
+      .optional(z.enum(['device.not_found', 'hardware_type.unknown', 'execution.not_found', 'occurred_dt.in_future']))
+      .check(z.meta({ description: 'Why it was refused' })),
+    message: z.optional(z.string()),
     execution: z
-      .object({ id: z.int(), status: z.enum(executionStatuses) })
-      .optional()
-      .meta({ description: 'The execution it was about' }),
+      .optional(z.object({ id: z.int(), status: z.enum(executionStatuses) }))
+      .check(z.meta({ description: 'The execution it was about' })),
   })
-  .meta({ id: 'ConfirmationOutcome' });
+  .register(z.globalRegistry, { id: 'ConfirmationOutcome' });
 export type ConfirmationOutcome = z.infer<typeof ConfirmationOutcome>;
 
 const eventOfStatus = {

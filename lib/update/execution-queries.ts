@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import type { Db, Trx } from '../db/database.ts';
 import type { DeviceKind } from '../fleet/device.ts';
 import { decodeCursor, type Page, toPage } from '../http/page.ts';

@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { Timestamp } from '../firmware/firmware.ts';
 
 export const executionStatuses = ['QUEUED', 'IN_PROGRESS', 'SUCCEEDED', 'FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED', 'REMOVED'] as const;
@@ -166,22 +166,24 @@ export const Execution = z
     kind: z.string(),
     external_id: z.string(),
     status: z.enum(executionStatuses),
-    reason: z.string().nullable(),
-    detail: z.string().nullable().meta({ description: 'What the device or the backend said' }),
+    reason: z.nullable(z.string()),
+    detail: z.nullable(z.string()).check(z.meta({ description: 'What the device or the backend said' })),
     attempt: z.int(),
     retries: z.int(),
     is_canary: z.boolean(),
     queued_dt: Timestamp,
-    sent_dt: Timestamp.nullable(),
-    finished_dt: Timestamp.nullable(),
-    next_attempt_dt: Timestamp.nullable(),
-    late_success_dt: Timestamp.nullable().meta({ description: 'When the version wanted was seen after the execution had ended otherwise' }),
+    sent_dt: z.nullable(Timestamp),
+    finished_dt: z.nullable(Timestamp),
+    next_attempt_dt: z.nullable(Timestamp),
+    late_success_dt: z
+      .nullable(Timestamp)
+      .check(z.meta({ description: 'When the version wanted was seen after the execution had ended otherwise' })),
   })
-  .meta({ id: 'Execution' });
+  .register(z.globalRegistry, { id: 'Execution' });
 export type Execution = z.infer<typeof Execution>;
 
 /** An execution among a device's own past. */
-export const DeviceExecution = Execution.extend({ hardware_type: z.string(), firmware_id: z.int(), firmware_version: z.string() }).meta({
-  id: 'DeviceExecution',
-});
+export const DeviceExecution = z
+  .extend(Execution, { hardware_type: z.string(), firmware_id: z.int(), firmware_version: z.string() })
+  .register(z.globalRegistry, { id: 'DeviceExecution' });
 export type DeviceExecution = z.infer<typeof DeviceExecution>;

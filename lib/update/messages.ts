@@ -1,8 +1,8 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { Timestamp } from '../firmware/firmware.ts';
 
 /** "Do this step of this update": at most one step of an update is to be done at any time (README.md of this folder). */
-export const AdvanceMessage = z.object({ update_id: z.int(), step: z.int().min(0), created_dt: Timestamp });
+export const AdvanceMessage = z.object({ update_id: z.int(), step: z.int().check(z.minimum(0)), created_dt: Timestamp });
 export type AdvanceMessage = z.output<typeof AdvanceMessage>;
 
 /** "Hand this chunk to the backend." */

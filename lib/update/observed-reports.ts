@@ -1,7 +1,8 @@
+import * as z from 'zod/mini';
 import type { DeviceVersions } from '../ports/backend.ts';
 import { Confirmation, type Report } from './confirmation.ts';
 
-const SinceDt = Confirmation.shape.occurred_dt.optional().catch(undefined);
+const SinceDt = z.catch(z.optional(Confirmation.shape.occurred_dt), undefined);
 
 export interface ObservedReports {
   reports: Report[];

@@ -1,23 +1,25 @@
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { type ExecutionStatus, type FailureType, failureTypes } from './execution.ts';
 import type { Counts } from './update.ts';
 
 /** Ends of an execution that count as failures; ALL means every one of them. */
-export const FailureTypes = z
-  .array(z.enum([...failureTypes, 'ALL']))
-  .min(1)
-  .transform((types): FailureType[] => (types.includes('ALL') ? [...failureTypes] : [...new Set(types as FailureType[])]));
+export const FailureTypes = z.pipe(
+  z.array(z.enum([...failureTypes, 'ALL'])).check(z.minLength(1)),
+  z.transform((types): FailureType[] => (types.includes('ALL') ? [...failureTypes] : [...new Set(types as FailureType[])])),
+);
 
 /** The names of AWS IoT Jobs' abort criteria. */
 export const StopRule = z.strictObject({
-  failure_types: FailureTypes.prefault(['ALL']),
+  failure_types: z.prefault(FailureTypes, ['ALL']),
   threshold_percentage: z
     .number()
-    .gt(0)
-    .max(100)
-    .meta({ description: 'Share of failures among the devices that were asked: those that have ended and those at work' }),
-  minimum_executions: z.int().min(1).meta({ description: 'Ended executions before the rule is judged' }),
-  action: z.enum(['ABORT', 'PAUSE']).default('ABORT'),
+    .check(
+      z.gt(0),
+      z.maximum(100),
+      z.meta({ description: 'Share of failures among the devices that were asked: those that have ended and those at work' }),
+    ),
+  minimum_executions: z.int().check(z.minimum(1), z.meta({ description: 'Ended executions before the rule is judged' })),
+  action: z._default(z.enum(['ABORT', 'PAUSE']), 'ABORT'),
 });
 export type StopRule = z.output<typeof StopRule>;
 
@@ -28,12 +30,18 @@ export const defaultStopRules: StopRule[] = [
 
 export const Canary = z
   .strictObject({
-    size: z.int().min(1).max(100_000).optional(),
-    percentage: z.number().gt(0).max(100).optional(),
-    minimum_wait_minutes: z.number().min(0).max(10_080).default(0).meta({ description: 'From the first command to the start of the rest' }),
-    success_percentage: z.number().gt(0).max(100).default(90).meta({ description: 'Share of the canary that has to succeed' }),
+    size: z.optional(z.int().check(z.minimum(1), z.maximum(100_000))),
+    percentage: z.optional(z.number().check(z.gt(0), z.maximum(100))),
+    minimum_wait_minutes: z
+      ._default(z.number().check(z.minimum(0), z.maximum(10_080)), 0)
+      .check(z.meta({ description: 'From the first command to the start of the rest' })),
+    success_percentage: z
+      ._default(z.number().check(z.gt(0), z.maximum(100)), 90)
+      .check(z.meta({ description: 'Share of the canary that has to succeed' })),
   })
-  .refine(({ size, percentage }) => (size === undefined) !== (percentage === undefined), { error: 'needs either size or percentage' });
+  .check(
+    z.refine(({ size, percentage }) => (size === undefined) !== (percentage === undefined), { error: 'needs either size or percentage' }),
+  );
 export type Canary = z.output<typeof Canary>;
 
 /** An update of fewer devices has no canary unless asked for: it would be most of the update. */

@@ -73,15 +73,12 @@ it('says which import of which function is wrong', async () => {
 it('leaves out what functions never reach, and says so to whoever reaches it', async () => {
   const root = await project({
     reads: `import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely';
-            import * as z from 'zod';
             const db = new Kysely({ dialect: { createAdapter: () => new PostgresAdapter(), createDriver: () => new DummyDriver(),
               createIntrospector: (db) => new PostgresIntrospector(db), createQueryCompiler: () => new PostgresQueryCompiler() } });
-            export const handler = async (what) => what === 'schema' ? db.schema : what === 'json' ? z.toJSONSchema(z.string())
-              : [db.selectFrom('t').select('a').compile().sql, z.object({ a: z.string().min(2).meta({ title: 'A' }) }).safeParse({ a: 1 }).success];`,
+            export const handler = async (what) => what === 'schema' ? db.schema : db.selectFrom('t').select('a').compile().sql;`,
   });
   await build({ root });
   const { handler } = (await load(root, 'reads')) as { handler: (what?: string) => Promise<unknown> };
-  expect(await handler()).toEqual(['select "a" from "t"', false]);
+  expect(await handler()).toBe('select "a" from "t"');
   await expect(handler('schema')).rejects.toThrow('left out of the bundle by dev/leave-out.ts');
-  await expect(handler('json')).rejects.toThrow('left out of the bundle by dev/leave-out.ts');
 });

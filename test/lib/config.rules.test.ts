@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { readServerlessFile } from '../../dev/serverless-file.ts';
 import * as everything from '../../lib/config.ts';
 
-const { loadConfig, ...config } = everything satisfies Record<string, unknown>;
-const { ApiConfig, BackendConfig, DatabaseConfig, StorageConfig } = config;
+const { loadConfig, ...configs } = everything;
+const { ApiConfig, BackendConfig, DatabaseConfig, StorageConfig } = configs;
 
 const good = {
   DATABASE_URL: 'postgresql://fleet:hunter2@db.internal:5432/fleet',
@@ -76,8 +76,8 @@ describe('serverless.yml', () => {
 
   it.each(Object.keys(stack.functions))('gives %s every setting that it asks for', (name) => {
     const index = readFileSync(new URL(`functions/${name}/index.ts`, root), 'utf8');
-    const asked = Object.entries(config).flatMap(([schema, { shape }]) =>
-      new RegExp(`\\b${schema}\\b`).test(index) ? Object.keys(shape) : [],
+    const asked = Object.entries(configs).flatMap(([config, settings]) =>
+      new RegExp(`\\b${config}\\b`).test(index) ? Object.keys(settings) : [],
     );
     const given = { ...stack.provider.environment, ...stack.functions[name]?.environment };
     expect(asked.length).toBeGreaterThan(0);

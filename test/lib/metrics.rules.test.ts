@@ -3,7 +3,7 @@ import { count, createMetrics, milliseconds, seconds } from '../../lib/metrics.t
 import { catchPrintedLines } from '../support/printed-lines.ts';
 
 /** Metrics as of a function's start, and the lines that they print; warnings, which would come with every request, are among them. */
-const setup = (env: Record<string, string> = { SERVICE_NAME: 'scooters-updater-test' }) => {
+const setup = (env: Record<string, string> = { POWERTOOLS_SERVICE_NAME: 'scooters-updater-test' }) => {
   for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
   onTestFinished(() => {
     vi.unstubAllEnvs();
@@ -65,7 +65,7 @@ describe('metrics', () => {
   });
 
   it('are not printed where they are disabled', () => {
-    const { metrics, lines } = setup({ METRICS_DISABLED: 'true' });
+    const { metrics, lines } = setup({ POWERTOOLS_METRICS_DISABLED: 'true' });
     metrics.publish({ devices: count(1) }, { kind: 'scooter' });
     expect(lines).toEqual([]);
   });

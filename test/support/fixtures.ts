@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Db } from '../../lib/db/database.ts';
 import type { Firmware, FirmwareRequirement } from '../../lib/firmware/firmware.ts';
 import { insertDraft, makeAvailable } from '../../lib/firmware/firmware-queries.ts';
-import { DeviceKind, NewDevice } from '../../lib/fleet/device.ts';
+import { NewDevice } from '../../lib/fleet/device.ts';
 import { upsertDevices } from '../../lib/fleet/device-queries.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Confirmation } from '../../lib/update/confirmation.ts';
@@ -68,7 +68,7 @@ export const givenFirmware = async (
 
 /** Devices with ids of their own; scooters of version 1 unless said otherwise. */
 export const givenDevices = async (db: Db, count = 1, device: Partial<NewDevice> = {}): Promise<string[]> => {
-  const kind = device.kind ?? DeviceKind.enum.scooter;
+  const kind = device.kind ?? 'scooter';
   const devices = Array.from({ length: count }, () =>
     NewDevice.parse({
       external_id: `${kind === 'scooter' ? 'S' : 'C'}-${unique()}`,

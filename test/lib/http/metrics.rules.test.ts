@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { endpoint, type HttpHandler, json, operation } from '../../../lib/http/endpoint.ts';
 import { defineRoute } from '../../../lib/http/route.ts';
 import { silentLog } from '../../support/fixtures.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { endpoint, json, operation } from '../../../lib/http/endpoint.ts';
 import { PageQuery } from '../../../lib/http/page.ts';
 import { IdInPath } from '../../../lib/http/path-parameters.ts';
@@ -18,16 +18,13 @@ const route = defineRoute({
   scope: 'read',
   summary: 'A route with every kind of input',
   pathParameters: IdInPath,
-  query: z.strictObject({ colour: z.enum(['red', 'blue']).optional(), ...PageQuery }),
+  query: z.strictObject({ colour: z.optional(z.enum(['red', 'blue'])), ...PageQuery }),
   headers: z.object({
-    'idempotency-key': z
-      .string()
-      .regex(/^[\x21-\x7e]{1,255}$/, 'must have 1 to 255 visible ASCII characters')
-      .optional(),
+    'idempotency-key': z.optional(z.string().check(z.regex(/^[\x21-\x7e]{1,255}$/, 'must have 1 to 255 visible ASCII characters'))),
   }),
   body: z.strictObject({
     name: z.string(),
-    parts: z.array(z.strictObject({ size: z.int().min(1) })).default([]),
+    parts: z._default(z.array(z.strictObject({ size: z.int().check(z.minimum(1)) })), []),
   }),
   maximumBodyBytes: 1_000,
   responses: { 200: { description: 'What came in', body: z.looseObject({}) } },

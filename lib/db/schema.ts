@@ -232,6 +232,7 @@ export interface UpdateDispatches {
   commands: number;
   error: string | null;
   id: Generated<number>;
+  is_recalled: Generated<boolean>;
   next_verification_dt: Timestamp | null;
   released_dt: Timestamp;
   sent_dt: Timestamp | null;

@@ -129,7 +129,7 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: Offe
   if (isRunning(update.status)) {
     change.status = 'IN_PROGRESS';
     const windowSeconds = windowSecondsOf(update);
-    if (offerTimes) await withdrawOffers(trx, update_id, offerTimes, now);
+    if (offerTimes) await withdrawOffers(trx, update_id, addSeconds(now, -offerTimes.standSeconds), now);
     const progress = await getProgress(trx, update_id, { now, windowSeconds, leaseSeconds });
     if (offerTimes) {
       progress.offers = await getOfferProgress(trx, update_id, { now, windowSeconds, times: offerTimes, atMost: maximumPerStep });

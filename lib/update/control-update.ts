@@ -4,9 +4,11 @@ import type { Db, Trx } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
 import type { Queue } from '../ports/queue.ts';
 import { firstStepDelaySeconds } from '../walk.ts';
+import { recallDispatches } from './dispatch-queries.ts';
 import { reasons } from './execution.ts';
 import { cancelExecutions } from './execution-queries.ts';
 import type { AdvanceMessage } from './messages.ts';
+import { withdrawOffers } from './offer-queries.ts';
 import type { Rollout, Update } from './update.ts';
 import { changeUpdate, findUpdate, getCounts, type LockedUpdate, lockUpdate, type UpdateChange } from './update-queries.ts';
 import { isEnded, isRunning, type UpdateStatus } from './update-status.ts';
@@ -68,18 +70,22 @@ export const resumeUpdate = (deps: ControlUpdateDeps, id: number) =>
   });
 
 /**
- * Changes the pace of an update that has not ended.
+ * Changes the pace of an update that has not ended. What was released at the old one and not handed over yet is taken back, so that the
+ * new pace holds from the next call to the backend and the next poll of a device.
  *
  * @throws `update.not_found`, `update.ended`
  */
 export const changePace = (deps: ControlUpdateDeps, id: number, rollout: { [K in keyof Rollout]?: Rollout[K] | undefined }) =>
-  control(deps, id, async (_trx, update) => {
+  control(deps, id, async (trx, update, at) => {
     if (isEnded(update.status)) throw ended(update);
     const { maximum_per_minute, maximum_in_progress, exponential } = update;
     const now = { maximum_per_minute, maximum_in_progress, exponential };
     const wanted = { ...now, ...Object.fromEntries(Object.entries(rollout).filter(([, value]) => value !== undefined)) };
     // Not as text: PostgreSQL keeps the keys of a jsonb in an order of its own.
-    return isDeepStrictEqual(wanted, now) ? {} : { change: { rollout: wanted } };
+    if (isDeepStrictEqual(wanted, now)) return {};
+    await recallDispatches(trx, id);
+    if (update.includes_iot) await withdrawOffers(trx, id, at, at);
+    return { change: { rollout: wanted } };
   });
 
 /** Under the lock that the walk takes, so that a control and a step never see half of each other. */

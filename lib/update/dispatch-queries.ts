@@ -19,6 +19,19 @@ export const adoptLostDispatches = async (trx: Trx, update_id: number, step: num
       AND greatest(released_dt, sent_dt) < ${now}::timestamptz - make_interval(secs => ${lostAfterSeconds})`.execute(trx);
 };
 
+/**
+ * Takes back chunks that were released at another pace; a call that is under way goes on, and is not repeated. Only while the update is
+ * locked.
+ */
+export const recallDispatches = async (trx: Trx, update_id: number): Promise<void> => {
+  await trx
+    .updateTable('update_dispatches')
+    .set({ is_recalled: true })
+    .where('update_id', '=', update_id)
+    .where('answered_dt', 'is', null)
+    .execute();
+};
+
 /** The chunks of a step that the backend has not answered: what a repetition of the step has to send again. */
 export const listUnansweredDispatches = async (db: Db, update_id: number, step: number): Promise<number[]> => {
   const rows = await db
@@ -60,7 +73,7 @@ export interface ClaimedCommand {
  * Takes a chunk for one call to the backend and answers the commands that are still wanted. `undefined`: it was answered before, or
  * belongs to a call that began less than `leaseSeconds` ago; `findDispatch` tells which.
  *
- * Nothing is wanted any more when the update was paused or ended, or its firmware withdrawn, since the release. The time of sending is
+ * Nothing is wanted any more when the update was paused or ended, its pace changed, or its firmware withdrawn, since the release. The time of sending is
  * written before the call, so that a device that reports faster than the backend answers has one.
  */
 export const claimDispatch = async (db: Db, id: number, now: Date, leaseSeconds: number): Promise<ClaimedCommand[] | undefined> => {
@@ -69,13 +82,13 @@ export const claimDispatch = async (db: Db, id: number, now: Date, leaseSeconds:
       UPDATE update_dispatches SET sent_dt = ${now}
       WHERE id = ${id} AND answered_dt IS NULL
         AND (sent_dt IS NULL OR sent_dt < ${now}::timestamptz - make_interval(secs => ${leaseSeconds}))
-      RETURNING id, update_id
+      RETURNING id, update_id, is_recalled
     ), wanted AS (
       SELECT claimed.id, f.hardware_type, f.version, f.version_num, f.file_link, f.sha256, f.size_bytes, f.requires,
              f.minimum_from_version_num, u.allow_downgrade, u.manifest_counter, u.request_id, u.number_of_retries, u.retry_failure_types,
              u.in_progress_minutes
       FROM claimed
-      JOIN updates u ON u.id = claimed.update_id AND u.status = 'IN_PROGRESS'
+      JOIN updates u ON u.id = claimed.update_id AND u.status = 'IN_PROGRESS' AND NOT claimed.is_recalled
       JOIN firmwares f ON f.id = u.firmware_id AND f.status = 'available'
     ), locked AS (
       -- In the order of ids, as everything that writes many executions.

@@ -77,16 +77,16 @@ export const offerExecutions = async (trx: Trx, { update_id, step, limit, newCan
 };
 
 /**
- * Takes back offers that nobody has come for, so that others get their places, and answers how many. Those executions wait behind all
- * others; another device takes the place of one that was to be part of the canary. Only while the update is locked.
+ * Takes back offers made up to `madeUntil` that nobody has come for, and answers how many. Those executions wait behind all others, who
+ * get their places; another device takes the place of one that was to be part of the canary. Only while the update is locked.
  */
-export const withdrawOffers = async (trx: Trx, update_id: number, { standSeconds }: OfferTimes, now: Date): Promise<number> => {
+export const withdrawOffers = async (trx: Trx, update_id: number, madeUntil: Date, now: Date): Promise<number> => {
   const { rows } = await sql<{ n: number }>`
     WITH unclaimed AS (
       SELECT e.id
       FROM update_executions e JOIN update_dispatches o ON o.id = e.dispatch_id
       WHERE e.update_id = ${update_id} AND e.status IN ('QUEUED', 'IN_PROGRESS') AND e.dispatch_id IS NOT NULL AND e.sent_dt IS NULL
-        AND e.channel = 'iot' AND o.released_dt < ${now}::timestamptz - make_interval(secs => ${standSeconds})
+        AND e.channel = 'iot' AND o.released_dt <= ${madeUntil}
       ORDER BY e.id
       FOR NO KEY UPDATE OF e
     ), withdrawn AS (

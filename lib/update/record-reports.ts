@@ -140,7 +140,9 @@ class Learned {
     if (!event) return undefined;
     const status = this.#moves.get(execution.id)?.status ?? execution.status;
     const transition = transitions[status][event];
-    if (event === 'proven' && !isUnfinished(status) && status !== 'SUCCEEDED' && execution.sent_dt) this.lateSuccesses.push(execution.id);
+    // Not by what is older than the latest news of the device: when it comes again, it must mean what it meant at first.
+    const isLate = event === 'proven' && effect !== 'outdated' && !isUnfinished(status) && status !== 'SUCCEEDED';
+    if (isLate && execution.sent_dt) this.lateSuccesses.push(execution.id);
     // A repetition of what is known; also of a failure that has led to another try, which would cost that try.
     if (!transition || isRepeated(event, transition, status, execution) || this.#moves.get(execution.id)?.retry_dt) return undefined;
 

@@ -161,10 +161,10 @@ export class Model {
     // What a device that has not succeeded says of the version wanted is not taken for what it runs.
     if (report.status !== 'SUCCEEDED' && (!execution || report.version === execution.wanted_version)) return;
     const known = this.#known.get(keyOf(report));
-    if (!known || supersedes(fact, known)) {
-      this.#known.set(keyOf(report), { version: report.version, at: report.occurred_dt, source });
-    }
-    const isProof = report.status === 'SUCCEEDED' && this.#known.get(keyOf(report))?.version === report.version;
+    const isNews = !known || supersedes(fact, known);
+    if (isNews) this.#known.set(keyOf(report), { version: report.version, at: report.occurred_dt, source });
+    const isRepeated = known?.version === report.version && known.at.getTime() === report.occurred_dt.getTime();
+    const isProof = report.status === 'SUCCEEDED' && (isNews || isRepeated);
     if (
       isProof &&
       execution?.wanted_version === report.version &&

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { changePace } from '../../../lib/update/control-update.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { createDevicesThatPoll, linkedIn, type PollingDevice } from '../../support/devices-that-poll.ts';
 import { givenDevices, givenFirmware } from '../../support/fixtures.ts';
@@ -62,6 +63,18 @@ describe('offers', () => {
     await ddi.step(later);
     expect((await offered(update.id)).map(({ external_id }) => external_id)).toEqual([other.external_id]);
     expect(await ddi.execution(silent?.id ?? 0)).toMatchObject({ status: 'QUEUED', dispatch_id: null });
+  });
+
+  it('of another pace that nobody has come for yet are taken back, and made anew at the new one', async () => {
+    const { cabinets, update, message } = await ddi.givenUpdate({ devices: 4, rollout: { maximum_per_minute: 600 } });
+    const next = await ddi.step(message);
+    const [first, ...others] = cabinets as [PollingDevice, ...PollingDevice[]];
+    expect(await takeAll([first])).toBe(1);
+    await changePace(ddi.deps, update.id, { maximum_per_minute: 2 });
+    expect(await takeAll(others)).toBe(0);
+    await ddi.step(next);
+    expect(await takeAll(others)).toBe(1);
+    expect((await ddi.executions(update.id)).filter(({ sent_dt }) => sent_dt !== null)).toHaveLength(2);
   });
 
   it('that were taken are never taken back', async () => {

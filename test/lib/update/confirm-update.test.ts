@@ -133,6 +133,20 @@ describe('a device that was asked to update', () => {
     expect(await running(external_id)).toMatchObject({ firmware_id: firmware.id, firmware_update_dt: at(600), observed_dt: at(601) });
   });
 
+  it('does not succeed late by what is older than the latest news of the device, however often and whenever it comes', async () => {
+    const { external_id, execution, stored, report } = await givenAsked();
+    await service.confirm(report({ version: '0.0.1', occurred_dt: at(30), execution_id: execution.id }));
+    const failed = await stored();
+    expect(failed).toMatchObject({ status: 'FAILED', reason: 'VERSION_MISMATCH', late_success_dt: null });
+    const older = report({ occurred_dt: at(20), execution_id: execution.id });
+    expect(await service.confirm(older)).toMatchObject([{ outcome: 'outdated' }]);
+    // It comes to run that version another way, which no execution that has ended takes for its own.
+    await sql`UPDATE device_firmwares SET reported_version = ${older.version}
+      WHERE device_id = (SELECT id FROM devices WHERE external_id = ${external_id})`.execute(db);
+    expect(await service.confirm(older)).toMatchObject([{ outcome: 'outdated' }]);
+    expect(await stored()).toEqual(failed);
+  });
+
   it.each([
     ['TIMED_OUT', 'NOT_CONFIRMED'],
     ['CANCELED', 'UPDATE_CANCELED'],

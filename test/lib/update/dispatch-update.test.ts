@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../lib/clock.ts';
 import { BackendRefusal, BackendUnavailable, type CommandOutcome } from '../../../lib/ports/backend.ts';
+import { changePace } from '../../../lib/update/control-update.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { confirmation, givenDevices, givenFirmware, startOfTime } from '../../support/fixtures.ts';
 import { untilWaiting } from '../../support/locks.ts';
@@ -97,6 +98,33 @@ describe('a chunk handed to the backend', () => {
     expect(service.deps.backend.calls).toHaveLength(1);
     expect((await service.dispatchesOf(other.update.id))[0]?.answered_dt).toEqual(startOfTime);
     expect(second).toBe(service.deps.backend.commands[0]?.external_id);
+  });
+
+  it('that was released at another pace is not: its devices are released anew, at the new one', async () => {
+    const { chunk, next, update } = await givenReleased({ devices: 3, rollout: { maximum_per_minute: 600 } });
+    await changePace(service.deps, update.id, { maximum_per_minute: 2 });
+    service.clock.advance(180);
+    await service.dispatch(chunk);
+    expect(service.deps.backend.calls).toEqual([]);
+    await service.advance(next);
+    for (const later of service.deps.dispatches.take()) await service.dispatch(later);
+    expect(commanded()).toHaveLength(1);
+    expect(await service.find(update.id)).toMatchObject({ counts: { IN_PROGRESS: 1, QUEUED: 2 } });
+  });
+
+  it('whose function died during the call is not handed over again after a change of the pace', async () => {
+    const { chunk, update } = await givenReleased({ devices: 3, rollout: { maximum_per_minute: 600 } });
+    service.deps.backend.during = async () => {
+      await changePace(service.deps, update.id, { maximum_per_minute: 2 });
+      throw new Error('the function dies here');
+    };
+    await expect(service.dispatch(chunk)).rejects.toThrow('dies');
+    service.clock.advance(180);
+    await service.dispatch(chunk);
+    expect(service.deps.backend.calls).toHaveLength(1);
+    expect((await service.executions(update.id)).map(({ dispatch_id, attempt }) => [dispatch_id, attempt])).toEqual(
+      Array.from({ length: 3 }, () => [null, 1]),
+    );
   });
 
   it('is nothing when there is no such chunk', async () => {

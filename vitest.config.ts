@@ -13,7 +13,7 @@ export default defineConfig({
           include: ['test/{lib,functions,contract,dev}/**/*.test.ts'],
           exclude: ['test/**/*.rules.test.ts'],
           globalSetup: ['test/support/global-setup.ts'],
-          testTimeout: 30_000,
+          testTimeout: 90_000,
           hookTimeout: 60_000,
         },
       },

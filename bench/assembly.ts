@@ -17,7 +17,7 @@ import { build } from '../dev/build.ts';
 import { startPostgres } from '../dev/postgres.ts';
 import { startS3Server } from '../dev/s3-server.ts';
 import { createPackageKeys } from '../dev/signing-keys.ts';
-import { createUndo } from '../dev/undo.ts';
+import { withUndo } from '../dev/undo.ts';
 import { AssemblyRequest } from '../lib/assembly/assembly.ts';
 import { requestAssembly } from '../lib/assembly/request-assembly.ts';
 import { createDatabase } from '../lib/db/database.ts';
@@ -41,9 +41,8 @@ const credentials = { accessKeyId: 'bench', secretAccessKey: 'bench-secret' };
 const warmUpMebibytes = 0.003;
 
 /** @param sizes of packages in MiB; each has three parts. */
-export async function benchAssembly(sizes: readonly number[] = [1, 50, 600]): Promise<AssemblyFigures[]> {
-  const undo = createUndo();
-  try {
+export const benchAssembly = (sizes: readonly number[] = [1, 50, 600]): Promise<AssemblyFigures[]> =>
+  withUndo(async (undo) => {
     const directory = await mkdtemp(join(tmpdir(), 'bench-assembly-'));
     undo.push(() => rm(directory, { recursive: true }));
     const postgres = await startPostgres({});
@@ -112,10 +111,7 @@ export async function benchAssembly(sizes: readonly number[] = [1, 50, 600]): Pr
       figures.push({ mebibytes, requests, cpio_seconds: await runCpio(files), ...measured });
     }
     return figures.slice(1);
-  } finally {
-    await undo.run();
-  }
-}
+  });
 
 /** The same bytes each time, and hard to compress. */
 async function* generated(size: number): AsyncGenerator<Uint8Array> {

@@ -17,7 +17,7 @@ import { readServerlessFile } from '../dev/serverless-file.ts';
 import { createSigningKeys } from '../dev/signing-keys.ts';
 import { startSimulator } from '../dev/simulator/server.ts';
 import { readStackDefinition } from '../dev/stack-definition.ts';
-import { createUndo } from '../dev/undo.ts';
+import { type Undo, withUndo } from '../dev/undo.ts';
 import { createDatabase } from '../lib/db/database.ts';
 import { migrateToLatest } from '../lib/db/migrate.ts';
 import { requestUpdate } from '../lib/update/request-update.ts';
@@ -26,7 +26,7 @@ import { createEvent } from '../test/support/http.ts';
 import { InMemoryQueue } from '../test/support/in-memory-queue.ts';
 import { sqsEvent } from '../test/support/s3-events.ts';
 import { type Call, percentile, printRow } from './measure.ts';
-import { runFunction } from './memory.ts';
+import { type FunctionRun, runFunction } from './memory.ts';
 
 /** Of loads; an odd number has a median that was measured. */
 const loads = 15;
@@ -39,20 +39,15 @@ const region = 'eu-central-1';
 const bucket = 'bench';
 const credentials = { accessKeyId: 'bench', secretAccessKey: 'bench-secret' };
 
-const undo = createUndo();
-try {
-  await run();
-} finally {
-  await undo.run();
-}
+await withUndo(run);
 
-async function run(): Promise<void> {
+async function run(undo: Undo): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'bench-cold-start-'));
   undo.push(() => rm(directory, { recursive: true }));
   const sizes = await build({ directory });
   await stopBundler();
   const bundleOf = (name: string) => join(directory, 'functions', name, 'index.mjs');
-  const { env, eventsOf } = await startSurroundings(directory, bundleOf);
+  const { env, eventsOf } = await startSurroundings(undo, directory, bundleOf);
   const { functions } = readServerlessFile();
 
   printRow('function', 'KiB minified', 'KiB gzip', 'load ratio', 'first answer ms', 'memory after it MiB', 'at most, at work MiB');
@@ -67,24 +62,14 @@ async function run(): Promise<void> {
     const events = await eventsOf(name);
     const options = { env, memorySize: functions[name]?.memorySize ?? 512 };
     if (events) {
-      const first = [];
+      const first: FunctionRun[] = [];
       for (const event of events.first) first.push(await runFunction(bundleOf(name), [event], options));
-      row.push(
-        Math.round(
-          percentile(
-            first.map(({ firstAnswer }) => firstAnswer),
-            50,
-          ),
-        ),
-      );
-      row.push(
-        mebibytes(
-          percentile(
-            first.map(({ rss }) => rss),
-            50,
-          ),
-        ),
-      );
+      const medianOf = (what: 'firstAnswer' | 'rss') =>
+        percentile(
+          Array.from(first, (one) => one[what]),
+          50,
+        );
+      row.push(Math.round(medianOf('firstAnswer')), mebibytes(medianOf('rss')));
       const { highestRss } = events.atWork ? await runFunction(bundleOf(name), events.atWork, options) : { highestRss: 0 };
       row.push(mebibytes(Math.max(highestRss, ...first.map((one) => one.highestRss))));
     } else row.push('', '', '');
@@ -117,7 +102,7 @@ interface Events {
 }
 
 /** What the functions stand on: a database with a fleet, S3, SQS, the backend, and an event for each function that finds something to do. */
-async function startSurroundings(directory: string, bundleOf: (name: string) => string) {
+async function startSurroundings(undo: Undo, directory: string, bundleOf: (name: string) => string) {
   const postgres = await startPostgres({});
   undo.push(postgres.stop);
   const databaseUrl = await postgres.createDatabase('bench');
@@ -143,7 +128,7 @@ async function startSurroundings(directory: string, bundleOf: (name: string) => 
     ...{ AWS_ACCESS_KEY_ID: credentials.accessKeyId, AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey, AWS_REGION: region },
     // What serverless.yml has as constants.
     ...{ DDI_TENANT: 'default', DDI_GATEWAY_TOKEN_SHA256: '', DDI_SELF_REGISTRATION: 'false', DDI_POLL_SECONDS: '300' },
-    ...{ DDI_WAITING_POLL_SECONDS: '30', FIRST_EXECUTION_ID: '1', EVENT_BUS_NAME: '', METRICS_DISABLED: 'false' },
+    ...{ DDI_WAITING_POLL_SECONDS: '30', FIRST_EXECUTION_ID: '1', EVENT_BUS_NAME: '', POWERTOOLS_METRICS_DISABLED: 'false' },
   };
 
   const externalIds = Array.from({ length: scooters }, (_, i) => `S-${String(i + 1).padStart(5, '0')}`);

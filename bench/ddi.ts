@@ -9,7 +9,7 @@ import { type ApiClient, createApiClient } from '../dev/api-client.ts';
 import { startLocalIdentity } from '../dev/local-identity.ts';
 import { createManifestKeys } from '../dev/signing-keys.ts';
 import { startStack } from '../dev/stack.ts';
-import { createUndo } from '../dev/undo.ts';
+import { type Undo, withUndo } from '../dev/undo.ts';
 import { createHandler as createGetDeviceVersions } from '../functions/get-device-versions/handler.ts';
 import { createHandler as createConfigData } from '../functions/iot-config-data/handler.ts';
 import { createHandler as createDeployment } from '../functions/iot-deployment/handler.ts';
@@ -41,14 +41,9 @@ const baseline = 'GET /v1/scooters/{external_id}';
 const idlePoll = 'poll without work';
 
 const now = () => new Date();
-const undo = createUndo();
-try {
-  await run();
-} finally {
-  await undo.run();
-}
+await withUndo(run);
 
-async function run(): Promise<void> {
+async function run(undo: Undo): Promise<void> {
   const stack = await startStack({ pollIntervals: defaultPollIntervals });
   undo.push(stack.stop);
   const { api_url: url, database_url, token } = stack;
@@ -92,7 +87,7 @@ async function run(): Promise<void> {
   console.log('\nFunctions alone, one call after the other on one connection:\n');
   printRow('call', 'statements', 'p50 ms', 'p99 ms', 'p50, GET = 1', 'p99, GET = 1');
   printRow(...Array<string>(6).fill('---'));
-  await measureAlone(db, sent, issued, await givenOffered(api, db, issued.slice(0, Math.ceil(devices / 5))));
+  await measureAlone(undo, db, sent, issued, await givenOffered(api, db, issued.slice(0, Math.ceil(devices / 5))));
 }
 
 function getScooter(i: number, token: string): Call {
@@ -166,6 +161,7 @@ async function givenOffered(api: ApiClient, db: Db, offered: readonly IssuedToke
 }
 
 async function measureAlone(
+  undo: Undo,
   db: Db,
   sent: Sent[],
   issued: readonly IssuedToken[],

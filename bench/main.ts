@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { CompiledQuery, sql } from 'kysely';
 import { startLocalIdentity } from '../dev/local-identity.ts';
 import { startPostgres } from '../dev/postgres.ts';
-import { createUndo } from '../dev/undo.ts';
+import { type Undo, withUndo } from '../dev/undo.ts';
 import { createDatabase, type Db } from '../lib/db/database.ts';
 import { migrateToLatest } from '../lib/db/migrate.ts';
 import { createAuthenticate } from '../lib/http/authenticate.ts';
@@ -30,14 +30,9 @@ const turns = 5;
 /** Before any counts: connections are open then, and code is compiled. */
 const warmUpCalls = 20;
 
-const undo = createUndo();
-try {
-  await run();
-} finally {
-  await undo.run();
-}
+await withUndo(run);
 
-async function run(): Promise<void> {
+async function run(undo: Undo): Promise<void> {
   console.log(`${cpus().length} cores (${cpus()[0]?.model}), ${gibibytes(totalmem())} of memory, Node ${process.version}\n`);
   const postgres = await startPostgres({ settings });
   undo.push(postgres.stop);

@@ -20,3 +20,13 @@ export const createUndo = (): Undo => {
     },
   };
 };
+
+/** Work that starts several things, all of which are stopped when it has ended, well or not. */
+export async function withUndo<Result>(work: (undo: Undo) => Promise<Result>): Promise<Result> {
+  const undo = createUndo();
+  try {
+    return await work(undo);
+  } finally {
+    await undo.run();
+  }
+}

@@ -26,10 +26,9 @@ export const HardwareTypeName = z
   .string()
   .check(z.regex(/^[a-z][a-z0-9_]{0,62}$/, 'must be a hardware type name such as vega_mcu'), z.meta({ example: 'vega_mcu' }));
 export const FirmwareVersion = keySegment(64).check(z.meta({ description: "The maker's text, up to 64 characters", example: '1.4.2' }));
-/** The largest `integer` of PostgreSQL: what is beyond is refused here and not by the database. */
-const largestInteger = 2_147_483_647;
-export const FirmwareId = z.int().check(z.minimum(1), z.maximum(largestInteger), z.meta({ example: 17 }));
-const VersionNum = z.int().check(z.minimum(1), z.maximum(largestInteger));
+/** Up to the largest `integer` of PostgreSQL: what is beyond is refused here and not by the database. */
+export const PositiveInteger = z.int().check(z.minimum(1), z.maximum(2_147_483_647));
+export const FirmwareId = PositiveInteger.check(z.meta({ example: 17 }));
 export const Sha256 = z
   .pipe(
     z.string().check(z.regex(/^[0-9a-fA-F]{64}$/, 'must be a SHA-256 in 64 hexadecimal digits')),
@@ -45,11 +44,17 @@ export const Comment = z.string().check(
   ),
 );
 
+/** A date and time with its offset in a request, as RFC 3339 has it; a Date inside. */
+export const RequestedTimestamp = z.pipe(
+  z.iso.datetime({ offset: true }),
+  z.transform((text) => new Date(text)),
+);
+
 /** A date and time in UTC as RFC 3339 has it; a Date inside, text in JSON. */
 export const Timestamp = z.coerce.date().check(z.meta({ type: 'string', format: 'date-time', example: '2026-11-24T08:00:00.000Z' }));
 
 export const FirmwareRequirement = z
-  .strictObject({ hardware_type: HardwareTypeName, minimum_version_num: VersionNum })
+  .strictObject({ hardware_type: HardwareTypeName, minimum_version_num: PositiveInteger })
   .register(z.globalRegistry, { id: 'FirmwareRequirement' });
 export type FirmwareRequirement = z.infer<typeof FirmwareRequirement>;
 
@@ -58,7 +63,7 @@ export const firmwareNeeds = {
   requires: z
     .array(FirmwareRequirement)
     .check(z.maxLength(20), z.meta({ description: 'What the device has to run of other hardware types' })),
-  minimum_from_version_num: z.nullable(VersionNum).check(
+  minimum_from_version_num: z.nullable(PositiveInteger).check(
     z.meta({
       description: 'A stepping stone: the lowest version_num of this hardware type it may be installed over',
     }),

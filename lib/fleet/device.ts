@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { FirmwareId, HardwareTypeName, Timestamp } from '../firmware/firmware.ts';
+import { FirmwareId, HardwareTypeName, RequestedTimestamp, Timestamp } from '../firmware/firmware.ts';
 import { pageOf } from '../http/page.ts';
 import { IdInPath } from '../http/path-parameters.ts';
 
@@ -113,12 +113,7 @@ export const DeviceConditions = {
     .optional(HardwareTypeName)
     .check(z.meta({ description: 'Runs a version of this hardware type that is in no catalogue' })),
   not_seen_since: z
-    .optional(
-      z.pipe(
-        z.iso.datetime({ offset: true }),
-        z.transform((text) => new Date(text)),
-      ),
-    )
+    .optional(RequestedTimestamp)
     .check(z.meta({ description: 'Was last seen before this moment, or never', example: '2026-11-17T00:00:00Z' })),
 };
 export type DeviceConditions = z.output<z.ZodMiniObject<typeof DeviceConditions>>;

@@ -2,7 +2,7 @@ import { addSeconds, type Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { DeviceKind } from '../fleet/device.ts';
 import type { Metrics } from '../metrics.ts';
-import { executionStatuses } from '../update/execution.ts';
+import { noCounts } from '../update/execution.ts';
 import { updateStatuses } from '../update/update-status.ts';
 import { summarize } from './histogram.ts';
 import { publishStats } from './publish-stats.ts';
@@ -28,16 +28,15 @@ export async function getStats({ db, metrics, now }: GetStatsDeps, not_seen_days
       (kind) => counted.devices.find((d) => d.kind === kind) ?? { kind, devices: 0, not_seen: 0, never_seen: 0 },
     ),
     hardware_types: counted.hardware_types.map((type) => ({ ...sharesOf(type), ...timesOf(counted.update_times, type.hardware_type) })),
-    updates: { ...zeros(updateStatuses), ...counted.updates },
-    executions: { ...zeros(executionStatuses), ...counted.executions },
+    updates: { ...noUpdates(), ...counted.updates },
+    executions: { ...noCounts(), ...counted.executions },
     tables: counted.tables,
   };
   if (metrics) publishStats(metrics, stats);
   return stats;
 }
 
-const zeros = <Status extends string>(statuses: readonly Status[]) =>
-  Object.fromEntries(statuses.map((status) => [status, 0])) as Record<Status, number>;
+const noUpdates = () => Object.fromEntries(updateStatuses.map((status) => [status, 0])) as Stats['updates'];
 
 type Times = Pick<HardwareTypeStats, 'update_times' | 'firmware_update_times'>;
 

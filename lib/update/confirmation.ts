@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { FirmwareVersion, HardwareTypeName } from '../firmware/firmware.ts';
+import { FirmwareVersion, HardwareTypeName, PositiveInteger, RequestedTimestamp } from '../firmware/firmware.ts';
 import { DeviceKind, ExternalId, type ReportSource } from '../fleet/device.ts';
 import { type ExecutionEvent, executionStatuses } from './execution.ts';
 import type { ReportedExecution } from './execution-queries.ts';
@@ -18,15 +18,10 @@ export const Confirmation = z.strictObject({
     }),
   ),
   status: z.enum(confirmationStatuses),
-  occurred_dt: z
-    .pipe(
-      z.iso.datetime({ offset: true }),
-      z.transform((text) => new Date(text)),
-    )
-    .check(z.meta({ description: 'When it was so, by the clock of the device', example: '2026-11-24T08:00:00.000Z' })),
-  execution_id: z
-    .optional(z.int().check(z.minimum(1), z.maximum(2_147_483_647)))
-    .check(z.meta({ description: 'As in the command; without it the unfinished one is meant' })),
+  occurred_dt: RequestedTimestamp.check(
+    z.meta({ description: 'When it was so, by the clock of the device', example: '2026-11-24T08:00:00.000Z' }),
+  ),
+  execution_id: z.optional(PositiveInteger).check(z.meta({ description: 'As in the command; without it the unfinished one is meant' })),
   detail: z
     .optional(
       z.pipe(

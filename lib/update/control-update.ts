@@ -76,15 +76,15 @@ export const resumeUpdate = (deps: ControlUpdateDeps, id: number) =>
  * @throws `update.not_found`, `update.ended`
  */
 export const changePace = (deps: ControlUpdateDeps, id: number, rollout: { [K in keyof Rollout]?: Rollout[K] | undefined }) =>
-  control(deps, id, async (trx, update, at) => {
+  control(deps, id, async (trx, update, now) => {
     if (isEnded(update.status)) throw ended(update);
     const { maximum_per_minute, maximum_in_progress, exponential } = update;
-    const now = { maximum_per_minute, maximum_in_progress, exponential };
-    const wanted = { ...now, ...Object.fromEntries(Object.entries(rollout).filter(([, value]) => value !== undefined)) };
+    const current = { maximum_per_minute, maximum_in_progress, exponential };
+    const wanted = { ...current, ...Object.fromEntries(Object.entries(rollout).filter(([, value]) => value !== undefined)) };
     // Not as text: PostgreSQL keeps the keys of a jsonb in an order of its own.
-    if (isDeepStrictEqual(wanted, now)) return {};
+    if (isDeepStrictEqual(wanted, current)) return {};
     await recallDispatches(trx, id);
-    if (update.includes_iot) await withdrawOffers(trx, id, at, at);
+    if (update.includes_iot) await withdrawOffers(trx, id, now, now);
     return { change: { rollout: wanted } };
   });
 

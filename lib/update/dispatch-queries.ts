@@ -73,8 +73,8 @@ export interface ClaimedCommand {
  * Takes a chunk for one call to the backend and answers the commands that are still wanted. `undefined`: it was answered before, or
  * belongs to a call that began less than `leaseSeconds` ago; `findDispatch` tells which.
  *
- * Nothing is wanted any more when the update was paused or ended, its pace changed, or its firmware withdrawn, since the release. The time of sending is
- * written before the call, so that a device that reports faster than the backend answers has one.
+ * Nothing is wanted any more when the update was paused or ended, its pace changed, or its firmware withdrawn, since the release. The
+ * time of sending is written before the call, so that a device that reports faster than the backend answers has one.
  */
 export const claimDispatch = async (db: Db, id: number, now: Date, leaseSeconds: number): Promise<ClaimedCommand[] | undefined> => {
   const { rows } = await sql<{ [K in keyof ClaimedCommand]: ClaimedCommand[K] | null }>`

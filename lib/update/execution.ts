@@ -3,6 +3,8 @@ import { Timestamp } from '../firmware/firmware.ts';
 
 export const executionStatuses = ['QUEUED', 'IN_PROGRESS', 'SUCCEEDED', 'FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED', 'REMOVED'] as const;
 export type ExecutionStatus = (typeof executionStatuses)[number];
+/** Of each status none; what a query does not mention. */
+export const noCounts = () => Object.fromEntries(executionStatuses.map((status) => [status, 0])) as Record<ExecutionStatus, number>;
 
 /** Statuses of an execution that has not ended. */
 export const unfinishedStatuses = ['QUEUED', 'IN_PROGRESS'] as const satisfies readonly ExecutionStatus[];

@@ -77,11 +77,11 @@ export const offerExecutions = async (trx: Trx, { update_id, step, limit, newCan
 };
 
 /**
- * Takes back offers made up to `madeUntil` that nobody has come for, and answers how many. Those executions wait behind all others, who
- * get their places; another device takes the place of one that was to be part of the canary. Only while the update is locked.
+ * Takes back offers made up to `madeUntil` that nobody has come for. Those executions wait behind all others, who get their places;
+ * another device takes the place of one that was to be part of the canary. Only while the update is locked.
  */
-export const withdrawOffers = async (trx: Trx, update_id: number, madeUntil: Date, now: Date): Promise<number> => {
-  const { rows } = await sql<{ n: number }>`
+export const withdrawOffers = async (trx: Trx, update_id: number, madeUntil: Date, now: Date): Promise<void> => {
+  await sql`
     WITH unclaimed AS (
       SELECT e.id
       FROM update_executions e JOIN update_dispatches o ON o.id = e.dispatch_id
@@ -89,14 +89,10 @@ export const withdrawOffers = async (trx: Trx, update_id: number, madeUntil: Dat
         AND e.channel = 'iot' AND o.released_dt <= ${madeUntil}
       ORDER BY e.id
       FOR NO KEY UPDATE OF e
-    ), withdrawn AS (
-      UPDATE update_executions e SET dispatch_id = NULL, next_attempt_dt = ${now}, is_canary = false
-      FROM unclaimed
-      WHERE e.id = unclaimed.id AND e.status IN ('QUEUED', 'IN_PROGRESS') AND e.sent_dt IS NULL
-      RETURNING e.id
     )
-    SELECT count(*) AS n FROM withdrawn`.execute(trx);
-  return rows[0]?.n ?? 0;
+    UPDATE update_executions e SET dispatch_id = NULL, next_attempt_dt = ${now}, is_canary = false
+    FROM unclaimed
+    WHERE e.id = unclaimed.id AND e.status IN ('QUEUED', 'IN_PROGRESS') AND e.sent_dt IS NULL`.execute(trx);
 };
 
 export interface OfferProgress {

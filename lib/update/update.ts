@@ -1,5 +1,14 @@
 import * as z from 'zod/mini';
-import { Comment, FirmwareId, FirmwareVersion, firmwareStatuses, HardwareTypeName, Timestamp } from '../firmware/firmware.ts';
+import {
+  Comment,
+  FirmwareId,
+  FirmwareVersion,
+  firmwareStatuses,
+  HardwareTypeName,
+  PositiveInteger,
+  RequestedTimestamp,
+  Timestamp,
+} from '../firmware/firmware.ts';
 import { DeviceKind, ExternalId } from '../fleet/device.ts';
 import { pageOf } from '../http/page.ts';
 import { type ExecutionStatus, executionStatuses } from './execution.ts';
@@ -39,7 +48,7 @@ const DeviceFilter = z.strictObject({
     version: z.optional(z.union([z.literal(1), z.literal(2)])),
     running: z.optional(Running).check(z.meta({ description: 'Only devices that run this version now' })),
     failed_in_update_id: z
-      .optional(z.int().check(z.minimum(1), z.maximum(2_147_483_647)))
+      .optional(PositiveInteger)
       .check(z.meta({ description: 'Only devices whose execution in this update has ended without success' })),
     percentage: z
       .optional(z.number().check(z.gt(0), z.maximum(100)))
@@ -49,11 +58,6 @@ const DeviceFilter = z.strictObject({
 
 export const Targets = z.union([NamedDevices, DeviceFilter]);
 export type Targets = z.output<typeof Targets>;
-
-const FutureTimestamp = z.pipe(
-  z.iso.datetime({ offset: true }),
-  z.transform((text) => new Date(text)),
-);
 
 const PerMinute = z.int().check(z.minimum(1), z.maximum(1_000_000));
 
@@ -120,7 +124,7 @@ export const UpdateRequest = z
       .check(z.meta({ description: 'Rules that stop the update, judged each time executions have ended' })),
     timeouts: z.prefault(Timeouts, {}),
     retry: z.prefault(Retry, {}),
-    start_dt: z._default(z.nullable(FutureTimestamp), null).check(z.meta({ description: 'No device is asked before' })),
+    start_dt: z._default(z.nullable(RequestedTimestamp), null).check(z.meta({ description: 'No device is asked before' })),
     allow_downgrade: z
       ._default(z.boolean(), false)
       .check(z.meta({ description: 'Also devices that run a higher version_num; needs a comment' })),
@@ -261,8 +265,6 @@ export const UpdateDetail = z
   })
   .register(z.globalRegistry, { id: 'UpdateDetail' });
 export type UpdateDetail = z.infer<typeof UpdateDetail>;
-
-export const noCounts = (): Counts => Object.fromEntries(executionStatuses.map((status) => [status, 0])) as Counts;
 
 /** Devices that were on the target version before are no progress. */
 export const progressOf = (counts: Counts, alreadyOnTarget = 0): number => {

@@ -237,6 +237,12 @@ describe('crashes and duplicates', () => {
     expect(service.deps.assemblies.take()).toEqual([]);
   });
 
+  it('two deliveries at one moment make one package', async () => {
+    const { message } = await service.given();
+    await Promise.allSettled([service.assemble(message), service.assemble(message)]);
+    expect(service.deps.writer.written).toHaveLength(1);
+  });
+
   it('a delivery while another is at work is handed back until it has ended', async () => {
     const { message } = await service.given();
     const { writer } = service.deps;

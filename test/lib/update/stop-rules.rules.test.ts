@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../lib/clock.ts';
 import { decide } from '../../../lib/update/advance-update.ts';
 import { openGate } from '../../../lib/update/backend-gate.ts';
+import { noCounts } from '../../../lib/update/execution.ts';
 import { paceWindow } from '../../../lib/update/pace.ts';
 import {
   canarySizeOf,
@@ -12,7 +13,7 @@ import {
   judgeCanary,
   type StopRule,
 } from '../../../lib/update/stop-rules.ts';
-import { type Counts, noCounts } from '../../../lib/update/update.ts';
+import type { Counts } from '../../../lib/update/update.ts';
 import { startOfTime } from '../../support/fixtures.ts';
 import { createRandom } from '../../support/update-service.ts';
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { noCounts, progressOf, UpdateRequest } from '../../../lib/update/update.ts';
+import { noCounts } from '../../../lib/update/execution.ts';
+import { progressOf, UpdateRequest } from '../../../lib/update/update.ts';
 import { isEnded, updateStatuses } from '../../../lib/update/update-status.ts';
 
 describe('an update', () => {

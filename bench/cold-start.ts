@@ -20,7 +20,7 @@ import { readStackDefinition } from '../dev/stack-definition.ts';
 import { type Undo, withUndo } from '../dev/undo.ts';
 import { createDatabase } from '../lib/db/database.ts';
 import { migrateToLatest } from '../lib/db/migrate.ts';
-import { requestUpdate } from '../lib/update/request-update.ts';
+import { requestUpdate } from '../lib/update/plan/request-update.ts';
 import { givenFirmware, updateRequest } from '../test/support/fixtures.ts';
 import { createEvent } from '../test/support/http.ts';
 import { InMemoryQueue } from '../test/support/in-memory-queue.ts';

@@ -5,7 +5,7 @@ import { startPostgres } from '../dev/postgres.ts';
 import { createDatabase } from '../lib/db/database.ts';
 import { migrateToLatest } from '../lib/db/migrate.ts';
 import type { Queue } from '../lib/ports/queue.ts';
-import { requestUpdate } from '../lib/update/request-update.ts';
+import { requestUpdate } from '../lib/update/plan/request-update.ts';
 import { givenDevices, givenFirmware, updateRequest } from '../test/support/fixtures.ts';
 import { InMemoryQueue } from '../test/support/in-memory-queue.ts';
 import { createSimulatedWalk } from '../test/support/simulated-walk.ts';

@@ -1,7 +1,7 @@
 import type { SQSHandler } from 'aws-lambda';
 import { type ConsumerDeps, eachRecord } from '../../lib/each-record.ts';
-import { type AdvanceUpdateDeps, advanceUpdate } from '../../lib/update/advance-update.ts';
 import { AdvanceMessage } from '../../lib/update/messages.ts';
+import { type AdvanceUpdateDeps, advanceUpdate } from '../../lib/update/walk/advance-update.ts';
 
 export const createHandler =
   (deps: AdvanceUpdateDeps & ConsumerDeps): SQSHandler =>

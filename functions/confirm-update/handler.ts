@@ -1,5 +1,5 @@
 import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
-import { type ConfirmUpdateDeps, confirmUpdate } from '../../lib/update/confirm-update.ts';
+import { type ConfirmUpdateDeps, confirmUpdate } from '../../lib/report/confirm-update.ts';
 import { confirmUpdateRoute } from './routes.ts';
 
 export const createHandler = (deps: ConfirmUpdateDeps & HttpDeps) =>

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import { defineRoute } from '../../lib/http/route.ts';
-import { Confirmation, ConfirmationOutcome } from '../../lib/update/confirmation.ts';
+import { Confirmation, ConfirmationOutcome } from '../../lib/report/confirmation.ts';
 
 export const confirmUpdateRoute = defineRoute({
   method: 'POST',

@@ -1,5 +1,5 @@
 import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
-import { type ControlUpdateDeps, cancelUpdate, changePace, pauseUpdate, resumeUpdate } from '../../lib/update/control-update.ts';
+import { type ControlUpdateDeps, cancelUpdate, changePace, pauseUpdate, resumeUpdate } from '../../lib/update/walk/control-update.ts';
 import { cancelUpdateRoute, changePaceRoute, pauseUpdateRoute, resumeUpdateRoute } from './routes.ts';
 
 export const createHandler = (deps: ControlUpdateDeps & HttpDeps) =>

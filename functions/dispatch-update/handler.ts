@@ -1,7 +1,7 @@
 import type { SQSHandler } from 'aws-lambda';
 import { type ConsumerDeps, eachRecord } from '../../lib/each-record.ts';
-import { type DispatchUpdateDeps, dispatchUpdate } from '../../lib/update/dispatch-update.ts';
 import { DispatchMessage } from '../../lib/update/messages.ts';
+import { type DispatchUpdateDeps, dispatchUpdate } from '../../lib/update/reach/dispatch-update.ts';
 
 export const createHandler =
   (deps: DispatchUpdateDeps & ConsumerDeps): SQSHandler =>

@@ -1,6 +1,6 @@
 import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
-import { dryRunUpdate } from '../../lib/update/dry-run-update.ts';
-import { type RequestUpdateDeps, requestUpdate } from '../../lib/update/request-update.ts';
+import { dryRunUpdate } from '../../lib/update/plan/dry-run-update.ts';
+import { type RequestUpdateDeps, requestUpdate } from '../../lib/update/plan/request-update.ts';
 import { requestUpdateRoute } from './routes.ts';
 
 export const createHandler = (deps: RequestUpdateDeps & HttpDeps) =>

@@ -1,6 +1,6 @@
 import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
-import type { RequestUpdateDeps } from '../../lib/update/request-update.ts';
-import { retryUpdate } from '../../lib/update/retry-update.ts';
+import type { RequestUpdateDeps } from '../../lib/update/plan/request-update.ts';
+import { retryUpdate } from '../../lib/update/plan/retry-update.ts';
 import { retryUpdateRoute } from './routes.ts';
 
 export const createHandler = (deps: RequestUpdateDeps & HttpDeps) =>

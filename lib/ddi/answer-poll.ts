@@ -1,5 +1,5 @@
 import { secondsBetween } from '../clock.ts';
-import { type DeviceWork, type WorkState, workStateOf } from '../update/device-work.ts';
+import { type DeviceWork, type WorkState, workStateOf } from '../update/reach/device-work.ts';
 import type { IotDevice } from './iot-device-queries.ts';
 import { formatSleep, type PollIntervals, pollSeconds } from './poll-interval.ts';
 import type { ControllerBase } from './protocol.ts';

@@ -4,8 +4,8 @@ import { DomainError } from '../errors.ts';
 import { parseFirmwareKey } from '../firmware/firmware.ts';
 import type { ManifestFacts, SignManifest } from '../firmware/manifest.ts';
 import type { Storage } from '../ports/storage.ts';
-import { type DeviceWork, type OfferedFirmware, type WorkState, workStateOf } from '../update/device-work.ts';
-import { findInstalled, takeOffer } from '../update/offer-queries.ts';
+import { type DeviceWork, type OfferedFirmware, type WorkState, workStateOf } from '../update/reach/device-work.ts';
+import { findInstalled, takeOffer } from '../update/reach/offer-queries.ts';
 import { type IotDevice, listWork } from './iot-device-queries.ts';
 import type { CancelAction, Deployment } from './protocol.ts';
 

@@ -2,8 +2,8 @@ import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
 import { countSeen } from '../fleet/count-queries.ts';
 import type { DeviceKind } from '../fleet/device.ts';
-import type { DeviceWork } from '../update/device-work.ts';
-import { hasDeviceWork, listDeviceWork } from '../update/offer-queries.ts';
+import type { DeviceWork } from '../update/reach/device-work.ts';
+import { hasDeviceWork, listDeviceWork } from '../update/reach/offer-queries.ts';
 import type { ControllerId } from './controller-id.ts';
 
 export const findDevice = (db: Db, kind: DeviceKind, external_id: string) =>

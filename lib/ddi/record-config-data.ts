@@ -3,7 +3,7 @@ import type { Db } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
 import { FirmwareVersion } from '../firmware/firmware.ts';
 import { listVersionAttributes } from '../firmware/hardware-type-queries.ts';
-import { recordReports } from '../update/record-reports.ts';
+import { recordReports } from '../report/record-reports.ts';
 import { type IotDevice, markConfigData } from './iot-device-queries.ts';
 import type { ConfigData } from './protocol.ts';
 

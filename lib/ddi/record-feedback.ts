@@ -1,10 +1,10 @@
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
-import type { Report } from '../update/confirmation.ts';
-import { type DeviceWork, workStateOf } from '../update/device-work.ts';
-import { findEndedWork, noteProgress } from '../update/offer-queries.ts';
-import { recordReports } from '../update/record-reports.ts';
+import type { Report } from '../report/confirmation.ts';
+import { recordReports } from '../report/record-reports.ts';
+import { type DeviceWork, workStateOf } from '../update/reach/device-work.ts';
+import { findEndedWork, noteProgress } from '../update/reach/offer-queries.ts';
 import { cancelWordOf, wordOf } from './feedback.ts';
 import { type IotDevice, listWork, markConfigData } from './iot-device-queries.ts';
 import type { ActionFeedback } from './protocol.ts';

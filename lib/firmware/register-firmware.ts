@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
-import { type LinkedFirmware, linkDevices } from '../fleet/report-queries.ts';
 import type { Log } from '../log.ts';
 import type { ObjectVersion, Storage } from '../ports/storage.ts';
+import { type LinkedFirmware, linkDevices } from '../report/report-queries.ts';
 import { findRefusal, parseFirmwareKey } from './firmware.ts';
 import { type AvailableFirmware, findFirmwareByVersion, insertDraft, makeAvailable, rejectDraft } from './firmware-queries.ts';
 import { findHardwareType, lockCatalogue } from './hardware-type-queries.ts';

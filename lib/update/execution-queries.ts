@@ -3,7 +3,6 @@ import * as z from 'zod/mini';
 import type { Db, Trx } from '../db/database.ts';
 import type { DeviceKind } from '../fleet/device.ts';
 import { decodeCursor, type Page, toPage } from '../http/page.ts';
-import { type Choice, classifiedDevices, kindOf } from './eligibility.ts';
 import {
   type DeviceExecution,
   type Execution,
@@ -15,7 +14,8 @@ import {
   type Transition,
   transitions,
 } from './execution.ts';
-import { nextOfferDt, type OfferTimes } from './offer-queries.ts';
+import { type Choice, classifiedDevices, kindOf } from './plan/eligibility.ts';
+import { nextOfferDt, type OfferTimes } from './reach/offer-queries.ts';
 import type { DryRun, Eligibility, PartChanges } from './update.ts';
 import type { Planned } from './update-queries.ts';
 import type { UpdateStatus } from './update-status.ts';

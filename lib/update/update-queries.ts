@@ -4,13 +4,13 @@ import type { Db, Trx } from '../db/database.ts';
 import type { FirmwareStatus } from '../firmware/firmware.ts';
 import type { DeviceKind } from '../fleet/device.ts';
 import { decodeCursor, type Page, toPage } from '../http/page.ts';
-import type { BackendGate } from './backend-gate.ts';
 import { type ExecutionStatus, noCounts } from './execution.ts';
-import type { OfferProgress } from './offer-queries.ts';
-import type { ExponentialRate } from './pace.ts';
-import type { StopRule } from './stop-rules.ts';
+import type { BackendGate } from './reach/backend-gate.ts';
+import type { OfferProgress } from './reach/offer-queries.ts';
 import { type Counts, type Eligibility, progressOf, type Rollout, type Update, type UpdateDetail } from './update.ts';
 import type { UpdateStatus } from './update-status.ts';
+import type { ExponentialRate } from './walk/pace.ts';
+import type { StopRule } from './walk/stop-rules.ts';
 
 export interface NewUpdate {
   firmware_id: number;

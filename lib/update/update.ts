@@ -12,8 +12,8 @@ import {
 import { DeviceKind, ExternalId } from '../fleet/device.ts';
 import { pageOf } from '../http/page.ts';
 import { type ExecutionStatus, executionStatuses } from './execution.ts';
-import { Canary, defaultStopRules, FailureTypes, StopRule } from './stop-rules.ts';
 import { updateStatuses } from './update-status.ts';
+import { Canary, defaultStopRules, FailureTypes, StopRule } from './walk/stop-rules.ts';
 
 /** Whether a device takes part in an update, and why not. */
 export const eligibilities = [

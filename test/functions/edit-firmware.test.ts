@@ -5,7 +5,7 @@ import { createHandler as createRequestUpdate } from '../../functions/request-up
 import { createDatabase } from '../../lib/db/database.ts';
 import { rejectDraft } from '../../lib/firmware/firmware-queries.ts';
 import { uploadFirmware } from '../../lib/firmware/upload-firmware.ts';
-import { confirmUpdate } from '../../lib/update/confirm-update.ts';
+import { confirmUpdate } from '../../lib/report/confirm-update.ts';
 import { catalogueDeps, firmwareHashes, storedFirmwares } from '../support/catalogue.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { confirmation, givenDevices, givenFirmware } from '../support/fixtures.ts';

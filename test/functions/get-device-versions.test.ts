@@ -3,7 +3,7 @@ import { freePort } from '../../dev/free-port.ts';
 import { createHandler } from '../../functions/get-device-versions/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
 import type { Device } from '../../lib/fleet/device.ts';
-import { confirmUpdate } from '../../lib/update/confirm-update.ts';
+import { confirmUpdate } from '../../lib/report/confirm-update.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { confirmation, givenDevices, givenFirmware, silentLog, startOfTime, TestClock } from '../support/fixtures.ts';
 import { call, createIdentity } from '../support/http.ts';

@@ -4,7 +4,7 @@ import { createDatabase } from '../../lib/db/database.ts';
 import type { Page } from '../../lib/http/page.ts';
 import type { Observation, ObservationWithChanges } from '../../lib/observation/observation.ts';
 import { BackendUnavailable } from '../../lib/ports/backend.ts';
-import { confirmUpdate } from '../../lib/update/confirm-update.ts';
+import { confirmUpdate } from '../../lib/report/confirm-update.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { confirmation, givenDevices, startOfTime } from '../support/fixtures.ts';
 import { call, createIdentity, createRecordingLog } from '../support/http.ts';

@@ -10,7 +10,7 @@ import { createHandler as createUploadFirmware } from '../../functions/upload-fi
 import { editFirmware } from '../../lib/firmware/edit-firmware.ts';
 import { registerFirmware } from '../../lib/firmware/register-firmware.ts';
 import { createS3Client, createS3Storage } from '../../lib/ports/s3-storage.ts';
-import { confirmUpdate } from '../../lib/update/confirm-update.ts';
+import { confirmUpdate } from '../../lib/report/confirm-update.ts';
 import { emptyCatalogue, firmwareBytes, firmwareHashes, storedFirmwares } from '../support/catalogue.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { confirmation, givenDevices, silentLog, TestClock } from '../support/fixtures.ts';

@@ -10,9 +10,9 @@ import { createHandler as createRequestUpdate } from '../../functions/request-up
 import { createHandler as createUploadFirmware } from '../../functions/upload-firmware/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
 import { registerFirmware } from '../../lib/firmware/register-firmware.ts';
-import { advanceUpdate } from '../../lib/update/advance-update.ts';
-import { dispatchUpdate } from '../../lib/update/dispatch-update.ts';
 import type { AdvanceMessage, DispatchMessage, VerifyMessage } from '../../lib/update/messages.ts';
+import { dispatchUpdate } from '../../lib/update/reach/dispatch-update.ts';
+import { advanceUpdate } from '../../lib/update/walk/advance-update.ts';
 import { catalogueDeps } from '../support/catalogue.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { silentLog } from '../support/fixtures.ts';

@@ -6,7 +6,7 @@ import { createDatabase } from '../../lib/db/database.ts';
 import { insertDraft } from '../../lib/firmware/firmware-queries.ts';
 import type { Device } from '../../lib/fleet/device.ts';
 import { getDevice } from '../../lib/fleet/get-devices.ts';
-import { confirmUpdate } from '../../lib/update/confirm-update.ts';
+import { confirmUpdate } from '../../lib/report/confirm-update.ts';
 import { catalogueDeps } from '../support/catalogue.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { confirmation, givenDevices, givenFirmware, startOfTime, TestClock } from '../support/fixtures.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { confirmUpdate } from '../../lib/update/confirm-update.ts';
+import { confirmUpdate } from '../../lib/report/confirm-update.ts';
 import { createAssemblyService } from '../support/assembly-service.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { confirmation, givenDevices, givenFirmware, startOfTime } from '../support/fixtures.ts';

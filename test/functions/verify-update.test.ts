@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { createHandler } from '../../functions/verify-update/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
 import { BackendRefusal, BackendUnavailable, type DeviceVersions } from '../../lib/ports/backend.ts';
-import { openGate } from '../../lib/update/backend-gate.ts';
+import { openGate } from '../../lib/update/reach/backend-gate.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { givenDevices, givenFirmware, silentLog, startOfTime } from '../support/fixtures.ts';
 import { createContext } from '../support/http.ts';

@@ -5,7 +5,7 @@ import { insertDraft, makeAvailable } from '../../lib/firmware/firmware-queries.
 import { NewDevice } from '../../lib/fleet/device.ts';
 import { upsertDevices } from '../../lib/fleet/device-queries.ts';
 import type { Log } from '../../lib/log.ts';
-import type { Confirmation } from '../../lib/update/confirmation.ts';
+import type { Confirmation } from '../../lib/report/confirmation.ts';
 import { UpdateRequest } from '../../lib/update/update.ts';
 
 /** When tests begin, unless they say otherwise. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { cancelUpdate } from '../../../lib/update/control-update.ts';
+import { cancelUpdate } from '../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { createDevicesThatPoll, linkedIn } from '../../support/devices-that-poll.ts';
 

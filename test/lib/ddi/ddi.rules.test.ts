@@ -3,7 +3,7 @@ import { answerPoll } from '../../../lib/ddi/answer-poll.ts';
 import { cancelWordOf, wordOf } from '../../../lib/ddi/feedback.ts';
 import { formatSleep, offerTimesOf, pollSeconds, retrySeconds } from '../../../lib/ddi/poll-interval.ts';
 import { ActionFeedback, ConfigData } from '../../../lib/ddi/protocol.ts';
-import { type DeviceWork, workStateOf } from '../../../lib/update/device-work.ts';
+import { type DeviceWork, workStateOf } from '../../../lib/update/reach/device-work.ts';
 import { startOfTime } from '../../support/fixtures.ts';
 
 const feedback = (execution: string, finished: string) => ActionFeedback.parse({ status: { execution, result: { finished } } });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { changePace } from '../../../lib/update/control-update.ts';
+import { changePace } from '../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { createDevicesThatPoll, linkedIn, type PollingDevice } from '../../support/devices-that-poll.ts';
 import { givenDevices, givenFirmware } from '../../support/fixtures.ts';

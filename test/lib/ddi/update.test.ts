@@ -402,7 +402,7 @@ describe('attributes', () => {
     const [cabinet] = await ddi.givenPolling();
     if (!cabinet) throw new Error('no device');
     await ddi.configData(cabinet, { cabinet_version: '2.0' });
-    const { recordReports } = await import('../../../lib/update/record-reports.ts');
+    const { recordReports } = await import('../../../lib/report/record-reports.ts');
     const report = {
       kind: 'cabinet',
       external_id: cabinet.external_id,

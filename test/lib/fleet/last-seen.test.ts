@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { confirmUpdate } from '../../../lib/update/confirm-update.ts';
+import { confirmUpdate } from '../../../lib/report/confirm-update.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { confirmation, givenDevices, startOfTime, TestClock } from '../../support/fixtures.ts';
 

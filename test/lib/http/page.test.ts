@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { createHandler as createGetUpdates } from '../../../functions/get-updates/handler.ts';
 import { createHandler as createGetVersions } from '../../../functions/get-versions/handler.ts';
 import type { HttpHandler } from '../../../lib/http/endpoint.ts';
-import { requestUpdate } from '../../../lib/update/request-update.ts';
+import { requestUpdate } from '../../../lib/update/plan/request-update.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { givenDevices, givenFirmware, silentLog, startOfTime, TestClock, updateRequest } from '../../support/fixtures.ts';
 import { type Call, call, createIdentity } from '../../support/http.ts';

@@ -3,7 +3,7 @@ import { lookUpDevices } from '../../../lib/fleet/get-devices.ts';
 import { StepUnderWay } from '../../../lib/observation/advance-observation.ts';
 import { getObservation } from '../../../lib/observation/get-observation.ts';
 import { BackendRefusal, BackendUnavailable } from '../../../lib/ports/backend.ts';
-import { confirmUpdate } from '../../../lib/update/confirm-update.ts';
+import { confirmUpdate } from '../../../lib/report/confirm-update.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { confirmation, givenDevices, givenFirmware, startOfTime } from '../../support/fixtures.ts';
 import { createObservationWorld, inBackend } from '../../support/observations.ts';

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { addSeconds } from '../../../lib/clock.ts';
 import { BackendRefusal, BackendUnavailable } from '../../../lib/ports/backend.ts';
-import { DispatchUnderWay } from '../../../lib/update/dispatch-update.ts';
+import { DispatchUnderWay } from '../../../lib/update/reach/dispatch-update.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { confirmation } from '../../support/fixtures.ts';
 import { createRandom, createUpdateService } from '../../support/update-service.ts';

@@ -1,0 +1,110 @@
+import * as z from 'zod/mini';
+import { FirmwareVersion, HardwareTypeName, PositiveInteger, RequestedTimestamp } from '../firmware/firmware.ts';
+import { DeviceKind, ExternalId, type ReportSource } from '../fleet/device.ts';
+import { type ExecutionEvent, executionStatuses } from '../update/execution.ts';
+import type { ReportedExecution } from '../update/execution-queries.ts';
+
+/** What a device can say of an installation. */
+export const confirmationStatuses = ['IN_PROGRESS', 'SUCCEEDED', 'FAILED', 'REJECTED'] as const;
+
+export const Confirmation = z.strictObject({
+  kind: z._default(DeviceKind, 'scooter'),
+  external_id: ExternalId,
+  hardware_type: HardwareTypeName,
+  version: FirmwareVersion.check(
+    z.meta({
+      description:
+        'What the device runs. A report other than SUCCEEDED that names the version of its update, or is about no update, is not taken for it',
+    }),
+  ),
+  status: z.enum(confirmationStatuses),
+  occurred_dt: RequestedTimestamp.check(
+    z.meta({ description: 'When it was so, by the clock of the device', example: '2026-11-24T08:00:00.000Z' }),
+  ),
+  execution_id: z.optional(PositiveInteger).check(z.meta({ description: 'As in the command; without it the unfinished one is meant' })),
+  detail: z
+    .optional(
+      z.pipe(
+        z.string().check(z.maxLength(10_000)),
+        z.transform((text) => text.replaceAll('\u0000', '').toWellFormed()),
+      ),
+    )
+    .check(z.meta({ description: 'In the words of the device' })),
+});
+export type Confirmation = z.output<typeof Confirmation>;
+
+/** What only a device that polls says: INSTALLED without having shown it, and how it took it to be asked to stop. */
+export const reportStatuses = [...confirmationStatuses, 'INSTALLED', 'CANCELED', 'CANCEL_REFUSED'] as const;
+
+/**
+ * A confirmation as it came, or an observation or what a device told us put into the same words: "it runs this version" is what SUCCEEDED
+ * says.
+ */
+export interface Report extends Omit<Confirmation, 'status' | 'version'> {
+  status: (typeof reportStatuses)[number];
+  /** null: it says nothing of what the device runs. */
+  version: string | null;
+  source: ReportSource;
+  /** Since when the device has run the version, where that is known. */
+  since_dt?: Date | undefined;
+}
+
+export const ConfirmationOutcome = z
+  .object({
+    external_id: z.string(),
+    hardware_type: z.string(),
+    outcome: z.enum(['stored', 'unchanged', 'outdated', 'refused']).check(
+      z.meta({
+        description:
+          'stored: something is known now that was not; unchanged: nothing new; outdated: something newer is known; refused: see code',
+      }),
+    ),
+    code: z
+      .optional(z.enum(['device.not_found', 'hardware_type.unknown', 'execution.not_found', 'occurred_dt.in_future']))
+      .check(z.meta({ description: 'Why it was refused' })),
+    message: z.optional(z.string()),
+    execution: z
+      .optional(z.object({ id: z.int(), status: z.enum(executionStatuses) }))
+      .check(z.meta({ description: 'The execution it was about' })),
+  })
+  .register(z.globalRegistry, { id: 'ConfirmationOutcome' });
+export type ConfirmationOutcome = z.infer<typeof ConfirmationOutcome>;
+
+const eventOfStatus = {
+  SUCCEEDED: 'mismatched',
+  FAILED: 'failed',
+  REJECTED: 'declined',
+  IN_PROGRESS: 'started',
+  INSTALLED: 'installed',
+  CANCELED: 'canceled',
+  CANCEL_REFUSED: 'cancel_refused',
+} as const satisfies Record<Report['status'], ExecutionEvent>;
+
+/**
+ * What a report means for the execution it is about; undefined: nothing.
+ *
+ * A report that names no execution is only about the unfinished one when it is younger than the command: what a device said before it
+ * was asked is no answer. The one exception is the version wanted itself: a device that runs it needs nothing more.
+ */
+export const eventOf = (
+  { status, version, occurred_dt, execution_id, source }: Pick<Report, 'status' | 'version' | 'occurred_dt' | 'execution_id' | 'source'>,
+  execution: Pick<ReportedExecution, 'wanted_version' | 'sent_dt' | 'installed_dt' | 'is_at_work'>,
+  isCurrent: boolean,
+  /** The version that the device was known to run before this report; undefined: none. */
+  before: string | undefined,
+): ExecutionEvent | undefined => {
+  if (status === 'SUCCEEDED' && version === execution.wanted_version) return isCurrent ? 'proven' : undefined;
+  // A device that was asked may not have begun: only its own word can end an execution without the version wanted.
+  if (source === 'observation') return undefined;
+  if (source === 'config_data') {
+    // A device tells its version whenever it likes: another one is an answer only after it has said that it is done.
+    if (execution.installed_dt === null || occurred_dt < execution.installed_dt) return undefined;
+    // Nor while it may not have been restarted yet (rauc-hawkbit-updater closes before): until the deadline, which is the judge of it.
+    if (before === undefined || version === before) return undefined;
+  }
+  // Feedback that comes again while the next try waits is about the last one.
+  if (source === 'feedback' && !execution.is_at_work) return undefined;
+  const isAnswer = execution_id !== undefined || (execution.sent_dt !== null && occurred_dt >= execution.sent_dt);
+  if (!isAnswer) return undefined;
+  return eventOfStatus[status];
+};

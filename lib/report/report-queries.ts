@@ -1,0 +1,202 @@
+import { sql } from 'kysely';
+import { partsOfFirmware, partTypesOf } from '../assembly/part-queries.ts';
+import type { Trx } from '../db/database.ts';
+import { catalogueLocksShared } from '../firmware/hardware-type-queries.ts';
+import { countSeen, countUpdateTimes, countVersions } from '../fleet/count-queries.ts';
+import type { DeviceKind, ReportSource } from '../fleet/device.ts';
+import type { KnownVersion } from './report.ts';
+
+export interface ReportSubject {
+  kind: DeviceKind;
+  external_id: string;
+  hardware_type: string;
+  /** null: the report names none. */
+  version: string | null;
+}
+
+/**
+ * Makes the reports about a device queue up behind each other until the transaction ends. Locked in the order in which devices are
+ * registered, so that neither two batches about the same devices nor a registration can wait for each other in a circle. Before that,
+ * the catalogue: nothing that is reported here, itself or as part of a package, becomes available meanwhile. `bool_and` takes those locks,
+ * and they have to be taken before any device is asked for.
+ */
+export const lockDevices = async (trx: Trx, subjects: readonly ReportSubject[]): Promise<void> => {
+  const hardwareTypes = subjects.map((s) => s.hardware_type);
+  await sql`
+    WITH catalogue AS MATERIALIZED (
+      ${catalogueLocksShared(
+        hardwareTypes,
+        partTypesOf(
+          hardwareTypes,
+          subjects.map((s) => s.version),
+        ),
+      )}
+    )
+    SELECT id FROM devices
+    WHERE (SELECT bool_and(is_locked) FROM catalogue)
+      AND (kind, external_id) IN (
+        SELECT * FROM unnest(${subjects.map((s) => s.kind)}::text[], ${subjects.map((s) => s.external_id)}::text[])
+      )
+    ORDER BY kind, external_id
+    FOR NO KEY UPDATE OF devices`.execute(trx);
+};
+
+export interface ReportFacts {
+  device_id: number | null;
+  hardware_type_exists: boolean;
+  /** Of the reported version, if it is in the catalogue. */
+  firmware_id: number | null;
+  known: KnownVersion | undefined;
+  /** Of the reported version, if it is a package. */
+  parts: PartFacts[];
+}
+
+export interface PartFacts {
+  hardware_type: string;
+  version: string;
+  firmware_id: number;
+  known: KnownVersion | undefined;
+}
+
+interface FactsRow {
+  ordinal: number;
+  part_hardware_type: string | null;
+  part_version: string;
+  part_firmware_id: number;
+  device_id: number | null;
+  hardware_type_exists: boolean;
+  firmware_id: number | null;
+  known_firmware_id: number | null;
+  reported_version: string | null;
+  firmware_update_dt: Date;
+  firmware_update_time: number | null;
+  observed_dt: Date;
+  source: ReportSource;
+}
+
+/** What is known about the subject of each report, and of its parts, in the reports' order, in one statement. */
+export const listReportFacts = async (trx: Trx, subjects: readonly ReportSubject[]): Promise<ReportFacts[]> => {
+  const { rows } = await sql<FactsRow>`
+    SELECT s.ordinal, part.hardware_type AS part_hardware_type, part.version AS part_version, part.id AS part_firmware_id,
+           d.id AS device_id, h.name IS NOT NULL AS hardware_type_exists, f.id AS firmware_id,
+           r.firmware_id AS known_firmware_id, r.reported_version, r.firmware_update_dt, r.firmware_update_time, r.observed_dt, r.source
+    FROM unnest(
+      ${subjects.map((s) => s.kind)}::text[],
+      ${subjects.map((s) => s.external_id)}::text[],
+      ${subjects.map((s) => s.hardware_type)}::text[],
+      ${subjects.map((s) => s.version)}::text[]
+    ) WITH ORDINALITY AS s (kind, external_id, hardware_type, version, ordinal)
+    LEFT JOIN devices d ON d.kind = s.kind AND d.external_id = s.external_id
+    LEFT JOIN hardware_types h ON h.name = s.hardware_type
+    LEFT JOIN firmwares f ON f.hardware_type = s.hardware_type AND f.version = s.version AND f.status IN ('available', 'withdrawn')
+    -- One row for the subject itself, and one for each part of a package.
+    CROSS JOIN LATERAL (
+      SELECT NULL::integer AS firmware_id, -1 AS position
+      UNION ALL
+      ${partsOfFirmware}
+    ) told
+    LEFT JOIN firmwares part ON part.id = told.firmware_id
+    LEFT JOIN device_firmwares r ON r.device_id = d.id AND r.hardware_type = coalesce(part.hardware_type, s.hardware_type)
+    ORDER BY s.ordinal, told.position`.execute(trx);
+  const facts: ReportFacts[] = [];
+  for (const { ordinal, part_hardware_type, part_version, part_firmware_id, ...row } of rows) {
+    const { device_id, hardware_type_exists, firmware_id } = row;
+    const known = toKnown(row);
+    if (part_hardware_type === null) facts.push({ device_id, hardware_type_exists, firmware_id, known, parts: [] });
+    else facts[ordinal - 1]?.parts.push({ hardware_type: part_hardware_type, version: part_version, firmware_id: part_firmware_id, known });
+  }
+  return facts;
+};
+
+const toKnown = ({
+  known_firmware_id: firmware_id,
+  reported_version,
+  ...known
+}: Omit<FactsRow, 'ordinal' | `part_${string}`>): KnownVersion | undefined => {
+  if (reported_version === null) return undefined;
+  const { firmware_update_dt, firmware_update_time, observed_dt, source } = known;
+  return { firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, source };
+};
+
+export interface KnownRow extends KnownVersion {
+  device_id: number;
+  hardware_type: string;
+}
+
+/** Stores what each device runs now and when it was last seen, appends the changes to the history and counts them, in one statement. */
+export const storeReports = async (
+  trx: Trx,
+  current: readonly KnownRow[],
+  changes: readonly KnownRow[],
+  /** The observation that found the changes out. */
+  observation_id: number | null,
+): Promise<void> => {
+  if (current.length === 0) return;
+  await sql`
+    WITH reported AS (
+      SELECT * FROM ${unnestKnown(current)}
+    ), changed AS (
+      SELECT * FROM ${unnestKnown(changes)}
+    ), history AS (
+      INSERT INTO device_firmware_history
+        (device_id, hardware_type, firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, source,
+         observation_id)
+      SELECT *, ${observation_id}::integer FROM changed
+    ), version_counts AS (
+      ${countVersions}
+    ), update_time_counts AS (
+      ${countUpdateTimes}
+    ), seen AS (
+      UPDATE devices d SET last_seen_dt = r.observed_dt
+      FROM (SELECT device_id, max(observed_dt) AS observed_dt FROM reported GROUP BY device_id) r
+      WHERE d.id = r.device_id AND (d.last_seen_dt IS NULL OR d.last_seen_dt < r.observed_dt)
+      RETURNING d.id, d.kind, d.last_seen_on
+    ), seen_counts AS (
+      ${countSeen}
+    )
+    INSERT INTO device_firmwares
+      (device_id, hardware_type, firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, source)
+    SELECT * FROM reported
+    ON CONFLICT ON CONSTRAINT device_firmwares_pkey DO UPDATE SET
+      firmware_id = excluded.firmware_id,
+      reported_version = excluded.reported_version,
+      firmware_update_dt = excluded.firmware_update_dt,
+      firmware_update_time = excluded.firmware_update_time,
+      observed_dt = excluded.observed_dt,
+      source = excluded.source`.execute(trx);
+};
+
+export interface LinkedFirmware {
+  id: number;
+  hardware_type: string;
+  version: string;
+}
+
+/**
+ * Links devices that run a version to its firmware, which came into the catalogue later than their reports, and answers how many: at most
+ * `limit`, so that reports do not wait long. Only while the catalogue is locked, which is what keeps a report from storing the same rows
+ * in another order.
+ */
+export const linkDevices = async (trx: Trx, { id, hardware_type, version }: LinkedFirmware, limit: number): Promise<number> => {
+  const { numAffectedRows = 0n } = await sql`
+    UPDATE device_firmwares r SET firmware_id = ${id}
+    FROM (
+      SELECT device_id FROM device_firmwares
+      WHERE hardware_type = ${hardware_type} AND reported_version = ${version} AND firmware_id IS NULL
+      LIMIT ${limit}
+    ) unknown
+    WHERE r.device_id = unknown.device_id AND r.hardware_type = ${hardware_type}`.execute(trx);
+  return Number(numAffectedRows);
+};
+
+const unnestKnown = (rows: readonly KnownRow[]) => sql`
+  unnest(
+    ${rows.map((r) => r.device_id)}::integer[],
+    ${rows.map((r) => r.hardware_type)}::text[],
+    ${rows.map((r) => r.firmware_id)}::integer[],
+    ${rows.map((r) => r.reported_version)}::text[],
+    ${rows.map((r) => r.firmware_update_dt)}::timestamptz[],
+    ${rows.map((r) => r.firmware_update_time)}::double precision[],
+    ${rows.map((r) => r.observed_dt)}::timestamptz[],
+    ${rows.map((r) => r.source)}::text[]
+  ) AS known (device_id, hardware_type, firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, source)`;

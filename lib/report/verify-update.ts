@@ -1,0 +1,45 @@
+import type { Clock } from '../clock.ts';
+import type { Db } from '../db/database.ts';
+import type { Log } from '../log.ts';
+import { type Backend, BackendRefusal, BackendUnavailable } from '../ports/backend.ts';
+import type { VerifyMessage } from '../update/messages.ts';
+import { listUnprovenDevices } from '../update/reach/dispatch-queries.ts';
+import { toReports } from './observed-reports.ts';
+import { recordReports } from './record-reports.ts';
+
+export interface VerifyUpdateDeps {
+  db: Db;
+  backend: Pick<Backend, 'findVersions'>;
+  log: Log;
+  now: Clock;
+}
+
+const reservedMilliseconds = 4_000;
+const longestCallMilliseconds = 20_000;
+
+/**
+ * Asks the backend what the devices of a chunk run that have not reported, and stores what it learns: an execution whose version is seen
+ * has succeeded, another waits on. A backend that is down is asked again at the next look-up, so that nothing is thrown for it.
+ *
+ * @throws `database.unavailable`: the message has to come again.
+ */
+export async function verifyUpdate(deps: VerifyUpdateDeps, { dispatch_id }: VerifyMessage, remainingMilliseconds: number): Promise<void> {
+  const devices = await listUnprovenDevices(deps.db, dispatch_id);
+  const [first] = devices;
+  if (!first) return;
+  // All devices of an update are of one kind, the one its hardware type fits.
+  const call = {
+    idempotencyKey: `verify-${dispatch_id}-${deps.now().getTime()}`,
+    requestId: first.request_id,
+    timeoutMilliseconds: Math.max(1, Math.min(longestCallMilliseconds, remainingMilliseconds - reservedMilliseconds)),
+  };
+  try {
+    const ids = devices.map(({ external_id }) => external_id);
+    const found = await deps.backend.findVersions(first.kind, ids, call);
+    const { reports } = toReports(found.map((device) => ({ ...device, kind: first.kind })));
+    if (reports.length > 0) await deps.db.transaction().execute((trx) => recordReports(trx, reports, deps.now()));
+  } catch (error) {
+    if (!(error instanceof BackendUnavailable || error instanceof BackendRefusal)) throw error;
+    deps.log.warn('backend could not be asked for versions', { dispatch_id, error });
+  }
+}

@@ -1,0 +1,103 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { FirmwareRequirement } from '../../firmware/firmware.ts';
+import type { DeviceKind } from '../../fleet/device.ts';
+import type { Targets } from '../update.ts';
+
+export interface WantedFirmware {
+  id: number;
+  hardware_type: string;
+  /** Of a package. */
+  assembly_id: number | null;
+  /** null: it is not available, and nobody is eligible. */
+  version_num: number | null;
+  requires: readonly FirmwareRequirement[];
+  minimum_from_version_num: number | null;
+}
+
+export interface Choice {
+  targets: Targets;
+  firmware: WantedFirmware;
+  allow_downgrade: boolean;
+  /** Also devices that failed this firmware so often that they are left out otherwise. */
+  force: boolean;
+}
+
+export const kindOf = (targets: Targets): DeviceKind => ('filter' in targets ? targets.filter.kind : targets.kind);
+
+const blockedAfterFailures = 3;
+
+/** The hash that decides who is in a sample: 32 bits of an MD5, the same on every version of PostgreSQL. */
+const sampleNumber = sql`('x' || left(md5(d.kind || '.' || d.external_id), 8))::bit(32)::bigint`;
+
+const chosenDevices = (targets: Targets): RawBuilder<unknown> => {
+  if (!('filter' in targets)) {
+    return sql`
+      SELECT t.external_id, d.id AS device_id, d.version, d.channel, d.kind
+      FROM (SELECT DISTINCT external_id FROM unnest(${targets.external_ids}::text[]) AS t (external_id)) t
+      LEFT JOIN devices d ON d.kind = ${targets.kind} AND d.external_id = t.external_id`;
+  }
+  const { kind, version, running, failed_in_update_id, percentage } = targets.filter;
+  const conditions = [sql`d.kind = ${kind}`];
+  if (version !== undefined) conditions.push(sql`d.version = ${version}`);
+  if (running) {
+    const ran = 'version' in running ? sql`r.reported_version = ${running.version}` : sql`r.firmware_id = ${running.firmware_id}`;
+    conditions.push(sql`EXISTS (
+      SELECT FROM device_firmwares r WHERE r.device_id = d.id AND r.hardware_type = ${running.hardware_type} AND ${ran}
+    )`);
+  }
+  if (failed_in_update_id !== undefined) {
+    conditions.push(sql`EXISTS (
+      SELECT FROM update_executions failed
+      WHERE failed.update_id = ${failed_in_update_id} AND failed.device_id = d.id AND failed.status IN ('FAILED', 'TIMED_OUT', 'REJECTED')
+    )`);
+  }
+  // 2^32 numbers: a sample of p per cent are the devices whose number is in the first p per cent of them.
+  if (percentage !== undefined) conditions.push(sql`${sampleNumber} < ${Math.round((percentage / 100) * 2 ** 32)}::bigint`);
+  return sql`
+    SELECT d.external_id, d.id AS device_id, d.version, d.channel, d.kind
+    FROM devices d
+    WHERE ${sql.join(conditions, sql` AND `)}`;
+};
+
+/**
+ * The chosen devices, each with its one eligibility: the query that decides who is updated and who is not, and why.
+ * Columns: external_id, device_id (null: unknown), channel, eligibility, other_update_id (of UPDATE_IN_FLIGHT).
+ */
+export const classifiedDevices = ({ targets, firmware, allow_downgrade, force }: Choice): RawBuilder<unknown> => sql`
+  SELECT c.external_id, c.device_id, c.channel, flight.update_id AS other_update_id,
+    CASE
+      WHEN c.device_id IS NULL THEN 'UNKNOWN_DEVICE'
+      WHEN h.device_kind <> ${kindOf(targets)} THEN 'HARDWARE_MISMATCH'
+      WHEN h.device_kind = 'scooter' AND NOT CASE WHEN c.version IS NULL THEN h.fits_own_iot ELSE c.version = ANY (h.scooter_versions) END
+        THEN 'HARDWARE_MISMATCH'
+      WHEN ${firmware.version_num}::integer IS NULL THEN 'FIRMWARE_NOT_AVAILABLE'
+      WHEN flight.update_id IS NOT NULL THEN 'UPDATE_IN_FLIGHT'
+      WHEN r.firmware_id = ${firmware.id}::integer THEN 'ALREADY_ON_TARGET'
+      WHEN current.version_num > ${firmware.version_num}::integer AND NOT ${allow_downgrade}::boolean THEN 'DOWNGRADE'
+      WHEN coalesce(current.version_num, 0) < ${firmware.minimum_from_version_num}::integer THEN 'REQUIRES_NEWER'
+      WHEN EXISTS (
+        SELECT FROM jsonb_to_recordset(${JSON.stringify(firmware.requires)}::jsonb) AS q (hardware_type text, minimum_version_num integer)
+        LEFT JOIN device_firmwares other ON other.device_id = c.device_id AND other.hardware_type = q.hardware_type
+        LEFT JOIN firmwares f ON f.id = other.firmware_id
+        WHERE coalesce(f.version_num, 0) < q.minimum_version_num
+      ) THEN 'REQUIRES_NEWER'
+      WHEN c.device_id IN (
+        SELECT e.device_id
+        FROM updates u JOIN update_executions e ON e.update_id = u.id AND e.status = 'FAILED'
+        WHERE u.firmware_id = ${firmware.id} AND NOT ${force}::boolean
+        GROUP BY e.device_id
+        HAVING count(*) >= ${blockedAfterFailures}
+      ) THEN 'BLOCKED'
+      ELSE 'ELIGIBLE'
+    END AS eligibility
+  FROM (${chosenDevices(targets)}) c
+  CROSS JOIN (SELECT * FROM hardware_types WHERE name = ${firmware.hardware_type}) h
+  LEFT JOIN device_firmwares r ON r.device_id = c.device_id AND r.hardware_type = h.name
+  LEFT JOIN firmwares current ON current.id = r.firmware_id
+  -- One look into the unique index per device, and one hash table below: how plain joins are done depends on a guess at sizes, and with
+  -- a wrong one, as just after an import, each is compared with each.
+  LEFT JOIN LATERAL (
+    SELECT e.update_id FROM update_executions e
+    WHERE e.device_id = c.device_id AND e.hardware_type = h.name AND e.status IN ('QUEUED', 'IN_PROGRESS')
+    LIMIT 1
+  ) flight ON true`;

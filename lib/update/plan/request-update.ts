@@ -1,0 +1,142 @@
+import { createHash } from 'node:crypto';
+import type { Clock } from '../../clock.ts';
+import type { Db, Trx } from '../../db/database.ts';
+import { DomainError } from '../../errors.ts';
+import type { Firmware } from '../../firmware/firmware.ts';
+import { findFirmware } from '../../firmware/firmware-queries.ts';
+import type { Queue } from '../../ports/queue.ts';
+import { firstStepDelaySeconds } from '../../walk.ts';
+import { insertExecutions } from '../execution-queries.ts';
+import type { AdvanceMessage } from '../messages.ts';
+import type { Update, UpdateRequest } from '../update.ts';
+import { findIdempotentUpdate, getRequestedUpdate, insertUpdate, setPlan } from '../update-queries.ts';
+import { canarySizeOf } from '../walk/stop-rules.ts';
+import type { WantedFirmware } from './eligibility.ts';
+
+export interface RequestUpdateDeps {
+  db: Db;
+  advances: Queue<AdvanceMessage>;
+  /** Whether there is a bus that the update's events go to (tell-events.ts). */
+  tellsEvents?: boolean;
+  now: Clock;
+}
+
+type IdempotentUpdate = NonNullable<Awaited<ReturnType<typeof findIdempotentUpdate>>>;
+
+export interface RequestUpdate extends UpdateRequest {
+  idempotency_key: string | undefined;
+  created_by: string;
+  request_id: string;
+  /** Set when the failed devices of an ended update are tried again. */
+  retry_of_update_id?: number;
+}
+
+/**
+ * Plans an update: the update and one execution per eligible device in one transaction. Two requests at one moment cannot both take
+ * a device: the unique index decides. The same idempotency key again answers the same and changes nothing.
+ *
+ * @throws `firmware.not_available`, `update.nothing_eligible` with the reasons, `update.idempotency_key_reused` for another body under
+ *   a known key; `queue.unavailable`: nothing is stored then.
+ */
+export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdate): Promise<Update> {
+  const { idempotency_key, created_by, request_id, retry_of_update_id, ...request } = input;
+  const request_hash = hashOf({ ...request, retry_of_update_id });
+  const created_dt = deps.now();
+  return deps.db.transaction().execute(async (trx) => {
+    // First, so that a repeated request gets its answer also when the firmware is withdrawn by now.
+    const known = idempotency_key && (await findIdempotentUpdate(trx, created_by, idempotency_key));
+    if (known) return answerAgain(trx, known, request_hash);
+    const firmware = await getWantedFirmware(trx, request.firmware_id);
+    if (firmware.version_num === null) throw notAvailable(await findFirmware(trx, firmware.id));
+
+    const { targets, rollout, timeouts, retry, abort, start_dt, allow_downgrade, force, comment } = request;
+    const id = await insertUpdate(trx, {
+      firmware_id: firmware.id,
+      maximum_per_minute: rollout.maximum_per_minute,
+      maximum_in_progress: rollout.maximum_in_progress,
+      exponential: rollout.exponential,
+      abort,
+      ...timeouts,
+      number_of_retries: retry.number_of_retries,
+      retry_failure_types: retry.failure_types,
+      start_dt,
+      allow_downgrade,
+      force,
+      comment,
+      retry_of_update_id: retry_of_update_id ?? null,
+      idempotency_key: idempotency_key ?? null,
+      request_hash,
+      request_id,
+      created_by,
+      created_dt,
+      told: deps.tellsEvents ? '' : null,
+    });
+    if (id === undefined) {
+      // Another request with this key was under way and has just been committed.
+      const other = await findIdempotentUpdate(trx, created_by, idempotency_key ?? '');
+      if (!other) throw new Error('An update that could not be inserted because its key is known is not known');
+      return answerAgain(trx, other, request_hash);
+    }
+
+    const { planned, includes_iot } = await insertExecutions(
+      trx,
+      id,
+      { targets, firmware, allow_downgrade, force },
+      created_dt,
+      deps.tellsEvents,
+    );
+    if (!planned.ELIGIBLE && !planned.ALREADY_ON_TARGET) {
+      throw new DomainError('update.nothing_eligible', 'None of the chosen devices can be updated', {
+        answer: { not_eligible: planned },
+      });
+    }
+    const size = canarySizeOf(request.canary, planned.ELIGIBLE ?? 0);
+    const { minimum_wait_minutes = 0, success_percentage = 90 } = request.canary ?? {};
+    const canary = size === null ? null : { size, minimum_wait_minutes, success_percentage };
+    await setPlan(trx, id, { planned, includes_iot, canary });
+    const answer = await getRequestedUpdate(trx, id);
+    // The last act before the commit; README.md of this folder says why.
+    await deps.advances.send([{ update_id: id, step: 0, created_dt }], { delaySeconds: firstStepDelaySeconds });
+    return answer;
+  });
+}
+
+/** @throws `firmware.not_available` when there is no such firmware. One that is not available has no `version_num`. */
+export const getWantedFirmware = async (db: Db, id: number): Promise<WantedFirmware> => {
+  const firmware = await findFirmware(db, id);
+  if (!firmware) throw notAvailable(undefined);
+  const { hardware_type, assembly_id, requires, minimum_from_version_num, status } = firmware;
+  return {
+    id,
+    hardware_type,
+    assembly_id,
+    requires,
+    minimum_from_version_num,
+    version_num: status === 'available' ? firmware.version_num : null,
+  };
+};
+
+const notAvailable = (firmware: Firmware | undefined): DomainError => {
+  const { status, reason } = firmware ?? {};
+  const message = firmware ? `is ${status}${reason ? `: ${reason}` : ''}` : 'is not the id of a firmware';
+  return new DomainError('firmware.not_available', `The firmware ${message}`, {
+    errors: [{ in: 'body', path: 'firmware_id', message }],
+    ...(status && { answer: { firmware_status: status } }),
+  });
+};
+
+const answerAgain = async (trx: Trx, known: IdempotentUpdate, request_hash: string): Promise<Update> => {
+  if (known.request_hash === request_hash) return getRequestedUpdate(trx, known.id);
+  throw new DomainError('update.idempotency_key_reused', 'This Idempotency-Key was used for another request', {
+    errors: [{ in: 'header', path: 'idempotency-key', message: 'was used for another request' }],
+    answer: { update_id: known.id },
+  });
+};
+
+/** The request after defaults are filled in, keys in one order: how a caller writes it does not matter. */
+const hashOf = (request: object): string => createHash('sha256').update(JSON.stringify(request, sortKeys)).digest('hex');
+
+const sortKeys = (_key: string, value: unknown): unknown =>
+  value !== null && typeof value === 'object' && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+    : value;

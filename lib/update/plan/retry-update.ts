@@ -1,0 +1,37 @@
+import type { Db } from '../../db/database.ts';
+import { DomainError } from '../../errors.ts';
+import { type Update, UpdateRequest } from '../update.ts';
+import { findRetryable } from '../update-queries.ts';
+import { type RequestUpdateDeps, requestUpdate } from './request-update.ts';
+
+export interface RetryUpdate {
+  comment: string;
+  idempotency_key: string | undefined;
+  created_by: string;
+  request_id: string;
+}
+
+/**
+ * Tries the failed devices of an ended update again, as a new update that refers to the old one and has its settings.
+ *
+ * @throws `update.not_found`, `update.not_ended`, and what `requestUpdate` throws; `update.nothing_eligible` when nothing has failed.
+ */
+export async function retryUpdate(deps: RequestUpdateDeps & { db: Db }, id: number, { comment, ...request }: RetryUpdate): Promise<Update> {
+  const old = await findRetryable(deps.db, id);
+  if (!old) throw new DomainError('update.not_found', `There is no update ${id}`);
+  if (!old.finished_dt) throw new DomainError('update.not_ended', `Update ${id} has not ended: it is ${old.status}`);
+  const { rollout, abort, timeouts, retry, allow_downgrade, force } = old;
+  const settings = UpdateRequest.parse({
+    firmware_id: old.firmware_id,
+    targets: { filter: { kind: old.kind, failed_in_update_id: id } },
+    rollout,
+    ...(old.canary === null && { canary: null }),
+    abort,
+    timeouts,
+    retry,
+    allow_downgrade,
+    force,
+    comment: comment || `Retry of update ${id}`,
+  });
+  return requestUpdate(deps, { ...settings, ...request, retry_of_update_id: id });
+}

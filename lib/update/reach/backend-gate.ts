@@ -1,0 +1,103 @@
+import { addSeconds, secondsBetween } from '../../clock.ts';
+
+/**
+ * How much of the pace the backend stands at the moment: one for all updates, because they share the backend. Slowed down by errors and
+ * by rising latency, opened again slowly (design.md section 5, step 3).
+ */
+export interface BackendGate {
+  /** Share of the pace that is let through until `changed_dt`, 0 to 1; it grows with time since then. */
+  share: number;
+  changed_dt: Date;
+  /** Failed calls in a row; while there are any, only single devices are sent, to find out whether it is back. */
+  failures: number;
+  /** No call before this. */
+  closed_until: Date | null;
+  /** What a call usually takes; a slow mean that one slow call hardly moves. */
+  usual_latency_ms: number | null;
+}
+
+export interface CallResult {
+  isTaken: boolean;
+  latencyMilliseconds: number;
+  retryAfterSeconds?: number | undefined;
+  /** When the call began: an answer to a call from before the last change says nothing about the time after it. */
+  began: Date;
+  now: Date;
+}
+
+const smallestShare = 0.05;
+/** From nothing to the full pace; with the longest wait for a probe, and a step of the walk, well within 30 s after a return. */
+const secondsToFullShare = 12;
+const longestProbeWaitSeconds = 12;
+const longestRetryAfterSeconds = 900;
+/** Latency counts as risen when it is twice the usual and noticeable at all. */
+const risenFactor = 2;
+const noticeableMilliseconds = 1_000;
+const slowDown = 0.8;
+/** Calls that overlap tell of the same trouble: it is counted once. */
+const settleSeconds = 3;
+/** Nothing grows back before calls have been as fast as usual for so long; growing meanwhile would undo each slowing down. */
+const holdSeconds = 10;
+
+export const openGate = (now: Date): BackendGate => ({
+  share: 1,
+  changed_dt: now,
+  failures: 0,
+  closed_until: null,
+  usual_latency_ms: null,
+});
+
+/** The share of the pace now. */
+export const shareAt = ({ share, changed_dt }: Pick<BackendGate, 'share' | 'changed_dt'>, now: Date): number =>
+  Math.min(1, share + Math.max(0, secondsBetween(changed_dt, now)) / secondsToFullShare);
+
+/**
+ * How many commands may be released now, of those that the pace allows.
+ *
+ * @param underWay whether any chunk is on its way to the backend: a probe waits for the one before.
+ */
+export const allowedCommands = (gate: BackendGate, wanted: number, underWay: boolean, now: Date): number => {
+  if (gate.closed_until && gate.closed_until > now) return 0;
+  if (gate.failures > 0) return underWay ? 0 : Math.min(1, wanted);
+  return Math.floor(wanted * shareAt(gate, now));
+};
+
+/** The gate after a call; the same object when nothing has changed, so that the usual call writes nothing. */
+export const afterCall = (gate: BackendGate, { isTaken, latencyMilliseconds, retryAfterSeconds, began, now }: CallResult): BackendGate => {
+  if (!isTaken) {
+    // Calls that were under way when the trouble began add nothing to it but a longer wait that they were asked for.
+    const isNew = began > gate.changed_dt || gate.failures === 0;
+    const failures = isNew ? gate.failures + 1 : gate.failures;
+    const wait = Math.min(longestRetryAfterSeconds, retryAfterSeconds ?? Math.min(longestProbeWaitSeconds, 2 ** (failures - 1)));
+    const closed_until = addSeconds(now, wait);
+    return {
+      ...gate,
+      ...(isNew && { share: failures === 1 ? Math.max(smallestShare, shareAt(gate, now) / 2) : smallestShare, changed_dt: now }),
+      failures,
+      closed_until: gate.closed_until && gate.closed_until > closed_until ? gate.closed_until : closed_until,
+    };
+  }
+  if (gate.failures > 0) {
+    if (began < gate.changed_dt) return gate;
+    return { ...gate, failures: 0, closed_until: null, share: Math.max(smallestShare, gate.share), changed_dt: now };
+  }
+  const usual = gate.usual_latency_ms;
+  // The last slowing down was `holdSeconds` before `changed_dt`.
+  const hasSettled = secondsBetween(gate.changed_dt, now) > settleSeconds - holdSeconds;
+  if (usual !== null && latencyMilliseconds > Math.max(noticeableMilliseconds, risenFactor * usual)) {
+    if (!hasSettled) return gate;
+    return {
+      ...gate,
+      share: Math.max(smallestShare, shareAt(gate, now) * slowDown),
+      changed_dt: addSeconds(now, holdSeconds),
+      usual_latency_ms: usual * 1.02,
+    };
+  }
+  // A first figure at once, then only now and then: this is written by every call otherwise.
+  if (usual !== null && Math.abs(latencyMilliseconds - usual) < usual / 2) return gate;
+  return { ...gate, usual_latency_ms: usual === null ? latencyMilliseconds : usual * 0.9 + latencyMilliseconds * 0.1 };
+};
+
+/** Whether a chunk that was released earlier may still be sent: while the backend is in trouble, only a probe of one device. */
+export const mayCall = (gate: BackendGate, commands: number, now: Date): boolean =>
+  (!gate.closed_until || gate.closed_until <= now) && (gate.failures === 0 || commands === 1);

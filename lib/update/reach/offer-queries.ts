@@ -1,0 +1,273 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { Db, Trx } from '../../db/database.ts';
+import type { Proof } from '../../firmware/hardware-type.ts';
+import type { DeviceWork, OfferedFirmware } from './device-work.ts';
+
+/**
+ * An offer is to a device that polls what a command is to one that scooters-backend reaches: a released execution (`dispatch_id`), which
+ * the device is shown at its next poll. It is taken (`sent_dt`) when the device asks for the deployment.
+ */
+
+export interface OfferTimes {
+  /** Who has not polled for so long gets no offer: one that is switched off must not hold a place that others could use. */
+  aliveSeconds: number;
+  /** An offer that nobody has taken for so long is withdrawn; the execution waits again, behind the others. */
+  standSeconds: number;
+}
+
+/** `devices d` of an execution that could take an offer now. */
+const isAlive = (now: Date, { aliveSeconds }: OfferTimes) =>
+  sql`d.last_seen_dt > ${now}::timestamptz - make_interval(secs => ${aliveSeconds})`;
+
+const waits = (update_id: number, now: Date) => sql`
+  e.update_id = ${update_id} AND e.status IN ('QUEUED', 'IN_PROGRESS') AND e.dispatch_id IS NULL AND e.channel = 'iot'
+  AND (e.next_attempt_dt IS NULL OR e.next_attempt_dt <= ${now})`;
+
+export interface Offer {
+  update_id: number;
+  step: number;
+  /** How many at most. */
+  limit: number;
+  /** As in a release: only the canary, and so many new ones. null: there is none, or it has passed. */
+  newCanaries: number | null;
+  times: OfferTimes;
+  now: Date;
+}
+
+/**
+ * Offers the executions that wait longest to their devices, and answers how many. Only while the update is locked. The dispatch that they
+ * belong to is answered already: nobody has to hand it over.
+ */
+export const offerExecutions = async (trx: Trx, { update_id, step, limit, newCanaries, times, now }: Offer): Promise<number> => {
+  const isCanary = newCanaries !== null;
+  const canaryOnly = sql`AND (e.is_canary OR e.id IN (
+    SELECT n.id FROM update_executions n JOIN devices d ON d.id = n.device_id
+    WHERE n.update_id = ${update_id} AND n.status = 'QUEUED' AND n.dispatch_id IS NULL AND n.channel = 'iot' AND NOT n.is_canary
+      AND ${isAlive(now, times)}
+    ORDER BY hashint4(n.id), n.id
+    LIMIT ${newCanaries}
+  ))`;
+  const { rows } = await sql<{ offered: number }>`
+    WITH due AS (
+      SELECT e.id
+      FROM update_executions e JOIN devices d ON d.id = e.device_id
+      WHERE ${waits(update_id, now)} AND ${isAlive(now, times)} ${isCanary ? canaryOnly : sql``}
+      ORDER BY e.next_attempt_dt NULLS FIRST, e.id
+      LIMIT ${limit}
+    ), dispatch AS (
+      INSERT INTO update_dispatches (update_id, step, commands, released_dt, answered_dt)
+      SELECT ${update_id}, ${step}, count(*), ${now}::timestamptz, ${now}::timestamptz FROM due HAVING count(*) > 0
+      RETURNING id
+    ), locked AS (
+      -- In the order of ids, as everything that writes many executions.
+      SELECT e.id FROM update_executions e JOIN due ON due.id = e.id
+      WHERE e.status IN ('QUEUED', 'IN_PROGRESS')
+      ORDER BY e.id
+      FOR NO KEY UPDATE OF e
+    ), offered AS (
+      UPDATE update_executions e
+      SET dispatch_id = dispatch.id, next_attempt_dt = NULL, sent_dt = NULL, progress_dt = NULL, installed_dt = NULL, cancellation = NULL,
+          is_canary = e.is_canary OR ${isCanary}::boolean
+      FROM locked, dispatch
+      WHERE e.id = locked.id AND e.status IN ('QUEUED', 'IN_PROGRESS')
+      RETURNING e.id
+    )
+    SELECT count(*) AS offered FROM offered`.execute(trx);
+  return rows[0]?.offered ?? 0;
+};
+
+/**
+ * Takes back offers made up to `madeUntil` that nobody has come for. Those executions wait behind all others, who get their places;
+ * another device takes the place of one that was to be part of the canary. Only while the update is locked.
+ */
+export const withdrawOffers = async (trx: Trx, update_id: number, madeUntil: Date, now: Date): Promise<void> => {
+  await sql`
+    WITH unclaimed AS (
+      SELECT e.id
+      FROM update_executions e JOIN update_dispatches o ON o.id = e.dispatch_id
+      WHERE e.update_id = ${update_id} AND e.status IN ('QUEUED', 'IN_PROGRESS') AND e.dispatch_id IS NOT NULL AND e.sent_dt IS NULL
+        AND e.channel = 'iot' AND o.released_dt <= ${madeUntil}
+      ORDER BY e.id
+      FOR NO KEY UPDATE OF e
+    )
+    UPDATE update_executions e SET dispatch_id = NULL, next_attempt_dt = ${now}, is_canary = false
+    FROM unclaimed
+    WHERE e.id = unclaimed.id AND e.status IN ('QUEUED', 'IN_PROGRESS') AND e.sent_dt IS NULL`.execute(trx);
+};
+
+export interface OfferProgress {
+  /** Offers that nobody has taken yet: each may be at any moment, so it counts as taken. */
+  standing: number;
+  /** Taken within the window. */
+  takenInWindow: number;
+  /** Executions that could be offered at this moment; counted up to `atMost`. */
+  offerable: number;
+}
+
+/** What the pace has to know about devices that poll, in one statement. */
+export const getOfferProgress = async (
+  trx: Trx,
+  update_id: number,
+  { now, windowSeconds, times, atMost }: { now: Date; windowSeconds: number; times: OfferTimes; atMost: number },
+): Promise<OfferProgress> => {
+  const { rows } = await sql<{ standing: number; taken_in_window: number; offerable: number }>`
+    SELECT
+      (
+        SELECT count(*) FROM update_executions
+        WHERE update_id = ${update_id} AND status IN ('QUEUED', 'IN_PROGRESS') AND dispatch_id IS NOT NULL AND sent_dt IS NULL
+          AND channel = 'iot'
+      ) AS standing,
+      (
+        SELECT count(*) FROM update_executions
+        WHERE update_id = ${update_id} AND channel = 'iot' AND sent_dt > ${now}::timestamptz - make_interval(secs => ${windowSeconds})
+      ) AS taken_in_window,
+      (
+        SELECT count(*) FROM (
+          SELECT FROM update_executions e JOIN devices d ON d.id = e.device_id
+          WHERE ${waits(update_id, now)} AND ${isAlive(now, times)}
+          LIMIT ${atMost}
+        ) due
+      ) AS offerable`.execute(trx);
+  const [row] = rows;
+  return { standing: row?.standing ?? 0, takenInWindow: row?.taken_in_window ?? 0, offerable: row?.offerable ?? 0 };
+};
+
+/** When the next execution may be offered to a device that is there; null when none waits. Looks at no more rows than it has to. */
+export const nextOfferDt = (update_id: number, now: Date, times: OfferTimes): RawBuilder<Date | null> => sql<Date | null>`(
+  SELECT coalesce(e.next_attempt_dt, ${now}::timestamptz)
+  FROM update_executions e JOIN devices d ON d.id = e.device_id
+  WHERE e.update_id = ${update_id} AND e.status IN ('QUEUED', 'IN_PROGRESS') AND e.dispatch_id IS NULL AND e.channel = 'iot'
+    AND ${isAlive(now, times)}
+  ORDER BY e.next_attempt_dt NULLS FIRST, e.id LIMIT 1
+)`;
+
+/**
+ * The device comes for its work: false when the offer does not stand any more, because it was withdrawn, or the update is paused or has
+ * ended. From here on the device has been asked: its deadline runs.
+ */
+export const takeOffer = async (db: Db, device_id: number, execution_id: number, now: Date): Promise<boolean> => {
+  const { numAffectedRows = 0n } = await sql`
+    UPDATE update_executions e SET status = 'IN_PROGRESS', reason = NULL, sent_dt = ${now}
+    FROM updates u JOIN firmwares f ON f.id = u.firmware_id
+    WHERE e.id = ${execution_id} AND e.device_id = ${device_id} AND e.channel = 'iot' AND e.status IN ('QUEUED', 'IN_PROGRESS')
+      AND e.dispatch_id IS NOT NULL AND e.sent_dt IS NULL
+      AND u.id = e.update_id AND u.status = 'IN_PROGRESS' AND f.status = 'available'`.execute(db);
+  return numAffectedRows > 0n;
+};
+
+/** More often than this, a device's word that it is at work tells nothing new, unless it has more to say. */
+const progressSeconds = 10;
+
+/**
+ * The device says that it is at work: its deadline counts from now. Its words are kept until it says more: SWUpdate tells here what went
+ * wrong, and when it closes only that something did. Without words written at most once in {@link progressSeconds}.
+ */
+export const noteProgress = async (
+  db: Db,
+  { device_id, execution_id, detail, now }: { device_id: number; execution_id: number; detail: string; now: Date },
+): Promise<void> => {
+  await sql`
+    UPDATE update_executions SET progress_dt = ${now}, detail = CASE ${detail} WHEN '' THEN detail ELSE ${detail} END
+    WHERE id = ${execution_id} AND device_id = ${device_id} AND status = 'IN_PROGRESS' AND dispatch_id IS NOT NULL AND sent_dt IS NOT NULL
+      AND (${detail} <> '' OR coalesce(progress_dt, sent_dt) < ${now}::timestamptz - make_interval(secs => ${progressSeconds}))`.execute(
+    db,
+  );
+};
+
+export interface EndedWork {
+  hardware_type: string;
+  proof: Proof;
+  wanted_version: string;
+  /** Whether no later execution of the device is for the same hardware type: what is said of this one is about what it runs now. */
+  is_latest: boolean;
+}
+
+/** An execution of this device that it has taken and that has ended; undefined when it is not its own. */
+export const findEndedWork = async (db: Db, device_id: number, execution_id: number): Promise<EndedWork | undefined> => {
+  const { rows } = await sql<EndedWork>`
+    SELECT e.hardware_type, h.proof, f.version AS wanted_version,
+           e.sent_dt IS NOT NULL AND NOT EXISTS (
+             SELECT FROM update_executions later
+             WHERE later.device_id = e.device_id AND later.hardware_type = e.hardware_type AND later.id > e.id
+           ) AS is_latest
+    FROM update_executions e
+    JOIN updates u ON u.id = e.update_id
+    JOIN firmwares f ON f.id = u.firmware_id
+    JOIN hardware_types h ON h.name = e.hardware_type
+    WHERE e.id = ${execution_id} AND e.device_id = ${device_id}`.execute(db);
+  return rows[0];
+};
+
+const firmwareColumns = sql`
+  f.id AS firmware_id, f.status AS firmware_status, f.version, f.object_key, f.file_link, f.size_bytes, f.sha1, f.sha256, f.md5,
+  f.version_num, f.requires, f.minimum_from_version_num`;
+
+interface FirmwareRow extends Omit<OfferedFirmware, 'id' | 'status'> {
+  firmware_id: number;
+  firmware_status: OfferedFirmware['status'];
+}
+
+const toFirmware = ({ firmware_id, firmware_status, ...file }: FirmwareRow): OfferedFirmware => ({
+  id: firmware_id,
+  status: firmware_status,
+  version: file.version,
+  object_key: file.object_key,
+  file_link: file.file_link,
+  size_bytes: file.size_bytes,
+  sha1: file.sha1,
+  sha256: file.sha256,
+  md5: file.md5,
+  version_num: file.version_num,
+  requires: file.requires,
+  minimum_from_version_num: file.minimum_from_version_num,
+});
+
+/** The firmware that this device has installed by this execution; undefined unless it is its own and has succeeded. */
+export const findInstalled = async (
+  db: Db,
+  device_id: number,
+  execution_id: number,
+): Promise<{ hardware_type: string; firmware: OfferedFirmware } | undefined> => {
+  const { rows } = await sql<FirmwareRow & { hardware_type: string }>`
+    SELECT e.hardware_type, ${firmwareColumns}
+    FROM update_executions e JOIN updates u ON u.id = e.update_id JOIN firmwares f ON f.id = u.firmware_id
+    WHERE e.id = ${execution_id} AND e.device_id = ${device_id} AND e.status = 'SUCCEEDED'`.execute(db);
+  const [row] = rows;
+  return row && { hardware_type: row.hardware_type, firmware: toFirmware(row) };
+};
+
+const isWorkOf = (device_id: RawBuilder<unknown>) =>
+  sql`e.device_id = ${device_id} AND e.channel = 'iot' AND e.status IN ('QUEUED', 'IN_PROGRESS')`;
+
+/** Whether {@link listDeviceWork} of `devices d` has any. */
+export const hasDeviceWork = sql<boolean>`EXISTS (SELECT FROM update_executions e WHERE ${isWorkOf(sql`d.id`)})`;
+
+type DeviceWorkRow = Omit<DeviceWork, 'firmware'> & FirmwareRow;
+
+/** The unfinished executions of a device that polls, one or two, the oldest first. */
+export const listDeviceWork = async (db: Db, device_id: number): Promise<DeviceWork[]> => {
+  const { rows } = await sql<DeviceWorkRow>`
+    SELECT e.id AS execution_id, e.hardware_type, h.proof, e.dispatch_id IS NOT NULL AS is_released, e.sent_dt, e.installed_dt, e.cancellation,
+           u.status AS update_status, coalesce((u.planned->>'ELIGIBLE')::integer, 0) AS devices, u.allow_downgrade, u.manifest_counter,
+           ${firmwareColumns}
+    FROM update_executions e
+    JOIN updates u ON u.id = e.update_id
+    JOIN firmwares f ON f.id = u.firmware_id
+    JOIN hardware_types h ON h.name = e.hardware_type
+    WHERE ${isWorkOf(sql`${device_id}`)}
+    ORDER BY e.id`.execute(db);
+  return rows.map((row) => ({
+    execution_id: row.execution_id,
+    hardware_type: row.hardware_type,
+    proof: row.proof,
+    is_released: row.is_released,
+    sent_dt: row.sent_dt,
+    installed_dt: row.installed_dt,
+    cancellation: row.cancellation,
+    update_status: row.update_status,
+    devices: row.devices,
+    allow_downgrade: row.allow_downgrade,
+    manifest_counter: row.manifest_counter,
+    firmware: toFirmware(row),
+  }));
+};

@@ -1,0 +1,111 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type Clock, secondsBetween } from '../../clock.ts';
+import type { Db, Trx } from '../../db/database.ts';
+import { DomainError } from '../../errors.ts';
+import type { Queue } from '../../ports/queue.ts';
+import { firstStepDelaySeconds } from '../../walk.ts';
+import { reasons } from '../execution.ts';
+import { cancelExecutions } from '../execution-queries.ts';
+import type { AdvanceMessage } from '../messages.ts';
+import { recallDispatches } from '../reach/dispatch-queries.ts';
+import { withdrawOffers } from '../reach/offer-queries.ts';
+import type { Rollout, Update } from '../update.ts';
+import { changeUpdate, findUpdate, getCounts, type LockedUpdate, lockUpdate, type UpdateChange } from '../update-queries.ts';
+import { isEnded, isRunning, type UpdateStatus } from '../update-status.ts';
+
+export interface ControlUpdateDeps {
+  db: Db;
+  advances: Queue<AdvanceMessage>;
+  now: Clock;
+}
+
+export interface ControlAnswer {
+  /** false: it was so already, and nothing was done. */
+  changed: boolean;
+  /** Executions that were ended by this call. */
+  canceled: number;
+  update: Update;
+}
+
+type Control = (trx: Trx, update: LockedUpdate, now: Date) => Promise<{ change?: UpdateChange; canceled?: number }>;
+
+/**
+ * Ends an update: devices that wait are never asked, those at work finish; `force` ends their record, too, whatever they do then.
+ * Repeating it does nothing more.
+ *
+ * @throws `update.not_found`, `update.ended` when it ended otherwise.
+ */
+export const cancelUpdate = (deps: ControlUpdateDeps, id: number, { force, reason }: { force: boolean; reason: string | null }) =>
+  control(deps, id, async (trx, update, now) => {
+    if (isEnded(update.status) && update.status !== 'CANCELED' && !force) throw ended(update);
+    const canceled = update.finished_dt ? 0 : await cancelExecutions(trx, id, force ? 'all' : 'waiting', reasons.updateCanceled, now);
+    return { canceled, ...(!isEnded(update.status) && { change: { status: 'CANCELED', reason } }) };
+  });
+
+/**
+ * Asks no more devices until it is resumed. What was handed over already goes on to its end.
+ *
+ * @throws `update.not_found`, `update.ended`
+ */
+export const pauseUpdate = (deps: ControlUpdateDeps, id: number, { reason }: { reason: string | null }) =>
+  control(deps, id, async (_trx, update, now) => {
+    if (isEnded(update.status)) throw ended(update);
+    return isRunning(update.status) ? { change: { status: 'PAUSED', reason, paused_dt: now } } : {};
+  });
+
+/**
+ * Goes on with a paused update, also with one that a stop rule has paused: rules that pause judge what ends from now on.
+ *
+ * @throws `update.not_found`, `update.ended`
+ */
+export const resumeUpdate = (deps: ControlUpdateDeps, id: number) =>
+  control(deps, id, async (trx, update, now) => {
+    if (isEnded(update.status)) throw ended(update);
+    if (update.status !== 'PAUSED') return {};
+    const status: UpdateStatus = update.started_dt ? 'IN_PROGRESS' : 'SCHEDULED';
+    // Nothing is late before the start, so that there is nothing to make up for.
+    const seconds = update.started_dt ? Math.max(0, Math.round(secondsBetween(update.paused_dt ?? now, now))) : 0;
+    const paused_seconds = update.paused_seconds + seconds;
+    return { change: { status, reason: null, paused_dt: null, paused_seconds, resumed_counts: await getCounts(trx, id) } };
+  });
+
+/**
+ * Changes the pace of an update that has not ended. What was released at the old one and not handed over yet is taken back, so that the
+ * new pace holds from the next call to the backend and the next poll of a device.
+ *
+ * @throws `update.not_found`, `update.ended`
+ */
+export const changePace = (deps: ControlUpdateDeps, id: number, rollout: { [K in keyof Rollout]?: Rollout[K] | undefined }) =>
+  control(deps, id, async (trx, update, now) => {
+    if (isEnded(update.status)) throw ended(update);
+    const { maximum_per_minute, maximum_in_progress, exponential } = update;
+    const current = { maximum_per_minute, maximum_in_progress, exponential };
+    const wanted = { ...current, ...Object.fromEntries(Object.entries(rollout).filter(([, value]) => value !== undefined)) };
+    // Not as text: PostgreSQL keeps the keys of a jsonb in an order of its own.
+    if (isDeepStrictEqual(wanted, current)) return {};
+    await recallDispatches(trx, id);
+    if (update.includes_iot) await withdrawOffers(trx, id, now, now);
+    return { change: { rollout: wanted } };
+  });
+
+/** Under the lock that the walk takes, so that a control and a step never see half of each other. */
+const control = ({ db, advances, now }: ControlUpdateDeps, id: number, work: Control): Promise<ControlAnswer> =>
+  db.transaction().execute(async (trx) => {
+    const locked = await lockUpdate(trx, id);
+    if (!locked) throw new DomainError('update.not_found', `There is no update ${id}`);
+    const { change, canceled = 0 } = await work(trx, locked, now());
+    if (change) await changeUpdate(trx, id, change);
+    const update = await findUpdate(trx, id);
+    if (!update) throw new Error('An update that is locked does not exist');
+    // Wakes the walk, which may be waiting for long; the message it waits for finds its step done and ends. Sent before the commit, like
+    // the first one (README.md of this folder).
+    if ((change || canceled > 0) && !locked.finished_dt) {
+      await advances.send([{ update_id: id, step: locked.next_step, created_dt: update.created_dt }], {
+        delaySeconds: firstStepDelaySeconds,
+      });
+    }
+    return { changed: change !== undefined || canceled > 0, canceled, update };
+  });
+
+const ended = ({ id, status }: LockedUpdate): DomainError =>
+  new DomainError('update.ended', `Update ${id} has ended: it is ${status}`, { answer: { update_status: status } });

@@ -1,0 +1,89 @@
+import { allowedCommands, type BackendGate } from '../reach/backend-gate.ts';
+
+export interface PaceWindow {
+  seconds: number;
+  maximumCommands: number;
+}
+
+/** Parts of a minute; the shortest is long enough to hide how long a message takes through the queue. */
+const windowSeconds = [5, 6, 10, 12, 15, 20, 30] as const;
+/** A shorter window spreads commands better; this is what rounding it to whole commands may cost. */
+const maximumLoss = 0.05;
+
+/**
+ * The pace as a sliding window: at most `maximumCommands` in any `seconds`. A minute is made of whole windows, so the pace of a minute
+ * is never exceeded; the window is the shortest that reaches at least 95 % of it.
+ */
+export const paceWindow = (maximumPerMinute: number): PaceWindow => {
+  for (const seconds of windowSeconds) {
+    const maximumCommands = Math.floor((maximumPerMinute * seconds) / 60);
+    if ((maximumCommands * 60) / seconds >= maximumPerMinute * (1 - maximumLoss)) return { seconds, maximumCommands };
+  }
+  return { seconds: 60, maximumCommands: maximumPerMinute };
+};
+
+/** AWS IoT Jobs' exponential rate: it starts at `base_per_minute` and grows by the factor each time so many more have succeeded. */
+export interface ExponentialRate {
+  base_per_minute: number;
+  increment_factor: number;
+  after_succeeded: number;
+}
+
+export interface Rollout {
+  maximum_per_minute: number;
+  exponential: ExponentialRate | null;
+  /** Whether any device polls. */
+  includes_iot?: boolean;
+}
+
+/**
+ * A rate that grows is counted by whole minutes: a window that changed with the rate would forget what was sent. So is one of devices that
+ * poll: an offer counts from the time it is made, and how soon a device comes for it does not depend on the window.
+ */
+const windowOf = ({ maximum_per_minute, includes_iot }: Rollout): PaceWindow =>
+  includes_iot ? { seconds: 60, maximumCommands: maximum_per_minute } : paceWindow(maximum_per_minute);
+
+export const windowSecondsOf = (rollout: Rollout): number => (rollout.exponential ? 60 : windowOf(rollout).seconds);
+
+/** The most commands within {@link windowSecondsOf}, after so many have succeeded. */
+export const maximumCommandsOf = (rollout: Rollout, succeeded: number): number => {
+  const { maximum_per_minute, exponential } = rollout;
+  if (!exponential) return windowOf(rollout).maximumCommands;
+  const { base_per_minute, increment_factor, after_succeeded } = exponential;
+  return Math.min(maximum_per_minute, Math.floor(base_per_minute * increment_factor ** Math.floor(succeeded / after_succeeded)));
+};
+
+/** How many more devices may be in progress; null: any number. */
+export const freePlaces = (maximumInProgress: number | null, inProgress: number): number | null =>
+  maximumInProgress === null ? null : Math.max(0, maximumInProgress - inProgress);
+
+export interface Allowance {
+  /** What the pace lets through within its window. */
+  maximumCommands: number;
+  /** null: for devices that poll, which scooters-backend has no part in. */
+  gate: BackendGate | null;
+  /** Commands of chunks not yet answered, and of calls begun within the window; offers that stand, or were taken within the window. */
+  commandsInWindow: number;
+  /** Whether any chunk, of any update, is on its way to the backend. */
+  isUnderWay: boolean;
+  /** Devices that may be asked beside those in progress; null: there is no limit. */
+  places: number | null;
+  /** Devices that wait and have their place: whether they took the last command is not known. */
+  unanswered: number;
+  /** Devices that may still be asked before the canary has passed; null: no canary, or passed. */
+  canaryLeft: number | null;
+  now: Date;
+}
+
+/** How many executions may be released now: the least that any limit leaves. */
+export const allowance = (limits: Allowance): number => {
+  const { maximumCommands, gate, commandsInWindow, isUnderWay, places, unanswered, canaryLeft, now } = limits;
+  const room = maximumCommands - commandsInWindow;
+  // A probe is let through beside the failed commands that still fill a smaller share of the window.
+  const byGate = (gate: BackendGate) =>
+    gate.failures > 0
+      ? allowedCommands(gate, 1, isUnderWay, now)
+      : allowedCommands(gate, maximumCommands, isUnderWay, now) - commandsInWindow;
+  const byPlaces = places === null ? Number.POSITIVE_INFINITY : places + unanswered;
+  return Math.max(0, Math.min(room, gate ? byGate(gate) : room, byPlaces, canaryLeft ?? Number.POSITIVE_INFINITY));
+};

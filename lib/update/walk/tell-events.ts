@@ -1,0 +1,67 @@
+import type { Clock } from '../../clock.ts';
+import type { Db } from '../../db/database.ts';
+import type { Log } from '../../log.ts';
+import { type EventBus, EventBusUnavailable, type ServiceEvent } from '../../ports/event-bus.ts';
+import { findUntoldUpdate, listUntoldExecutions, markExecutionsTold, markUpdateTold, type UntoldExecution } from './event-queries.ts';
+
+export interface TellEventsDeps {
+  db: Db;
+  /** Missing: nothing is told. */
+  events?: EventBus | undefined;
+  log: Log;
+  now: Clock;
+}
+
+const executionsPerEvent = 100;
+const executionsPerRound = 1_000;
+/** Bounds a step. */
+const roundsPerStep = 10;
+
+/** `some`: there is more to tell at once; `failed`: the bus does not take it, later perhaps. */
+export type Told = 'all' | 'some' | 'failed';
+
+/**
+ * Tells what has changed since the last time, as events: the update's status, and the statuses of its executions, up to 100 of one status
+ * in an event. What was told is noted afterwards, so that a crash repeats events and loses none, and an event only says what was
+ * committed. Whoever changes a status has nothing to do for it: what is untold is seen by the rows themselves.
+ */
+export async function tellEvents({ db, events, log, now }: TellEventsDeps, update_id: number): Promise<Told> {
+  if (!events) return 'all';
+  try {
+    const update = await findUntoldUpdate(db, update_id);
+    if (update) {
+      await events.publishEvents([{ type: 'Update status changed', occurred_dt: now(), detail: update }]);
+      await markUpdateTold(db, update);
+    }
+    for (let round = 0; round < roundsPerStep; round += 1) {
+      const untold = await listUntoldExecutions(db, update_id, executionsPerRound);
+      if (untold.length === 0) return 'all';
+      await events.publishEvents(toEvents(update_id, untold, now()));
+      await markExecutionsTold(db, untold);
+      if (untold.length < executionsPerRound) return 'all';
+    }
+    return 'some';
+  } catch (error) {
+    if (!(error instanceof EventBusUnavailable)) throw error;
+    log.warn('events could not be told', { update_id, error });
+    return 'failed';
+  }
+}
+
+export interface ExecutionsChanged {
+  update_id: number;
+  status: UntoldExecution['status'];
+  executions: Omit<UntoldExecution, 'status'>[];
+}
+
+const toEvents = (update_id: number, untold: readonly UntoldExecution[], occurred_dt: Date): ServiceEvent[] =>
+  Object.values(Object.groupBy(untold, ({ status }) => status)).flatMap((executions) => {
+    const events: ServiceEvent[] = [];
+    for (let first = 0; first < executions.length; first += executionsPerEvent) {
+      const chunk = executions.slice(first, first + executionsPerEvent);
+      const [{ status }] = chunk as [UntoldExecution];
+      const detail: ExecutionsChanged = { update_id, status, executions: chunk.map(({ status: _, ...execution }) => execution) };
+      events.push({ type: 'Execution status changed', occurred_dt, detail });
+    }
+    return events;
+  });

@@ -1,0 +1,358 @@
+import { addSeconds } from '../../../../lib/clock.ts';
+import type { StopRule } from '../../../../lib/update/walk/stop-rules.ts';
+import type { Deps, Fact, Snapshot } from './history.ts';
+
+/**
+ * What must be true of a history, whatever happened in it: a simple model that is told the facts and looks at the rows. It knows the
+ * promises (design.md section 6), not how the engine keeps them.
+ */
+
+type Execution = Snapshot['executions'][number];
+type Called = Extract<Fact, { kind: 'called' }>;
+type Learned = Extract<Fact, { kind: 'learned' }>;
+
+export class Violation extends Error {
+  override readonly name = 'Violation';
+}
+
+export const claim = (condition: boolean, what: string, ...details: unknown[]): void => {
+  if (!condition) throw new Violation([what, ...details.map((detail) => JSON.stringify(detail))].join('\n  '));
+};
+
+const finals = ['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED', 'REMOVED'];
+export const isFinal = ({ status }: { status: string }): boolean => finals.includes(status);
+const rankOf = (execution: Execution): number => (isFinal(execution) ? 2 : execution.status === 'IN_PROGRESS' ? 1 : 0);
+/** What may still change when an execution has ended. */
+const mayChange = ({ late_success_dt, told_status }: Execution) => ({ late_success_dt, told_status });
+const keyOf = ({ external_id, hardware_type }: { external_id: string; hardware_type: string }): string => `${external_id} ${hardware_type}`;
+
+interface Known {
+  version: string;
+  at: Date;
+  source: 'confirmation' | 'observation';
+}
+
+/** What was promised about an update's speed, and since when. */
+interface Promised {
+  since: Date;
+  maximum_per_minute: number;
+  maximum_in_progress: number | null;
+}
+
+const none: Snapshot = { executions: [], updates: [], known: [] };
+
+export class Model {
+  readonly #deps: Deps;
+  readonly #known = new Map<string, Known>();
+  readonly #learned: Learned[] = [];
+  readonly #calls: Called[] = [];
+  readonly #promised = new Map<number, Promised[]>();
+  /** Updates that must not ask anybody any more, and the number of the fact that says so. */
+  readonly #halted = new Map<number, number>();
+  readonly #taken = new Map<number, Set<string>>();
+  readonly #lateSuccesses = new Set<number>();
+  readonly #resumed = new Map<number, Date>();
+  readonly #told = new Map<number, string>();
+  readonly #toldExecutions = new Map<number, string>();
+  #before: Snapshot = none;
+  #facts = 0;
+
+  constructor(deps: Deps) {
+    this.#deps = deps;
+  }
+
+  /** Judges what has happened since the last time. */
+  check(facts: readonly Fact[], after: Snapshot, now: Date): void {
+    const news = facts.slice(this.#facts);
+    for (const [i, fact] of news.entries()) this.#take(fact, this.#facts + i, after, now);
+    this.#facts = facts.length;
+    this.#checkStatuses(after);
+    this.#checkKnown(after);
+    this.#checkSuccesses(after);
+    this.#checkPace(after);
+    this.#checkCanary(after);
+    this.#checkAttempts(after);
+    for (const { id, status } of after.updates) {
+      if (status === 'ABORTED' || status === 'CANCELED') this.#halted.set(id, Math.min(this.#halted.get(id) ?? facts.length, facts.length));
+    }
+    this.#before = after;
+  }
+
+  #take(fact: Fact, number: number, after: Snapshot, now: Date): void {
+    switch (fact.kind) {
+      case 'requested': {
+        this.#promised.set(fact.update_id, [{ since: now, ...fact.request.rollout }]);
+        if (fact.isAlone) this.#checkPlan(fact, after);
+        break;
+      }
+      case 'retried': {
+        const update = after.updates.find(({ id }) => id === fact.update_id);
+        if (update) this.#promised.set(fact.update_id, [{ since: now, ...update }]);
+        break;
+      }
+      case 'control began':
+        if (fact.action === 'resume') this.#halted.delete(fact.update_id);
+        break;
+      case 'control ended': {
+        const { action, update_id } = fact;
+        if (typeof action === 'object') {
+          const promised = this.#promised.get(update_id) ?? [];
+          const last = promised.at(-1);
+          if (last) promised.push({ ...last, ...action.pace, since: now } as Promised);
+        } else if (action !== 'resume') this.#halted.set(update_id, number);
+        else if (this.#before.updates.find(({ id }) => id === update_id)?.status === 'PAUSED') this.#resumed.set(update_id, now);
+        break;
+      }
+      case 'called':
+        this.#takeCall(fact, after);
+        break;
+      case 'told':
+        this.#takeEvent(fact, after);
+        break;
+      case 'learned':
+        this.#takeReport(fact);
+    }
+  }
+
+  /** What is told was so: an execution is there, or has moved on since. */
+  #takeEvent({ update, executions }: Extract<Fact, { kind: 'told' }>, after: Snapshot): void {
+    if (update) this.#told.set(update.id, `${update.status} ${update.isFinished}`);
+    for (const told of executions) {
+      const execution = after.executions.find(({ id }) => id === told.id);
+      const isSo = execution && (execution.status === told.status || rankOf(execution) > rankOf({ ...execution, status: told.status }));
+      claim(Boolean(isSo), 'an event says what is, or was', told, execution);
+      this.#toldExecutions.set(told.id, told.status);
+    }
+  }
+
+  /** When nothing is left to be done: of everybody the last was told. */
+  checkTold({ executions, updates }: Snapshot): void {
+    for (const { id, status, finished_dt } of updates) {
+      const told = this.#told.get(id);
+      claim(told === `${status} ${finished_dt !== null}`, 'how an update has ended is told', { id, status, finished_dt, told });
+    }
+    for (const { id, status, reason } of executions) {
+      const told = this.#toldExecutions.get(id);
+      claim(told === status || reason === 'ALREADY_ON_TARGET', 'how an execution has ended is told', { id, status, told });
+    }
+  }
+
+  #takeCall(call: Called, { executions }: Snapshot): void {
+    this.#calls.push(call);
+    for (const { execution_id, external_id, outcome } of call.commands) {
+      const execution = executions.find(({ id }) => id === execution_id);
+      claim(execution?.external_id === external_id, 'a command is about an execution of its device', call);
+      if (!execution) continue;
+      const halted = this.#halted.get(execution.update_id);
+      claim(halted === undefined || call.began <= halted, 'nobody is asked after a cancel, a pause or an abort', call);
+      const before = this.#before.executions.find(({ id }) => id === execution_id);
+      claim(!before || !isFinal(before), 'nobody is asked for an execution that has ended', call);
+      if (outcome === 'deferred' || outcome === 'rejected') continue;
+      const taken = this.#taken.get(execution.update_id) ?? new Set();
+      this.#taken.set(execution.update_id, taken.add(external_id));
+    }
+  }
+
+  #takeReport(fact: Learned): void {
+    const { report, source } = fact;
+    const mine = this.#before.executions.filter((execution) => keyOf(execution) === keyOf(report));
+    const execution = report.execution_id ? mine.find(({ id }) => id === report.execution_id) : mine.at(-1);
+    this.#learned.push(fact);
+    // What a device that has not succeeded says of the version wanted is not taken for what it runs.
+    if (report.status !== 'SUCCEEDED' && (!execution || report.version === execution.wanted_version)) return;
+    const known = this.#known.get(keyOf(report));
+    const isNews = !known || supersedes(fact, known);
+    if (isNews) this.#known.set(keyOf(report), { version: report.version, at: report.occurred_dt, source });
+    const isRepeated = known?.version === report.version && known.at.getTime() === report.occurred_dt.getTime();
+    const isProof = report.status === 'SUCCEEDED' && (isNews || isRepeated);
+    if (
+      isProof &&
+      execution?.wanted_version === report.version &&
+      isFinal(execution) &&
+      execution.status !== 'SUCCEEDED' &&
+      execution.sent_dt
+    ) {
+      this.#lateSuccesses.add(execution.id);
+    }
+  }
+
+  /** Who takes part is what the rules say of what is known; and all of them have an execution. */
+  #checkPlan({ update_id, request }: Extract<Fact, { kind: 'requested' }>, after: Snapshot): void {
+    if (!('external_ids' in request.targets)) return;
+    const firmware = this.#deps.firmwares.find(({ id }) => id === request.firmware_id);
+    const expected: Record<string, number> = {};
+    for (const external_id of new Set(request.targets.external_ids)) {
+      const eligibility = firmware && this.#eligibilityOf(external_id, firmware, request);
+      if (eligibility) expected[eligibility] = (expected[eligibility] ?? 0) + 1;
+    }
+    const update = after.updates.find(({ id }) => id === update_id);
+    const sorted = (planned: unknown) => JSON.stringify(Object.entries(planned as object).sort());
+    claim(sorted(update?.planned) === sorted(expected), 'an update plans what the rules say', update?.planned, expected);
+  }
+
+  #eligibilityOf(external_id: string, firmware: Deps['firmwares'][number], request: { allow_downgrade: boolean; force: boolean }): string {
+    if (!this.#deps.external_ids.includes(external_id)) return 'UNKNOWN_DEVICE';
+    const mine = this.#before.executions.filter((e) => keyOf(e) === keyOf({ external_id, ...firmware }));
+    if (mine.some((execution) => !isFinal(execution))) return 'UPDATE_IN_FLIGHT';
+    const version = this.#known.get(keyOf({ external_id, ...firmware }))?.version;
+    if (version === firmware.version) return 'ALREADY_ON_TARGET';
+    const known = this.#deps.firmwares.find((f) => f.hardware_type === firmware.hardware_type && f.version === version);
+    if (known && known.version_num > firmware.version_num && !request.allow_downgrade) return 'DOWNGRADE';
+    const failed = mine.filter((e) => e.status === 'FAILED' && e.wanted_version === firmware.version);
+    return failed.length >= 3 && !request.force ? 'BLOCKED' : 'ELIGIBLE';
+  }
+
+  /** G2, G3. */
+  #checkStatuses(after: Snapshot): void {
+    const unfinished = after.executions.filter((execution) => !isFinal(execution)).map(keyOf);
+    claim(new Set(unfinished).size === unfinished.length, 'a device has one unfinished execution per hardware type', unfinished);
+    const now = new Map(after.executions.map((execution) => [execution.id, execution]));
+    for (const before of this.#before.executions) {
+      const execution = now.get(before.id);
+      claim(execution !== undefined, 'no execution is lost', before);
+      if (!execution) continue;
+      claim(rankOf(execution) >= rankOf(before), 'statuses move forward', before, execution);
+      claim(execution.attempt >= before.attempt && execution.retries >= before.retries, 'attempts are counted upwards', before, execution);
+      if (!isFinal(before)) continue;
+      const isSame = JSON.stringify({ ...execution, ...mayChange(before) }) === JSON.stringify(before);
+      claim(isSame, 'a finished execution never changes', before, execution);
+      const wasLate = before.late_success_dt;
+      claim(!wasLate || wasLate.getTime() === execution.late_success_dt?.getTime(), 'a late success is counted once', before, execution);
+    }
+    const updates = new Map(after.updates.map((update) => [update.id, update]));
+    for (const before of this.#before.updates) {
+      const update = updates.get(before.id);
+      const hasEnded = ['COMPLETED', 'CANCELED', 'ABORTED'].includes(before.status);
+      claim(!hasEnded || update?.status === before.status || update?.status === 'CANCELED', 'an ended update stays ended', before, update);
+      claim(!before.finished_dt || update?.finished_dt?.getTime() === before.finished_dt.getTime(), 'an update ends once', before, update);
+    }
+    for (const update of after.updates) this.#checkPause(update, after);
+    for (const { id, finished_dt, number_of_retries } of after.updates) {
+      const mine = after.executions.filter(({ update_id }) => update_id === id);
+      claim(!finished_dt || mine.every(isFinal), 'an update ends after its executions', id);
+      for (const execution of mine) {
+        claim(execution.retries <= number_of_retries, 'no more retries than asked for', execution);
+        const needsReason = ['FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED'].includes(execution.status);
+        claim(!needsReason || Boolean(execution.reason), 'an end that is no success has a reason', execution);
+      }
+    }
+  }
+
+  /** A rule that pauses is judged by enough executions that have ended since an admin last resumed the update. */
+  #checkPause({ id, status, reason, abort }: Snapshot['updates'][number], { executions }: Snapshot): void {
+    const wasPaused = this.#before.updates.find((update) => update.id === id)?.status === 'PAUSED';
+    if (wasPaused || status !== 'PAUSED' || !reason?.startsWith('FAILURE_RATE')) return;
+    const since = this.#resumed.get(id) ?? new Date(0);
+    const ended = executions.filter((e) => {
+      const isJudged = ['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'REJECTED'].includes(e.status) && e.reason !== 'ALREADY_ON_TARGET';
+      return e.update_id === id && isJudged && e.finished_dt !== null && e.finished_dt >= since;
+    });
+    const needed = Math.min(...(abort as unknown as StopRule[]).map(({ minimum_executions }) => minimum_executions));
+    claim(ended.length >= needed, 'a rule pauses again only when more have ended', { id, reason, since }, ended);
+  }
+
+  /** G4: what a device runs is what its latest report says, whatever the order. */
+  #checkKnown(after: Snapshot): void {
+    const rows = after.known.map((row) => [keyOf(row), row.reported_version, row.observed_dt.getTime(), row.source].join(' '));
+    const expected = [...this.#known].map(([key, { version, at, source }]) => [key, version, at.getTime(), source].join(' '));
+    claim(JSON.stringify(rows.sort()) === JSON.stringify(expected.sort()), 'a device runs what its latest report says', rows, expected);
+    for (const row of after.known) {
+      const firmware = this.#deps.firmwares.find((f) => f.hardware_type === row.hardware_type && f.version === row.reported_version);
+      claim(row.firmware_id === (firmware?.id ?? null), 'a reported version is the firmware of that name', row);
+    }
+  }
+
+  /** Success means seen. */
+  #checkSuccesses({ executions }: Snapshot): void {
+    for (const execution of executions) {
+      const isSeen = () =>
+        this.#learned.some(
+          ({ report, at }) =>
+            report.status === 'SUCCEEDED' &&
+            keyOf(report) === keyOf(execution) &&
+            report.version === execution.wanted_version &&
+            at >= execution.queued_dt,
+        );
+      const isProven = execution.status === 'SUCCEEDED' && execution.reason !== 'ALREADY_ON_TARGET';
+      claim(!isProven || isSeen(), 'success means that the version wanted was seen', execution);
+      claim(!execution.late_success_dt || isSeen(), 'late success means that the version wanted was seen', execution);
+      const isLate = !this.#lateSuccesses.has(execution.id) || execution.late_success_dt !== null;
+      claim(isLate, 'a proof after the end is counted', execution);
+    }
+  }
+
+  /** G7. */
+  #checkPace({ executions, updates }: Snapshot): void {
+    const updateOf = new Map(executions.map(({ id, update_id }) => [id, update_id]));
+    for (const { id } of updates) {
+      const promised = this.#promised.get(id) ?? [];
+      const calls = this.#calls.map(({ at, commands }) => ({ at, n: commands.filter((c) => updateOf.get(c.execution_id) === id).length }));
+      for (const { at } of calls) {
+        const from = addSeconds(at, -60);
+        const sent = calls.filter((call) => call.at > from && call.at <= at).reduce((sum, { n }) => sum + n, 0);
+        const inForce = promised.filter((_, i) => (promised[i + 1]?.since ?? at) >= from);
+        const maximum = Math.max(...inForce.map(({ maximum_per_minute }) => maximum_per_minute));
+        claim(sent <= maximum, `no more than ${maximum} commands a minute: ${sent}`, { update: id, at }, promised, this.#calls);
+      }
+      const slots = Math.max(...promised.map(({ maximum_in_progress }) => maximum_in_progress ?? Number.POSITIVE_INFINITY));
+      const mine = executions.filter(({ update_id }) => update_id === id);
+      const inProgress = mine.filter((execution) => !isFinal(execution) && this.#isAtWork(execution));
+      claim(inProgress.length <= slots, `no more than ${slots} in progress`, inProgress);
+    }
+  }
+
+  /** Whether the device may be at work, for all that the backend has said; what it has put off, and what waits for a retry, is not. */
+  #isAtWork({ id, attempt }: Execution): boolean {
+    const last = this.#calls.flatMap(({ commands }) => commands).findLast((command) => command.execution_id === id);
+    return last?.attempt === attempt && (last.outcome === 'accepted' || last.outcome === 'none');
+  }
+
+  #checkCanary({ executions, updates }: Snapshot): void {
+    const updateOf = new Map(executions.map(({ id, update_id }) => [id, update_id]));
+    for (const { id, canary, canary_passed_dt } of updates) {
+      if (!canary) continue;
+      const { size, success_percentage } = canary as unknown as { size: number; success_percentage: number };
+      const asked = this.#calls.flatMap(({ commands }) => commands).filter((command) => updateOf.get(command.execution_id) === id);
+      const devices = new Set(asked.map(({ external_id }) => external_id));
+      if (canary_passed_dt) {
+        const succeeded = executions.filter((e) => e.update_id === id && e.is_canary && e.status === 'SUCCEEDED').length;
+        claim(succeeded * 100 >= size * success_percentage, 'a canary passes when enough have succeeded', { update: id, succeeded, size });
+      } else claim(devices.size <= size, `no more than the ${size} of the canary are asked`, { update: id }, [...devices]);
+    }
+  }
+
+  /** A command is another one only after the backend has answered the one before, or after a counted retry. */
+  #checkAttempts({ executions }: Snapshot): void {
+    const commands = this.#calls.flatMap((call) => call.commands);
+    for (const { id, attempt, retries } of executions) {
+      const mine = commands.filter(({ execution_id }) => execution_id === id);
+      const deferred = new Set(mine.filter(({ outcome }) => outcome === 'deferred').map((command) => command.attempt));
+      claim(attempt - 1 <= deferred.size + retries, 'another attempt only after an answer', { id, attempt, retries }, mine);
+      const attempts = mine.map((command) => command.attempt);
+      claim(
+        attempts.every((n, i) => n >= (attempts[i - 1] ?? 1)),
+        'attempts come in their order',
+        mine,
+      );
+    }
+  }
+
+  /** When at the latest an update ends that nothing hinders any more. */
+  deadlineOf(id: number, { updates }: Snapshot, now: Date): Date {
+    const update = updates.find((row) => row.id === id);
+    if (!update) throw new Error(`There is no update ${id}`);
+    const start = update.started_dt ?? new Date(Math.max(now.getTime(), update.start_dt?.getTime() ?? 0));
+    const queued = addSeconds(start, update.queued_minutes * 60 + update.paused_seconds).getTime();
+    // Afterwards: a message that is invisible at the moment, what was asked in the last moment, and a few steps.
+    const slackSeconds = 360;
+    return addSeconds(new Date(Math.max(queued, now.getTime())), update.in_progress_minutes * 60 + slackSeconds);
+  }
+}
+
+/** The later one; of two about one moment the device's own; else the greater text. */
+const supersedes = ({ report, source }: Learned, known: Known): boolean => {
+  const later = report.occurred_dt.getTime() - known.at.getTime();
+  if (later !== 0) return later > 0;
+  if (source !== known.source) return source === 'confirmation';
+  return report.version > known.version;
+};

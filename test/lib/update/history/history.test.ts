@@ -1,0 +1,345 @@
+import * as fc from 'fast-check';
+import { afterAll, describe, it } from 'vitest';
+import { addSeconds } from '../../../../lib/clock.ts';
+import { createDatabase } from '../../../../lib/db/database.ts';
+import { failureTypes } from '../../../../lib/update/execution.ts';
+import type { AdvanceMessage } from '../../../../lib/update/messages.ts';
+import { findUpdateDetail } from '../../../../lib/update/update-queries.ts';
+import { createTestDatabase } from '../../../support/database.ts';
+import { givenDevices, givenFirmware } from '../../../support/fixtures.ts';
+import {
+  answers,
+  backendModes,
+  type ControlAction,
+  conducts,
+  crashBeforeStatement,
+  type Deps,
+  type Fault,
+  forgetHistory,
+  type Report,
+  takeSnapshot,
+  World,
+} from './history.ts';
+import { claim, isFinal, Model } from './history-model.ts';
+
+/** Of this many histories each is other; `npm run test:soak` runs more. */
+const histories = Number(process.env['HISTORIES'] ?? 150);
+/** With SEED from the message of a failure, the same histories again, one after the other. */
+const seed = process.env['SEED'] ? Number(process.env['SEED']) : undefined;
+/** Side by side, each in a database of its own: all updates of one database share the backend. */
+const lanes = seed === undefined ? 3 : 1;
+
+const deviceCount = 4;
+/** How many shorter histories are tried when one fails. */
+const maximumShrinks = 200;
+
+const setUpLane = async (): Promise<Deps> => {
+  const { url } = await createTestDatabase();
+  const db = createDatabase({ url, maxConnections: 5, onStatement: crashBeforeStatement });
+  afterAll(() => db.destroy());
+  const firmwares = [];
+  for (const hardware_type of ['vega_mcu', 'vega_mcu', 'vega_gsm']) firmwares.push(await givenFirmware(db, { hardware_type }));
+  return { db, firmwares, external_ids: await givenDevices(db, deviceCount) };
+};
+const allDeps = await Promise.all(Array.from({ length: lanes }, setUpLane));
+
+interface Setting {
+  model: Model;
+  world: World;
+}
+
+/** One thing that happens, after which everything promised must be true. */
+class Event implements fc.AsyncCommand<Model, World> {
+  readonly #name: string;
+  readonly #happen: (world: World) => Promise<void> | void;
+
+  constructor(name: string, happen: (world: World) => Promise<void> | void) {
+    this.#name = name;
+    this.#happen = happen;
+  }
+
+  check(): boolean {
+    return true;
+  }
+
+  async run(model: Model, world: World): Promise<void> {
+    const done = this.#happen(world);
+    // What happens outside changes no row by itself.
+    if (!done) return;
+    await done;
+    await check({ model, world });
+  }
+
+  toString(): string {
+    return this.#name;
+  }
+}
+
+const check = async ({ model, world }: Setting) => {
+  const snapshot = await takeSnapshot(world.deps.db);
+  model.check(world.facts, snapshot, world.now());
+  return snapshot;
+};
+
+const event = <T>(name: string, what: fc.Arbitrary<T>, happen: (world: World, what: T) => Promise<void> | void): fc.Arbitrary<Event> =>
+  what.map((chosen) => new Event(`${name} ${JSON.stringify(chosen)}`, (world) => happen(world, chosen)));
+
+const pick = <T>(items: readonly T[], n: number): T | undefined => items[n % Math.max(1, items.length)];
+const pickUpdate = (world: World, n: number): number | undefined => pick([...world.updateIds].reverse(), n);
+
+const fault: fc.Arbitrary<Fault> = fc.oneof(
+  { weight: 4, arbitrary: fc.constant(null) },
+  { weight: 2, arbitrary: fc.record({ crashBefore: fc.nat(16) }) },
+  { weight: 1, arbitrary: fc.record({ sendStores: fc.nat(1) }) },
+);
+/** null most of the time. */
+const rarely = <T>(arbitrary: fc.Arbitrary<T>) => fc.oneof({ weight: 4, arbitrary: fc.constant(null) }, { weight: 1, arbitrary });
+const deviceNumber = fc.nat(deviceCount - 1);
+
+const rollout = fc.record({
+  maximum_per_minute: fc.constantFrom(2, 6, 60, 600),
+  maximum_in_progress: fc.constantFrom(null, null, 1, 2),
+  exponential: rarely(
+    fc.record({ base_per_minute: fc.constantFrom(1, 2), increment_factor: fc.constant(2), after_succeeded: fc.constant(1) }),
+  ),
+});
+
+const request = fc.record({
+  firmware: fc.nat(2),
+  devices: fc.uniqueArray(deviceNumber, { minLength: 1, maxLength: deviceCount }),
+  unknown: rarely(fc.constant('unknown')),
+  rollout,
+  canary: fc.option(
+    fc.record({
+      size: fc.constantFrom(1, 2),
+      success_percentage: fc.constantFrom(50, 50, 100),
+      minimum_wait_minutes: fc.constantFrom(0, 0, 0.5),
+    }),
+    { freq: 2, nil: null },
+  ),
+  abort: fc.array(
+    fc.record({
+      failure_types: fc.constantFrom(['ALL'], ['FAILED'], ['TIMED_OUT', 'REJECTED']),
+      threshold_percentage: fc.constantFrom(30, 60),
+      minimum_executions: fc.constantFrom(1, 2),
+      action: fc.constantFrom('ABORT', 'PAUSE'),
+    }),
+    { maxLength: 1 },
+  ),
+  timeouts: fc.record({ queued_minutes: fc.constantFrom(2, 5), in_progress_minutes: fc.constantFrom(2, 4) }),
+  retry: fc.record({
+    number_of_retries: fc.constantFrom(0, 0, 1, 2),
+    failure_types: fc.constantFrom(['ALL'], [...failureTypes].slice(0, 1)),
+  }),
+  startsIn: rarely(fc.constantFrom(10, 90)),
+  allow_downgrade: fc.boolean(),
+});
+
+const toRequest = (
+  world: World,
+  { firmware, devices, unknown, startsIn, ...rest }: typeof request extends fc.Arbitrary<infer R> ? R : never,
+) => {
+  const external_ids = devices.map((n) => world.deps.external_ids[n]);
+  return {
+    ...rest,
+    firmware_id: world.deps.firmwares[firmware]?.id,
+    targets: { external_ids: [...external_ids, ...(unknown ? [unknown] : [])] },
+    start_dt: startsIn === null ? null : addSeconds(world.now(), startsIn).toISOString(),
+    comment: 'history',
+  };
+};
+
+const conduct = fc.record({
+  conduct: fc.constantFrom(...conducts, 'installs' as const, 'installs' as const, 'installs silently' as const),
+  answer: fc.constantFrom(...answers, ...Array.from({ length: 5 }, () => 'accepted' as const)),
+  seconds: fc.constantFrom(0, 10, 10, 100, 400),
+  namesExecution: fc.boolean(),
+});
+
+const controlAction: fc.Arbitrary<ControlAction> = fc.oneof(
+  fc.constantFrom<ControlAction>('pause', 'resume', 'resume', 'cancel', 'force-cancel'),
+  rollout.map((pace) => ({ pace })),
+);
+
+/** What a device says without having been asked, also about the past and a little ahead of time. */
+const claimed = fc.record({
+  device: deviceNumber,
+  firmware: fc.nat(2),
+  status: fc.constantFrom<Report['status']>('SUCCEEDED', 'SUCCEEDED', 'FAILED', 'REJECTED', 'IN_PROGRESS'),
+  secondsAgo: fc.constantFrom(-30, 0, 0, 20, 600),
+});
+
+const events = [
+  event('request', fc.tuple(request, fault), (world, [what, hindered]) => world.request(toRequest(world, what), hindered)),
+  event('request two at once', fc.tuple(request, request, fault), async (world, [one, other, hindered]) => {
+    await Promise.all([world.request(toRequest(world, one), hindered, false), world.request(toRequest(world, other), null, false)]);
+  }),
+  // What usually happens: everything comes when it is due.
+  ...Array.from({ length: 3 }, () =>
+    event(
+      'go on',
+      fc.tuple(fc.integer({ min: 1, max: 6 }), fc.constantFrom(1, 5, 20), fault),
+      async (world, [times, seconds, hindered]) => {
+        for (let n = 0; n < times; n += 1) {
+          await world.deliverDue(n === times - 1 ? hindered : null);
+          world.goOn(seconds);
+        }
+      },
+    ),
+  ),
+  event('deliver out of turn', fc.tuple(fc.nat(20), fault), async (world, [n, hindered]) => {
+    const message = pick(world.messages, n);
+    if (message) await world.deliver(message, [hindered]);
+  }),
+  event('deliver twice at once', fc.tuple(fc.nat(20), fault, fault), async (world, [n, ...faults]) => {
+    const message = pick(world.messages, n);
+    if (message) await world.deliver(message, faults);
+  }),
+  event('deliver all at once', fault, async (world, hindered) => {
+    await Promise.all([...world.messages].map((message, n) => world.deliver(message, [n === 0 ? hindered : null])));
+  }),
+  event('deliver what is gone', fc.tuple(fc.nat(30), fault), async (world, [n, hindered]) => {
+    const message = pick([...world.gone].reverse(), n);
+    if (message) await world.deliver({ ...message, receives: 0 }, [hindered]);
+  }),
+  event('time passes', fc.constantFrom(1, 7, 30, 60, 200), (world, seconds) => world.clock.advance(seconds)),
+  event('the backend is', fc.constantFrom(...backendModes, 'up' as const), (world, mode) => {
+    world.backendMode = mode;
+  }),
+  event('a device', fc.tuple(deviceNumber, conduct), (world, [device, how]) => {
+    Object.assign(world.devices[device] ?? {}, how);
+  }),
+  event('reports come late', fc.constantFrom(30, 300), (world, seconds) => {
+    for (const report of world.reports) report.due = addSeconds(report.due, seconds);
+  }),
+  event('a report comes early', fc.tuple(fc.nat(5), fault), async (world, [n, hindered]) => {
+    const early = pick(world.reports, n);
+    if (!early || early.report.occurred_dt > world.now()) return;
+    world.reports.splice(world.reports.indexOf(early), 1);
+    await world.confirm([early.report], hindered);
+  }),
+  event('a report comes again', fc.tuple(fc.nat(10), fc.boolean()), async (world, [n, isTwice]) => {
+    const again = pick([...world.arrived].reverse(), n);
+    if (again) await Promise.all([world.confirm([again]), ...(isTwice ? [world.confirm([again])] : [])]);
+  }),
+  event('a device claims', fc.tuple(claimed, fault), (world, [{ device, firmware, status, secondsAgo }, hindered]) => {
+    const { version = '', hardware_type = '' } = world.deps.firmwares[firmware] ?? {};
+    const external_id = world.deps.external_ids[device] ?? '';
+    return world.confirm([{ external_id, hardware_type, version, status, occurred_dt: addSeconds(world.now(), -secondsAgo) }], hindered);
+  }),
+  ...Array.from({ length: 2 }, () =>
+    event('control', fc.tuple(fc.nat(2), controlAction, fault), async (world, [n, action, hindered]) => {
+      const id = pickUpdate(world, n);
+      if (id !== undefined) await world.control(id, action, hindered);
+    }),
+  ),
+  event('control amid deliveries', fc.tuple(fc.nat(2), controlAction, fault), async (world, [n, action, hindered]) => {
+    const id = pickUpdate(world, n);
+    if (id === undefined) return;
+    await Promise.all([...world.messages.slice(0, 3).map((message) => world.deliver(message)), world.control(id, action, hindered)]);
+  }),
+  event('retry', fc.tuple(fc.nat(2), fault), async (world, [n, hindered]) => {
+    const id = pickUpdate(world, n);
+    if (id !== undefined) await world.retry(id, hindered);
+  }),
+  event('withdraw', fc.tuple(fc.nat(2), fc.nat(4)), async (world, [n, luck]) => {
+    const firmware = world.deps.firmwares[n];
+    if (firmware && luck === 0) await world.withdraw(firmware.id);
+  }),
+];
+
+/** The devices, an update to begin with, and what happens then. */
+const history = fc.tuple(
+  fc.array(conduct, { minLength: deviceCount, maxLength: deviceCount }),
+  request,
+  fc.commands(events, { maxCommands: 16, size: 'max' }),
+);
+
+/** Nothing hinders any more, and time goes on until nothing is left but paused updates, which wait for the admin: answers their ids. */
+const settle = async (setting: Setting): Promise<number[]> => {
+  const { model, world } = setting;
+  world.backendMode = 'up';
+  const deadlines = new Map<number, Date>();
+  for (let rounds = 0; ; rounds += 1) {
+    await world.deliverDue();
+    const snapshot = await check(setting);
+    const running = snapshot.updates.filter(({ status, finished_dt }) => !finished_dt && status !== 'PAUSED');
+    for (const { id } of running) {
+      const deadline = deadlines.get(id) ?? model.deadlineOf(id, snapshot, world.now());
+      deadlines.set(id, deadline);
+      claim(world.now() <= deadline, 'an update ends within its deadlines', { id, deadline, now: world.now() }, snapshot, world.messages);
+    }
+    const paused = snapshot.updates.filter(({ status, finished_dt }) => !finished_dt && status === 'PAUSED').map(({ id }) => id);
+    const isAtWork = snapshot.executions.some((e) => paused.includes(e.update_id) && !isFinal(e) && e.dispatch_id !== null);
+    // The walk of a paused update goes on, and it is one.
+    const walks = world.messages.map(({ queue, body }) => (queue === 'advances' ? (body as AdvanceMessage).update_id : queue));
+    const isQuiet = JSON.stringify(walks.sort()) === JSON.stringify(paused.sort());
+    if (running.length === 0 && !isAtWork && isQuiet && world.reports.length === 0) return paused;
+    claim(rounds < 100, 'it becomes quiet', snapshot.updates, world.messages, world.reports);
+    world.goOn(60);
+  }
+};
+
+const end = async (setting: Setting): Promise<void> => {
+  const { world } = setting;
+  // A stop rule may pause an update again; an admin gives up then.
+  for (const action of ['resume', 'cancel'] as const) {
+    const paused = await settle(setting);
+    for (const id of paused) await world.control(id, action, null);
+  }
+  await settle(setting);
+
+  const { db } = world.deps;
+  const before = await check(setting);
+  claim(world.messages.length === 0, 'the queues are empty in the end', world.messages);
+  setting.model.checkTold(before);
+  for (const { id, planned } of before.updates) {
+    const { ELIGIBLE = 0, ALREADY_ON_TARGET = 0 } = planned as Record<string, number>;
+    const mine = before.executions.filter(({ update_id }) => update_id === id);
+    claim(mine.length === ELIGIBLE + ALREADY_ON_TARGET, 'as many executions as planned', planned, mine);
+    const detail = await findUpdateDetail(db, id, world.now());
+    claim(detail?.finished_dt instanceof Date && detail.progress === 1, 'every update ends', detail, mine);
+    const sum = (numbers: number[] = []) => numbers.reduce((all, n) => all + n, 0);
+    claim(sum(Object.values(detail?.counts ?? {})) === mine.length, 'counts add up', detail, mine);
+    claim(sum(detail?.reasons.map(({ count }) => count)) === mine.length, 'reasons add up', detail, mine);
+    const late = mine.filter(({ late_success_dt }) => late_success_dt !== null).length;
+    claim(detail?.late_successes === late, 'late successes add up', detail, mine);
+  }
+
+  // Everything once more, when it is over.
+  const calls = world.facts.length;
+  for (const message of world.gone.slice(-15)) await world.deliver({ ...message, receives: 0 });
+  const told = world.facts.slice(calls).filter(({ kind }) => kind === 'called');
+  // A failure that names no execution is about the latest one: another one than then, perhaps.
+  const clear = world.arrived.filter(({ status, execution_id }) => status === 'SUCCEEDED' || execution_id !== undefined);
+  for (const report of clear.slice(-20)) await world.confirm([report]);
+  const after = await check(setting);
+  claim(told.length === 0 && world.messages.length === 0, 'old messages lead to nothing', told, world.messages);
+  claim(JSON.stringify(after) === JSON.stringify(before), 'old messages and reports change nothing', before, after);
+};
+
+describe('histories of updates', () => {
+  it.each(allDeps.map((deps, lane) => ({ deps, lane })))(
+    'keep every promise, whatever is lost, repeated, late or dies: lane $lane',
+    { timeout: 120_000 + histories * 1_000, concurrent: true },
+    async ({ deps, lane }) => {
+      const laneSeed = seed ?? (Date.now() + lane * 7_919) % 2 ** 31;
+      const numRuns = Math.ceil(histories / lanes);
+      const property = fc.asyncProperty(fc.limitShrink(history, maximumShrinks), async ([fleet, first, commands]) => {
+        await forgetHistory(deps.db);
+        const world = new World(deps);
+        for (const [n, how] of fleet.entries()) Object.assign(world.devices[n] ?? {}, how);
+        const setting = { model: new Model(deps), world };
+        await world.request(toRequest(world, first), null);
+        await check(setting);
+        await fc.asyncModelRun(() => ({ model: setting.model, real: world }), commands);
+        await end(setting);
+      });
+      const details = await fc.check(property, { numRuns, seed: laneSeed });
+      if (!details.failed) return;
+      const what = details.errorInstance instanceof Error ? details.errorInstance.message : String(details.errorInstance);
+      const again = `Again: SEED=${laneSeed} HISTORIES=${details.numRuns}`;
+      throw new Error(`${what}\n${again}\n${fc.defaultReportMessage(details)}`);
+    },
+  );
+});

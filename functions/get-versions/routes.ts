@@ -1,8 +1,9 @@
 import * as z from 'zod/mini';
-import { FirmwareVersion, firmwareStatuses, HardwareTypeName } from '../../lib/firmware/firmware.ts';
+import { firmwareStatuses, HardwareTypeName } from '../../lib/firmware/firmware.ts';
 import { FirmwareDownload } from '../../lib/firmware/get-firmware.ts';
 import { HardwareType } from '../../lib/firmware/hardware-type.ts';
 import { FirmwarePage } from '../../lib/firmware/list-firmwares.ts';
+import { FirmwareVersion } from '../../lib/firmware/version.ts';
 import { PageQuery, pageOf } from '../../lib/http/page.ts';
 import { IdInPath } from '../../lib/http/path-parameters.ts';
 import { Flag } from '../../lib/http/query-parameters.ts';

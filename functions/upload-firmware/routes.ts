@@ -1,14 +1,6 @@
 import * as z from 'zod/mini';
-import {
-  Comment,
-  FileName,
-  Firmware,
-  FirmwareVersion,
-  firmwareNeeds,
-  HardwareTypeName,
-  Sha256,
-  Timestamp,
-} from '../../lib/firmware/firmware.ts';
+import { Comment, FileName, Firmware, firmwareNeeds, HardwareTypeName, Sha256, Timestamp } from '../../lib/firmware/firmware.ts';
+import { FirmwareVersion } from '../../lib/firmware/version.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 
 const Answer = z

@@ -1,13 +1,6 @@
 import * as z from 'zod/mini';
-import {
-  Comment,
-  FirmwareId,
-  FirmwareRequirement,
-  FirmwareVersion,
-  firmwareNeeds,
-  HardwareTypeName,
-  Timestamp,
-} from '../firmware/firmware.ts';
+import { Comment, FirmwareId, FirmwareRequirement, firmwareNeeds, HardwareTypeName, Timestamp } from '../firmware/firmware.ts';
+import { FirmwareVersion } from '../firmware/version.ts';
 
 /**
  * Assembly status. It is not stored: it is what has become of the firmware that the assembly makes (lib/firmware/firmware.ts).

@@ -1,8 +1,8 @@
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
-import { FirmwareVersion } from '../firmware/firmware.ts';
 import { listVersionAttributes } from '../firmware/hardware-type-queries.ts';
+import { FirmwareVersion } from '../firmware/version.ts';
 import { recordReports } from '../report/record-reports.ts';
 import { type IotDevice, markConfigData } from './iot-device-queries.ts';
 import type { ConfigData } from './protocol.ts';

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { FirmwareVersion, keySegment } from './version.ts';
 
 /**
  * Firmware status (design.md section 2):
@@ -9,23 +10,9 @@ import * as z from 'zod/mini';
 export const firmwareStatuses = ['awaiting_upload', 'available', 'withdrawn', 'rejected'] as const;
 export type FirmwareStatus = (typeof firmwareStatuses)[number];
 
-/** What has no place in a key of S3, a link or a line of a log. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it refuses
-const unprintable = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
-
-const keySegment = (maximumLength: number) =>
-  z.string().check(
-    z.minLength(1),
-    z.maxLength(maximumLength),
-    z.refine((text) => !unprintable.test(text) && !text.includes('/'), 'must not have control characters or a slash'),
-    z.refine((text) => text.isWellFormed(), 'must be well-formed Unicode'),
-    z.refine((text) => text.trim() === text && text !== '.' && text !== '..', 'must not begin or end with a space, or be . or ..'),
-  );
-
 export const HardwareTypeName = z
   .string()
   .check(z.regex(/^[a-z][a-z0-9_]{0,62}$/, 'must be a hardware type name such as vega_mcu'), z.meta({ example: 'vega_mcu' }));
-export const FirmwareVersion = keySegment(64).check(z.meta({ description: "The maker's text, up to 64 characters", example: '1.4.2' }));
 /** Up to the largest `integer` of PostgreSQL: what is beyond is refused here and not by the database. */
 export const PositiveInteger = z.int().check(z.minimum(1), z.maximum(2_147_483_647));
 export const FirmwareId = PositiveInteger.check(z.meta({ example: 17 }));

@@ -3,7 +3,8 @@ import { CompactSign, type CryptoKey, importJWK } from 'jose';
 import * as z from 'zod/mini';
 import { addSeconds, type Clock } from '../clock.ts';
 import { createSecret, readSigningSecret } from '../secret.ts';
-import { FirmwareRequirement, FirmwareVersion, HardwareTypeName, Sha256, Timestamp } from './firmware.ts';
+import { FirmwareRequirement, HardwareTypeName, Sha256, Timestamp } from './firmware.ts';
+import { FirmwareVersion } from './version.ts';
 
 /** What a manifest says of a firmware, and of the moment at which it may be installed. README.md of this folder says what devices do with it. */
 export const ManifestClaims = z.object({

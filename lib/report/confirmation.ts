@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
-import { FirmwareVersion, HardwareTypeName, PositiveInteger, RequestedTimestamp } from '../firmware/firmware.ts';
+import { HardwareTypeName, PositiveInteger, RequestedTimestamp } from '../firmware/firmware.ts';
+import { FirmwareVersion } from '../firmware/version.ts';
 import { DeviceKind, ExternalId, type ReportSource } from '../fleet/device.ts';
 import { type ExecutionEvent, executionStatuses } from '../update/execution.ts';
 import type { ReportedExecution } from '../update/execution-queries.ts';

@@ -2,13 +2,13 @@ import * as z from 'zod/mini';
 import {
   Comment,
   FirmwareId,
-  FirmwareVersion,
   firmwareStatuses,
   HardwareTypeName,
   PositiveInteger,
   RequestedTimestamp,
   Timestamp,
 } from '../firmware/firmware.ts';
+import { FirmwareVersion } from '../firmware/version.ts';
 import { DeviceKind, ExternalId } from '../fleet/device.ts';
 import { pageOf } from '../http/page.ts';
 import { type ExecutionStatus, executionStatuses } from './execution.ts';

@@ -1,7 +1,7 @@
 import type { SQSHandler } from 'aws-lambda';
 import { type ConsumerDeps, eachRecord } from '../../lib/each-record.ts';
 import { ObjectCreatedMessage } from '../../lib/firmware/object-created.ts';
-import { type RegisterFirmwareDeps, registerFirmware } from '../../lib/firmware/register-firmware.ts';
+import { type RegisterFirmwareDeps, registerFirmware } from '../../lib/registration/register-firmware.ts';
 
 export const createHandler =
   (deps: RegisterFirmwareDeps & ConsumerDeps): SQSHandler =>

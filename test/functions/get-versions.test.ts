@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createHandler } from '../../functions/get-versions/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
-import { registerFirmware } from '../../lib/firmware/register-firmware.ts';
 import { uploadFirmware } from '../../lib/firmware/upload-firmware.ts';
+import { registerFirmware } from '../../lib/registration/register-firmware.ts';
 import { catalogueDeps, emptyCatalogue, firmwareBytes, firmwareHashes, storedFirmwares } from '../support/catalogue.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { givenFirmware } from '../support/fixtures.ts';

@@ -9,7 +9,7 @@ import { createHandler as createRegisterDevices } from '../../functions/register
 import { createHandler as createRequestUpdate } from '../../functions/request-update/handler.ts';
 import { createHandler as createUploadFirmware } from '../../functions/upload-firmware/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
-import { registerFirmware } from '../../lib/firmware/register-firmware.ts';
+import { registerFirmware } from '../../lib/registration/register-firmware.ts';
 import type { AdvanceMessage, DispatchMessage, VerifyMessage } from '../../lib/update/messages.ts';
 import { dispatchUpdate } from '../../lib/update/reach/dispatch-update.ts';
 import { advanceUpdate } from '../../lib/update/walk/advance-update.ts';

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createHandler } from '../../functions/upload-firmware/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
-import { registerFirmware } from '../../lib/firmware/register-firmware.ts';
+import { registerFirmware } from '../../lib/registration/register-firmware.ts';
 import { catalogueDeps, emptyCatalogue, firmwareBytes, firmwareHashes, storedFirmwares } from '../support/catalogue.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { call, createIdentity, createRecordingLog } from '../support/http.ts';

@@ -7,7 +7,7 @@ import { createPackageSigner } from '../../lib/assembly/package-signature.ts';
 import { type RequestAssembly, requestAssembly } from '../../lib/assembly/request-assembly.ts';
 import type { Db } from '../../lib/db/database.ts';
 import type { Firmware } from '../../lib/firmware/firmware.ts';
-import { registerFirmware } from '../../lib/firmware/register-firmware.ts';
+import { registerFirmware } from '../../lib/registration/register-firmware.ts';
 import { givenFirmware, silentLog, TestClock } from './fixtures.ts';
 import { InMemoryObjectWriter } from './in-memory-object-writer.ts';
 import { InMemoryQueue } from './in-memory-queue.ts';

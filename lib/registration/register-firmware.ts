@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
+import { findRefusal, parseFirmwareKey } from '../firmware/firmware.ts';
+import { type AvailableFirmware, findFirmwareByVersion, insertDraft, makeAvailable, rejectDraft } from '../firmware/firmware-queries.ts';
+import { findHardwareType, lockCatalogue } from '../firmware/hardware-type-queries.ts';
 import type { Log } from '../log.ts';
 import type { ObjectVersion, Storage } from '../ports/storage.ts';
 import { type LinkedFirmware, linkDevices } from '../report/report-queries.ts';
-import { findRefusal, parseFirmwareKey } from './firmware.ts';
-import { type AvailableFirmware, findFirmwareByVersion, insertDraft, makeAvailable, rejectDraft } from './firmware-queries.ts';
-import { findHardwareType, lockCatalogue } from './hardware-type-queries.ts';
 
 export interface RegisterFirmwareDeps {
   db: Db;

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { insertDraft } from '../../../lib/firmware/firmware-queries.ts';
-import { NobodysObject, registerFirmware } from '../../../lib/firmware/register-firmware.ts';
 import { uploadFirmware } from '../../../lib/firmware/upload-firmware.ts';
+import { NobodysObject, registerFirmware } from '../../../lib/registration/register-firmware.ts';
 import { catalogueDeps, emptyCatalogue, firmwareBytes, firmwareHashes, storedFirmwares } from '../../support/catalogue.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { startOfTime } from '../../support/fixtures.ts';

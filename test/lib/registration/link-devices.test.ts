@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Trx } from '../../../lib/db/database.ts';
-import { registerFirmware } from '../../../lib/firmware/register-firmware.ts';
 import type { ReportSource } from '../../../lib/fleet/device.ts';
+import { registerFirmware } from '../../../lib/registration/register-firmware.ts';
 import { recordReports } from '../../../lib/report/record-reports.ts';
 import { linkDevices } from '../../../lib/report/report-queries.ts';
 import { catalogueDeps, firmwareBytes, storedFirmwares } from '../../support/catalogue.ts';

@@ -1,0 +1,37 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { expect, it } from 'vitest';
+
+/** From above to below, as lib/README.md says; rooms of one floor may use each other. */
+const floors = [
+  ['ddi', 'observation', 'registration'],
+  ['report'],
+  ['stats'],
+  ['update'],
+  ['assembly'],
+  ['fleet', 'firmware'],
+  ['ports', 'http', 'db'],
+];
+
+const lib = join(import.meta.dirname, '../../lib');
+const floorOf = (room: string): number => floors.findIndex((floor) => floor.includes(room));
+const roomOf = (file: string): string => relative(lib, file).split('/')[0] ?? '';
+
+const imports = readdirSync(lib, { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts') && file.includes('/'))
+  .flatMap((file) => {
+    const text = readFileSync(join(lib, file), 'utf8');
+    const found = [...text.matchAll(/from '(\.[^']+)'/g)].map(([, path]) => join(lib, dirname(file), path ?? ''));
+    return found.filter((path) => path.startsWith(lib) && relative(lib, path).includes('/')).map((path) => ({ file, to: roomOf(path) }));
+  });
+
+it('every room of lib is on a floor', () => {
+  const rooms = readdirSync(lib, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  expect(rooms.map(({ name }) => name).sort()).toEqual(floors.flat().sort());
+});
+
+it('imports between rooms go downward only', () => {
+  expect(imports.length).toBeGreaterThan(100);
+  const upward = imports.filter(({ file, to }) => floorOf(roomOf(join(lib, file))) > floorOf(to));
+  expect(upward.map(({ file, to }) => `${file} uses ${to}`)).toEqual([]);
+});

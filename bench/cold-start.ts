@@ -124,7 +124,8 @@ async function startSurroundings(undo: Undo, directory: string, bundleOf: (name:
     ...{ BACKEND_URL: simulator.url, BACKEND_TOKEN: simulator.token, FIRMWARE_BUCKET: bucket, ...createSigningKeys() },
     ...{ ADVANCES_QUEUE_URL: queueUrl('AdvancesQueue'), DISPATCHES_QUEUE_URL: queueUrl('DispatchesQueue') },
     ...{ VERIFICATIONS_QUEUE_URL: queueUrl('VerificationsQueue'), OBSERVATIONS_QUEUE_URL: queueUrl('ObservationsQueue') },
-    ...{ ASSEMBLIES_QUEUE_URL: queueUrl('AssembliesQueue'), AWS_ENDPOINT_URL_S3: server.url, AWS_ENDPOINT_URL_SQS: queues.endpoint },
+    ...{ ASSEMBLIES_QUEUE_URL: queueUrl('AssembliesQueue'), REGISTRATIONS_QUEUE_URL: queueUrl('RegistrationsQueue') },
+    ...{ AWS_ENDPOINT_URL_S3: server.url, AWS_ENDPOINT_URL_SQS: queues.endpoint },
     ...{ AWS_ACCESS_KEY_ID: credentials.accessKeyId, AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey, AWS_REGION: region },
     // What serverless.yml has as constants.
     ...{ DDI_TENANT: 'default', DDI_GATEWAY_TOKEN_SHA256: '', DDI_SELF_REGISTRATION: 'false', DDI_POLL_SECONDS: '300' },

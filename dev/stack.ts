@@ -162,6 +162,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         DDI_POLL_SECONDS: String(pollIntervals.idleSeconds),
         DDI_WAITING_POLL_SECONDS: String(pollIntervals.waitingSeconds),
         ASSEMBLIES_QUEUE_URL: queues.urls['AssembliesQueue'] ?? '',
+        REGISTRATIONS_QUEUE_URL: queues.urls['RegistrationsQueue'] ?? '',
         ...signing,
         AWS_ENDPOINT_URL_S3: endpoints.s3,
         AWS_ENDPOINT_URL_SQS: endpoints.sqs,

@@ -73,6 +73,7 @@ export const DeviceAccessConfig = {
   DDI_SELF_REGISTRATION: z.enum(['true', 'false']),
 };
 
+export const RegistrationsConfig = { REGISTRATIONS_QUEUE_URL: z.url() };
 export const AssembliesConfig = { ASSEMBLIES_QUEUE_URL: z.url() };
 
 /** A JWK set or, in a cloud, the ARN of the secret that holds it (lib/firmware/manifest.ts). */

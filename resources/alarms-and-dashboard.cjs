@@ -18,7 +18,7 @@ module.exports = async ({ resolveConfigurationProperty, resolveVariable }) => {
   const alarm = (
     id,
     description,
-    { namespace, metric, dimensions, statistic, threshold, periods = 1, period = 60, comparison = 'GreaterThanThreshold' },
+    { namespace, metric, dimensions, statistic, threshold, periods = 1, datapoints, period = 60, comparison = 'GreaterThanThreshold' },
   ) => {
     alarms[`${id}Alarm`] = {
       Type: 'AWS::CloudWatch::Alarm',
@@ -31,6 +31,7 @@ module.exports = async ({ resolveConfigurationProperty, resolveVariable }) => {
         ComparisonOperator: comparison,
         Threshold: threshold,
         EvaluationPeriods: periods,
+        ...(datapoints && { DatapointsToAlarm: datapoints }),
         // Idle is no fault.
         TreatMissingData: 'notBreaching',
         Namespace: namespace,
@@ -51,15 +52,39 @@ module.exports = async ({ resolveConfigurationProperty, resolveVariable }) => {
     ...{ namespace: 'AWS/ApiGateway', metric: 'Latency', dimensions: api, statistic: 'p99', threshold: 5_000, period: 300, periods: 2 },
   });
 
-  for (const [name, { timeout }] of Object.entries(functions)) {
+  /**
+   * Twice within two hours, not twice in a row: a message whose work crashes comes again after half an hour, and a caller after a minute or
+   * an hour. A function that is called once, by a person or a schedule, has no second time.
+   */
+  const twice = { period: 300, periods: 24, datapoints: 2 };
+  const once = { period: 300, periods: 1 };
+  for (const [name, { timeout, events = [] }] of Object.entries(functions)) {
     const dimensions = { FunctionName: `${prefix}-${name}` };
+    const isConsumer = events.some(({ sqs }) => sqs);
+    const times = isConsumer || events.some(({ http }) => http) ? twice : once;
     alarm(`${pascal(name)}Errors`, `${name} ended without an answer`, {
-      ...{ namespace: 'AWS/Lambda', metric: 'Errors', dimensions, statistic: 'Sum', threshold: 0, period: 300, periods: 2 },
+      ...{ namespace: 'AWS/Lambda', metric: 'Errors', dimensions, statistic: 'Sum', threshold: 0, ...times },
     });
     alarm(`${pascal(name)}Duration`, `${name} comes near its limit of ${timeout} s`, {
-      ...{ namespace: 'AWS/Lambda', metric: 'Duration', dimensions, statistic: 'p99', threshold: 800 * timeout, period: 300, periods: 2 },
+      ...{ namespace: 'AWS/Lambda', metric: 'Duration', dimensions, statistic: 'p99', threshold: 800 * timeout, ...times },
+    });
+    if (!isConsumer) continue;
+    // What a consumer hands back is no error of its function, and SQS leaves out of the age of a queue what was received three times.
+    const own = { service: prefix, function: `${prefix}-${name}` };
+    alarm(`${pascal(name)}FailedMessages`, `${name} handed messages back because their work failed`, {
+      ...{ namespace: 'scooters-updater', metric: 'failed_messages', dimensions: own, statistic: 'Sum', threshold: 0, ...twice },
+    });
+    alarm(`${pascal(name)}DeferredMessages`, `${name} has been waiting for a dependency for half an hour`, {
+      ...{ namespace: 'scooters-updater', metric: 'deferred_messages', dimensions: own, statistic: 'Sum', threshold: 0 },
+      ...{ period: 300, periods: 6 },
     });
   }
+
+  // Published whenever the API is asked how an update is, or whether the service is well (lib/stats/README.md).
+  alarm('LateUpdates', 'An update takes no step: its message is lost, or nobody works on it', {
+    ...{ namespace: 'scooters-updater', metric: 'late_updates', dimensions: { service: prefix }, statistic: 'Maximum', threshold: 0 },
+    ...{ period: 300, periods: 1 },
+  });
 
   const workQueues = Object.keys(queues).filter((id) => queues[id].Type === 'AWS::SQS::Queue' && !id.endsWith('DeadLetterQueue'));
   for (const id of workQueues) {
@@ -126,6 +151,11 @@ module.exports = async ({ resolveConfigurationProperty, resolveVariable }) => {
         'Maximum',
       ),
     ],
+    [
+      'Messages that failed, and that wait for a dependency',
+      ['failed_messages', 'deferred_messages'].map((metric) => search(metric, 'function', 'Sum')),
+    ],
+    ['Updates whose step is late', [['scooters-updater', 'late_updates', 'service', prefix, { stat: 'Maximum' }]]],
     ['Updates by status', [search('updates', 'status', 'Maximum')]],
     ['Executions by status, of updates that have not ended', [search('executions', 'status', 'Maximum')]],
     [

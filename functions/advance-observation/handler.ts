@@ -6,6 +6,8 @@ import { ObserveMessage } from '../../lib/observation/messages.ts';
 export const createHandler =
   (deps: AdvanceObservationDeps & ConsumerDeps): SQSHandler =>
   (event, context) =>
-    eachRecord(deps, event, context, ObserveMessage, (message) =>
-      advanceObservation(deps, message, () => context.getRemainingTimeInMillis()),
-    );
+    eachRecord(deps, event, context, {
+      schema: ObserveMessage,
+      queue: deps.observations,
+      work: (message) => advanceObservation(deps, message, () => context.getRemainingTimeInMillis()),
+    });

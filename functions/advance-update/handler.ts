@@ -6,4 +6,8 @@ import { type AdvanceUpdateDeps, advanceUpdate } from '../../lib/update/walk/adv
 export const createHandler =
   (deps: AdvanceUpdateDeps & ConsumerDeps): SQSHandler =>
   (event, context) =>
-    eachRecord(deps, event, context, AdvanceMessage, (message) => advanceUpdate(deps, message));
+    eachRecord(deps, event, context, {
+      schema: AdvanceMessage,
+      queue: deps.advances,
+      work: (message) => advanceUpdate(deps, message),
+    });

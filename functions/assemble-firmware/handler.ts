@@ -6,6 +6,8 @@ import { type ConsumerDeps, eachRecord } from '../../lib/each-record.ts';
 export const createHandler =
   (deps: AssembleFirmwareDeps & ConsumerDeps): SQSHandler =>
   (event, context) =>
-    eachRecord(deps, event, context, AssembleMessage, (message) =>
-      assembleFirmware(deps, message, () => context.getRemainingTimeInMillis()),
-    );
+    eachRecord(deps, event, context, {
+      schema: AssembleMessage,
+      queue: deps.assemblies,
+      work: (message) => assembleFirmware(deps, message, () => context.getRemainingTimeInMillis()),
+    });

@@ -1,15 +1,20 @@
-import { BackendConfig, DatabaseConfig, loadConfig, ManifestSigningConfig, StorageConfig } from '../../lib/config.ts';
+import { BackendConfig, DatabaseConfig, DispatchesConfig, loadConfig, ManifestSigningConfig, StorageConfig } from '../../lib/config.ts';
 import { createManifestKeys, createManifestSigner } from '../../lib/firmware/manifest.ts';
 import { createHttpBackend } from '../../lib/ports/http-backend.ts';
 import { createS3Storage } from '../../lib/ports/s3-storage.ts';
+import { createSqsQueue } from '../../lib/ports/sqs-queue.ts';
 import { createServiceDeps } from '../../lib/service-deps.ts';
 import { createHandler } from './handler.ts';
 
-const config = loadConfig({ ...DatabaseConfig, ...StorageConfig, ...BackendConfig, ...ManifestSigningConfig }, process.env);
+const config = loadConfig(
+  { ...DatabaseConfig, ...StorageConfig, ...BackendConfig, ...ManifestSigningConfig, ...DispatchesConfig },
+  process.env,
+);
 const deps = createServiceDeps(config);
 
 export const handler = createHandler({
   ...deps,
+  dispatches: createSqsQueue(config.DISPATCHES_QUEUE_URL),
   backend: createHttpBackend({ url: config.BACKEND_URL, token: config.BACKEND_TOKEN }),
   storage: createS3Storage({ bucket: config.FIRMWARE_BUCKET, now: deps.now }),
   signManifest: createManifestSigner(createManifestKeys(config.MANIFEST_SIGNING_KEYS), deps.now),

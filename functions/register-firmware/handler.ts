@@ -1,14 +1,23 @@
 import type { SQSHandler } from 'aws-lambda';
 import { type ConsumerDeps, eachRecord } from '../../lib/each-record.ts';
 import { ObjectCreatedMessage } from '../../lib/firmware/object-created.ts';
+import type { Queue } from '../../lib/ports/queue.ts';
+import type { ObjectVersion } from '../../lib/ports/storage.ts';
 import { type RegisterFirmwareDeps, registerFirmware } from '../../lib/registration/register-firmware.ts';
 
+/** `registrations`: S3 writes its messages, in its own words. */
 export const createHandler =
-  (deps: RegisterFirmwareDeps & ConsumerDeps): SQSHandler =>
+  (deps: RegisterFirmwareDeps & ConsumerDeps & { registrations: Queue<object> }): SQSHandler =>
   (event, context) =>
-    eachRecord(deps, event, context, ObjectCreatedMessage, async (objects) => {
-      // An object that fails keeps none of the others in its message from being registered.
-      const errors: unknown[] = [];
-      for (const object of objects) await registerFirmware(deps, object).catch((error: unknown) => errors.push(error));
-      if (errors.length > 0) throw errors.length === 1 ? errors[0] : new AggregateError(errors, 'Several objects failed');
+    eachRecord(deps, event, context, {
+      schema: ObjectCreatedMessage,
+      queue: deps.registrations,
+      work: (objects) => registerEach(deps, objects),
     });
+
+/** An object that fails keeps none of the others in its message from being registered. */
+const registerEach = async (deps: RegisterFirmwareDeps, objects: readonly ObjectVersion[]): Promise<void> => {
+  const errors: unknown[] = [];
+  for (const object of objects) await registerFirmware(deps, object).catch((error: unknown) => errors.push(error));
+  if (errors.length > 0) throw errors.length === 1 ? errors[0] : new AggregateError(errors, 'Several objects failed');
+};

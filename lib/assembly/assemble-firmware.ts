@@ -1,13 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
-import { DomainError } from '../errors.ts';
 import { promiseDraft, rejectDraft } from '../firmware/firmware-queries.ts';
 import type { Log } from '../log.ts';
 import type { ObjectWriter } from '../ports/object-writer.ts';
 import type { Queue } from '../ports/queue.ts';
 import type { Storage, StoredObject } from '../ports/storage.ts';
-import { waitForCommit } from '../walk.ts';
+import { UnderWay, waitForCommit } from '../walk.ts';
 import { partFilename } from './assembly.ts';
 import {
   type ClaimedAssembly,
@@ -38,11 +37,6 @@ const leaseSeconds = 300;
 /** The function's last seconds belong to ending the upload and noting why. */
 const reservedMilliseconds = 15_000;
 
-/** An assembly that another delivery of the message is at work on: thrown, so that the message stays until that work has ended. */
-export class AssemblyUnderWay extends Error {
-  override readonly name = 'AssemblyUnderWay';
-}
-
 /** What ends an assembly for ever. Its message names the part that is to blame. */
 class PartRefused extends Error {
   override readonly name = 'PartRefused';
@@ -60,7 +54,7 @@ class NoDraft extends Error {}
  * register-firmware makes it available like any other file. The same parts make the same bytes. Nothing of a package is seen before all of
  * it is right; a part that is withdrawn, lost or not what was registered ends the assembly. While the storage is down it waits.
  *
- * @throws {@link AssemblyUnderWay}, `queue.unavailable`, `database.unavailable`, and whatever is not foreseen: the message has to come again.
+ * @throws {@link UnderWay}, `queue.unavailable`, `database.unavailable`, and whatever is not foreseen: the message has to come again.
  */
 export async function assembleFirmware(
   deps: AssembleFirmwareDeps,
@@ -83,14 +77,9 @@ export async function assembleFirmware(
       return;
     }
     await noteTrouble(db, assembly_id, error instanceof Error ? error.message : String(error), now());
-    if (!(error instanceof DomainError && error.options.retryAfterSeconds !== undefined)) throw error;
-    log.warn('assembly waits', { assembly_id, error });
-    await deps.assemblies.send([message], { delaySeconds: waitSeconds(claimed.attempts) });
+    throw error;
   }
 }
-
-/** 5, 10, 20 … 900 s, the longest that SQS knows. */
-const waitSeconds = (attempts: number): number => Math.min(900, 5 * 2 ** Math.min(attempts - 1, 8));
 
 const standAside = async ({ db, assemblies, log, now }: AssembleFirmwareDeps, message: AssembleMessage): Promise<void> => {
   const { assembly_id } = message;
@@ -101,7 +90,7 @@ const standAside = async ({ db, assemblies, log, now }: AssembleFirmwareDeps, me
     return;
   }
   const isOpen = assembly.status === 'IN_PROGRESS' || assembly.status === 'STALLED';
-  if (isOpen && assembly.published_dt === null) throw new AssemblyUnderWay(`Assembly ${assembly_id} is being worked on`);
+  if (isOpen && assembly.published_dt === null) throw new UnderWay(`Assembly ${assembly_id} is being worked on`);
 };
 
 const publish = async (deps: AssembleFirmwareDeps, claimed: ClaimedAssembly, remainingMilliseconds: () => number): Promise<void> => {

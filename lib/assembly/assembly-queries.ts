@@ -124,7 +124,6 @@ export interface ClaimedAssembly {
   object_key: string;
   hardware_compatibility: string[];
   signed: boolean;
-  attempts: number;
 }
 
 /**
@@ -137,7 +136,7 @@ export const claimAssembly = async (db: Db, id: number, now: Date, leaseSeconds:
     FROM firmwares f
     WHERE a.id = ${id} AND f.assembly_id = a.id AND f.status = 'awaiting_upload' AND a.published_dt IS NULL
       AND (a.claimed_dt IS NULL OR a.claimed_dt < ${addSeconds(now, -leaseSeconds)})
-    RETURNING a.id, f.id AS firmware_id, f.version, f.object_key, a.hardware_compatibility, a.signed, a.attempts`.execute(db);
+    RETURNING a.id, f.id AS firmware_id, f.version, f.object_key, a.hardware_compatibility, a.signed`.execute(db);
   return rows[0];
 };
 

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
-import { Timestamp } from '../firmware/firmware.ts';
+import { PositiveInteger, Timestamp } from '../firmware/firmware.ts';
 
 /** "Make the package of this assembly." */
-export const AssembleMessage = z.object({ assembly_id: z.int(), created_dt: Timestamp });
+export const AssembleMessage = z.object({ assembly_id: PositiveInteger, created_dt: Timestamp });
 export type AssembleMessage = z.output<typeof AssembleMessage>;

@@ -9,7 +9,7 @@ import type { ConfirmationOutcome } from '../report/confirmation.ts';
 import { toReports } from '../report/observed-reports.ts';
 import { recordReports } from '../report/record-reports.ts';
 import { lockDevices } from '../report/report-queries.ts';
-import { placeOf, waitForCommit } from '../walk.ts';
+import { placeOf, UnderWay, waitForCommit } from '../walk.ts';
 import { type Answers, type AskBackendDeps, askBackend } from './ask-backend.ts';
 import type { ObserveMessage } from './messages.ts';
 import { chunkPace, longestWaitSeconds, waitAfterFailure } from './observation.ts';
@@ -36,17 +36,12 @@ export interface AdvanceObservationDeps extends AskBackendDeps {
  */
 const leaseSeconds = 60;
 
-/** A step that another delivery of the message is working on: thrown, so that the message stays until that work has ended. */
-export class StepUnderWay extends Error {
-  override readonly name = 'StepUnderWay';
-}
-
 /**
  * Does one step of an observation: asks the backend what the next chunk of devices runs, stores what it learns, and sends the message
  * of the next step, until every device was asked. A backend that does not answer costs nothing: the next step asks for the same, later.
  * Repeating a step, after a crash anywhere in it, asks again only when the answer was not stored.
  *
- * @throws {@link StepUnderWay}, `queue.unavailable`, `database.unavailable`: the message has to come again.
+ * @throws {@link UnderWay}, `queue.unavailable`, `database.unavailable`: the message has to come again.
  */
 export async function advanceObservation(
   deps: AdvanceObservationDeps,
@@ -68,7 +63,7 @@ export async function advanceObservation(
   if (place === 'passed' || walk.due_dt === null) return;
   const delaySeconds = Math.min(longestWaitSeconds, Math.max(0, Math.ceil(secondsBetween(deps.now(), walk.due_dt))));
   if (place === 'due') {
-    if (walk.due_dt <= began) throw new StepUnderWay(`Step ${step} of observation ${observation_id} is being done`);
+    if (walk.due_dt <= began) throw new UnderWay(`Step ${step} of observation ${observation_id} is being done`);
     // Too early, by a clock that differs a little from the one that set the time.
     return deps.observations.send([message], { delaySeconds });
   }

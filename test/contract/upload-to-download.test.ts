@@ -11,6 +11,7 @@ import { createS3Storage } from '../../lib/ports/s3-storage.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { silentLog } from '../support/fixtures.ts';
 import { call, createContext, createIdentity } from '../support/http.ts';
+import { InMemoryQueue } from '../support/in-memory-queue.ts';
 import { region } from '../support/local-queues.ts';
 import { openBucket, openQueues } from '../support/s3-and-sqs.ts';
 
@@ -39,7 +40,7 @@ const deps = {
   now: systemClock,
   storage: createS3Storage({ bucket, now: systemClock, client: s3.client }),
 };
-const register = createRegisterFirmware(deps);
+const register = createRegisterFirmware({ ...deps, registrations: new InMemoryQueue() });
 const consumer = startEventSourceMappings({
   mappings: [
     {

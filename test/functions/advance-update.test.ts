@@ -29,6 +29,9 @@ describe('the advances queue', () => {
   it.each([
     ['no JSON', 'not JSON'],
     ['no update', { step: 0, created_dt: '2026-11-24T08:00:00.000Z' }],
+    ['a step of no walk', { update_id: 1, step: 2_147_483_646, created_dt: '2026-11-24T08:00:00.000Z' }],
+    ['an update that no database has', { update_id: 2 ** 40, step: 0, created_dt: '2026-11-24T08:00:00.000Z' }],
+    ['a time of the future', { update_id: 2_000_000_000, step: 0, created_dt: '2999-01-01T00:00:00.000Z' }],
     ['a step below 0', { update_id: 1, step: -1, created_dt: '2026-11-24T08:00:00.000Z' }],
     ['an update that is text', { update_id: '1; DROP TABLE updates', step: 0, created_dt: '2026-11-24T08:00:00.000Z' }],
     ['no date', { update_id: 1, step: 0, created_dt: 'yesterday' }],
@@ -39,11 +42,13 @@ describe('the advances queue', () => {
     expect(service.deps.dispatches.sent).toHaveLength(1);
   });
 
-  it('hands back what failed, which is done when it comes again', async () => {
+  it('sends anew what failed because the queue was away, which is done when it comes again', async () => {
     const { message, update } = await service.given({ devices: 2 });
     service.deps.dispatches.failures = 1;
-    expect(await deliver({ first: message })).toEqual({ batchItemFailures: [{ itemIdentifier: 'first' }] });
     expect(await deliver({ first: message })).toEqual({ batchItemFailures: [] });
+    const [again] = service.deps.advances.take();
+    expect(again).toEqual({ ...message, deferrals: 1 });
+    expect(await deliver({ again })).toEqual({ batchItemFailures: [] });
     const [dispatch] = await service.dispatchesOf(update.id);
     expect(service.deps.dispatches.sent).toEqual([{ dispatch_id: dispatch?.id }]);
   });
@@ -51,7 +56,7 @@ describe('the advances queue', () => {
   it('says in the log which message failed and why', async () => {
     const { message } = await service.given();
     const log = createRecordingLog();
-    service.deps.advances.failures = 1;
+    service.deps.advances.failures = 2;
     await deliver({ 'message-7': message }, log);
     expect(log.lines.join()).toMatch(/message-7.*The queue does not take messages/s);
   });

@@ -5,6 +5,7 @@ import { createDatabase } from '../../lib/db/database.ts';
 import { catalogueDeps, emptyCatalogue, firmwareBytes, storedFirmwares } from '../support/catalogue.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { createContext, createRecordingLog } from '../support/http.ts';
+import { InMemoryQueue } from '../support/in-memory-queue.ts';
 import { objectCreated, sqsEvent } from '../support/s3-events.ts';
 
 const { db } = await createTestDatabase();
@@ -12,7 +13,8 @@ beforeEach(() => emptyCatalogue(db));
 
 const setup = () => {
   const log = createRecordingLog();
-  const deps = { ...catalogueDeps(db), log };
+  const registrations = new InMemoryQueue<object>();
+  const deps = { ...catalogueDeps(db), log, registrations };
   const handler = createHandler(deps);
   const receive = async (bodies: Record<string, unknown>, on = handler) => {
     const answer = (await on(sqsEvent(bodies), createContext(), () => {})) as SQSBatchResponse;
@@ -84,21 +86,24 @@ describe('register-firmware', () => {
     expect(await statuses()).toEqual({ '1.0': 'available', '1.1': 'available' });
   });
 
-  it('hands everything back while S3 is down, stores nothing, and succeeds afterwards', async () => {
+  it('sends its messages anew while S3 is down, stores nothing, and succeeds afterwards', async () => {
     const { deps, receive, created } = setup();
     const message = created('1.0');
     deps.storage.isDown = true;
-    expect(await receive({ a: message })).toEqual(['a']);
+    expect(await receive({ a: message })).toEqual([]);
     expect(await storedFirmwares(db)).toEqual([]);
     deps.storage.isDown = false;
-    expect(await receive({ a: message })).toEqual([]);
+    const [again] = deps.registrations.take();
+    expect(again).toEqual({ ...(message as object), deferrals: 1 });
+    expect(await receive({ a: again })).toEqual([]);
     expect(await statuses()).toEqual({ '1.0': 'available' });
   });
 
-  it('hands everything back while the database is down', async () => {
+  it('sends its messages anew while the database is down', async () => {
     const { deps, receive, created } = setup();
     const down = createDatabase({ url: 'postgres://user:hunter2@127.0.0.1:9/none', maxConnections: 1 });
-    expect(await receive({ a: created('1.0') }, createHandler({ ...deps, db: down }))).toEqual(['a']);
+    expect(await receive({ a: created('1.0') }, createHandler({ ...deps, db: down }))).toEqual([]);
+    expect(deps.registrations.sent).toHaveLength(1);
     await down.destroy();
   });
 

@@ -3,11 +3,13 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { createHandler } from '../../functions/verify-update/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
 import { BackendRefusal, BackendUnavailable, type DeviceVersions } from '../../lib/ports/backend.ts';
+import type { VerifyMessage } from '../../lib/update/messages.ts';
 import { openGate } from '../../lib/update/reach/backend-gate.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { givenDevices, givenFirmware, silentLog, startOfTime } from '../support/fixtures.ts';
 import { createContext } from '../support/http.ts';
 import { InMemoryBackend } from '../support/in-memory-backend.ts';
+import { InMemoryQueue } from '../support/in-memory-queue.ts';
 import { createSimulatedWalk } from '../support/simulated-walk.ts';
 
 const { db, takeStatements } = await createTestDatabase();
@@ -31,7 +33,8 @@ const given = async (devices = 3) => {
   await walk.run({ seconds: 50 });
   const [execution] = await walk.executions(id);
   const backend = new InMemoryBackend();
-  const handler = createHandler({ db, backend, log: silentLog, now: walk.clock.now });
+  const verifications = new InMemoryQueue<VerifyMessage>();
+  const handler = createHandler({ db, backend, verifications, log: silentLog, now: walk.clock.now });
   const observed_dt = walk.clock.now().toISOString();
   const runs = (external_id: string, version: string, observed = observed_dt): DeviceVersions & { kind: string } => ({
     kind: 'scooter',
@@ -163,12 +166,12 @@ describe('verify-update', () => {
     expect(await statuses()).toEqual(['SUCCEEDED']);
   });
 
-  it('hands its message back when the database does not answer', async () => {
+  it('sends its message anew when the database does not answer', async () => {
     const broken = createDatabase({ url: 'postgres://nobody@127.0.0.1:1/none', maxConnections: 1 });
-    const handler = createHandler({ db: broken, backend: new InMemoryBackend(), log: silentLog, now: () => startOfTime });
-    expect(await handler(eventOf({ dispatch_id: 1 }), createContext(), () => {})).toEqual({
-      batchItemFailures: [{ itemIdentifier: 'm-0' }],
-    });
+    const verifications = new InMemoryQueue<VerifyMessage>();
+    const handler = createHandler({ db: broken, verifications, backend: new InMemoryBackend(), log: silentLog, now: () => startOfTime });
+    expect(await handler(eventOf({ dispatch_id: 1 }), createContext(), () => {})).toEqual({ batchItemFailures: [] });
+    expect(verifications.sent).toEqual([{ dispatch_id: 1, deferrals: 1 }]);
     await broken.destroy();
   });
 });

@@ -6,6 +6,7 @@ import { endpoint, json, operation } from '../../lib/http/endpoint.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 import { createLog } from '../../lib/log.ts';
 import { createContext, createEvent } from '../support/http.ts';
+import { InMemoryQueue } from '../support/in-memory-queue.ts';
 import { catchPrintedLines } from '../support/printed-lines.ts';
 
 const route = defineRoute({
@@ -49,11 +50,12 @@ describe('the log', () => {
     const log = createLog();
     const context = { ...createContext(), awsRequestId: 'invocation-1' };
     const records = ['1', '2'].map((body) => ({ messageId: `message-${body}`, body }));
-    await eachRecord({ log }, { Records: records as never }, context, z.int(), async (n) => {
+    const work = async (n: number) => {
       await nextTurn();
       log.info('at work', { update_id: n });
       if (n === 2) throw new Error('no');
-    });
+    };
+    await eachRecord({ log }, { Records: records as never }, context, { schema: z.int(), queue: new InMemoryQueue(), work });
     expect(lines).toMatchObject([
       { message: 'at work', request_id: 'invocation-1', message_id: 'message-1', update_id: 1 },
       { message: 'at work', request_id: 'invocation-1', message_id: 'message-2', update_id: 2 },

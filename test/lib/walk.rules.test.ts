@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { addSeconds } from '../../lib/clock.ts';
-import { placeOf, type Walk, waitForCommit } from '../../lib/walk.ts';
+import { placeOf, StrangeMessage, type Walk, waitForCommit } from '../../lib/walk.ts';
 import { startOfTime } from '../support/fixtures.ts';
 import { InMemoryQueue } from '../support/in-memory-queue.ts';
 
@@ -9,12 +9,18 @@ describe('the message of step 3 finds', () => {
     [{ next_step: 3, sent_step: 3 }, 'due', 'the step not done'],
     [{ next_step: 3, sent_step: 2 }, 'due', 'the step not done, by a message that is not known to be sent'],
     [{ next_step: 2, sent_step: 2 }, 'due', 'a row from before, as after a restore'],
+    [{ next_step: 3, sent_step: 0 }, 'due', 'a walk that a control has revived'],
     [{ next_step: 4, sent_step: 3 }, 'done', 'the step done, and the next message perhaps not sent'],
     [{ next_step: 4, sent_step: 4 }, 'passed', 'the next message sent'],
     [{ next_step: 5, sent_step: 3 }, 'passed', 'the next step done by another message'],
     [{ next_step: 9, sent_step: 9 }, 'passed', 'the walk far ahead'],
   ])('%j: %s: %s', (walk, place) => {
     expect(placeOf(3, walk)).toBe(place);
+  });
+
+  it('is malformed when the walk cannot have come so far, not even before a restore', () => {
+    expect(placeOf(1_209_600, { next_step: 3, sent_step: 3 })).toBe('due');
+    expect(() => placeOf(2_000_004, { next_step: 3, sent_step: 3 })).toThrow(StrangeMessage);
   });
 });
 
@@ -26,6 +32,14 @@ describe('a message without a row', () => {
     expect(await waitForCommit(queue, message, addSeconds(startOfTime, 59))).toBe(true);
     expect(queue.sent).toEqual([{ created_dt: startOfTime.toISOString() }]);
     expect(queue.delays).toEqual([2]);
+  });
+
+  it('is malformed when it is of the future: it would be looked for for ever', async () => {
+    const queue = new InMemoryQueue<typeof message>();
+    await expect(waitForCommit(queue, message, addSeconds(startOfTime, -61))).rejects.toThrow(StrangeMessage);
+    expect(queue.sent).toEqual([]);
+    // Clocks of two machines differ a little.
+    expect(await waitForCommit(queue, message, addSeconds(startOfTime, -5))).toBe(true);
   });
 
   it('is dropped when no request can still be about to commit', async () => {

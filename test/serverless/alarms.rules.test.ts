@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type Resource, readServerlessFile } from '../../dev/serverless-file.ts';
 
 type Make = (variables: {
@@ -31,6 +31,52 @@ it('every function and every queue is watched, also one that is added later', ()
   }
 });
 
+/** How often in how many seconds something has to happen until somebody is called; `times` in a row when it says so. */
+const callsAfter = (id: string) => {
+  const { EvaluationPeriods, DatapointsToAlarm = EvaluationPeriods, Period } = made[`${id}Alarm`]?.Properties ?? {};
+  return { times: DatapointsToAlarm, seconds: EvaluationPeriods * Period };
+};
+
+describe('an alarm that could not fire', () => {
+  it('a crash every half hour calls somebody: of a message that comes again after 1,800 s, and of any other function', () => {
+    for (const name of ['register-firmware', 'assemble-firmware', 'advance-update', 'confirm-update', 'get-updates']) {
+      const { times, seconds } = callsAfter(`${pascalCase(name)}Errors`);
+      expect(times, name).toBe(2);
+      // A second crash half an hour after the first one, and half an hour of grace.
+      expect(seconds, name).toBeGreaterThanOrEqual(3_600);
+    }
+  });
+
+  it('a function that is called once, by a deploy or a schedule, calls somebody at its first crash', () => {
+    for (const name of ['migrate', 'observe-fleet']) {
+      expect(callsAfter(`${pascalCase(name)}Errors`)).toEqual({ times: 1, seconds: 300 });
+      expect(callsAfter(`${pascalCase(name)}Duration`)).toEqual({ times: 1, seconds: 300 });
+    }
+  });
+
+  it('messages that are handed back, which are no error of a function and not in the age of a queue, have a metric and an alarm', () => {
+    const consumers = Object.entries(functions).filter(([, { events = [] }]) => events.some(({ sqs }) => sqs));
+    expect(consumers).toHaveLength(6);
+    for (const [name] of consumers) {
+      expect(made[`${pascalCase(name)}FailedMessagesAlarm`]?.Properties).toMatchObject({
+        ...{ Namespace: 'scooters-updater', MetricName: 'failed_messages', Threshold: 0, DatapointsToAlarm: 2 },
+        Dimensions: [
+          { Name: 'service', Value: 'scooters-updater-prod' },
+          { Name: 'function', Value: `scooters-updater-prod-${name}` },
+        ],
+      });
+      expect(made[`${pascalCase(name)}DeferredMessagesAlarm`]?.Properties.MetricName).toBe('deferred_messages');
+    }
+  });
+
+  it('an update whose step is late calls somebody', () => {
+    expect(made['LateUpdatesAlarm']?.Properties).toMatchObject({
+      ...{ Namespace: 'scooters-updater', MetricName: 'late_updates', Threshold: 0, EvaluationPeriods: 1 },
+      Dimensions: [{ Name: 'service', Value: 'scooters-updater-prod' }],
+    });
+  });
+});
+
 it('an alarm goes to whoever is on call, and is silent while nothing happens', () => {
   for (const id of alarms)
     expect(made[id]?.Properties, id).toMatchObject({ AlarmActions: [{ Ref: 'AlarmTopic' }], TreatMissingData: 'notBreaching' });
@@ -40,8 +86,10 @@ it('docs/operations.md says of every alarm what it means and what to do', () => 
   const rows = readFileSync(new URL('docs/operations.md', root), 'utf8').matchAll(/^\| `?(\w+)`? \| .+ \| .+ \|$/gm);
   const explained = new Set([...rows].map(([, name]) => name));
   const ofEach = (id: string) => {
-    if (Object.keys(functions).some((name) => new RegExp(`^${pascalCase(name)}(Errors|Duration)$`).test(id)))
-      return id.endsWith('Errors') ? 'FunctionErrors' : 'FunctionDuration';
+    if (
+      Object.keys(functions).some((name) => new RegExp(`^${pascalCase(name)}(Errors|Duration|FailedMessages|DeferredMessages)$`).test(id))
+    )
+      return `Function${/[A-Z][a-z]+(Messages)?$/.exec(id)?.[0]}`;
     if (Object.keys(queues).some((name) => new RegExp(`^${name.replace(/Queue$/, '')}(DeadLetters|Age)$`).test(id)))
       return id.endsWith('Age') ? 'QueueAge' : 'QueueDeadLetters';
     return id;

@@ -31,6 +31,7 @@ const usages: { sign: RegExp; action: string; resource: string }[] = [
   { sign: /\.ADVANCES_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'AdvancesQueue.Arn' },
   { sign: /\.DISPATCHES_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'DispatchesQueue.Arn' },
   { sign: /\.VERIFICATIONS_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'VerificationsQueue.Arn' },
+  { sign: /\.REGISTRATIONS_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'RegistrationsQueue.Arn' },
   { sign: /\.OBSERVATIONS_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'ObservationsQueue.Arn' },
   {
     sign: /\.publishEvents\(/,

@@ -1,5 +1,7 @@
+import * as z from 'zod/mini';
 import { addSeconds, secondsBetween } from '../../lib/clock.ts';
 import type { Db } from '../../lib/db/database.ts';
+import { handleMessage } from '../../lib/each-record.ts';
 import {
   type Backend,
   type BackendCall,
@@ -24,9 +26,9 @@ import { confirmation, silentLog, startOfTime, TestClock, updateRequest } from '
 import { InMemoryStorage } from './in-memory-storage.ts';
 import { manifestSigner } from './manifest-signer.ts';
 
-/** As in serverless.yml. */
+/** As in resources/queues.yml. */
 const visibilitySeconds = 174;
-const maximumReceives = 10;
+const maximumReceives = 100;
 const functionMilliseconds = 29_000;
 
 interface Happening {
@@ -113,7 +115,7 @@ interface Stored {
   receives: number;
 }
 
-/** SQS in simulated time: at least once, to so many at once; a message that fails comes again, and after ten times is dead. */
+/** SQS in simulated time: at least once, to so many at once; a message that fails comes again, and after a hundred times is dead. */
 export class SimulatedQueue<Message> implements Queue<Message> {
   readonly dead: string[] = [];
   /** Messages stored, waiting or being worked on. */
@@ -178,16 +180,23 @@ export class SimulatedQueue<Message> implements Queue<Message> {
   }
 
   async #handle(stored: Stored): Promise<void> {
-    try {
-      await this.#work(JSON.parse(stored.body));
+    const outcome = await handleMessage(
+      silentLog,
+      { body: stored.body, message_id: '' },
+      {
+        schema: z.unknown(),
+        queue: this as unknown as Queue<object>,
+        work: this.#work,
+      },
+    );
+    if (outcome === 'done' || outcome === 'deferred') {
       this.length -= 1;
-    } catch {
+    } else {
       this.failures += 1;
       this.#showAfter(stored, visibilitySeconds);
-    } finally {
-      this.#atWork -= 1;
-      this.#deliver();
     }
+    this.#atWork -= 1;
+    this.#deliver();
   }
 }
 

@@ -11,6 +11,7 @@ import {
   type FirmwareCommand,
 } from '../../ports/backend.ts';
 import type { Storage } from '../../ports/storage.ts';
+import { UnderWay } from '../../walk.ts';
 import { grantsRetry, reasons, retryDelaySeconds, storableText } from '../execution.ts';
 import type { DispatchMessage } from '../messages.ts';
 import { afterCall, mayCall } from './backend-gate.ts';
@@ -45,16 +46,11 @@ const longestProbeMilliseconds = 5_000;
 /** Wait of a device that the backend's answer left out. */
 const forgottenSeconds = 5;
 
-/** A chunk that another delivery of the message is working on: thrown, so that the message stays until that work has ended. */
-export class DispatchUnderWay extends Error {
-  override readonly name = 'DispatchUnderWay';
-}
-
 /**
  * Hands one chunk to the backend by one call and stores each command's outcome. A backend that is down, slow or overloaded costs no
  * device anything: its executions wait and are released again when the gate lets them.
  *
- * @throws {@link DispatchUnderWay}, `database.unavailable`: the message has to come again.
+ * @throws {@link UnderWay}, `database.unavailable`: the message has to come again.
  */
 export async function dispatchUpdate(
   deps: DispatchUpdateDeps,
@@ -67,7 +63,7 @@ export async function dispatchUpdate(
   if (!claimed) {
     const dispatch = await findDispatch(db, dispatch_id);
     if (!dispatch || dispatch.answered_dt) return;
-    throw new DispatchUnderWay(`Dispatch ${dispatch_id} is being sent`);
+    throw new UnderWay(`Dispatch ${dispatch_id} is being sent`);
   }
   const [first] = claimed;
   const gate = await getGate(db);

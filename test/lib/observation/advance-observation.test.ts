@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { lookUpDevices } from '../../../lib/fleet/get-devices.ts';
-import { StepUnderWay } from '../../../lib/observation/advance-observation.ts';
 import { getObservation } from '../../../lib/observation/get-observation.ts';
 import { BackendRefusal, BackendUnavailable } from '../../../lib/ports/backend.ts';
 import { confirmUpdate } from '../../../lib/report/confirm-update.ts';
+import { UnderWay } from '../../../lib/walk.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { confirmation, givenDevices, givenFirmware, startOfTime } from '../../support/fixtures.ts';
 import { createObservationWorld, inBackend } from '../../support/observations.ts';
@@ -399,7 +399,7 @@ describe('a message that comes more than once', () => {
       duplicate = await world.deliver(first).catch((error: unknown) => error);
     };
     await world.deliver(first);
-    expect(duplicate).toBeInstanceOf(StepUnderWay);
+    expect(duplicate).toBeInstanceOf(UnderWay);
     world.backend.duringQuestion = async () => {};
     await world.deliver(first);
     expect(world.backend.questions).toHaveLength(1);
@@ -468,7 +468,7 @@ describe('a message that comes more than once', () => {
     await world.deliver(first).catch(() => {});
     world.backend.duringQuestion = async () => {};
     world.clock.advance(59);
-    await expect(world.deliver(first)).rejects.toThrow(StepUnderWay);
+    await expect(world.deliver(first)).rejects.toThrow(UnderWay);
     world.clock.advance(2);
     await world.deliver(first);
     expect(world.backend.questions).toHaveLength(2);

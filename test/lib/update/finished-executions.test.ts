@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { addSeconds } from '../../../lib/clock.ts';
 import { BackendRefusal, BackendUnavailable } from '../../../lib/ports/backend.ts';
-import { DispatchUnderWay } from '../../../lib/update/reach/dispatch-update.ts';
+import { UnderWay } from '../../../lib/walk.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { confirmation } from '../../support/fixtures.ts';
 import { createRandom, createUpdateService } from '../../support/update-service.ts';
@@ -57,7 +57,7 @@ it('executions only move forward and finished ones never change, whatever happen
           if (random.chance(0.5)) await report();
         };
         await service.dispatch(random.pick(dispatches)).catch((error: unknown) => {
-          if (!(error instanceof DispatchUnderWay) && error !== deps.backend.failure) throw error;
+          if (!(error instanceof UnderWay) && error !== deps.backend.failure) throw error;
         });
       };
       const advance = () => service.advance(random.pick(advances));

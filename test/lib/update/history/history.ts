@@ -19,11 +19,12 @@ import { verifyUpdate } from '../../../../lib/report/verify-update.ts';
 import { AdvanceMessage, DispatchMessage, VerifyMessage } from '../../../../lib/update/messages.ts';
 import { requestUpdate } from '../../../../lib/update/plan/request-update.ts';
 import { retryUpdate } from '../../../../lib/update/plan/retry-update.ts';
-import { DispatchUnderWay, dispatchUpdate } from '../../../../lib/update/reach/dispatch-update.ts';
+import { dispatchUpdate } from '../../../../lib/update/reach/dispatch-update.ts';
 import type { Rollout, Update } from '../../../../lib/update/update.ts';
 import { advanceUpdate } from '../../../../lib/update/walk/advance-update.ts';
 import { cancelUpdate, changePace, pauseUpdate, resumeUpdate } from '../../../../lib/update/walk/control-update.ts';
 import type { ExecutionsChanged } from '../../../../lib/update/walk/tell-events.ts';
+import { UnderWay } from '../../../../lib/walk.ts';
 import { silentLog, TestClock, updateRequest } from '../../../support/fixtures.ts';
 import { manifestSigner } from '../../../support/manifest-signer.ts';
 
@@ -210,7 +211,7 @@ export class World {
       return { value: await runs.run(run, work), run };
     } catch (error) {
       const isExpected = error instanceof DomainError && ['queue.unavailable', ...expected].includes(error.code);
-      if (error instanceof Crash || error instanceof DispatchUnderWay || isExpected) return { error };
+      if (error instanceof Crash || error instanceof UnderWay || isExpected) return { error };
       throw error;
     } finally {
       this.#active -= 1;

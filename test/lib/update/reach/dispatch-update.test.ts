@@ -288,7 +288,7 @@ describe('a chunk delivered more than once', () => {
       duplicate = await service.dispatch(chunk).catch((error: unknown) => error);
     };
     await service.dispatch(chunk);
-    expect(duplicate).toMatchObject({ name: 'DispatchUnderWay' });
+    expect(duplicate).toMatchObject({ name: 'UnderWay' });
     expect(service.deps.backend.calls).toHaveLength(1);
     await service.dispatch(chunk);
     expect(service.deps.backend.calls).toHaveLength(1);
@@ -298,7 +298,7 @@ describe('a chunk delivered more than once', () => {
     const { chunk } = await givenReleased();
     const outcomes = await Promise.allSettled(Array.from({ length: 10 }, () => service.dispatch(chunk)));
     expect(service.deps.backend.calls).toHaveLength(1);
-    for (const outcome of outcomes) if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ name: 'DispatchUnderWay' });
+    for (const outcome of outcomes) if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ name: 'UnderWay' });
   });
 
   it('after a deferral that has been released again: the old message does not touch the new chunk', async () => {
@@ -327,7 +327,7 @@ describe('a crash in dispatch-update', () => {
     await expect(service.dispatch(chunk)).rejects.toThrow('dies');
     service.deps.backend.during = async () => {};
     service.clock.advance(29);
-    await expect(service.dispatch(chunk)).rejects.toMatchObject({ name: 'DispatchUnderWay' });
+    await expect(service.dispatch(chunk)).rejects.toMatchObject({ name: 'UnderWay' });
     service.clock.advance(0.001);
     await service.dispatch(chunk);
     expect(service.deps.backend.calls).toHaveLength(2);

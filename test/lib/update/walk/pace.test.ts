@@ -4,7 +4,7 @@ import { addSeconds } from '../../../../lib/clock.ts';
 import { BackendUnavailable, type FirmwareCommand } from '../../../../lib/ports/backend.ts';
 import type { Queue } from '../../../../lib/ports/queue.ts';
 import type { AdvanceMessage, DispatchMessage } from '../../../../lib/update/messages.ts';
-import { DispatchUnderWay } from '../../../../lib/update/reach/dispatch-update.ts';
+import { UnderWay } from '../../../../lib/walk.ts';
 import { createTestDatabase } from '../../../support/database.ts';
 import { confirmation, startOfTime } from '../../../support/fixtures.ts';
 import { Simulation } from '../../../support/simulation.ts';
@@ -49,7 +49,7 @@ const simulate = async ({ seed, devices, maximum_per_minute, maximum_in_progress
     try {
       await work(message);
     } catch (error) {
-      if (!(error instanceof DispatchUnderWay) && !(error instanceof Crash)) throw error;
+      if (!(error instanceof UnderWay) && !(error instanceof Crash)) throw error;
       simulation.schedule(174, () => receive(message, work));
     }
   };

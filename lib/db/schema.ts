@@ -264,6 +264,7 @@ export interface UpdateExecutions {
   is_unanswered: Generated<boolean>;
   late_success_dt: Timestamp | null;
   next_attempt_dt: Timestamp | null;
+  phase: string;
   progress_dt: Timestamp | null;
   queued_dt: Timestamp;
   reason: string | null;

@@ -2,8 +2,8 @@ import * as z from 'zod/mini';
 import { HardwareTypeName, PositiveInteger, RequestedTimestamp } from '../firmware/firmware.ts';
 import { FirmwareVersion } from '../firmware/version.ts';
 import { DeviceKind, ExternalId, type ReportSource } from '../fleet/device.ts';
-import { type ExecutionEvent, executionStatuses } from '../update/execution.ts';
-import type { ReportedExecution } from '../update/execution-queries.ts';
+import { type ExecutionEvent, executionStatuses, isAtWork } from '../update/execution.ts';
+import type { ReportedExecution } from '../update/move-executions.ts';
 
 /** What a device can say of an installation. */
 export const confirmationStatuses = ['IN_PROGRESS', 'SUCCEEDED', 'FAILED', 'REJECTED'] as const;
@@ -89,7 +89,7 @@ const eventOfStatus = {
  */
 export const eventOf = (
   { status, version, occurred_dt, execution_id, source }: Pick<Report, 'status' | 'version' | 'occurred_dt' | 'execution_id' | 'source'>,
-  execution: Pick<ReportedExecution, 'wanted_version' | 'sent_dt' | 'installed_dt' | 'is_at_work'>,
+  execution: Pick<ReportedExecution, 'wanted_version' | 'sent_dt' | 'installed_dt' | 'phase'>,
   isCurrent: boolean,
   /** The version that the device was known to run before this report; undefined: none. */
   before: string | undefined,
@@ -104,7 +104,7 @@ export const eventOf = (
     if (before === undefined || version === before) return undefined;
   }
   // Feedback that comes again while the next try waits is about the last one.
-  if (source === 'feedback' && !execution.is_at_work) return undefined;
+  if (source === 'feedback' && !isAtWork(execution.phase)) return undefined;
   const isAnswer = execution_id !== undefined || (execution.sent_dt !== null && occurred_dt >= execution.sent_dt);
   if (!isAnswer) return undefined;
   return eventOfStatus[status];

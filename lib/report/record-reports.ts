@@ -1,22 +1,13 @@
 import { addSeconds, secondsBetween } from '../clock.ts';
 import type { Trx } from '../db/database.ts';
-import {
-  type ExecutionEvent,
-  type ExecutionStatus,
-  grantsRetry,
-  isUnfinished,
-  reasons,
-  retryDelaySeconds,
-  type Transition,
-  transitions,
-} from '../update/execution.ts';
+import { isUnfinished, type Move, moveOf, reasons } from '../update/execution.ts';
 import {
   type ExecutionMove,
   lockReportedExecutions,
   markLateSuccesses,
   moveExecutions,
   type ReportedExecution,
-} from '../update/execution-queries.ts';
+} from '../update/move-executions.ts';
 import { isEnded } from '../update/update-status.ts';
 import { type ConfirmationOutcome, eventOf, type Report } from './confirmation.ts';
 import { applyReport, type KnownVersion, maximumClockAheadSeconds, type ReportEffect, toPartReport, type VersionReport } from './report.ts';
@@ -94,7 +85,7 @@ class Learned {
     const move = this.#moveExecution(item, item.device_id, effect, before);
     const execution = item.execution && {
       id: item.execution.id,
-      status: this.#moves.get(item.execution.id)?.status ?? item.execution.status,
+      status: this.#moves.get(item.execution.id)?.move.status ?? item.execution.status,
     };
     return { external_id, hardware_type, outcome: outcomeOf(effect, move), ...(execution && { execution }) };
   }
@@ -131,23 +122,21 @@ class Learned {
     const key = `${device_id} ${report.hardware_type}`;
     const event = eventOf(report, execution, effect !== undefined && this.#runs(item, device_id) === report.version, before);
     if (!event) return undefined;
-    const status = this.#moves.get(execution.id)?.status ?? execution.status;
-    const transition = transitions[status][event];
+    const earlier = this.#moves.get(execution.id)?.move;
+    const status = earlier?.status ?? execution.status;
     // Not by what is older than the latest news of the device: when it comes again, it must mean what it meant at first.
     const isLate = event === 'proven' && effect !== 'outdated' && !isUnfinished(status) && status !== 'SUCCEEDED';
     if (isLate && execution.sent_dt) this.lateSuccesses.push(execution.id);
-    // A repetition of what is known; also of a failure that has led to another try, which would cost that try.
-    if (!transition || isRepeated(event, transition, status, execution) || this.#moves.get(execution.id)?.retry_dt) return undefined;
+    // A failure that has led to another try, told again, would cost that try.
+    if (earlier?.event === 'retried') return undefined;
+    const phase = earlier?.to ?? execution.phase;
+    const next = moveOf({ ...execution, phase, may_retry: !isEnded(execution.update_status) }, event, this.#now);
+    if (!next || isRepeated(next, status)) return undefined;
 
-    const detail = report.detail ?? null;
-    const move = this.#retryOf(execution, transition, detail) ?? {
-      id: execution.id,
-      status: transition.to,
-      reason: event === 'canceled' ? reasonOfCancel(execution) : (transition.reason ?? null),
-      detail,
-      effect: transition.effect ?? null,
-      retry_dt: null,
-    };
+    // Several in one batch are one move: from where it is stored to where the last of them leads.
+    const made: Move = { ...earlier, ...next, from: execution.phase };
+    if (event === 'canceled') made.reason = reasonOfCancel(execution);
+    const move = { id: execution.id, move: made, detail: report.detail ?? null };
     this.#moves.set(execution.id, move);
     if (event === 'proven' && execution.sent_dt) {
       const row = this.#known.get(key) ?? (known && { ...known, device_id, hardware_type: report.hardware_type });
@@ -158,26 +147,15 @@ class Learned {
     }
     return move;
   }
-
-  /** Another try instead of an end, if the update grants it and has not been stopped. */
-  #retryOf(execution: ReportedExecution, { to, effect, reason }: Transition, detail: string | null): ExecutionMove | undefined {
-    const { id, retries, update_status } = execution;
-    if (effect !== 'retry' || isEnded(update_status) || !grantsRetry(execution, retries, to)) return undefined;
-    const retry_dt = addSeconds(this.#now, retryDelaySeconds(retries));
-    return { id, status: 'IN_PROGRESS', reason: `${reasons.retry}: ${reason}`, detail, effect, retry_dt };
-  }
 }
 
-/** Most events change the status; those that do not leave another trace. */
-const isRepeated = (event: ExecutionEvent, { to }: Transition, status: ExecutionStatus, execution: ReportedExecution): boolean => {
-  if (event === 'installed') return execution.installed_dt !== null;
-  if (event === 'cancel_refused') return execution.cancellation !== 'requested';
-  return to === status;
-};
+/** It leads to where the execution is already. */
+const isRepeated = ({ from, to, status }: Move, current: ReportedExecution['status']): boolean =>
+  from === to && (status === undefined || status === current);
 
 /** A device that stops without having been asked to has reasons of its own. */
-const reasonOfCancel = ({ cancellation, update_status }: ReportedExecution): string => {
-  if (cancellation !== 'requested') return reasons.deviceCanceled;
+const reasonOfCancel = ({ phase, update_status }: ReportedExecution): string => {
+  if (phase !== 'canceling') return reasons.deviceCanceled;
   return update_status === 'CANCELED' ? reasons.updateCanceled : reasons.updateAborted;
 };
 

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { addSeconds } from '../clock.ts';
 import { Timestamp } from '../firmware/firmware.ts';
 
 export const executionStatuses = ['QUEUED', 'IN_PROGRESS', 'SUCCEEDED', 'FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED', 'REMOVED'] as const;
@@ -6,55 +7,79 @@ export type ExecutionStatus = (typeof executionStatuses)[number];
 /** Of each status none; what a query does not mention. */
 export const noCounts = () => Object.fromEntries(executionStatuses.map((status) => [status, 0])) as Record<ExecutionStatus, number>;
 
-/** Statuses of an execution that has not ended. */
-export const unfinishedStatuses = ['QUEUED', 'IN_PROGRESS'] as const satisfies readonly ExecutionStatus[];
-
 export const isUnfinished = (status: ExecutionStatus): boolean => status === 'QUEUED' || status === 'IN_PROGRESS';
+
+/**
+ * Where an execution is. Its status is what others are told; the phase is what the service acts by, and says which columns are set, which
+ * PostgreSQL checks (`update_executions_phase_check`):
+ *
+ * | phase     | status                  | meaning                                                                        |
+ * | --------- | ----------------------- | ------------------------------------------------------------------------------ |
+ * | waiting   | QUEUED, or another try  | nobody has it: it waits for its turn, and not before `next_attempt_dt`         |
+ * | released  | QUEUED, or another try  | it is in a chunk that nobody has taken to the backend (`dispatch_id`)          |
+ * | calling   | QUEUED, or another try  | a call to the backend about it has begun (`sent_dt`), and has no answer yet    |
+ * | offered   | QUEUED, or another try  | a device that polls is shown it at its next poll (`dispatch_id`)               |
+ * | asked     | IN_PROGRESS             | the device is asked, and may be at work (`sent_dt`)                            |
+ * | canceling | IN_PROGRESS             | the same, and a device that polls is shown that it should stop                 |
+ * | installed | IN_PROGRESS             | the device says that it has installed it (`installed_dt`); not yet proof       |
+ * | ended     | any other               | nothing changes it any more (`finished_dt`)                                    |
+ */
+export const phases = ['waiting', 'released', 'calling', 'offered', 'asked', 'canceling', 'installed', 'ended'] as const;
+export type Phase = (typeof phases)[number];
+
+/** The device is asked, and its deadline runs. */
+export const isAtWork = (phase: Phase): boolean =>
+  phase === 'calling' || phase === 'asked' || phase === 'canceling' || phase === 'installed';
 
 /**
  * What can happen to an execution:
  *
- * | event      | meaning                                                | told by                      |
- * | ---------- | ------------------------------------------------------ | ---------------------------- |
- * | accepted   | the backend took the command                           | dispatch-update              |
- * | deferred   | the backend cannot take it yet, or cannot be reached   | dispatch-update              |
- * | refused    | the backend says that this device cannot be updated    | dispatch-update              |
- * | started    | the device is installing                               | a confirmation               |
- * | proven     | the device was seen running the version wanted         | a confirmation, an observation |
- * | mismatched | the device says it is done, but runs another version   | a confirmation, a deadline   |
- * | failed     | the installation failed                                | a confirmation               |
- * | declined   | the device will not install                            | a confirmation               |
- * | overdue    | a deadline has passed                                  | advance-update               |
- * | canceled   | the admin, a stop rule or a withdrawal ends it, or the device that was asked to stop has stopped | control-update, advance-update, iot-feedback |
- *
- * and to one of a device that polls, whose finer states are told in device-work.ts:
- *
- * | event            | meaning                                                      | told by                        |
- * | ---------------- | ------------------------------------------------------------ | ------------------------------ |
- * | offered          | the device is shown it at its next poll                      | advance-update                 |
- * | unclaimed        | the device has not come for it: others get its place         | advance-update                 |
- * | taken            | the device has come for it: it has been asked                | iot-deployment                 |
- * | installed        | the device says that it has installed it; not yet proof      | iot-feedback                   |
- * | cancel_requested | it is not wanted any more, and the device is at work         | control-update, advance-update |
- * | cancel_refused   | the device was asked to stop, and goes on                    | iot-feedback                   |
+ * | event            | meaning                                                      | told by                                  |
+ * | ---------------- | ------------------------------------------------------------ | ---------------------------------------- |
+ * | released         | the pace lets it be handed to the backend                    | advance-update                           |
+ * | claimed          | its chunk is taken to the backend, once more after a crash   | dispatch-update                          |
+ * | withheld         | its chunk is put back without a call                         | dispatch-update                          |
+ * | accepted         | the backend took the command                                 | dispatch-update                          |
+ * | deferred         | the backend cannot take it yet                               | dispatch-update                          |
+ * | unanswered       | whether the backend took it is not known                     | dispatch-update                          |
+ * | refused          | the backend says that this device cannot be updated          | dispatch-update                          |
+ * | offered          | a device that polls may take it                              | advance-update                           |
+ * | unclaimed        | the device has not come for it: others get its place         | advance-update, control-update           |
+ * | taken            | the device has come for it: it has been asked                | iot-deployment                           |
+ * | started          | the device is installing                                     | a confirmation                           |
+ * | installed        | the device says that it has installed it                     | iot-feedback                             |
+ * | proven           | the device was seen running the version wanted               | a confirmation, an observation           |
+ * | mismatched       | the device says it is done, but runs another version         | a confirmation, a deadline               |
+ * | failed           | the installation failed                                      | a confirmation                           |
+ * | declined         | the device will not install                                  | a confirmation                           |
+ * | overdue          | a deadline has passed                                        | advance-update                           |
+ * | retried          | another try, in place of an end that the update tries again  | whoever tells the end                    |
+ * | cancel_requested | it is not wanted any more, and the device is at work         | control-update, advance-update           |
+ * | cancel_refused   | the device was asked to stop, and goes on                    | iot-feedback                             |
+ * | canceled         | the admin, a stop rule or a withdrawal ends it, or the device has stopped | control-update, advance-update, iot-feedback |
  */
 export const executionEvents = [
+  'released',
+  'claimed',
+  'withheld',
   'accepted',
   'deferred',
+  'unanswered',
   'refused',
+  'offered',
+  'unclaimed',
+  'taken',
   'started',
+  'installed',
   'proven',
   'mismatched',
   'failed',
   'declined',
   'overdue',
-  'canceled',
-  'offered',
-  'unclaimed',
-  'taken',
-  'installed',
+  'retried',
   'cancel_requested',
   'cancel_refused',
+  'canceled',
 ] as const;
 export type ExecutionEvent = (typeof executionEvents)[number];
 
@@ -62,18 +87,30 @@ export type ExecutionEvent = (typeof executionEvents)[number];
 export const failureTypes = ['FAILED', 'TIMED_OUT', 'REJECTED'] as const;
 export type FailureType = (typeof failureTypes)[number];
 
+/**
+ * What a move does beside what the phase it leads to says; `moved` (move-executions.ts) writes it.
+ *
+ * - `hand_over`: it becomes part of a chunk or an offer;
+ * - `send`: the device counts as asked from now on, unless it was before;
+ * - `hold_back`: nobody was asked;
+ * - `answer`: what became of the last command is known;
+ * - `defer`: the same, and the next command is another one;
+ * - `ask_again`: the next command is the same one again, as its device may be at work;
+ * - `withdraw`: another device takes its place in the canary;
+ * - `go_on`: the device is not asked to stop again;
+ * - `retry`: the next command is another one, and one of the tries is used up.
+ */
+export type Effect = 'hand_over' | 'send' | 'hold_back' | 'answer' | 'defer' | 'ask_again' | 'withdraw' | 'go_on' | 'retry';
+
 export interface Transition {
-  to: ExecutionStatus;
-  /**
-   * - `wait`: released again when its next attempt is due;
-   * - `retry`: if the update grants another try for this end, the execution stays IN_PROGRESS and waits, else it ends as `to`;
-   * - `offer`: the device may take it, and has its place of the pace and of `maximum_in_progress` until it does or has not come;
-   * - `prove`: the version of the device is wanted, until the deadline, which counts anew;
-   * - `stop`: the device is asked to stop;
-   * - `go_on`: the device is not asked to stop again.
-   */
-  effect?: 'wait' | 'retry' | 'offer' | 'prove' | 'stop' | 'go_on';
-  reason?: string;
+  to: Phase;
+  /** Missing: it stays as it is. */
+  status?: ExecutionStatus;
+  /** null: none any more. Missing: it stays as it is, as do the words of the device or the backend. */
+  reason?: string | null;
+  effect?: Effect;
+  /** An end in place of which the update may grant another try (`retried`). */
+  mayRetry?: true;
 }
 
 /** Why an execution is in its status; DEFERRED and RETRY are followed by a text. */
@@ -96,50 +133,67 @@ export const reasons = {
   cancelRefused: 'CANCEL_REFUSED',
 } as const;
 
-/** From any unfinished status: a device can be faster than the answer of the backend. */
-const endings = {
-  refused: { to: 'REJECTED', effect: 'retry', reason: reasons.backendRejected },
-  started: { to: 'IN_PROGRESS' },
-  proven: { to: 'SUCCEEDED' },
-  mismatched: { to: 'FAILED', effect: 'retry', reason: reasons.versionMismatch },
-  failed: { to: 'FAILED', effect: 'retry', reason: reasons.deviceFailed },
-  declined: { to: 'REJECTED', effect: 'retry', reason: reasons.deviceRejected },
-  canceled: { to: 'CANCELED' },
+/** From any phase but the end: a device can be faster than the answer of the backend, and late with its own. */
+const ends = {
+  proven: { to: 'ended', status: 'SUCCEEDED', reason: null },
+  mismatched: { to: 'ended', status: 'FAILED', reason: reasons.versionMismatch, mayRetry: true },
+  failed: { to: 'ended', status: 'FAILED', reason: reasons.deviceFailed, mayRetry: true },
+  declined: { to: 'ended', status: 'REJECTED', reason: reasons.deviceRejected, mayRetry: true },
+  canceled: { to: 'ended', status: 'CANCELED', reason: reasons.updateCanceled },
+  retried: { to: 'waiting', status: 'IN_PROGRESS', reason: reasons.retry, effect: 'retry' },
 } as const satisfies Partial<Record<ExecutionEvent, Transition>>;
 
+/** Nobody was asked yet, or in vain. */
+const queuedEnds = { ...ends, overdue: { to: 'ended', status: 'TIMED_OUT', reason: reasons.queuedTooLong } } as const;
+const askedEnds = { ...ends, overdue: { to: 'ended', status: 'TIMED_OUT', reason: reasons.notConfirmed, mayRetry: true } } as const;
+
 /**
- * The state machine: state × event → state and effect. Forward only (design.md G3): QUEUED before it was asked, IN_PROGRESS since, then
- * an end that nothing changes; a retry is another attempt of an execution IN_PROGRESS. A missing entry changes nothing.
+ * The state machine, and the only place that knows what may happen: phase × event → phase, status, reason and effect. Forward only (G3): an
+ * end is never left, and another try is a phase of an execution that stays IN_PROGRESS. What is missing here changes nothing. Moves of single
+ * executions read it by {@link moveOf}, SQL that moves many reads it as rows (move-executions.ts).
  */
-export const transitions: Readonly<Record<ExecutionStatus, Partial<Readonly<Record<ExecutionEvent, Transition>>>>> = {
-  QUEUED: {
-    ...endings,
-    accepted: { to: 'IN_PROGRESS' },
-    deferred: { to: 'QUEUED', effect: 'wait', reason: reasons.deferred },
-    overdue: { to: 'TIMED_OUT', reason: reasons.queuedTooLong },
-    offered: { to: 'QUEUED', effect: 'offer' },
-    unclaimed: { to: 'QUEUED', effect: 'wait' },
-    taken: { to: 'IN_PROGRESS' },
+export const transitions: Readonly<Record<Phase, Partial<Readonly<Record<ExecutionEvent, Transition>>>>> = {
+  waiting: {
+    ...queuedEnds,
+    released: { to: 'released', effect: 'hand_over' },
+    offered: { to: 'offered', effect: 'hand_over' },
+    // It is at work on a command whose answer is missing. It is asked again all the same, which tells the backend's answer.
+    started: { to: 'waiting', status: 'IN_PROGRESS' },
   },
-  IN_PROGRESS: {
-    ...endings,
-    accepted: { to: 'IN_PROGRESS' },
-    deferred: { to: 'IN_PROGRESS', effect: 'wait', reason: reasons.deferred },
-    overdue: { to: 'TIMED_OUT', effect: 'retry', reason: reasons.notConfirmed },
-    // Another try, as each of these three.
-    offered: { to: 'IN_PROGRESS', effect: 'offer' },
-    unclaimed: { to: 'IN_PROGRESS', effect: 'wait' },
-    taken: { to: 'IN_PROGRESS' },
-    installed: { to: 'IN_PROGRESS', effect: 'prove', reason: reasons.awaitingProof },
-    cancel_requested: { to: 'IN_PROGRESS', effect: 'stop', reason: reasons.cancelRequested },
-    cancel_refused: { to: 'IN_PROGRESS', effect: 'go_on', reason: reasons.cancelRefused },
+  released: {
+    ...queuedEnds,
+    claimed: { to: 'calling', effect: 'send' },
+    withheld: { to: 'waiting', effect: 'hold_back' },
+    started: { to: 'released', status: 'IN_PROGRESS' },
   },
-  SUCCEEDED: {},
-  FAILED: {},
-  TIMED_OUT: {},
-  REJECTED: {},
-  CANCELED: {},
-  REMOVED: {},
+  calling: {
+    ...askedEnds,
+    claimed: { to: 'calling', effect: 'send' },
+    withheld: { to: 'waiting', effect: 'hold_back' },
+    accepted: { to: 'asked', status: 'IN_PROGRESS', reason: null, effect: 'answer' },
+    deferred: { to: 'waiting', reason: reasons.deferred, effect: 'defer' },
+    unanswered: { to: 'waiting', reason: reasons.deferred, effect: 'ask_again' },
+    refused: { to: 'ended', status: 'REJECTED', reason: reasons.backendRejected, effect: 'answer', mayRetry: true },
+    started: { to: 'asked', status: 'IN_PROGRESS', reason: null },
+  },
+  offered: {
+    ...queuedEnds,
+    taken: { to: 'asked', status: 'IN_PROGRESS', reason: null, effect: 'send' },
+    unclaimed: { to: 'waiting', effect: 'withdraw' },
+    started: { to: 'offered', status: 'IN_PROGRESS' },
+  },
+  asked: {
+    ...askedEnds,
+    installed: { to: 'installed', reason: reasons.awaitingProof },
+    cancel_requested: { to: 'canceling', reason: reasons.cancelRequested },
+  },
+  canceling: {
+    ...askedEnds,
+    installed: { to: 'installed', reason: reasons.awaitingProof },
+    cancel_refused: { to: 'asked', reason: reasons.cancelRefused, effect: 'go_on' },
+  },
+  installed: askedEnds,
+  ended: {},
 };
 
 export interface RetryPolicy {
@@ -153,9 +207,46 @@ export const grantsRetry = ({ number_of_retries, retry_failure_types }: RetryPol
 
 const firstRetryMinutes = 1;
 const longestRetryMinutes = 240;
+/** The most that an update may ask for. */
+export const maximumRetries = 10;
 
 /** The wait before a retry doubles each time: what hindered the last try is likely still there a moment later. */
 export const retryDelaySeconds = (retries: number): number => Math.min(longestRetryMinutes, firstRetryMinutes * 2 ** retries) * 60;
+
+/** The reason of an execution that is tried again. */
+export const retryReason = (end: string): string => `${reasons.retry}: ${end}`;
+
+export interface Movable extends RetryPolicy {
+  phase: Phase;
+  retries: number;
+  /** Whether there may be another try at all: not in an update that has been stopped. */
+  may_retry: boolean;
+}
+
+/** A transition that is made, with the text and the times that come with it. */
+export interface Move extends Transition {
+  from: Phase;
+  event: ExecutionEvent;
+  /** When it may be asked again; null: at once, or never. */
+  next_attempt_dt: Date | null;
+}
+
+/**
+ * The move that an event makes of an execution: another try in place of an end that the update tries again. undefined: the event changes
+ * nothing.
+ */
+export const moveOf = (execution: Movable, event: ExecutionEvent, now: Date): Move | undefined => {
+  const { phase: from, retries, may_retry } = execution;
+  const transition = transitions[from][event];
+  if (!transition) return undefined;
+  const { retried } = transitions[from];
+  const { status, reason } = transition;
+  if (retried && transition.mayRetry && may_retry && status && grantsRetry(execution, retries, status)) {
+    const next_attempt_dt = addSeconds(now, retryDelaySeconds(retries));
+    return { ...retried, from, event: 'retried', reason: retryReason(reason ?? status), next_attempt_dt };
+  }
+  return { ...transition, from, event, next_attempt_dt: null };
+};
 
 /** The words of others in a form and length that PostgreSQL stores: it has no place for NUL and half characters. */
 export const storableText = (text: string, maximumLength: number): string =>

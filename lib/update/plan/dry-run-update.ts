@@ -1,7 +1,7 @@
 import type { Db } from '../../db/database.ts';
-import { listEligibilityDevices, listEligibilityGroups, listPartChanges } from '../execution-queries.ts';
 import type { DryRun, DryRunDevices, DryRunPage, UpdateRequest } from '../update.ts';
 import type { Choice } from './eligibility.ts';
+import { listEligibilityDevices, listEligibilityGroups, listPartChanges } from './plan-queries.ts';
 import { getWantedFirmware } from './request-update.ts';
 
 const devicesPerGroup = 100;

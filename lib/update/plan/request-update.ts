@@ -6,12 +6,12 @@ import type { Firmware } from '../../firmware/firmware.ts';
 import { findFirmware } from '../../firmware/firmware-queries.ts';
 import type { Queue } from '../../ports/queue.ts';
 import { firstStepDelaySeconds } from '../../walk.ts';
-import { insertExecutions } from '../execution-queries.ts';
 import type { AdvanceMessage } from '../messages.ts';
 import type { Update, UpdateRequest } from '../update.ts';
 import { findIdempotentUpdate, getRequestedUpdate, insertUpdate, setPlan } from '../update-queries.ts';
 import { canarySizeOf } from '../walk/stop-rules.ts';
 import type { WantedFirmware } from './eligibility.ts';
+import { insertExecutions } from './plan-queries.ts';
 
 export interface RequestUpdateDeps {
   db: Db;

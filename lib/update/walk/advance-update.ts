@@ -3,7 +3,6 @@ import type { Trx } from '../../db/database.ts';
 import type { Queue } from '../../ports/queue.ts';
 import { placeOf, waitForCommit } from '../../walk.ts';
 import { reasons } from '../execution.ts';
-import { cancelExecutions, expireExecutions, findRemaining, type Remaining, releaseExecutions } from '../execution-queries.ts';
 import type { AdvanceMessage, DispatchMessage, VerifyMessage } from '../messages.ts';
 import { adoptLostDispatches, listUnansweredDispatches, listVerifications, scheduleVerifications } from '../reach/dispatch-queries.ts';
 import { leaseSeconds } from '../reach/dispatch-update.ts';
@@ -18,8 +17,11 @@ import {
   type UpdateChange,
 } from '../update-queries.ts';
 import { isEnded, isRunning } from '../update-status.ts';
+import { cancelExecutions } from './cancel-queries.ts';
+import { expireExecutions } from './deadline-queries.ts';
 import { hasUntold } from './event-queries.ts';
 import { allowance, freePlaces, maximumCommandsOf, windowSecondsOf } from './pace.ts';
+import { findRemaining, type Remaining, releaseExecutions } from './release-queries.ts';
 import { findStop, judgeCanary, type Stop } from './stop-rules.ts';
 import { type TellEventsDeps, type Told, tellEvents } from './tell-events.ts';
 
@@ -142,7 +144,7 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: Offe
     if (released > 0) change.last_release_dt = now;
   } else if (isEnded(update.status)) {
     // Those that were being handed to the backend when the update ended, and that it did not take.
-    await cancelExecutions(trx, update_id, 'waiting', reasonOfEnd(update), now);
+    await cancelExecutions(trx, update_id, 'unasked', reasonOfEnd(update), now);
   }
   await scheduleVerifications(trx, update, step, now);
 
@@ -280,7 +282,7 @@ const reasonOfEnd = ({ status, firmware_status }: LockedUpdate): string => {
 /** A rule has stopped the update: those that wait are never asked (ABORT), or not for now (PAUSE). */
 const stopUpdate = async (trx: Trx, id: number, { action, reason }: Stop, now: Date): Promise<UpdateChange> => {
   if (action === 'PAUSE') return { status: 'PAUSED', reason, paused_dt: now };
-  await cancelExecutions(trx, id, 'waiting', reason === reasons.firmwareWithdrawn ? reason : reasons.updateAborted, now);
+  await cancelExecutions(trx, id, 'unasked', reason === reasons.firmwareWithdrawn ? reason : reasons.updateAborted, now);
   return { status: 'ABORTED', reason };
 };
 

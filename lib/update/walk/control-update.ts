@@ -5,13 +5,13 @@ import { DomainError } from '../../errors.ts';
 import type { Queue } from '../../ports/queue.ts';
 import { firstStepDelaySeconds } from '../../walk.ts';
 import { reasons } from '../execution.ts';
-import { cancelExecutions } from '../execution-queries.ts';
 import type { AdvanceMessage } from '../messages.ts';
 import { recallDispatches } from '../reach/dispatch-queries.ts';
 import { withdrawOffers } from '../reach/offer-queries.ts';
 import type { Rollout, Update } from '../update.ts';
 import { changeUpdate, findUpdate, getCounts, type LockedUpdate, lockUpdate, type UpdateChange } from '../update-queries.ts';
 import { isEnded, isRunning, type UpdateStatus } from '../update-status.ts';
+import { cancelExecutions } from './cancel-queries.ts';
 
 export interface ControlUpdateDeps {
   db: Db;
@@ -38,7 +38,7 @@ type Control = (trx: Trx, update: LockedUpdate, now: Date) => Promise<{ change?:
 export const cancelUpdate = (deps: ControlUpdateDeps, id: number, { force, reason }: { force: boolean; reason: string | null }) =>
   control(deps, id, async (trx, update, now) => {
     if (isEnded(update.status) && update.status !== 'CANCELED' && !force) throw ended(update);
-    const canceled = update.finished_dt ? 0 : await cancelExecutions(trx, id, force ? 'all' : 'waiting', reasons.updateCanceled, now);
+    const canceled = update.finished_dt ? 0 : await cancelExecutions(trx, id, force ? 'all' : 'unasked', reasons.updateCanceled, now);
     return { canceled, ...(!isEnded(update.status) && { change: { status: 'CANCELED', reason } }) };
   });
 

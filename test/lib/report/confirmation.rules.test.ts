@@ -7,9 +7,9 @@ const before = addSeconds(startOfTime, -1);
 const after = addSeconds(startOfTime, 1);
 
 describe('what a report means for an execution that wants 2.0 and was sent at 8:00:00, of a device that ran 0.9', () => {
-  const sent = { wanted_version: '2.0', sent_dt: startOfTime, installed_dt: null, is_at_work: true };
-  const unsent = { wanted_version: '2.0', sent_dt: null, installed_dt: null, is_at_work: false };
-  const retrying = { ...sent, is_at_work: false };
+  const sent = { wanted_version: '2.0', sent_dt: startOfTime, installed_dt: null, phase: 'asked' as const };
+  const unsent = { wanted_version: '2.0', sent_dt: null, installed_dt: null, phase: 'waiting' as const };
+  const retrying = { ...sent, phase: 'waiting' as const };
   const installed = { ...sent, installed_dt: startOfTime };
 
   /** status, version, when, whether it names the execution, whether the command was sent, source: event */

@@ -1,0 +1,255 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { Trx } from '../db/database.ts';
+import {
+  type ExecutionEvent,
+  type ExecutionStatus,
+  type Move,
+  maximumRetries,
+  type Phase,
+  phases,
+  type RetryPolicy,
+  retryDelaySeconds,
+  retryReason,
+  type Transition,
+  transitions,
+} from './execution.ts';
+import { unfinished } from './predicates.ts';
+import type { UpdateStatus } from './update-status.ts';
+
+const literal = (text: string | null | undefined) => (text === null || text === undefined ? sql`NULL::text` : sql.lit(text));
+
+const toRow = (event: ExecutionEvent, from: Phase, { to, status, reason, effect, mayRetry }: Transition) =>
+  sql`(${sql.join([
+    ...[literal(event), literal(from), literal(to), literal(status)],
+    ...[sql.lit(reason === undefined), literal(reason), literal(effect), sql.lit(mayRetry === true)],
+  ])})`;
+
+/** The table of transitions as rows, of these events. What is not in the table has no row, and so does not move. */
+const transitionsOf = (events: readonly ExecutionEvent[]) => {
+  const rows = phases.flatMap((from) =>
+    events.flatMap((event) => {
+      const transition = transitions[from][event];
+      return transition ? [toRow(event, from, transition)] : [];
+    }),
+  );
+  return sql`(
+    SELECT * FROM (VALUES ${sql.join(rows)}) AS v (event, from_phase, to_phase, to_status, keeps_reason, to_reason, effect, may_retry)
+  )`;
+};
+
+/** How often an update tries again, as SQL. */
+export interface RetryColumns {
+  number_of_retries: RawBuilder<unknown>;
+  failure_types: RawBuilder<unknown>;
+  /** Whether there may be another try at all: not in an update that has been stopped. */
+  may_retry: RawBuilder<unknown>;
+}
+
+/**
+ * The moves that events make of executions: `moveOf` for many. Relation `m`, with all columns of `chosen`.
+ *
+ * @param chosen executions that this statement has locked, and what has happened to each: `id`, `phase`, `event`
+ */
+export const movesOf = (chosen: string, events: readonly ExecutionEvent[]) => sql`(
+  SELECT c.*, t.to_phase, t.to_status, t.keeps_reason, t.to_reason, t.effect
+  FROM ${sql.ref(chosen)} c JOIN ${transitionsOf(events)} t ON t.event = c.event AND t.from_phase = c.phase
+) AS m`;
+
+/**
+ * The same with another try in place of an end that the update tries again, as `retry_reason` and `retry_dt` tell.
+ *
+ * @param chosen has `retries` as well: how many tries were used up
+ */
+export const movesOrRetriesOf = (chosen: string, events: readonly ExecutionEvent[], retry: RetryColumns, now: Date) => sql`(
+  SELECT c.*, t.to_phase, t.to_status, t.keeps_reason, t.to_reason, t.effect,
+         CASE WHEN tried.again THEN ${retryReason('')} || ended.to_reason END AS retry_reason,
+         CASE WHEN tried.again THEN ${now}::timestamptz + make_interval(secs => (${retryDelays}::integer[])[c.retries + 1]) END AS retry_dt
+  FROM ${sql.ref(chosen)} c
+  JOIN ${transitionsOf(events)} ended ON ended.event = c.event AND ended.from_phase = c.phase
+  CROSS JOIN LATERAL (
+    SELECT ended.may_retry AND ${retry.may_retry} AND c.retries < ${retry.number_of_retries} AND ended.to_status = ANY (${retry.failure_types}) AS again
+  ) tried
+  JOIN ${transitionsOf([...events, 'retried'])} t
+    ON t.event = CASE WHEN tried.again THEN 'retried' ELSE c.event END AND t.from_phase = c.phase
+) AS m`;
+
+const retryDelays = Array.from({ length: maximumRetries + 1 }, (_, retries) => retryDelaySeconds(retries));
+
+/** Two times what a device's words are cut to when they come: 50 lines of 512 characters. */
+const longestDetail = 2 * 50 * 513;
+
+/** What a move brings with it, each a column of the moves; missing: nothing. */
+interface Brought {
+  /** In place of the reason in the table. */
+  reason?: RawBuilder<unknown>;
+  /** What the device or the backend said. */
+  detail?: RawBuilder<unknown>;
+  next_attempt_dt?: RawBuilder<unknown>;
+  dispatch_id?: RawBuilder<unknown>;
+  is_canary?: RawBuilder<unknown>;
+}
+
+/**
+ * The one statement that moves executions, whoever moves them: what each phase and each effect of the state machine writes.
+ *
+ * @param moves a relation named `m`: executions that this transaction has locked, with the transition of each (`id`, `to_phase`,
+ * `to_status`, `keeps_reason`, `to_reason`, `effect`), by {@link movesOf} or one by one.
+ */
+export const moved = (moves: RawBuilder<unknown>, now: Date, brought: Brought = {}) => {
+  const { reason = sql`NULL::text`, detail = sql`NULL::text`, next_attempt_dt = sql`NULL::timestamptz` } = brought;
+  const { dispatch_id = sql`NULL::integer`, is_canary = sql`false` } = brought;
+  return sql`
+    UPDATE update_executions e
+    SET phase = m.to_phase,
+        status = coalesce(m.to_status, e.status),
+        reason = CASE WHEN m.keeps_reason THEN e.reason ELSE coalesce(${reason}, m.to_reason) END,
+        -- What was said on the way belongs to how it has ended, unless all is well.
+        detail = CASE
+          WHEN m.keeps_reason THEN e.detail
+          WHEN m.to_phase = 'ended' AND m.to_status <> 'SUCCEEDED' AND ${detail} IS NULL THEN e.detail
+          WHEN e.progress_dt IS NULL OR m.to_status = 'SUCCEEDED' THEN ${detail}
+          ELSE left(concat_ws(E'\n', nullif(${detail}, ''), e.detail), ${longestDetail}::integer)
+        END,
+        dispatch_id = CASE m.to_phase WHEN 'waiting' THEN NULL ELSE coalesce(${dispatch_id}, e.dispatch_id) END,
+        -- Repeated after a crash, a call keeps the time of the first one: what a device said since then is an answer.
+        sent_dt = CASE
+          WHEN m.effect = 'hand_over' OR (m.effect = 'hold_back' AND NOT e.is_unanswered) THEN NULL
+          WHEN m.effect = 'send' THEN coalesce(e.sent_dt, ${now})
+          ELSE e.sent_dt
+        END,
+        is_unanswered = CASE m.effect
+          WHEN 'send' THEN e.is_unanswered OR e.sent_dt IS NOT NULL
+          WHEN 'ask_again' THEN true
+          WHEN 'answer' THEN false WHEN 'defer' THEN false WHEN 'retry' THEN false
+          ELSE e.is_unanswered
+        END,
+        attempt = CASE WHEN m.effect IN ('defer', 'retry') THEN e.attempt + 1 ELSE e.attempt END,
+        retries = CASE m.effect WHEN 'retry' THEN e.retries + 1 ELSE e.retries END,
+        next_attempt_dt = CASE m.to_phase WHEN 'waiting' THEN ${next_attempt_dt} END,
+        progress_dt = CASE WHEN m.to_phase = 'installed' THEN ${now}::timestamptz WHEN m.effect = 'hand_over' THEN NULL ELSE e.progress_dt END,
+        installed_dt = CASE
+          WHEN m.to_phase = 'installed' THEN ${now}::timestamptz
+          WHEN m.to_phase IN ('waiting', 'released', 'calling', 'offered') THEN NULL
+          ELSE e.installed_dt
+        END,
+        cancellation = CASE
+          WHEN m.to_phase = 'canceling' THEN 'requested'
+          WHEN m.effect = 'go_on' THEN 'refused'
+          WHEN m.to_phase IN ('waiting', 'released', 'calling', 'offered') THEN NULL
+          ELSE e.cancellation
+        END,
+        is_canary = m.effect IS DISTINCT FROM 'withdraw' AND (e.is_canary OR ${is_canary}),
+        finished_dt = CASE m.to_phase WHEN 'ended' THEN ${now}::timestamptz END
+    FROM ${moves}
+    WHERE e.id = m.id`;
+};
+
+export interface ReportedExecution extends RetryPolicy {
+  id: number;
+  status: ExecutionStatus;
+  phase: Phase;
+  queued_dt: Date;
+  sent_dt: Date | null;
+  /** Of a device that polls: when it said that it has installed the firmware. */
+  installed_dt: Date | null;
+  /** Which command this is or will be. */
+  attempt: number;
+  retries: number;
+  wanted_version: string;
+  update_status: UpdateStatus;
+}
+
+export interface ExecutionSubject {
+  device_id: number | null;
+  hardware_type: string;
+  /** The execution a report names; null: the device's latest one for this hardware type. */
+  execution_id: number | null;
+}
+
+/**
+ * The execution that each report is about, in the reports' order, in one statement. Unfinished ones are locked, and are answered as they are
+ * once nobody else is at them: a report must not be judged by a status that a deadline is just ending.
+ */
+export const lockReportedExecutions = async (
+  trx: Trx,
+  subjects: readonly ExecutionSubject[],
+): Promise<(ReportedExecution | undefined)[]> => {
+  const { rows } = await sql<ReportedExecution & { id: number | null }>`
+    WITH subjects AS (
+      SELECT * FROM unnest(
+        ${subjects.map((s) => s.device_id)}::integer[],
+        ${subjects.map((s) => s.hardware_type)}::text[],
+        ${subjects.map((s) => s.execution_id)}::integer[]
+      ) WITH ORDINALITY AS s (device_id, hardware_type, execution_id, ordinal)
+    ), found AS MATERIALIZED (
+      SELECT s.ordinal, e.id, ${unfinished} AS is_unfinished
+      FROM subjects s CROSS JOIN LATERAL (
+        -- Two branches, so that each uses its own index. The latest one is the unfinished one, if there is any.
+        SELECT id, status FROM update_executions x
+        WHERE x.id = s.execution_id AND x.device_id = s.device_id AND x.hardware_type = s.hardware_type
+        UNION ALL
+        (
+          SELECT id, status FROM update_executions x
+          WHERE s.execution_id IS NULL AND x.device_id = s.device_id AND x.hardware_type = s.hardware_type
+          ORDER BY x.id DESC LIMIT 1
+        )
+      ) e
+    ), locked AS (
+      -- As it is when nobody else is at it any more. In the order of ids, as everything that writes many executions.
+      SELECT * FROM update_executions WHERE id IN (SELECT id FROM found WHERE is_unfinished) ORDER BY id FOR NO KEY UPDATE
+    ), executions AS (
+      SELECT * FROM locked
+      UNION ALL
+      SELECT * FROM update_executions WHERE id IN (SELECT id FROM found WHERE NOT is_unfinished)
+    )
+    SELECT e.id, e.status, e.phase, e.queued_dt, e.sent_dt, e.installed_dt, e.attempt, e.retries, f.version AS wanted_version,
+           u.status AS update_status, u.number_of_retries, u.retry_failure_types
+    FROM subjects s
+    LEFT JOIN found ON found.ordinal = s.ordinal
+    LEFT JOIN executions e ON e.id = found.id
+    LEFT JOIN updates u ON u.id = e.update_id
+    LEFT JOIN firmwares f ON f.id = u.firmware_id
+    ORDER BY s.ordinal`.execute(trx);
+  return rows.map((row) => (row.id === null ? undefined : row));
+};
+
+export interface ExecutionMove {
+  id: number;
+  move: Move;
+  /** What the device said. */
+  detail: string | null;
+}
+
+/** Moves executions that are locked by {@link lockReportedExecutions}, each in the phase in which it was found. */
+export const moveExecutions = async (trx: Trx, moves: readonly ExecutionMove[], now: Date): Promise<void> => {
+  if (moves.length === 0) return;
+  const each = <T>(of: (move: ExecutionMove) => T) => moves.map(of);
+  await sql`
+    ${moved(
+      sql`unnest(
+        ${each(({ id }) => id)}::integer[],
+        ${each(({ move }) => move.to)}::text[],
+        ${each(({ move }) => move.status ?? null)}::text[],
+        ${each(({ move }) => move.reason === undefined)}::boolean[],
+        ${each(({ move }) => move.reason ?? null)}::text[],
+        ${each(({ move }) => move.effect ?? null)}::text[],
+        ${each(({ detail }) => detail)}::text[],
+        ${each(({ move }) => move.next_attempt_dt)}::timestamptz[],
+        ${each(({ move }) => move.from)}::text[]
+      ) AS m (id, to_phase, to_status, keeps_reason, to_reason, effect, detail, next_attempt_dt, from_phase)`,
+      now,
+      { detail: sql`m.detail`, next_attempt_dt: sql`m.next_attempt_dt` },
+    )} AND e.phase = m.from_phase`.execute(trx);
+};
+
+/** Notes that the version wanted was seen after all; once for each execution. */
+export const markLateSuccesses = async (trx: Trx, ids: readonly number[], now: Date): Promise<void> => {
+  if (ids.length === 0) return;
+  await trx
+    .updateTable('update_executions')
+    .set({ late_success_dt: now })
+    .where('id', 'in', ids)
+    .where('late_success_dt', 'is', null)
+    .where('status', 'in', ['FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED'])
+    .execute();
+};

@@ -1,0 +1,132 @@
+import { sql } from 'kysely';
+import * as z from 'zod/mini';
+import type { Db, Trx } from '../../db/database.ts';
+import { decodeCursor, type Page, toPage } from '../../http/page.ts';
+import { reasons } from '../execution.ts';
+import type { DryRun, Eligibility, PartChanges } from '../update.ts';
+import type { Planned } from '../update-queries.ts';
+import { type Choice, classifiedDevices, kindOf } from './eligibility.ts';
+
+/**
+ * Queues one execution per eligible device and notes who is left out and why, in one statement whatever their number.
+ * Two requests at one moment cannot both take a device: the unique index decides, and the loser counts it as UPDATE_IN_FLIGHT.
+ * Inserted in the order of device ids, so that two requests cannot wait for each other in a circle.
+ */
+export const insertExecutions = async (
+  trx: Trx,
+  update_id: number,
+  choice: Choice,
+  now: Date,
+  tellsEvents = false,
+): Promise<{ planned: Planned; includes_iot: boolean }> => {
+  const status = sql`CASE eligibility WHEN 'ELIGIBLE' THEN 'QUEUED' ELSE 'SUCCEEDED' END`;
+  const { rows } = await sql<{ eligibility: Eligibility; n: number; includes_iot: boolean | null }>`
+    WITH classified AS MATERIALIZED (
+      ${classifiedDevices(choice)}
+    ), inserted AS (
+      INSERT INTO update_executions
+        (update_id, device_id, hardware_type, channel, status, phase, told_status, reason, queued_dt, finished_dt)
+      SELECT ${update_id}::integer, device_id, ${choice.firmware.hardware_type}, channel,
+             -- How it begins is no change to be told.
+             ${status}, CASE eligibility WHEN 'ELIGIBLE' THEN 'waiting' ELSE 'ended' END, ${tellsEvents ? status : sql`NULL`},
+             CASE eligibility WHEN 'ELIGIBLE' THEN NULL ELSE ${reasons.alreadyOnTarget} END,
+             ${now}::timestamptz,
+             CASE eligibility WHEN 'ELIGIBLE' THEN NULL ELSE ${now}::timestamptz END
+      FROM classified
+      WHERE eligibility IN ('ELIGIBLE', 'ALREADY_ON_TARGET')
+      ORDER BY device_id
+      ON CONFLICT (device_id, hardware_type) WHERE status IN ('QUEUED', 'IN_PROGRESS') DO NOTHING
+      RETURNING device_id
+    ), taken AS (
+      -- By IN, which looks up a hash table: how a join of the two is done depends on a guess at their sizes, and with a wrong one
+      -- compares each with each.
+      SELECT external_id, eligibility, channel, coalesce(device_id IN (SELECT device_id FROM inserted), false) AS takes_part
+      FROM classified
+    ), outcome AS (
+      SELECT external_id, channel, takes_part,
+             CASE WHEN eligibility = 'ELIGIBLE' AND NOT takes_part THEN 'UPDATE_IN_FLIGHT' ELSE eligibility END AS eligibility
+      FROM taken
+    ), excluded AS (
+      INSERT INTO update_exclusions (update_id, kind, external_id, reason)
+      SELECT ${update_id}::integer, ${kindOf(choice.targets)}, external_id, eligibility
+      FROM outcome
+      WHERE NOT takes_part
+    )
+    SELECT eligibility, count(*) AS n, bool_or(takes_part AND channel = 'iot') AS includes_iot FROM outcome GROUP BY eligibility`.execute(
+    trx,
+  );
+  return {
+    planned: Object.fromEntries(rows.map(({ eligibility, n }) => [eligibility, n])),
+    includes_iot: rows.some((row) => row.includes_iot),
+  };
+};
+
+type EligibilityGroup = DryRun['reasons'][number];
+
+/** Who would be updated and why others would not, each reason with its first devices, in one statement that changes nothing. */
+export const listEligibilityGroups = async (db: Db, choice: Choice, devicesPerGroup: number): Promise<EligibilityGroup[]> => {
+  const { rows } = await sql<EligibilityGroup>`
+    WITH classified AS (
+      ${classifiedDevices(choice)}
+    ), numbered AS (
+      SELECT external_id, eligibility, other_update_id, row_number() OVER (PARTITION BY eligibility ORDER BY external_id COLLATE "C") AS n
+      FROM classified
+    )
+    SELECT eligibility AS reason, count(*) AS count,
+           jsonb_agg(
+             jsonb_build_object('external_id', external_id, 'other_update_id', CASE eligibility WHEN 'UPDATE_IN_FLIGHT' THEN other_update_id END)
+             ORDER BY n
+           ) FILTER (WHERE n <= ${devicesPerGroup}) AS devices
+    FROM numbered GROUP BY eligibility ORDER BY 2 DESC, 1`.execute(db);
+  return rows;
+};
+
+/** What an update with the package of an assembly would change of each part on the eligible devices, the most frequent change first. */
+export const listPartChanges = async (db: Db, choice: Choice, assembly_id: number): Promise<PartChanges[]> => {
+  const { rows } = await sql<PartChanges>`
+    WITH eligible AS MATERIALIZED (
+      SELECT device_id FROM (${classifiedDevices(choice)}) c WHERE eligibility = 'ELIGIBLE'
+    ), changes AS (
+      SELECT p.position, r.reported_version AS from_version, f.version_num AS from_version_num, count(*) AS count,
+             CASE
+               WHEN r.firmware_id = part.id THEN 'NONE'
+               WHEN f.version_num < part.version_num THEN 'UPGRADE'
+               WHEN f.version_num > part.version_num THEN 'DOWNGRADE'
+               ELSE 'UNKNOWN'
+             END AS change
+      FROM assembly_parts p
+      JOIN firmwares part ON part.id = p.firmware_id
+      CROSS JOIN eligible e
+      LEFT JOIN device_firmwares r ON r.device_id = e.device_id AND r.hardware_type = part.hardware_type
+      LEFT JOIN firmwares f ON f.id = r.firmware_id
+      WHERE p.assembly_id = ${assembly_id}
+      GROUP BY 1, 2, 3, 5
+    )
+    SELECT part.id AS firmware_id, part.hardware_type, part.version, part.version_num,
+           (
+             SELECT coalesce(jsonb_agg(to_jsonb(c) - 'position' ORDER BY c.count DESC, c.from_version), '[]')
+             FROM changes c WHERE c.position = p.position
+           ) AS changes
+    FROM assembly_parts p JOIN firmwares part ON part.id = p.firmware_id
+    WHERE p.assembly_id = ${assembly_id}
+    ORDER BY p.position`.execute(db);
+  return rows;
+};
+
+const EligibilityCursor = z.tuple([z.string()]);
+
+/** All devices of one reason, page by page. */
+export const listEligibilityDevices = async (
+  db: Db,
+  choice: Choice,
+  { reason, limit, cursor }: { reason: Eligibility; limit: number; cursor?: string | undefined },
+): Promise<Page<EligibilityGroup['devices'][number]>> => {
+  const after = decodeCursor(EligibilityCursor, cursor);
+  const { rows } = await sql<EligibilityGroup['devices'][number]>`
+    SELECT external_id, CASE eligibility WHEN 'UPDATE_IN_FLIGHT' THEN other_update_id END AS other_update_id
+    FROM (${classifiedDevices(choice)}) c
+    WHERE eligibility = ${reason} AND external_id COLLATE "C" > ${after?.[0] ?? ''}
+    ORDER BY external_id COLLATE "C"
+    LIMIT ${limit + 1}`.execute(db);
+  return toPage(rows, limit, (row) => [row.external_id]);
+};

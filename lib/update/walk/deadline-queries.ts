@@ -1,0 +1,60 @@
+import { sql } from 'kysely';
+import type { Trx } from '../../db/database.ts';
+import type { RetryPolicy } from '../execution.ts';
+import { moved, movesOrRetriesOf } from '../move-executions.ts';
+import { atWork, unasked } from '../predicates.ts';
+
+export interface Deadlines extends RetryPolicy {
+  /** Those still waiting are late, all at once, because all of an update are queued at one time. */
+  areQueuedLate: boolean;
+  /** Executions sent before are late, unless their device has said since that it is at work. */
+  sentBefore: Date;
+  /** Executions sent before are late, whatever their device says: at some time even the busiest update ends. */
+  givenUpBefore: Date;
+  /** Whether there may be another try at all: not in an update that has been stopped. */
+  mayRetry: boolean;
+}
+
+/** Bounds a step's transaction. */
+const maximumExpiredPerStep = 10_000;
+
+/** Asked so long ago that its deadline has passed. */
+const isLate = ({ sentBefore, givenUpBefore }: Deadlines) => sql`(
+  ${atWork} AND e.sent_dt < ${sentBefore} AND (e.progress_dt IS NULL OR e.progress_dt < ${sentBefore} OR e.sent_dt < ${givenUpBefore})
+)`;
+
+/**
+ * A device that polls, has said that it is done, and since then that it runs another version, has not been silent: that is a mismatch
+ * (lib/report/confirmation.ts).
+ */
+const hasShownAnotherVersion = sql`(e.phase = 'installed' AND EXISTS (
+  SELECT FROM device_firmwares r
+  WHERE r.device_id = e.device_id AND r.hardware_type = e.hardware_type AND r.observed_dt >= e.installed_dt
+))`;
+
+/** Ends what has passed its deadline, or gives it another try; answers how many. */
+export const expireExecutions = async (trx: Trx, update_id: number, deadlines: Deadlines, now: Date): Promise<number> => {
+  const { areQueuedLate, number_of_retries, retry_failure_types, mayRetry } = deadlines;
+  const retry = {
+    number_of_retries: sql`${number_of_retries}::integer`,
+    failure_types: sql`${retry_failure_types}::text[]`,
+    may_retry: sql`${mayRetry}::boolean`,
+  };
+  const { rows } = await sql<{ n: number }>`
+    WITH overdue AS (
+      SELECT e.id, e.phase, e.retries, CASE WHEN ${hasShownAnotherVersion} THEN 'mismatched' ELSE 'overdue' END AS event
+      FROM update_executions e
+      WHERE e.update_id = ${update_id} AND (${isLate(deadlines)} ${areQueuedLate ? sql`OR ${unasked}` : sql``})
+      ORDER BY e.id
+      LIMIT ${maximumExpiredPerStep}
+      FOR NO KEY UPDATE OF e
+    ), moved AS (
+      ${moved(movesOrRetriesOf('overdue', ['overdue', 'mismatched'], retry, now), now, {
+        reason: sql`m.retry_reason`,
+        next_attempt_dt: sql`m.retry_dt`,
+      })}
+      RETURNING e.id
+    )
+    SELECT count(*) AS n FROM moved`.execute(trx);
+  return rows[0]?.n ?? 0;
+};

@@ -1,0 +1,99 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { Trx } from '../../db/database.ts';
+import { moved, movesOf } from '../move-executions.ts';
+import { unfinished, waiting } from '../predicates.ts';
+import { nextOfferDt, type OfferTimes } from '../reach/offer-queries.ts';
+
+export interface Release {
+  update_id: number;
+  step: number;
+  /** How many at most. */
+  limit: number;
+  /** How many of them may take a place of `maximum_in_progress`; those whose answer is missing have theirs. null: there is no limit. */
+  places: number | null;
+  /**
+   * Only the canary is released: those of it that wait again, and so many new ones, drawn by lot because the first devices are the oldest
+   * ones. null: there is no canary, or it has passed.
+   */
+  newCanaries: number | null;
+  chunkSize: number;
+  now: Date;
+}
+
+/** The executions that wait longest; those whose answer is missing first, because their devices may be at work without our knowing. */
+const dueExecutions = ({ update_id, limit, places, newCanaries, now }: Release) => {
+  const due = (which: RawBuilder<unknown>, most: number) => sql`
+    SELECT e.id FROM update_executions e
+    WHERE e.update_id = ${update_id} AND ${waiting} AND e.channel = 'telematics' AND ${which}
+      AND (e.next_attempt_dt IS NULL OR e.next_attempt_dt <= ${now}) ${newCanaries === null ? sql`` : sql`AND ${inCanary(update_id, newCanaries)}`}
+    ORDER BY e.next_attempt_dt NULLS FIRST, e.id
+    LIMIT ${most}`;
+  return sql`
+    (${due(sql`e.is_unanswered`, limit)}) UNION ALL (${due(sql`NOT e.is_unanswered`, Math.min(limit, places ?? limit))})
+    LIMIT ${limit}`;
+};
+
+/** Of the canary already, or drawn by lot to be. */
+const inCanary = (update_id: number, newCanaries: number) => sql`(e.is_canary OR e.id IN (
+  SELECT e.id FROM update_executions e
+  WHERE e.update_id = ${update_id} AND ${waiting} AND e.status = 'QUEUED' AND e.channel = 'telematics' AND NOT e.is_canary
+  ORDER BY hashint4(e.id), e.id
+  LIMIT ${newCanaries}
+))`;
+
+/** Releases the executions that wait longest, in chunks, and answers how many. Only while the update is locked. */
+export const releaseExecutions = async (trx: Trx, release: Release): Promise<number> => {
+  const { update_id, step, newCanaries, chunkSize, now } = release;
+  const { rows } = await sql<{ released: number }>`
+    WITH due AS (
+      SELECT id, (row_number() OVER () - 1) / ${chunkSize}::integer AS chunk FROM (${dueExecutions(release)}) e
+    ), chunks AS (
+      SELECT chunk, count(*) AS commands, nextval(pg_get_serial_sequence('update_dispatches', 'id'))::integer AS dispatch_id
+      FROM due GROUP BY chunk
+    ), dispatches AS (
+      INSERT INTO update_dispatches (id, update_id, step, commands, released_dt)
+      OVERRIDING SYSTEM VALUE
+      SELECT dispatch_id, ${update_id}, ${step}, commands, ${now}::timestamptz FROM chunks
+    ), locked AS (
+      -- In the order of ids, as everything that writes many executions: two such statements cannot wait for each other in a circle.
+      -- Nothing about the phase: with it the planner, who knows nothing yet of executions just inserted, walks all that wait once for each
+      -- one due, instead of finding each by its primary key.
+      SELECT e.id, e.phase, 'released' AS event, due.chunk
+      FROM update_executions e JOIN due ON due.id = e.id
+      ORDER BY e.id
+      FOR NO KEY UPDATE OF e
+    ), handed_over AS (
+      SELECT locked.*, chunks.dispatch_id FROM locked JOIN chunks ON chunks.chunk = locked.chunk
+    ), released AS (
+      ${moved(movesOf('handed_over', ['released']), now, { dispatch_id: sql`m.dispatch_id`, is_canary: sql.lit(newCanaries !== null) })}
+      RETURNING e.id
+    )
+    SELECT count(*) AS released FROM released`.execute(trx);
+  return rows[0]?.released ?? 0;
+};
+
+export interface Remaining {
+  hasUnfinished: boolean;
+  /** When the next waiting execution may be released: in the past when it waits for the pace only; null when none waits. */
+  next_attempt_dt: Date | null;
+}
+
+/** What an update still waits for; looks at one row of each kind, however many there are. */
+export const findRemaining = async (
+  trx: Trx,
+  update_id: number,
+  now: Date,
+  /** null: no device of the update polls. */
+  offerTimes: OfferTimes | null,
+): Promise<Remaining> => {
+  const { rows } = await sql<{ has_unfinished: boolean; next_attempt_dt: Date | null }>`
+    SELECT EXISTS (SELECT FROM update_executions e WHERE e.update_id = ${update_id} AND ${unfinished}) AS has_unfinished,
+           least(${offerTimes ? nextOfferDt(update_id, now, offerTimes) : sql`NULL`}, (
+             SELECT coalesce(e.next_attempt_dt, ${now}::timestamptz)
+             FROM update_executions e
+             WHERE e.update_id = ${update_id} AND ${waiting} AND e.channel = 'telematics'
+             ORDER BY e.next_attempt_dt NULLS FIRST, e.id LIMIT 1
+           )) AS next_attempt_dt`.execute(trx);
+  const [row] = rows;
+  return { hasUnfinished: row?.has_unfinished ?? false, next_attempt_dt: row?.next_attempt_dt ?? null };
+};

@@ -2,6 +2,7 @@ import { HardwareType, NewHardwareType } from '../../lib/firmware/hardware-type.
 import { defineRoute } from '../../lib/http/route.ts';
 
 export const addHardwareTypeRoute = defineRoute({
+  operationId: 'addHardwareType',
   method: 'POST',
   path: '/v1/hardware-types',
   tag: 'Firmwares',

@@ -3,6 +3,7 @@ import { defineRoute } from '../../lib/http/route.ts';
 import { Confirmation, ConfirmationOutcome } from '../../lib/report/confirmation.ts';
 
 export const confirmUpdateRoute = defineRoute({
+  operationId: 'confirmVersions',
   method: 'POST',
   path: '/v1/confirmations',
   tag: 'Updates',

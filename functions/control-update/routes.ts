@@ -16,6 +16,7 @@ const reason = z._default(z.nullable(z.string().check(z.maxLength(500))), null).
 const common = { tag: 'Updates', scope: 'updates:write', pathParameters: IdInPath, responses, problems: [404, 409] } as const;
 
 export const cancelUpdateRoute = defineRoute({
+  operationId: 'cancelUpdate',
   ...common,
   method: 'POST',
   path: '/v1/updates/{id}/cancel',
@@ -32,6 +33,7 @@ export const cancelUpdateRoute = defineRoute({
 });
 
 export const pauseUpdateRoute = defineRoute({
+  operationId: 'pauseUpdate',
   ...common,
   method: 'POST',
   path: '/v1/updates/{id}/pause',
@@ -40,6 +42,7 @@ export const pauseUpdateRoute = defineRoute({
 });
 
 export const resumeUpdateRoute = defineRoute({
+  operationId: 'resumeUpdate',
   ...common,
   method: 'POST',
   path: '/v1/updates/{id}/resume',
@@ -48,6 +51,7 @@ export const resumeUpdateRoute = defineRoute({
 });
 
 export const changePaceRoute = defineRoute({
+  operationId: 'changeUpdatePace',
   ...common,
   method: 'PATCH',
   path: '/v1/updates/{id}',

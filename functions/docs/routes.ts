@@ -2,6 +2,7 @@ import * as z from 'zod/mini';
 import { defineRoute } from '../../lib/http/route.ts';
 
 export const openapiRoute = defineRoute({
+  operationId: 'getOpenApiDocument',
   method: 'GET',
   path: '/openapi.json',
   tag: 'Service',
@@ -11,6 +12,7 @@ export const openapiRoute = defineRoute({
 });
 
 export const docsRoute = defineRoute({
+  operationId: 'getDocsPage',
   method: 'GET',
   path: '/docs',
   tag: 'Service',
@@ -20,6 +22,7 @@ export const docsRoute = defineRoute({
 });
 
 export const docsAssetRoute = defineRoute({
+  operationId: 'getDocsAsset',
   method: 'GET',
   path: '/docs/{asset}',
   tag: 'Service',

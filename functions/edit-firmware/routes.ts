@@ -4,6 +4,7 @@ import { IdInPath } from '../../lib/http/path-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 
 export const editFirmwareRoute = defineRoute({
+  operationId: 'editFirmware',
   method: 'PATCH',
   path: '/v1/firmwares/{id}',
   tag: 'Firmwares',

@@ -6,6 +6,7 @@ import { IdInPath } from '../../lib/http/path-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 
 export const listAssembliesRoute = defineRoute({
+  operationId: 'listAssemblies',
   method: 'GET',
   path: '/v1/assemblies',
   tag: 'Assemblies',
@@ -16,6 +17,7 @@ export const listAssembliesRoute = defineRoute({
 });
 
 export const getAssemblyRoute = defineRoute({
+  operationId: 'getAssembly',
   method: 'GET',
   path: '/v1/assemblies/{id}',
   tag: 'Assemblies',

@@ -10,6 +10,7 @@ const ExternalIdInPath = z.object({ external_id: ExternalId });
 const HistoryQuery = z.strictObject({ history: Flag.check(z.meta({ description: 'Also every version it ran before' })), ...PageQuery });
 
 export const getScooterRoute = defineRoute({
+  operationId: 'getScooter',
   method: 'GET',
   path: '/v1/scooters/{external_id}',
   tag: 'Devices',
@@ -22,6 +23,7 @@ export const getScooterRoute = defineRoute({
 });
 
 export const getCabinetRoute = defineRoute({
+  operationId: 'getCabinet',
   method: 'GET',
   path: '/v1/cabinets/{external_id}',
   tag: 'Devices',
@@ -34,6 +36,7 @@ export const getCabinetRoute = defineRoute({
 });
 
 export const lookUpDevicesRoute = defineRoute({
+  operationId: 'lookUpDevices',
   method: 'POST',
   path: '/v1/devices/lookup',
   tag: 'Devices',

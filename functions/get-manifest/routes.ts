@@ -3,6 +3,7 @@ import { IdInPath } from '../../lib/http/path-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 
 export const getManifestRoute = defineRoute({
+  operationId: 'getManifest',
   method: 'GET',
   path: '/v1/firmwares/{id}/manifest',
   tag: 'Firmwares',
@@ -18,6 +19,7 @@ export const getManifestRoute = defineRoute({
 });
 
 export const getKeysRoute = defineRoute({
+  operationId: 'listKeys',
   method: 'GET',
   path: '/v1/keys',
   tag: 'Firmwares',

@@ -5,6 +5,7 @@ import { defineRoute } from '../../lib/http/route.ts';
 import { Observation, ObservationWithChanges, observationStatuses } from '../../lib/observation/observation.ts';
 
 export const listObservationsRoute = defineRoute({
+  operationId: 'listObservations',
   method: 'GET',
   path: '/v1/observations',
   tag: 'Devices',
@@ -15,6 +16,7 @@ export const listObservationsRoute = defineRoute({
 });
 
 export const getObservationRoute = defineRoute({
+  operationId: 'getObservation',
   method: 'GET',
   path: '/v1/observations/{id}',
   tag: 'Devices',

@@ -3,6 +3,7 @@ import { defineRoute } from '../../lib/http/route.ts';
 import { Stats } from '../../lib/stats/stats.ts';
 
 export const getStatsRoute = defineRoute({
+  operationId: 'getStats',
   method: 'GET',
   path: '/v1/stats',
   tag: 'Service',

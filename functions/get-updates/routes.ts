@@ -8,6 +8,7 @@ import { Update, UpdateDetail } from '../../lib/update/update.ts';
 import { updateStatuses } from '../../lib/update/update-status.ts';
 
 export const listUpdatesRoute = defineRoute({
+  operationId: 'listUpdates',
   method: 'GET',
   path: '/v1/updates',
   tag: 'Updates',
@@ -18,6 +19,7 @@ export const listUpdatesRoute = defineRoute({
 });
 
 export const getUpdateRoute = defineRoute({
+  operationId: 'getUpdate',
   method: 'GET',
   path: '/v1/updates/{id}',
   tag: 'Updates',
@@ -29,6 +31,7 @@ export const getUpdateRoute = defineRoute({
 });
 
 export const listExecutionsRoute = defineRoute({
+  operationId: 'listExecutions',
   method: 'GET',
   path: '/v1/updates/{id}/executions',
   tag: 'Updates',
@@ -57,12 +60,14 @@ const devicePast = {
 } as const;
 
 export const listScooterUpdatesRoute = defineRoute({
+  operationId: 'listScooterUpdates',
   ...devicePast,
   path: '/v1/scooters/{external_id}/updates',
   summary: 'The updates a scooter was part of',
 });
 
 export const listCabinetUpdatesRoute = defineRoute({
+  operationId: 'listCabinetUpdates',
   ...devicePast,
   path: '/v1/cabinets/{external_id}/updates',
   summary: 'The updates a cabinet was part of',

@@ -10,6 +10,7 @@ import { Flag } from '../../lib/http/query-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 
 export const listFirmwaresRoute = defineRoute({
+  operationId: 'listFirmwares',
   method: 'GET',
   path: '/v1/firmwares',
   tag: 'Firmwares',
@@ -26,6 +27,7 @@ export const listFirmwaresRoute = defineRoute({
 });
 
 export const getFirmwareRoute = defineRoute({
+  operationId: 'getFirmware',
   method: 'GET',
   path: '/v1/firmwares/{id}',
   tag: 'Firmwares',
@@ -37,6 +39,7 @@ export const getFirmwareRoute = defineRoute({
 });
 
 export const listHardwareTypesRoute = defineRoute({
+  operationId: 'listHardwareTypes',
   method: 'GET',
   path: '/v1/hardware-types',
   tag: 'Firmwares',

@@ -2,6 +2,7 @@ import * as z from 'zod/mini';
 import { defineRoute } from '../../lib/http/route.ts';
 
 export const healthRoute = defineRoute({
+  operationId: 'getHealth',
   method: 'GET',
   path: '/v1/health',
   tag: 'Service',

@@ -3,6 +3,7 @@ import { ConfigData, ControllerPath } from '../../lib/ddi/protocol.ts';
 import { defineRoute, deviceScope } from '../../lib/http/route.ts';
 
 export const configDataRoute = defineRoute({
+  operationId: 'putConfigData',
   method: 'PUT',
   path: '/{tenant}/controller/v1/{controllerId}/configData',
   tag: 'Device protocol',

@@ -2,6 +2,7 @@ import { ActionPath, CancelAction, Deployment } from '../../lib/ddi/protocol.ts'
 import { defineRoute, deviceScope } from '../../lib/http/route.ts';
 
 export const getDeploymentRoute = defineRoute({
+  operationId: 'getDeployment',
   method: 'GET',
   path: '/{tenant}/controller/v1/{controllerId}/deploymentBase/{actionId}',
   tag: 'Device protocol',
@@ -14,6 +15,7 @@ export const getDeploymentRoute = defineRoute({
 });
 
 export const getCancelActionRoute = defineRoute({
+  operationId: 'getCancelAction',
   method: 'GET',
   path: '/{tenant}/controller/v1/{controllerId}/cancelAction/{actionId}',
   tag: 'Device protocol',
@@ -25,6 +27,7 @@ export const getCancelActionRoute = defineRoute({
 });
 
 export const getInstalledBaseRoute = defineRoute({
+  operationId: 'getInstalledBase',
   method: 'GET',
   path: '/{tenant}/controller/v1/{controllerId}/installedBase/{actionId}',
   tag: 'Device protocol',

@@ -10,5 +10,15 @@ const route = {
   problems: [404],
 } as const;
 
-export const downloadRoute = defineRoute({ ...route, method: 'GET', summary: 'The file to install' });
-export const probeDownloadRoute = defineRoute({ ...route, method: 'HEAD', summary: 'How large the file to install is' });
+export const downloadRoute = defineRoute({
+  operationId: 'downloadArtifact',
+  ...route,
+  method: 'GET',
+  summary: 'The file to install',
+});
+export const probeDownloadRoute = defineRoute({
+  operationId: 'probeArtifact',
+  ...route,
+  method: 'HEAD',
+  summary: 'How large the file to install is',
+});

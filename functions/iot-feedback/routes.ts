@@ -7,6 +7,7 @@ const maximumBodyBytes = 5 * 1024 * 1024;
 const taken = { 200: { description: 'Taken, also when it comes late or again', body: z.object({}) } };
 
 export const deploymentFeedbackRoute = defineRoute({
+  operationId: 'sendDeploymentFeedback',
   method: 'POST',
   path: '/{tenant}/controller/v1/{controllerId}/deploymentBase/{actionId}/feedback',
   tag: 'Device protocol',
@@ -20,6 +21,7 @@ export const deploymentFeedbackRoute = defineRoute({
 });
 
 export const cancelFeedbackRoute = defineRoute({
+  operationId: 'sendCancelFeedback',
   method: 'POST',
   path: '/{tenant}/controller/v1/{controllerId}/cancelAction/{actionId}/feedback',
   tag: 'Device protocol',

@@ -2,6 +2,7 @@ import { ControllerBase, ControllerPath } from '../../lib/ddi/protocol.ts';
 import { defineRoute, deviceScope } from '../../lib/http/route.ts';
 
 export const pollRoute = defineRoute({
+  operationId: 'pollController',
   method: 'GET',
   path: '/{tenant}/controller/v1/{controllerId}',
   tag: 'Device protocol',

@@ -3,6 +3,7 @@ import { DeviceKind, ExternalId } from '../../lib/fleet/device.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 
 export const issueDeviceTokenRoute = defineRoute({
+  operationId: 'issueDeviceToken',
   method: 'POST',
   path: '/v1/devices/{kind}/{external_id}/token',
   tag: 'Devices',

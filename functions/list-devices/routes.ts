@@ -4,6 +4,7 @@ import { PageQuery, pageOf } from '../../lib/http/page.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 
 export const listDevicesRoute = defineRoute({
+  operationId: 'listDevices',
   method: 'GET',
   path: '/v1/devices',
   tag: 'Devices',

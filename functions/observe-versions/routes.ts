@@ -3,6 +3,7 @@ import { defineRoute } from '../../lib/http/route.ts';
 import { Observation, ObservationRequest } from '../../lib/observation/observation.ts';
 
 export const observeVersionsRoute = defineRoute({
+  operationId: 'requestObservation',
   method: 'POST',
   path: '/v1/observations',
   tag: 'Devices',

@@ -3,6 +3,7 @@ import { DeviceKind, ExternalId, NewDevice } from '../../lib/fleet/device.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 
 export const registerDevicesRoute = defineRoute({
+  operationId: 'registerDevices',
   method: 'PUT',
   path: '/v1/devices',
   tag: 'Devices',

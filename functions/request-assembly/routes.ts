@@ -3,6 +3,7 @@ import { IdempotencyHeaders } from '../../lib/http/idempotency.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 
 export const requestAssemblyRoute = defineRoute({
+  operationId: 'requestAssembly',
   method: 'POST',
   path: '/v1/assemblies',
   tag: 'Assemblies',

@@ -3,6 +3,7 @@ import { defineRoute } from '../../lib/http/route.ts';
 import { DryRun, DryRunDevices, DryRunPage, Update, UpdateRequest } from '../../lib/update/update.ts';
 
 export const requestUpdateRoute = defineRoute({
+  operationId: 'requestUpdate',
   method: 'POST',
   path: '/v1/updates',
   tag: 'Updates',

@@ -6,6 +6,7 @@ import { Update } from '../../lib/update/update.ts';
 import { requestUpdateRoute } from '../request-update/routes.ts';
 
 export const retryUpdateRoute = defineRoute({
+  operationId: 'retryUpdate',
   method: 'POST',
   path: '/v1/updates/{id}/retry',
   tag: 'Updates',

@@ -15,6 +15,7 @@ const Answer = z
   .register(z.globalRegistry, { id: 'FirmwareUpload' });
 
 export const uploadFirmwareRoute = defineRoute({
+  operationId: 'uploadFirmware',
   method: 'POST',
   path: '/v1/firmwares',
   tag: 'Firmwares',

@@ -42,7 +42,7 @@ const toOperation = ({
   body,
   ...route
 }: Route): ZodOpenApiOperationObject => ({
-  operationId: `${route.method.toLowerCase()}${route.path.replaceAll(/[/{}._-]+(\w?)/g, (_, letter: string) => letter.toUpperCase())}`,
+  operationId: route.operationId,
   summary,
   ...(description && { description }),
   tags: [tag],

@@ -14,6 +14,8 @@ export interface Route<
   Headers extends Shape = Shape,
   Body extends z.ZodMiniType | undefined = z.ZodMiniType | undefined,
 > {
+  /** What generated clients name the operation: a verb and its object in camel case; unique, and never changed. */
+  operationId: string;
   method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** As in serverless.yml, for example `/v1/firmwares/{id}`. */
   path: string;

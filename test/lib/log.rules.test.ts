@@ -10,6 +10,7 @@ import { InMemoryQueue } from '../support/in-memory-queue.ts';
 import { catchPrintedLines } from '../support/printed-lines.ts';
 
 const route = defineRoute({
+  operationId: 'testRoute',
   method: 'GET',
   path: '/v1/things',
   tag: 'Service',

@@ -7,6 +7,7 @@ import { createContext, createEvent } from '../../support/http.ts';
 import { createRecordingMetrics } from '../../support/recording-metrics.ts';
 
 const route = defineRoute({
+  operationId: 'testRoute',
   method: 'POST',
   path: '/v1/things/{id}',
   tag: 'Service',

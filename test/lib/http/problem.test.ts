@@ -10,6 +10,7 @@ const identity = await createIdentity();
 const token = await identity.token();
 
 const route = defineRoute({
+  operationId: 'testRoute',
   method: 'GET',
   path: '/v1/things',
   tag: 'Service',

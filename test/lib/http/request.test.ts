@@ -12,6 +12,7 @@ const log = createRecordingLog();
 const deps = { authenticate: identity.authenticate, log };
 
 const route = defineRoute({
+  operationId: 'testRoute',
   method: 'POST',
   path: '/v1/things/{id}',
   tag: 'Service',

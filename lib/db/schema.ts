@@ -275,6 +275,12 @@ export interface UpdateExecutions {
   update_id: number;
 }
 
+export interface UpdateLateSuccessCounts {
+  executions: number;
+  shard: number;
+  update_id: number;
+}
+
 export interface Updates {
   abort: Generated<Json>;
   allow_downgrade: boolean;
@@ -285,6 +291,8 @@ export interface Updates {
   created_by: string;
   created_dt: Timestamp;
   exponential: Json | null;
+  final_counts: Json | null;
+  final_figures: Json | null;
   finished_dt: Timestamp | null;
   firmware_id: number;
   force: Generated<boolean>;
@@ -334,5 +342,6 @@ export interface DB {
   update_dispatches: UpdateDispatches;
   update_exclusions: UpdateExclusions;
   update_executions: UpdateExecutions;
+  update_late_success_counts: UpdateLateSuccessCounts;
   updates: Updates;
 }

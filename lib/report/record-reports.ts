@@ -1,13 +1,8 @@
 import { addSeconds, secondsBetween } from '../clock.ts';
 import type { Trx } from '../db/database.ts';
 import { isUnfinished, type Move, moveOf, reasons } from '../update/execution.ts';
-import {
-  type ExecutionMove,
-  lockReportedExecutions,
-  markLateSuccesses,
-  moveExecutions,
-  type ReportedExecution,
-} from '../update/move-executions.ts';
+import { noteLateSuccesses } from '../update/figure-queries.ts';
+import { type ExecutionMove, lockReportedExecutions, moveExecutions, type ReportedExecution } from '../update/move-executions.ts';
 import { isEnded } from '../update/update-status.ts';
 import { type ConfirmationOutcome, eventOf, type Report } from './confirmation.ts';
 import { applyReport, type KnownVersion, maximumClockAheadSeconds, type ReportEffect, toPartReport, type VersionReport } from './report.ts';
@@ -37,7 +32,7 @@ export async function recordReports(
   const outcomes = new Map(order.map((i) => [i, learned.take(items[i] as Item)]));
   await storeReports(trx, learned.current, learned.changes, observation_id);
   await moveExecutions(trx, learned.moves, now);
-  await markLateSuccesses(trx, learned.lateSuccesses, now);
+  await noteLateSuccesses(trx, learned.lateSuccesses, now);
   return items.map((_, i) => outcomes.get(i) as ConfirmationOutcome);
 }
 

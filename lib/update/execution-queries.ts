@@ -3,23 +3,14 @@ import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
 import type { DeviceKind } from '../fleet/device.ts';
 import { decodeCursor, type Page, toPage } from '../http/page.ts';
-import type { DeviceExecution, Execution, ExecutionStatus } from './execution.ts';
+import { type DeviceExecution, type Execution, type ExecutionStatus, executionStatuses } from './execution.ts';
 
 const Cursor = z.tuple([z.int32()]);
-
-export interface ExecutionFilter {
-  update_id: number;
-  status?: ExecutionStatus | undefined;
-  /** A reason, without the text after the colon that some have. */
-  reason?: string | undefined;
-  limit: number;
-  cursor?: string | undefined;
-}
 
 /** A page of an update's executions has the beginning of what each device said: 500 of them have to fit into an answer. */
 const listedDetailLength = 2_000;
 
-const selectExecutions = (db: Db, detail: RawBuilder<string | null> = sql`left(e.detail, ${listedDetailLength})`) =>
+const selectExecutions = (db: Db, detail: RawBuilder<string | null>) =>
   db
     .selectFrom('update_executions as e')
     .innerJoin('devices as d', 'd.id', 'e.device_id')
@@ -42,15 +33,39 @@ const selectExecutions = (db: Db, detail: RawBuilder<string | null> = sql`left(e
     ])
     .$narrowType<{ status: ExecutionStatus }>();
 
-export const listExecutions = async (db: Db, { update_id, status, reason, limit, cursor }: ExecutionFilter): Promise<Page<Execution>> => {
-  const after = decodeCursor(Cursor, cursor);
-  let query = selectExecutions(db).where('e.update_id', '=', update_id);
-  if (status) query = query.where('e.status', '=', status);
-  if (reason) query = query.where(sql`split_part(e.reason, ': ', 1)`, '=', reason);
-  if (after) query = query.where('e.id', '>', after[0]);
-  const rows = await query
+export interface ExecutionFilter {
+  update_id: number;
+  status?: ExecutionStatus | undefined;
+  /** A reason, without the text after the colon that some have. */
+  reason?: string | undefined;
+  limit: number;
+  cursor?: string | undefined;
+}
+
+/**
+ * The ids of a page: the first ones of each status, as the indexes hold them, merged. So a page reads a few hundred entries of an index,
+ * however many executions the update and all others have, and no index is needed that every change of an execution would have to write.
+ */
+const executionIdPage = ({ update_id, status, reason }: ExecutionFilter, after: number, size: number) => sql`
+  SELECT page.id
+  FROM unnest(${status ? [status] : executionStatuses}::text[]) AS wanted (status)
+  CROSS JOIN LATERAL (
+    SELECT e.id FROM update_executions e
+    WHERE e.update_id = ${update_id} AND e.status = wanted.status AND e.id > ${after}
+      ${reason ? sql`AND split_part(e.reason, ': ', 1) = ${reason} AND e.reason IS NOT NULL` : sql``}
+    ORDER BY e.id
+    LIMIT ${size}
+  ) page
+  ORDER BY page.id
+  LIMIT ${size}`;
+
+/** In the order in which they were planned. */
+export const listExecutions = async (db: Db, filter: ExecutionFilter): Promise<Page<Execution>> => {
+  const { limit, cursor } = filter;
+  const [after] = decodeCursor(Cursor, cursor) ?? [0];
+  const rows = await selectExecutions(db, sql`left(e.detail, ${listedDetailLength})`)
+    .where(sql<boolean>`e.id IN (${executionIdPage(filter, after, limit + 1)})`)
     .orderBy('e.id')
-    .limit(limit + 1)
     .execute();
   return toPage(rows, limit, (row) => [row.id]);
 };

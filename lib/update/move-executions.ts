@@ -241,15 +241,3 @@ export const moveExecutions = async (trx: Trx, moves: readonly ExecutionMove[], 
       { detail: sql`m.detail`, next_attempt_dt: sql`m.next_attempt_dt` },
     )} AND e.phase = m.from_phase`.execute(trx);
 };
-
-/** Notes that the version wanted was seen after all; once for each execution. */
-export const markLateSuccesses = async (trx: Trx, ids: readonly number[], now: Date): Promise<void> => {
-  if (ids.length === 0) return;
-  await trx
-    .updateTable('update_executions')
-    .set({ late_success_dt: now })
-    .where('id', 'in', ids)
-    .where('late_success_dt', 'is', null)
-    .where('status', 'in', ['FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED'])
-    .execute();
-};

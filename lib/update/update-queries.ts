@@ -1,13 +1,14 @@
-import { type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import * as z from 'zod/mini';
 import type { Db, Trx } from '../db/database.ts';
 import type { FirmwareStatus } from '../firmware/firmware.ts';
 import type { DeviceKind } from '../fleet/device.ts';
 import { decodeCursor, type Page, toPage } from '../http/page.ts';
 import { type ExecutionStatus, noCounts } from './execution.ts';
+import { countsOf, lateSuccessesOf } from './figure-queries.ts';
 import type { BackendGate } from './reach/backend-gate.ts';
 import type { OfferProgress } from './reach/offer-queries.ts';
-import { type Counts, type Eligibility, progressOf, type Rollout, type Update, type UpdateDetail } from './update.ts';
+import { type Counts, type Eligibility, progressOf, type Rollout, type Update } from './update.ts';
 import type { UpdateStatus } from './update-status.ts';
 import type { ExponentialRate } from './walk/pace.ts';
 import type { StopRule } from './walk/stop-rules.ts';
@@ -110,25 +111,14 @@ const selectUpdates = (db: Db) =>
 
 type UpdateRow = Awaited<ReturnType<ReturnType<typeof selectUpdates>['executeTakeFirstOrThrow']>>;
 
-/** An update's executions by status; those that none is in are missing. */
-const countsOf = (update_id: RawBuilder<unknown>) => sql<Partial<Counts>>`(
-  SELECT coalesce(jsonb_object_agg(c.status, c.n), '{}')
-  FROM (SELECT e.status, count(*) AS n FROM update_executions e WHERE e.update_id = ${update_id} GROUP BY e.status) c
-)`;
-
-export const getCounts = async (db: Db, id: number): Promise<Counts> => {
-  const { counts } = await db.selectNoFrom(countsOf(sql`${id}`).as('counts')).executeTakeFirstOrThrow();
-  return { ...noCounts(), ...counts };
-};
-
-/** With its counts now, in the same statement. */
-const withCounts = (db: Db) =>
+/** With its counts, in the same statement: those that were kept at its end, or its executions counted now. */
+export const selectCountedUpdates = (db: Db) =>
   selectUpdates(db).select([
-    countsOf(sql.ref('u.id')).as('counts'),
-    sql<number>`(SELECT count(*) FROM update_executions e WHERE e.update_id = u.id AND e.late_success_dt IS NOT NULL)`.as('late_successes'),
+    sql<Partial<Counts>>`coalesce(u.final_counts, ${countsOf(sql.ref('u.id'))})`.as('counts'),
+    lateSuccessesOf(sql.ref('u.id')).as('late_successes'),
   ]);
 
-const toUpdate = (row: UpdateRow & { counts: Partial<Counts>; late_successes: number }): Update => {
+export const toUpdate = (row: UpdateRow & { counts: Partial<Counts>; late_successes: number }): Update => {
   const { planned, maximum_per_minute, maximum_in_progress, exponential, ...rest } = row;
   const { queued_minutes, in_progress_minutes, number_of_retries, retry_failure_types, ...update } = rest;
   const { ELIGIBLE: _eligible, ALREADY_ON_TARGET: _onTarget, ...not_eligible } = planned;
@@ -145,91 +135,8 @@ const toUpdate = (row: UpdateRow & { counts: Partial<Counts>; late_successes: nu
 };
 
 export const findUpdate = async (db: Db, id: number): Promise<Update | undefined> => {
-  const row = await withCounts(db).where('u.id', '=', id).executeTakeFirst();
+  const row = await selectCountedUpdates(db).where('u.id', '=', id).executeTakeFirst();
   return row && toUpdate(row);
-};
-
-/** What {@link findUpdateDetail} adds: the figures of an admin's page. */
-interface Figures {
-  reasons: UpdateDetail['reasons'];
-  canary_counts: Partial<Counts> | null;
-  backend_errors: { error: string; calls: number; last_dt: string }[];
-  pace_per_minute: number;
-  /** Executions that ended within the last minutes, since the canary has passed. */
-  ended_lately: number;
-}
-
-const textsPerReason = 5;
-/** Long enough to even out the length of installations. */
-const lately = { seconds: 300 };
-
-export const findUpdateDetail = async (db: Db, id: number, now: Date): Promise<UpdateDetail | undefined> => {
-  const figures = sql<Figures>`(
-    SELECT jsonb_build_object(
-      'reasons', (
-        SELECT coalesce(jsonb_agg(r ORDER BY r.count DESC, r.status, r.reason), '[]') FROM (
-          SELECT status, reason, sum(n) AS count,
-                 coalesce(
-                   jsonb_agg(jsonb_build_object('text', text, 'count', n) ORDER BY place) FILTER (WHERE place <= ${textsPerReason} AND text IS NOT NULL),
-                   '[]'
-                 ) AS texts
-          FROM (
-            SELECT *, row_number() OVER (PARTITION BY status, reason ORDER BY text IS NULL, n DESC, text) AS place
-            FROM (
-              SELECT e.status, split_part(e.reason, ': ', 1) AS reason,
-                     coalesce(substring(e.reason FROM ': (.*)'), e.detail) AS text, count(*) AS n
-              FROM update_executions e WHERE e.update_id = u.id GROUP BY 1, 2, 3
-            ) grouped
-          ) ranked
-          GROUP BY status, reason ORDER BY 3 DESC LIMIT 50
-        ) r
-      ),
-      'canary_counts', (
-        SELECT jsonb_object_agg(c.status, c.n)
-        FROM (SELECT status, count(*) AS n FROM update_executions WHERE update_id = u.id AND is_canary GROUP BY status) c
-      ),
-      'backend_errors', (
-        SELECT coalesce(jsonb_agg(d ORDER BY d.calls DESC), '[]') FROM (
-          SELECT error, count(*) AS calls, max(answered_dt) AS last_dt
-          FROM update_dispatches WHERE update_id = u.id AND error IS NOT NULL GROUP BY error ORDER BY 2 DESC LIMIT 20
-        ) d
-      ),
-      'pace_per_minute', (
-        SELECT coalesce(sum(commands), 0) FROM update_dispatches
-        WHERE update_id = u.id AND sent_dt > ${now}::timestamptz - interval '60 s'
-      ) + (
-        SELECT count(*) FROM update_executions e
-        WHERE e.update_id = u.id AND e.channel = 'iot' AND e.sent_dt > ${now}::timestamptz - interval '60 s'
-      ),
-      'ended_lately', (
-        SELECT count(*) FROM update_executions e
-        WHERE e.update_id = u.id AND e.sent_dt IS NOT NULL
-          AND e.finished_dt > greatest(${now}::timestamptz - make_interval(secs => ${lately.seconds}), u.canary_passed_dt)
-      )
-    )
-  )`;
-  const row = await withCounts(db).select(figures.as('figures')).where('u.id', '=', id).executeTakeFirst();
-  if (!row) return undefined;
-  const { figures: found, ...rest } = row;
-  const update = toUpdate(rest);
-  return {
-    ...update,
-    reasons: found.reasons,
-    canary_counts: update.canary && { ...noCounts(), ...found.canary_counts },
-    pace_per_minute: found.pace_per_minute,
-    estimated_end_dt: estimateEnd(update, found.ended_lately, now),
-    backend_errors: found.backend_errors.map((e) => ({ ...e, last_dt: new Date(e.last_dt) })),
-  };
-};
-
-/** How fast a canary ends says nothing of how fast the others will, and a paused update has no end in sight. */
-const estimateEnd = (update: Update, endedLately: number, now: Date): Date | null => {
-  const { status, counts, canary, canary_passed_dt, started_dt, finished_dt } = update;
-  if (finished_dt || !started_dt || status === 'PAUSED' || endedLately === 0 || (canary && !canary_passed_dt)) return null;
-  const since = canary_passed_dt ?? started_dt;
-  const seconds = Math.min(lately.seconds, (now.getTime() - since.getTime()) / 1000);
-  const left = counts.QUEUED + counts.IN_PROGRESS;
-  return new Date(now.getTime() + (left / endedLately) * seconds * 1000);
 };
 
 /** The update as it was when it was requested: the same however often it is asked, whatever has happened since. */
@@ -252,7 +159,7 @@ export interface UpdateFilter {
 /** The latest request first. */
 export const listUpdates = async (db: Db, { status, limit, cursor }: UpdateFilter): Promise<Page<Update>> => {
   const after = decodeCursor(Cursor, cursor);
-  let query = withCounts(db);
+  let query = selectCountedUpdates(db);
   if (status) query = query.where('u.status', '=', status);
   if (after) query = query.where('u.id', '<', after[0]);
   const rows = await query

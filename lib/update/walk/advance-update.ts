@@ -3,6 +3,7 @@ import type { Trx } from '../../db/database.ts';
 import type { Queue } from '../../ports/queue.ts';
 import { placeOf, waitForCommit } from '../../walk.ts';
 import { reasons } from '../execution.ts';
+import { keepFinalFigures } from '../figure-queries.ts';
 import type { AdvanceMessage, DispatchMessage, VerifyMessage } from '../messages.ts';
 import { adoptLostDispatches, listUnansweredDispatches, listVerifications, scheduleVerifications } from '../reach/dispatch-queries.ts';
 import { leaseSeconds } from '../reach/dispatch-update.ts';
@@ -151,6 +152,7 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: Offe
   const remaining = await findRemaining(trx, update_id, now, offerTimes);
   if (!remaining.hasUnfinished) {
     change.finished_dt = now;
+    await keepFinalFigures(trx, update_id);
     // A paused update without anything left to do is complete as well.
     const status = change.status ?? update.status;
     if (!isEnded(status)) change.status = 'COMPLETED';

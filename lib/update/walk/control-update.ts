@@ -5,11 +5,12 @@ import { DomainError } from '../../errors.ts';
 import type { Queue } from '../../ports/queue.ts';
 import { firstStepDelaySeconds } from '../../walk.ts';
 import { reasons } from '../execution.ts';
+import { getCounts } from '../figure-queries.ts';
 import type { AdvanceMessage } from '../messages.ts';
 import { recallDispatches } from '../reach/dispatch-queries.ts';
 import { withdrawOffers } from '../reach/offer-queries.ts';
 import type { Rollout, Update } from '../update.ts';
-import { changeUpdate, findUpdate, getCounts, type LockedUpdate, lockUpdate, type UpdateChange } from '../update-queries.ts';
+import { changeUpdate, findUpdate, type LockedUpdate, lockUpdate, type UpdateChange } from '../update-queries.ts';
 import { isEnded, isRunning, type UpdateStatus } from '../update-status.ts';
 import { cancelExecutions } from './cancel-queries.ts';
 

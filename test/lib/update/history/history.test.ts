@@ -4,7 +4,7 @@ import { addSeconds } from '../../../../lib/clock.ts';
 import { createDatabase } from '../../../../lib/db/database.ts';
 import { failureTypes } from '../../../../lib/update/execution.ts';
 import type { AdvanceMessage } from '../../../../lib/update/messages.ts';
-import { findUpdateDetail } from '../../../../lib/update/update-queries.ts';
+import { findUpdateDetail } from '../../../../lib/update/update-detail-queries.ts';
 import { createTestDatabase } from '../../../support/database.ts';
 import { givenDevices, givenFirmware } from '../../../support/fixtures.ts';
 import {

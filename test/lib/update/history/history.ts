@@ -429,6 +429,7 @@ export const forgetHistory = async (db: Db): Promise<void> => {
          known AS (DELETE FROM device_firmwares),
          history AS (DELETE FROM device_firmware_history),
          exclusions AS (DELETE FROM update_exclusions),
+         late_successes AS (DELETE FROM update_late_success_counts),
          executions AS (DELETE FROM update_executions)
     SELECT`.execute(db);
   await sql`

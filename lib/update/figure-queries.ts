@@ -1,0 +1,97 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { Db, Trx } from '../db/database.ts';
+import { noCounts } from './execution.ts';
+import type { Counts, UpdateDetail } from './update.ts';
+
+/** An update's executions by status; those that none is in are missing. Looks at each of them, by an index. */
+export const countsOf = (update_id: RawBuilder<unknown>) => sql<Partial<Counts>>`(
+  SELECT coalesce(jsonb_object_agg(c.status, c.n), '{}')
+  FROM (SELECT e.status, count(*) AS n FROM update_executions e WHERE e.update_id = ${update_id} GROUP BY e.status) c
+)`;
+
+export const getCounts = async (db: Db, id: number): Promise<Counts> => {
+  const { counts } = await db.selectNoFrom(countsOf(sql`${id}`).as('counts')).executeTakeFirstOrThrow();
+  return { ...noCounts(), ...counts };
+};
+
+/** Counted while they are noted ({@link noteLateSuccesses}), so that they cost a reader nothing. */
+export const lateSuccessesOf = (update_id: RawBuilder<unknown>) => sql<number>`(
+  SELECT coalesce(sum(l.executions), 0) FROM update_late_success_counts l WHERE l.update_id = ${update_id}
+)`;
+
+/**
+ * Notes that the version wanted was seen after all, and counts it; once for each execution. The counts are spread over shards and written
+ * in the order of updates, so that reports seldom wait for each other, and never in a circle.
+ */
+export const noteLateSuccesses = async (trx: Trx, ids: readonly number[], now: Date): Promise<void> => {
+  if (ids.length === 0) return;
+  await sql`
+    WITH noted AS (
+      UPDATE update_executions SET late_success_dt = ${now}
+      WHERE id = ANY (${ids}::integer[]) AND late_success_dt IS NULL AND status IN ('FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED')
+      RETURNING update_id
+    )
+    INSERT INTO update_late_success_counts AS counts (update_id, shard, executions)
+    SELECT update_id, pg_backend_pid() % 8, count(*) FROM noted GROUP BY update_id ORDER BY update_id
+    ON CONFLICT ON CONSTRAINT update_late_success_counts_pkey DO UPDATE SET executions = counts.executions + excluded.executions`.execute(
+    trx,
+  );
+};
+
+/** What nothing changes any more when the last execution has ended. */
+export interface FinalFigures {
+  reasons: UpdateDetail['reasons'];
+  /** null: none of the executions belongs to a canary. */
+  canary_counts: Partial<Counts> | null;
+  backend_errors: { error: string; calls: number; last_dt: string }[];
+}
+
+const textsPerReason = 5;
+/** What devices say may be long, and one text is enough to see what it is about. */
+const textLength = 500;
+
+const reasonsOf = (update_id: RawBuilder<unknown>) => sql`(
+  SELECT coalesce(jsonb_agg(r ORDER BY r.count DESC, r.status, r.reason), '[]') FROM (
+    SELECT status, reason, sum(n) AS count,
+           coalesce(
+             jsonb_agg(jsonb_build_object('text', text, 'count', n) ORDER BY place) FILTER (WHERE place <= ${textsPerReason} AND text IS NOT NULL),
+             '[]'
+           ) AS texts
+    FROM (
+      SELECT *, row_number() OVER (PARTITION BY status, reason ORDER BY text IS NULL, n DESC, text) AS place
+      FROM (
+        SELECT e.status, split_part(e.reason, ': ', 1) AS reason,
+               left(coalesce(substring(e.reason FROM ': (.*)'), e.detail), ${textLength}) AS text, count(*) AS n
+        FROM update_executions e WHERE e.update_id = ${update_id} GROUP BY 1, 2, 3
+      ) grouped
+    ) ranked
+    GROUP BY status, reason ORDER BY 3 DESC LIMIT 50
+  ) r
+)`;
+
+const canaryCountsOf = (update_id: RawBuilder<unknown>) => sql`(
+  SELECT jsonb_object_agg(c.status, c.n)
+  FROM (SELECT e.status, count(*) AS n FROM update_executions e WHERE e.update_id = ${update_id} AND e.is_canary GROUP BY e.status) c
+)`;
+
+const backendErrorsOf = (update_id: RawBuilder<unknown>) => sql`(
+  SELECT coalesce(jsonb_agg(d ORDER BY d.calls DESC), '[]') FROM (
+    SELECT error, count(*) AS calls, max(answered_dt) AS last_dt
+    FROM update_dispatches WHERE update_id = ${update_id} AND error IS NOT NULL GROUP BY error ORDER BY 2 DESC LIMIT 20
+  ) d
+)`;
+
+/** Looks at each execution of the update. */
+export const figuresOf = (update_id: RawBuilder<unknown>) => sql<FinalFigures>`jsonb_build_object(
+  'reasons', ${reasonsOf(update_id)}, 'canary_counts', ${canaryCountsOf(update_id)}, 'backend_errors', ${backendErrorsOf(update_id)}
+)`;
+
+/**
+ * Keeps on an update what its executions tell, once the last of them has ended: nobody counts them again, and they may be removed. Only in
+ * the transaction that gives the update its `finished_dt`, or after it.
+ */
+export const keepFinalFigures = async (trx: Trx, id: number): Promise<void> => {
+  await sql`
+    UPDATE updates SET final_counts = ${countsOf(sql`${id}`)}, final_figures = ${figuresOf(sql`${id}`)}
+    WHERE id = ${id}`.execute(trx);
+};

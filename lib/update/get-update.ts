@@ -3,7 +3,7 @@ import { DomainError } from '../errors.ts';
 import { getDevice } from '../fleet/get-devices.ts';
 import type { Page } from '../http/page.ts';
 import type { DeviceExecution, Execution } from './execution.ts';
-import { type DeviceExecutionFilter, type ExecutionFilter, listDeviceExecutions, listExecutions } from './execution-page-queries.ts';
+import { type DeviceExecutionFilter, type ExecutionFilter, listDeviceExecutions, listExecutions } from './execution-queries.ts';
 import type { UpdateDetail } from './update.ts';
 import { findUpdateDetail } from './update-detail-queries.ts';
 import { findUpdate } from './update-queries.ts';

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
 import { DeviceKind, ExternalId } from '../fleet/device.ts';
-import { type Backend, BackendRefusal, type DevicePage, type DeviceVersions } from '../ports/backend.ts';
+import { type Backend, BackendRefusal, type DevicePage, type DeviceVersions, onlyAsked } from '../ports/backend.ts';
 import { chunkPace, type ObservationFilter } from './observation.ts';
 import { type ChosenDevice, type ClaimedObservation, listFilteredDevices, listNamedDevices } from './observation-queries.ts';
 
@@ -46,16 +46,15 @@ export async function askBackend(
   });
   const answers: Answers = { ...(await nextChunk(deps, observation, callNow())), answered: [], refused: 0, error: null };
   for (const [kind, devices] of Map.groupBy(answers.devices, (device) => device.kind)) {
-    const wanted = new Set(devices.map(({ external_id }) => external_id));
+    const external_ids = [...new Set(devices.map(({ external_id }) => external_id))];
     const idempotencyKey = `observation-${observation.id}-${observation.devices_asked}-${kind}`;
     try {
-      const found = await deps.backend.findVersions(kind, [...wanted], { ...callNow(), idempotencyKey });
-      // Each device once, and none but those that were asked about.
-      answers.answered.push(...found.filter(({ external_id }) => wanted.delete(external_id)).map((device) => ({ ...device, kind })));
+      const found = await deps.backend.findVersions(kind, external_ids, { ...callNow(), idempotencyKey });
+      answers.answered.push(...onlyAsked(found, external_ids).map((device) => ({ ...device, kind })));
     } catch (error) {
       if (!(error instanceof BackendRefusal)) throw error;
       // Asking again cannot help these devices, and the others shall not wait for them.
-      answers.refused += wanted.size;
+      answers.refused += external_ids.length;
       answers.error = error.message;
     }
   }

@@ -17,7 +17,9 @@ export interface FirmwareCommand {
 export type CommandOutcome =
   | { execution_id: number; outcome: 'accepted' }
   | { execution_id: number; outcome: 'deferred'; reason: string; retry_after_seconds: number }
-  | { execution_id: number; outcome: 'rejected'; reason: string };
+  | { execution_id: number; outcome: 'rejected'; reason: string }
+  /** The answer about this device cannot be understood: whether the command was taken is not known. */
+  | { execution_id: number; outcome: 'unclear'; reason: string };
 
 /** A device as the backend knows it. `version` is a scooter's generation; null for all others. */
 export interface KnownDevice {
@@ -48,7 +50,8 @@ export interface DevicePage {
 /** scooters-backend, as far as this service needs it (scooters-backend.openapi.yaml). */
 export interface Backend {
   /**
-   * Hands over up to 100 commands; one outcome each, in any order.
+   * Hands over up to 100 commands; one outcome each, in any order. A backend that is wrong may leave some out, name others, or name one
+   * twice.
    *
    * @throws {@link BackendUnavailable} when it is not known that they were taken: nothing is retried here, the update's walk does that.
    * @throws {@link BackendRefusal} when the request itself was refused: sending it again cannot help.
@@ -56,7 +59,8 @@ export interface Backend {
   sendCommands(commands: readonly FirmwareCommand[], call: BackendCall): Promise<CommandOutcome[]>;
 
   /**
-   * What up to 1,000 devices of one kind run; devices that the backend does not know are missing from the answer.
+   * What up to 1,000 devices of one kind run; devices that the backend does not know are missing from the answer. One that is wrong may name
+   * others, or one twice: {@link onlyAsked}.
    *
    * @throws {@link BackendUnavailable}, {@link BackendRefusal}
    */
@@ -77,14 +81,25 @@ export interface BackendCall {
   timeoutMilliseconds: number;
 }
 
+/** Those of the answered devices that were asked for, each once. */
+export const onlyAsked = (found: readonly DeviceVersions[], externalIds: readonly string[]): DeviceVersions[] => {
+  const asked = new Set(externalIds);
+  return found.filter(({ external_id }) => asked.delete(external_id));
+};
+
+/** A backend that asks for a year is asked again all the same: somebody mends it, and then nobody wants to wait. */
+export const longestRetryAfterSeconds = 120;
+
+/** It is not known that the backend has done what it was asked for. The message says what happened, for people. */
 export class BackendUnavailable extends Error {
   override readonly name = 'BackendUnavailable';
-  /** What the backend asked for by Retry-After. */
+  /** What the backend asked for by Retry-After, {@link longestRetryAfterSeconds} at most. */
   readonly retryAfterSeconds: number | undefined;
 
   constructor(message: string, options: { retryAfterSeconds?: number; cause?: unknown } = {}) {
     super(message, { cause: options.cause });
-    this.retryAfterSeconds = options.retryAfterSeconds;
+    const { retryAfterSeconds } = options;
+    this.retryAfterSeconds = retryAfterSeconds === undefined ? undefined : Math.min(longestRetryAfterSeconds, retryAfterSeconds);
   }
 }
 

@@ -1,51 +1,15 @@
-import * as z from 'zod/mini';
-import { createSecret, type Secret } from '../secret.ts';
+import { createSecret, type Secret, SecretUnavailable } from '../secret.ts';
 import { type Backend, type BackendCall, BackendRefusal, BackendUnavailable } from './backend.ts';
+import { readJson, toOutcomes, toPage, toVersions, WrongAnswer } from './backend-answers.ts';
 
-/** The backend's words, without what PostgreSQL cannot store: one reason must not keep a whole chunk from being recorded. */
-const Reason = z.pipe(
-  z.string(),
-  z.transform((text) => text.replaceAll('\u0000', '')),
-);
-
-const CommandResults = z.object({
-  results: z.array(
-    z.discriminatedUnion('outcome', [
-      z.object({ execution_id: z.int(), outcome: z.literal('accepted') }),
-      z.object({
-        execution_id: z.int(),
-        outcome: z.literal('deferred'),
-        reason: Reason,
-        retry_after_seconds: z.number().check(z.minimum(0), z.maximum(604_800)),
-      }),
-      z.object({ execution_id: z.int(), outcome: z.literal('rejected'), reason: Reason }),
-    ]),
-  ),
-});
-
-const FirmwareVersions = z.object({
-  devices: z.array(
-    z.object({
-      external_id: z.string(),
-      version: z.nullable(z.int()),
-      firmwares: z.array(z.object({ hardware_type: z.string(), version: z.string(), since_dt: z.string(), observed_dt: z.string() })),
-    }),
-  ),
-});
-
-const Devices = z.object({
-  items: z.array(z.object({ kind: z.string(), external_id: z.string(), version: z.nullable(z.int()) })),
-  next_cursor: z.nullable(z.string()),
-});
-
-/** Refusals that an operator mends (a token, a limit), so that the commands only have to wait. */
-const passingRefusals = new Set([401, 403, 404, 408, 425, 429]);
+/** What the contract says of a request that cannot be taken as it is. Whatever else it answers may pass, or is for an operator to mend. */
+const refusals = new Set([400, 413]);
 
 /** Seconds or a date, as RFC 9110 section 10.2.3 has it. */
 const parseRetryAfter = (header: string | null): number | undefined => {
   if (header === null) return undefined;
   const seconds = /^\d+$/.test(header) ? Number(header) : (Date.parse(header) - Date.now()) / 1000;
-  return Number.isFinite(seconds) && seconds >= 0 ? Math.min(seconds, 3_600) : undefined;
+  return Number.isFinite(seconds) && seconds >= 0 ? seconds : undefined;
 };
 
 export interface HttpBackendOptions {
@@ -55,81 +19,90 @@ export interface HttpBackendOptions {
   token: string;
 }
 
-interface Request<S extends z.ZodMiniType> {
+interface Request<Answer> {
   method: 'GET' | 'POST';
   /** With its query. */
   path: string;
   body?: unknown;
   call: Partial<BackendCall> & Omit<BackendCall, 'idempotencyKey'>;
-  /** What is answered when all is well. */
-  answer: S;
+  /** Reads the JSON of an answer when all is well. */
+  read: (answer: unknown) => Answer;
 }
 
-const request = async <S extends z.ZodMiniType>(
-  { url, token }: { url: string; token: Secret },
-  { method, path, body, call: { idempotencyKey, requestId, timeoutMilliseconds }, answer }: Request<S>,
-): Promise<z.output<S>> => {
+interface Connection {
+  url: string;
+  token: Secret;
+}
+
+const ask = (
+  { url }: Connection,
+  { method, path, body, call: { idempotencyKey, requestId } }: Request<unknown>,
+  { bearer, signal }: { bearer: string; signal: AbortSignal },
+): Promise<Response> =>
+  fetch(new URL(`.${path}`, url.endsWith('/') ? url : `${url}/`), {
+    method,
+    headers: {
+      authorization: `Bearer ${bearer}`,
+      'x-request-id': requestId,
+      ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+    },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+    signal,
+    // The token goes nowhere else.
+    redirect: 'manual',
+  });
+
+/** Asks once more with a token that was rotated meanwhile: with the old one the backend did nothing yet. */
+const askWithToken = async (connection: Connection, request: Request<unknown>, signal: AbortSignal): Promise<Response> => {
+  const { token } = connection;
+  const bearer = await token.read();
+  const response = await ask(connection, request, { bearer, signal });
+  if (response.status !== 401) return response;
+  const renewed = await token.refresh();
+  if (renewed === bearer) return response;
+  await response.body?.cancel();
+  return ask(connection, request, { bearer: renewed, signal });
+};
+
+const whatHappened = (error: unknown): string => {
+  if (error instanceof WrongAnswer) return `backend answered something else than its contract says: ${error.message}`;
+  if (error instanceof SecretUnavailable) return 'the token for the backend cannot be read';
+  if (error instanceof Error && error.name === 'TimeoutError') return 'backend did not answer in time';
+  return 'backend cannot be reached';
+};
+
+const request = async <Answer>(connection: Connection, options: Request<Answer>): Promise<Answer> => {
   let response: Response;
-  let answered: unknown;
-  const ask = async (bearer: string, signal: AbortSignal) =>
-    fetch(new URL(`.${path}`, url.endsWith('/') ? url : `${url}/`), {
-      method,
-      headers: {
-        authorization: `Bearer ${bearer}`,
-        'x-request-id': requestId,
-        ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
-        ...(body !== undefined && { 'content-type': 'application/json' }),
-      },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
-      signal,
-      redirect: 'error',
-    });
   try {
-    const signal = AbortSignal.timeout(timeoutMilliseconds);
-    const bearer = await token.read();
-    response = await ask(bearer, signal);
-    if (response.status === 401) {
-      // It did nothing yet. A token that was rotated meanwhile is another one now.
-      const renewed = await token.refresh();
-      if (renewed !== bearer) {
-        await response.body?.cancel();
-        response = await ask(renewed, signal);
-      }
-    }
-    answered = response.ok ? await response.json() : await response.body?.cancel();
+    response = await askWithToken(connection, options, AbortSignal.timeout(options.call.timeoutMilliseconds));
+    if (response.ok) return options.read(await readJson(response));
+    await response.body?.cancel();
   } catch (error) {
-    const isLate = error instanceof Error && error.name === 'TimeoutError';
-    throw new BackendUnavailable(isLate ? 'backend did not answer in time' : 'backend cannot be reached', { cause: error });
+    throw new BackendUnavailable(whatHappened(error), { cause: error });
   }
-  if (!response.ok) {
-    const retryAfterSeconds = parseRetryAfter(response.headers.get('retry-after'));
-    if (response.status < 500 && !passingRefusals.has(response.status)) throw new BackendRefusal(`backend answered ${response.status}`);
-    throw new BackendUnavailable(`backend answered ${response.status}`, retryAfterSeconds === undefined ? {} : { retryAfterSeconds });
-  }
-  const parsed = answer.safeParse(answered);
-  if (!parsed.success) throw new BackendUnavailable('backend answered something else than its contract says', { cause: parsed.error });
-  return parsed.data;
+  const { status, headers } = response;
+  if (refusals.has(status)) throw new BackendRefusal(`backend answered ${status}`);
+  if (status === 401) throw new BackendUnavailable('backend answered 401: it refuses the token, which was read again just now');
+  const retryAfterSeconds = parseRetryAfter(headers.get('retry-after'));
+  throw new BackendUnavailable(`backend answered ${status}`, retryAfterSeconds === undefined ? {} : { retryAfterSeconds });
 };
 
 /** scooters-backend over HTTP, as scooters-backend.openapi.yaml describes it. */
 export const createHttpBackend = ({ url, token }: HttpBackendOptions): Backend => {
-  const options = { url, token: createSecret(token, { field: 'token' }) };
+  const connection = { url, token: createSecret(token, { field: 'token' }) };
   return {
     async sendCommands(commands, call) {
-      const path = '/v1/firmware-commands';
-      const { results } = await request(options, { method: 'POST', path, body: { commands }, call, answer: CommandResults });
-      return results;
+      return request(connection, { method: 'POST', path: '/v1/firmware-commands', body: { commands }, call, read: toOutcomes });
     },
 
     async findVersions(kind, external_ids, call) {
-      const path = '/v1/firmware-versions';
-      const { devices } = await request(options, { method: 'POST', path, body: { kind, external_ids }, call, answer: FirmwareVersions });
-      return devices;
+      return request(connection, { method: 'POST', path: '/v1/firmware-versions', body: { kind, external_ids }, call, read: toVersions });
     },
 
     async listDevices({ cursor, limit }, call) {
       const query = new URLSearchParams({ limit: String(limit), ...(cursor !== null && { cursor }) });
-      return request(options, { method: 'GET', path: `/v1/devices?${query}`, call, answer: Devices });
+      return request(connection, { method: 'GET', path: `/v1/devices?${query}`, call, read: toPage });
     },
   };
 };

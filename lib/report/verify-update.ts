@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import type { Log } from '../log.ts';
-import { type Backend, BackendRefusal, BackendUnavailable } from '../ports/backend.ts';
+import { type Backend, BackendRefusal, BackendUnavailable, onlyAsked } from '../ports/backend.ts';
 import type { VerifyMessage } from '../update/messages.ts';
 import { listUnprovenDevices } from '../update/reach/dispatch-queries.ts';
 import { toReports } from './observed-reports.ts';
@@ -35,7 +35,7 @@ export async function verifyUpdate(deps: VerifyUpdateDeps, { dispatch_id }: Veri
   };
   try {
     const ids = devices.map(({ external_id }) => external_id);
-    const found = await deps.backend.findVersions(first.kind, ids, call);
+    const found = onlyAsked(await deps.backend.findVersions(first.kind, ids, call), ids);
     const { reports } = toReports(found.map((device) => ({ ...device, kind: first.kind })));
     if (reports.length > 0) await deps.db.transaction().execute((trx) => recordReports(trx, reports, deps.now()));
   } catch (error) {

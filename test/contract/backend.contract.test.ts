@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { startSimulator } from '../../dev/simulator/server.ts';
 import { BackendRefusal, BackendUnavailable, type FirmwareCommand } from '../../lib/ports/backend.ts';
@@ -156,14 +157,62 @@ describe('a backend that does not work is unavailable', () => {
     ['no results', '{}'],
     ['a result without an id', '{"results":[{"outcome":"accepted"}]}'],
     ['an id that is text', '{"results":[{"execution_id":"1","outcome":"accepted"}]}'],
-    ['an outcome nobody knows', '{"results":[{"execution_id":1,"outcome":"maybe"}]}'],
-    ['a deferral without a time', '{"results":[{"execution_id":1,"outcome":"deferred","reason":"in a ride"}]}'],
-    ['a deferral into the past', '{"results":[{"execution_id":1,"outcome":"deferred","reason":"in a ride","retry_after_seconds":-1}]}'],
-    ['a deferral for ever', '{"results":[{"execution_id":1,"outcome":"deferred","reason":"in a ride","retry_after_seconds":1e300}]}'],
-  ])('when it answers %s', async (_, body) => {
+    ['more results than anybody asked for', JSON.stringify({ results: Array.from({ length: 2_001 }, () => null) })],
+  ])('when it answers %s, and the text says that the answer is wrong and where', async (_, body) => {
     const { url } = await startScriptedServer((response) => response.writeHead(200, { 'content-type': 'application/json' }).end(body));
     const backend = createHttpBackend({ url, token: 't0ken' });
-    expect(await failureOf(backend.sendCommands([command()], call()))).toBeInstanceOf(BackendUnavailable);
+    const error = await failureOf(backend.sendCommands([command()], call()));
+    expect(error).toBeInstanceOf(BackendUnavailable);
+    expect(String(error)).toMatch(/something else than its contract says: (it is no JSON|answer|results\.0\.execution_id)/);
+  });
+
+  it('when its answer has more bytes than a function can hold: it is not read to its end', async () => {
+    const chunk = Buffer.alloc(2 ** 20, ' ');
+    let written = 0;
+    const { url } = await startScriptedServer(async (response) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      // 200 MiB, as fast as they are taken.
+      const stop = new Promise((resolve) => response.once('close', resolve));
+      for (; written < 200 && !response.destroyed; written += 1) {
+        if (!response.write(chunk)) await Promise.race([stop, new Promise((resolve) => response.once('drain', resolve))]);
+      }
+    });
+    const error = await failureOf(
+      createHttpBackend({ url, token: 't0ken' }).sendCommands([command()], call({ timeoutMilliseconds: 20_000 })),
+    );
+    expect(error).toMatchObject({ message: 'backend answered something else than its contract says: it has more than 8 MiB' });
+    expect(written).toBeLessThan(100);
+  });
+
+  it('when it answers with a compressed text that is small and becomes large', async () => {
+    const body = gzipSync(Buffer.alloc(64 * 2 ** 20, ' '));
+    const { url } = await startScriptedServer((response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(body));
+    const error = await failureOf(createHttpBackend({ url, token: 't0ken' }).findVersions('scooter', ['S-1'], call()));
+    expect(error).toMatchObject({ message: 'backend answered something else than its contract says: it has more than 8 MiB' });
+  });
+
+  it.each([300, 304, 307, 403, 404, 409, 418, 422, 451])(
+    'when it answers %i, which its contract gives no meaning: nobody is given up',
+    async (status) => {
+      const { url } = await startScriptedServer((response) => response.writeHead(status, { location: 'http://127.0.0.1:9/' }).end());
+      const error = await failureOf(createHttpBackend({ url, token: 't0ken' }).sendCommands([command()], call()));
+      expect(error).toMatchObject({ name: 'BackendUnavailable', message: `backend answered ${status}` });
+    },
+  );
+
+  it('when nobody listens, and the text says so, of that alone', async () => {
+    const textOf = async (url: string, token = 't0ken') => {
+      const error = await failureOf(createHttpBackend({ url, token }).sendCommands([command()], call()));
+      return (error as Error).message;
+    };
+    const refusing = await startScriptedServer((response) => response.writeHead(401).end());
+    expect(await textOf('http://127.0.0.1:9')).toBe('backend cannot be reached');
+    expect(await textOf(refusing.url)).toBe('backend answered 401: it refuses the token, which was read again just now');
+    // Nobody answers for the secret: there are no credentials, and no Secrets Manager at this address.
+    process.env['AWS_ENDPOINT_URL'] = 'http://127.0.0.1:9';
+    const unreadable = await textOf(refusing.url, 'arn:aws:secretsmanager:eu-central-1:000000000000:secret:token');
+    delete process.env['AWS_ENDPOINT_URL'];
+    expect(unreadable).toBe('the token for the backend cannot be read');
   });
 
   it('when it sends elsewhere, so that the token goes nowhere else', async () => {
@@ -177,8 +226,9 @@ describe('a backend that does not work is unavailable', () => {
   it.each([
     ['120', 120],
     ['0', 0],
-    ['999999', 3_600],
-    ['Fri, 01 Jan 2100 00:00:00 GMT', 3_600],
+    ['121', 120],
+    ['31536000', 120],
+    ['Fri, 01 Jan 2100 00:00:00 GMT', 120],
     ['Thu, 01 Jan 1970 00:00:00 GMT', undefined],
     ['soon', undefined],
     ['-5', undefined],
@@ -205,10 +255,62 @@ describe('a backend that refuses', () => {
     expect(simulator.commands().duplicate_commands).toBe(duplicates);
   });
 
-  it.each([413, 409, 422])('with %i does so for good', async (status) => {
+  it.each([400, 413])('with %i does so for good', async (status) => {
     const { url } = await startScriptedServer((response) => response.writeHead(status).end('{}'));
     const backend = createHttpBackend({ url, token: 't0ken' });
     expect(await failureOf(backend.sendCommands([command()], call()))).toBeInstanceOf(BackendRefusal);
+  });
+});
+
+describe('an item that is odd', () => {
+  const outcomesOf = async (...results: unknown[]) => {
+    const { url } = await startScriptedServer((response) => response.end(JSON.stringify({ results })));
+    return createHttpBackend({ url, token: 't0ken' }).sendCommands([command()], call());
+  };
+
+  it.each([
+    ['into the past', -1],
+    ['for a week and a second', 604_801],
+    ['for ever', 1e300],
+    ['without a time', undefined],
+  ])('a deferral %s is a deferral of that device for a minute, and nothing to the others', async (_, retry_after_seconds) => {
+    const odd = { execution_id: 2, outcome: 'deferred', reason: 'in a ride', retry_after_seconds };
+    expect(
+      await outcomesOf({ execution_id: 1, outcome: 'accepted' }, odd, { execution_id: 3, outcome: 'rejected', reason: 'scrapped' }),
+    ).toEqual([
+      { execution_id: 1, outcome: 'accepted' },
+      {
+        execution_id: 2,
+        outcome: 'deferred',
+        reason: expect.stringMatching(/wrong: result\.retry_after_seconds: /),
+        retry_after_seconds: 60,
+      },
+      { execution_id: 3, outcome: 'rejected', reason: 'scrapped' },
+    ]);
+  });
+
+  it('an outcome that nobody knows is unclear; a result of no execution is left out', async () => {
+    const unknown = { execution_id: 2, outcome: 'maybe' };
+    expect(await outcomesOf({ execution_id: 1, outcome: 'accepted' }, unknown, { outcome: 'accepted' }, null)).toEqual([
+      { execution_id: 1, outcome: 'accepted' },
+      { execution_id: 2, outcome: 'unclear', reason: expect.stringMatching(/wrong: result\.outcome: /) },
+    ]);
+  });
+
+  it('a device whose versions are odd is left out of a look-up, and of a list', async () => {
+    const good = { external_id: 'S-1', version: 1, firmwares: [], kind: 'scooter' };
+    const answer = JSON.stringify({ devices: [good, { ...good, version: '1' }], items: [good, null], next_cursor: null });
+    const { url } = await startScriptedServer((response) => response.end(answer));
+    const backend = createHttpBackend({ url, token: 't0ken' });
+    expect(await backend.findVersions('scooter', ['S-1'], call())).toMatchObject([{ external_id: 'S-1' }]);
+    expect(await backend.listDevices({ cursor: null, limit: 10 }, call())).toMatchObject({ items: [{ external_id: 'S-1' }] });
+  });
+
+  it('when nothing else was answered, the text names the device and the field', async () => {
+    const devices = [{ external_id: 'S-00012', version: 1, firmwares: 'none' }];
+    const { url } = await startScriptedServer((response) => response.end(JSON.stringify({ devices })));
+    const error = await failureOf(createHttpBackend({ url, token: 't0ken' }).findVersions('scooter', ['S-00012'], call()));
+    expect(error).toMatchObject({ message: expect.stringContaining('contract says: devices.0 (S-00012).firmwares: ') });
   });
 });
 

@@ -166,6 +166,23 @@ describe('verify-update', () => {
     expect(await statuses()).toEqual(['SUCCEEDED']);
   });
 
+  it('takes no answer about a device that was not asked for, nor a second one about a device', async () => {
+    const { verify, message, asked, runs, firmware, external_ids, statuses, request, executions } = await given(1);
+    const [device = ''] = external_ids;
+    const other = await request({ firmware_id: firmware.id, targets: { external_ids: await givenDevices(db, 1) }, canary: null });
+    const [stranger] = await db
+      .selectFrom('update_executions as e')
+      .innerJoin('devices as d', 'd.id', 'e.device_id')
+      .select('d.external_id')
+      .where('e.update_id', '=', other.id)
+      .execute();
+    const found = [runs(device, '0.9'), runs(stranger?.external_id ?? '', firmware.version), runs(device, firmware.version)];
+    asked.findVersions = async () => found;
+    expect(await verify(message)).toEqual({ batchItemFailures: [] });
+    expect(await statuses()).toEqual(['IN_PROGRESS']);
+    expect(await executions(other.id)).toMatchObject([{ status: 'QUEUED' }]);
+  });
+
   it('sends its message anew when the database does not answer', async () => {
     const broken = createDatabase({ url: 'postgres://nobody@127.0.0.1:1/none', maxConnections: 1 });
     const verifications = new InMemoryQueue<VerifyMessage>();

@@ -1,4 +1,5 @@
 import { addSeconds, secondsBetween } from '../../clock.ts';
+import { longestRetryAfterSeconds } from '../../ports/backend.ts';
 
 /**
  * How much of the pace the backend stands at the moment: one for all updates, because they share the backend. Slowed down by errors and
@@ -29,7 +30,6 @@ const smallestShare = 0.05;
 /** From nothing to the full pace; with the longest wait for a probe, and a step of the walk, well within 30 s after a return. */
 const secondsToFullShare = 12;
 const longestProbeWaitSeconds = 12;
-const longestRetryAfterSeconds = 900;
 /** Latency counts as risen when it is twice the usual and noticeable at all. */
 const risenFactor = 2;
 const noticeableMilliseconds = 1_000;

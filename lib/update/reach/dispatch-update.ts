@@ -10,6 +10,7 @@ import {
   type CommandOutcome,
   type FirmwareCommand,
 } from '../../ports/backend.ts';
+import { oddItemSeconds } from '../../ports/backend-answers.ts';
 import type { Storage } from '../../ports/storage.ts';
 import { UnderWay } from '../../walk.ts';
 import { grantsRetry, reasons, retryDelaySeconds, storableText } from '../execution.ts';
@@ -129,7 +130,7 @@ const callBackend = async (
 ): Promise<{ outcomes: DispatchOutcome[]; error?: Error }> => {
   try {
     const results = await deps.backend.sendCommands(await toCommands(deps, claimed), call);
-    const byExecution = new Map(results.map((result) => [result.execution_id, result]));
+    const byExecution = mostFavourable(results);
     return { outcomes: claimed.map((command) => toOutcome(command, byExecution.get(command.execution_id), deps.now())) };
   } catch (error) {
     if (error instanceof BackendRefusal) {
@@ -176,6 +177,12 @@ const toManifestFacts = (command: ClaimedCommand): ManifestFacts => {
   };
 };
 
+const favour = ['rejected', 'unclear', 'deferred', 'accepted'] as const satisfies CommandOutcome['outcome'][];
+
+/** By execution. Of outcomes that contradict each other the one that costs no device: what was accepted once is accepted. */
+const mostFavourable = (results: readonly CommandOutcome[]): Map<number, CommandOutcome> =>
+  new Map(results.toSorted((a, b) => favour.indexOf(a.outcome) - favour.indexOf(b.outcome)).map((result) => [result.execution_id, result]));
+
 const toOutcome = (command: ClaimedCommand, result: CommandOutcome | undefined, now: Date): DispatchOutcome => {
   const { execution_id, status_before } = command;
   switch (result?.outcome) {
@@ -195,16 +202,17 @@ const toOutcome = (command: ClaimedCommand, result: CommandOutcome | undefined, 
         is_answered: true,
       };
     }
+    case 'unclear':
     case undefined: {
-      // Whether it took it is unknown; asking again is safe.
-      const reason = deferredReason('backend gave no outcome');
+      // Whether it took it is unknown; asking again is safe. Others are asked in the meantime.
+      const reason = deferredReason(result?.reason ?? 'backend gave no outcome');
       return {
         execution_id,
         status_before,
         outcome: 'deferred',
         reason,
         detail: null,
-        next_attempt_dt: addSeconds(now, forgottenSeconds),
+        next_attempt_dt: addSeconds(now, result ? oddItemSeconds : forgottenSeconds),
         is_answered: false,
       };
     }

@@ -58,9 +58,11 @@ describe('a backend that fails', () => {
     expect(gate).toMatchObject({ failures: 1, share: 0.5, changed_dt: at(0) });
   });
 
-  it('is left alone for as long as it asked: seconds of Retry-After, 15 minutes at most', () => {
+  it('is left alone for as long as it asked: seconds of Retry-After, two minutes at most', () => {
     expect(apply(open, failed(0, { retryAfterSeconds: 40 })).closed_until).toEqual(at(40));
-    expect(apply(open, failed(0, { retryAfterSeconds: 3_600 })).closed_until).toEqual(at(900));
+    expect(apply(open, failed(0, { retryAfterSeconds: 3_600 })).closed_until).toEqual(at(120));
+    // A year.
+    expect(apply(open, failed(0, { retryAfterSeconds: 31_536_000 })).closed_until).toEqual(at(120));
     expect(apply(open, failed(0, { retryAfterSeconds: 0 })).closed_until).toEqual(at(0));
   });
 
@@ -169,7 +171,7 @@ describe('the gate', () => {
           const now = at(ms / 1000);
           gate = afterCall(gate, { ...result, began: at((ms - result.latencyMilliseconds) / 1000), now });
           if (!result.isTaken && result.retryAfterSeconds !== undefined)
-            asked = Math.max(asked, ms + Math.min(900, result.retryAfterSeconds) * 1000);
+            asked = Math.max(asked, ms + Math.min(120, result.retryAfterSeconds) * 1000);
           if (gate.failures === 0) asked = 0;
           expect(gate.share).toBeGreaterThanOrEqual(0.05);
           expect(gate.share).toBeLessThanOrEqual(1);

@@ -202,6 +202,44 @@ describe('what the backend answers', () => {
     ]);
   });
 
+  it.each<[string, CommandOutcome['outcome'][], string]>([
+    ['accepted, then rejected', ['accepted', 'rejected'], 'IN_PROGRESS'],
+    ['rejected, then accepted', ['rejected', 'accepted'], 'IN_PROGRESS'],
+    ['deferred, then accepted', ['deferred', 'accepted'], 'IN_PROGRESS'],
+    ['deferred, then rejected', ['deferred', 'rejected'], 'QUEUED'],
+    ['rejected twice', ['rejected', 'rejected'], 'REJECTED'],
+  ])('%s, of one device: what was accepted once is accepted, and none is given up for a contradiction', async (_, outcomes, status) => {
+    const { chunk, update, executions } = await givenReleased();
+    const execution_id = executions[0]?.id ?? 0;
+    const backend = {
+      ...service.deps.backend,
+      findVersions: async () => [],
+      sendCommands: async () =>
+        outcomes.map((outcome) => ({ execution_id, outcome, reason: 'so', retry_after_seconds: 60 }) as CommandOutcome),
+    };
+    await service.dispatch(chunk, { backend: backend as never });
+    expect(await service.executions(update.id)).toMatchObject([{ status }]);
+  });
+
+  it('something that cannot be understood about a device: it waits a minute, and the next one asked is another', async () => {
+    const { chunk, update, executions, next } = await givenReleased({ devices: 2, rollout: { maximum_per_minute: 60 } });
+    const [odd] = executions.map(({ id }) => id);
+    service.deps.backend.answer = ({ execution_id }) =>
+      execution_id === odd
+        ? { execution_id, outcome: 'unclear', reason: 'result.outcome: is wrong' }
+        : { execution_id, outcome: 'accepted' };
+    await service.dispatch(chunk);
+    expect((await service.executions(update.id))[0]).toMatchObject({
+      ...{ status: 'QUEUED', reason: 'DEFERRED: result.outcome: is wrong', next_attempt_dt: addSeconds(startOfTime, 60) },
+    });
+    service.clock.advance(30);
+    await service.advance(next);
+    for (const other of service.deps.dispatches.take()) await service.dispatch(other);
+    // The one that could not be understood was asked once, the other one as well.
+    expect(commanded().filter(({ execution_id }) => execution_id === odd)).toHaveLength(1);
+    expect(commanded().filter(({ execution_id }) => execution_id === executions[1]?.id)).toHaveLength(1);
+  });
+
   it('an outcome for a device of another chunk: it is not listened to', async () => {
     const other = await givenReleased();
     const foreign = other.executions[0]?.id ?? 0;

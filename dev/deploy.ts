@@ -23,6 +23,8 @@ export interface Deployment {
 
 export interface DeployOptions {
   stage: string;
+  /** The database was restored to an earlier moment: all ids go on beyond those that were given out since (docs/operations.md). */
+  restored?: boolean;
   /** Where AWS is, and what the stage has to be told (docs/operations.md). */
   env: Record<string, string | undefined>;
   /** Further arguments of `serverless deploy`. */
@@ -37,14 +39,16 @@ export interface DeployOptions {
  * working. A new stage: everything, then the migrations; nobody uses it yet. Safe to repeat wherever it stopped. Throws when a step
  * fails: CloudFormation then has put everything back, and migrations that were applied stay.
  */
-export async function deploy({ stage, env, args = [], logFile, onStep = () => {} }: DeployOptions): Promise<Deployment> {
+export async function deploy({ stage, restored = false, env, args = [], logFile, onStep = () => {} }: DeployOptions): Promise<Deployment> {
   const aws = { region: env['AWS_REGION'] ?? 'eu-central-1', ...(env['AWS_ENDPOINT_URL'] && { endpoint: env['AWS_ENDPOINT_URL'] }) };
   const credentials = credentialsOf(env);
   const cloudFormation = new CloudFormationClient({ ...aws, ...credentials });
   const lambda = new LambdaClient({ ...aws, ...credentials, maxAttempts: 1 });
   const migrate = async () => {
     onStep('Migrating the database');
-    const { FunctionError, Payload } = await lambda.send(new InvokeCommand({ FunctionName: `${service}-${stage}-migrate`, Payload: '{}' }));
+    const { FunctionError, Payload } = await lambda.send(
+      new InvokeCommand({ FunctionName: `${service}-${stage}-migrate`, Payload: JSON.stringify({ restored }) }),
+    );
     const answer = JSON.parse(Buffer.from(Payload ?? '{}').toString()) as { applied?: string[]; errorMessage?: string };
     if (FunctionError || !answer.applied) throw new Error(`The migration failed: ${answer.errorMessage ?? FunctionError}`);
     return answer.applied;
@@ -123,17 +127,23 @@ async function runServerless(
 
 if (import.meta.main) {
   const { values, positionals } = parseArgs({
-    options: { stage: { type: 'string' }, param: { type: 'string', multiple: true }, region: { type: 'string' } },
+    options: {
+      stage: { type: 'string' },
+      param: { type: 'string', multiple: true },
+      region: { type: 'string' },
+      restored: { type: 'boolean', default: false },
+    },
     allowPositionals: true,
   });
-  const { stage, region, param = [] } = values;
+  const { stage, region, restored, param = [] } = values;
   if (!stage || positionals.length > 0) {
-    console.error('npm run deploy -- --stage dev|prod|local [--region REGION] [--param name=value …]   (docs/operations.md)');
+    console.error('npm run deploy -- --stage dev|prod|local [--region REGION] [--param name=value …] [--restored]   (docs/operations.md)');
     process.exit(2);
   }
   try {
     const { outputs, applied } = await deploy({
       stage,
+      restored,
       env: { ...process.env, ...(region && { AWS_REGION: region }) },
       args: param.flatMap((value) => ['--param', value]),
       onStep: (text) => console.log(`${text} …`),

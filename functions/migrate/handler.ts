@@ -1,5 +1,8 @@
+import * as z from 'zod/mini';
 import { createDatabase } from '../../lib/db/database.ts';
 import { migrateToLatest } from '../../lib/db/migrate.ts';
+import { raiseAllIds } from '../../lib/db/raise-ids.ts';
+import { raiseVersionNumbers } from '../../lib/firmware/hardware-type-queries.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Secret } from '../../lib/secret.ts';
 import { raiseExecutionIds } from '../../lib/update/execution-ids.ts';
@@ -13,23 +16,36 @@ export interface MigrateDeps {
   log: Log;
 }
 
+/** `restored`: the database was restored to an earlier moment since this was called last. */
+const MigrateEvent = z.strictObject({ restored: z._default(z.boolean(), false) });
+
+export interface MigrateAnswer {
+  /** Migrations that were applied now, by name. */
+  applied: string[];
+  /** After a restore: where each sequence goes on. */
+  raised: Record<string, number>;
+}
+
 /**
  * Brings the database to the schema that this version of the service needs; a step of every deploy, before the new functions. Safe to
  * repeat, and while the old ones serve: migrations only add what the release before does not need (each says so in its first line).
- * Ids of executions begin where this environment's do from then on.
+ * Ids of executions begin where this environment's do from then on; after a restore, all ids go on beyond those that were given out since.
  *
- * @returns the names of the migrations that were applied now. Throws when one fails; those before it stay.
+ * Throws when a migration fails; those before it stay.
  */
 export const createHandler =
   ({ databaseUrl, log, firstExecutionId, ...connection }: MigrateDeps) =>
-  async (): Promise<{ applied: string[] }> => {
+  async (event: unknown = {}): Promise<MigrateAnswer> => {
+    const { restored } = MigrateEvent.parse(event);
     const applied = await migrateToLatest(databaseUrl, connection);
     const db = createDatabase({ ...connection, url: databaseUrl, maxConnections: 1 });
     try {
       await raiseExecutionIds(db, firstExecutionId);
+      const raised = restored ? await raiseAllIds(db) : {};
+      if (restored) await raiseVersionNumbers(db);
+      log.info('migrated', { migrations: applied.length, last: applied.at(-1), restored });
+      return { applied, raised };
     } finally {
       await db.destroy();
     }
-    log.info('migrated', { migrations: applied.length, last: applied.at(-1) });
-    return { applied };
   };

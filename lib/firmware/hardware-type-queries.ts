@@ -95,3 +95,17 @@ export const listVersionAttributes = async (db: Db, kind: DeviceKind, version: n
     ORDER BY name`.execute(db);
   return rows;
 };
+
+/** People read these numbers, so that the gap is no larger than needed: nobody adds so many versions between a backup and its restore. */
+const restoredVersionGap = 1_000;
+
+/**
+ * After a restore to an earlier moment: has the ordinals of coming versions begin beyond those that were given out since that moment. Devices
+ * remember the ordinal of what they have installed, and refuse a lower one.
+ */
+export const raiseVersionNumbers = async (db: Db): Promise<void> => {
+  await db
+    .updateTable('hardware_types')
+    .set((eb) => ({ last_version_num: eb('last_version_num', '+', restoredVersionGap) }))
+    .execute();
+};

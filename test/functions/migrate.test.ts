@@ -8,7 +8,7 @@ import { createUpdateService } from '../support/update-service.ts';
 const { db, url } = await createTestDatabase({ isEmpty: true });
 const service = createUpdateService(db);
 
-const migrate = (firstExecutionId: number) => createHandler({ databaseUrl: url, firstExecutionId, log: silentLog })();
+const migrate = (firstExecutionId: number, event?: unknown) => createHandler({ databaseUrl: url, firstExecutionId, log: silentLog })(event);
 
 /** The ids that the executions of a new update get. */
 const requestUpdate = async (devices = 3): Promise<number[]> => {
@@ -26,7 +26,7 @@ describe('migrate', () => {
   });
 
   it('repeated applies nothing, and ids go on where they are', async () => {
-    expect(await migrate(500_000_000)).toEqual({ applied: [] });
+    expect(await migrate(500_000_000)).toEqual({ applied: [], raised: {} });
     expect(await requestUpdate()).toEqual([500_000_003, 500_000_004, 500_000_005]);
   });
 
@@ -65,5 +65,52 @@ describe('migrate', () => {
     const { rows } = await sql<{ data_type: string }>`
       SELECT data_type FROM information_schema.columns WHERE table_name = 'update_executions' AND column_name = 'id'`.execute(db);
     expect(rows).toEqual([{ data_type: 'integer' }]);
+  });
+});
+
+describe('migrate after a restore', () => {
+  const executionIds = 'update_executions_id_seq';
+
+  it('raises all ids far beyond what was given out, and the ordinals of versions', async () => {
+    const [before = 0] = await requestUpdate(1);
+    const { version_num } = await givenFirmware(db);
+    const { raised } = await migrate(1, { restored: true });
+    expect(raised[executionIds]).toBe(before + 10_000_000);
+    expect(Object.keys(raised)).toEqual(
+      expect.arrayContaining(['updates_id_seq', 'update_dispatches_id_seq', 'observations_id_seq', 'firmware_manifest_counter']),
+    );
+    expect(await requestUpdate(1)).toEqual([before + 10_000_000]);
+    const counter = raised['firmware_manifest_counter'] ?? 0;
+    const { rows } = await sql<{ highest: number }>`SELECT max(manifest_counter) AS highest FROM updates`.execute(db);
+    expect(counter).toBeGreaterThan(10_000_000);
+    // Of the draft of its firmware, of the firmware, and of the update.
+    expect(rows[0]?.highest).toBe(counter + 2);
+    // The next one after the firmware of that update.
+    expect((await givenFirmware(db)).version_num).toBe(version_num + 1_002);
+  });
+
+  it('also of sequences that nobody has used before the moment that was restored', async () => {
+    const { rows } = await sql<{ id: number }>`SELECT nextval('observations_id_seq') AS id`.execute(db);
+    expect(rows[0]?.id).toBeGreaterThan(10_000_000);
+  });
+
+  it('repeated raises them again, and nothing is lowered', async () => {
+    const first = (await migrate(1, { restored: true })).raised[executionIds] ?? 0;
+    const second = (await migrate(1, { restored: true })).raised[executionIds] ?? 0;
+    expect(second).toBe(first + 10_000_000);
+  });
+
+  it('raises nothing when the ids have no room left, and says which', async () => {
+    await migrate(1, { restored: true });
+    await sql`SELECT setval('update_dispatches_id_seq', 2140000000)`.execute(db);
+    const before = await sql`SELECT last_value FROM updates_id_seq`.execute(db);
+    await expect(migrate(1, { restored: true })).rejects.toThrow(
+      'update_dispatches_id_seq cannot be raised by 10000000: it ends at 2147483647',
+    );
+    expect((await sql`SELECT last_value FROM updates_id_seq`.execute(db)).rows).toEqual(before.rows);
+  });
+
+  it('refuses an event that it does not know, and changes nothing', async () => {
+    await expect(migrate(1, { restore: true })).rejects.toThrow();
   });
 });

@@ -1,0 +1,33 @@
+import { sql } from 'kysely';
+import type { Db } from './database.ts';
+
+/** More than any fleet uses up between a backup and its restore, and little enough for a hundred restores of ids below 2^31. */
+const gap = 10_000_000;
+
+/**
+ * For a database that was restored to an earlier moment: has every sequence go on far beyond what may have been given out
+ * since that moment. The backend and the devices remember ids of executions, of dispatches and of observations, and the counters of manifests, and take
+ * what comes with a number that they know for something done already. All are raised, so that nobody has to remember which of them leave the
+ * service. Repeating it costs numbers and harms nothing; so does a request at the same time.
+ *
+ * @returns the name of each sequence and where it goes on.
+ * @throws when a sequence has no room for that: nothing is raised then.
+ */
+export async function raiseAllIds(db: Db): Promise<Record<string, number>> {
+  const raised: Record<string, number> = {};
+  const sequences = await listSequences(db);
+  for (const { name, maximum } of sequences) {
+    const { rows } = await sql<{ last_value: number }>`SELECT last_value FROM ${sql.table(name)}`.execute(db);
+    const next = (rows[0]?.last_value ?? 0) + gap;
+    if (next > maximum) throw new Error(`${name} cannot be raised by ${gap}: it ends at ${maximum}`);
+    raised[name] = next;
+  }
+  for (const [name, next] of Object.entries(raised)) await sql`SELECT setval(${name}::regclass, ${next}, false)`.execute(db);
+  return raised;
+}
+
+const listSequences = async (db: Db): Promise<{ name: string; maximum: number }[]> => {
+  const { rows } = await sql<{ name: string; maximum: number }>`
+    SELECT sequencename AS name, max_value AS maximum FROM pg_sequences WHERE schemaname = current_schema() ORDER BY 1`.execute(db);
+  return rows;
+};

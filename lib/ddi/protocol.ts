@@ -75,27 +75,46 @@ const withoutSecrets = (line: string): string =>
     .replaceAll(/(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s"']+/gi, '$1…')
     .replaceAll(/((?:Target|Gateway)Token\s+)\S+/gi, '$1…');
 
+/** What was sent, in the form in which it is kept. */
+const toLine = (value: unknown): string =>
+  storableText(withoutSecrets(typeof value === 'string' ? value : (JSON.stringify(value) ?? '')), maximumDetailLength);
+
 /** Lines of text, whatever the client made of them. */
 const Details = z
   .pipe(
     z.optional(z.unknown()),
     z.transform((details) => {
-      const lines = Array.isArray(details) ? details : details === undefined || details === null ? [] : [details];
-      return lines
-        .slice(0, maximumDetails)
-        .map((line) => storableText(withoutSecrets(typeof line === 'string' ? line : JSON.stringify(line)), maximumDetailLength))
-        .join('\n');
+      if (details === undefined || details === null) return [];
+      return (Array.isArray(details) ? details : [details]).slice(0, maximumDetails).map(toLine);
     }),
   )
   .check(z.meta({ type: 'array', items: { type: 'string' }, description: '50 lines of 512 characters are kept' }));
 
 const executionWords = ['closed', 'proceeding', 'canceled', 'scheduled', 'rejected', 'resumed', 'downloaded', 'download'] as const;
+const results = ['success', 'failure', 'none'] as const;
+export type Result = (typeof results)[number];
+
+/** How something has ended: one of the protocol's words, or whatever was sent instead of one. */
+const Finished = z.pipe(
+  z.optional(z.unknown()),
+  z.transform((result): { finished: Result } | { finished: null; sent: string } => {
+    const finished = (result as { finished?: unknown } | null | undefined)?.finished;
+    const known = results.find((word) => word === finished);
+    return known ? { finished: known } : { finished: null, sent: finished === undefined ? 'nothing' : toLine(finished) };
+  }),
+);
 
 export const ActionFeedback = z
   .object({
     status: z.object({
       execution: z.enum(executionWords),
-      result: z.catch(z.object({ finished: z.catch(z.enum(['success', 'failure', 'none']), 'none') }), { finished: 'none' }),
+      result: Finished.check(
+        z.meta({
+          type: 'object',
+          properties: { finished: { type: 'string', enum: [...results] } },
+          description: 'When something is closed: how it has ended. Anything but success and none is a failure, also no result at all',
+        }),
+      ),
       details: Details,
     }),
   })

@@ -5,7 +5,7 @@ import type { Report } from '../report/confirmation.ts';
 import { recordReports } from '../report/record-reports.ts';
 import { type DeviceWork, workStateOf } from '../update/reach/device-work.ts';
 import { findEndedWork, noteProgress } from '../update/reach/offer-queries.ts';
-import { cancelWordOf, wordOf } from './feedback.ts';
+import { cancelWordOf, detailOf, wordOf } from './feedback.ts';
 import { type IotDevice, listWork, markConfigData } from './iot-device-queries.ts';
 import type { ActionFeedback } from './protocol.ts';
 
@@ -31,11 +31,11 @@ export async function recordFeedback(
   const word = wordOf(feedback);
   const work = await findOwnWork(deps.db, device, actionId);
   if (!work) return;
-  const detail = feedback.status.details;
+  const detail = detailOf(feedback);
   if (word === 'at_work') return noteProgress(deps.db, { device_id: device.device_id, execution_id: actionId, detail, now: deps.now() });
   const isBelieved = word === 'installed' && work.proof === 'feedback';
   const said = isBelieved ? { status: 'SUCCEEDED' as const, version: work.wanted_version } : { status: statuses[word], version: null };
-  await record(deps, device, { ...said, hardware_type: work.hardware_type, execution_id: actionId, detail });
+  await record(deps, device, { ...said, hardware_type: work.hardware_type, execution_id: actionId, detail: detail ?? undefined });
 }
 
 const statuses = { installed: 'INSTALLED', failed: 'FAILED', declined: 'REJECTED', canceled: 'CANCELED' } as const;
@@ -57,7 +57,7 @@ export async function recordCancelFeedback(
   const status = word === 'canceled' ? 'CANCELED' : 'CANCEL_REFUSED';
   await record(deps, device, {
     ...{ status, version: null, hardware_type: work.hardware_type },
-    ...{ execution_id: actionId, detail: feedback.status.details },
+    ...{ execution_id: actionId, detail: detailOf(feedback) ?? undefined },
   });
 }
 

@@ -63,7 +63,7 @@ const executionIdPage = ({ update_id, status, reason }: ExecutionFilter, after: 
 export const listExecutions = async (db: Db, filter: ExecutionFilter): Promise<Page<Execution>> => {
   const { limit, cursor } = filter;
   const [after] = decodeCursor(Cursor, cursor) ?? [0];
-  const rows = await selectExecutions(db, sql`left(e.detail, ${listedDetailLength})`)
+  const rows = await selectExecutions(db, sql`nullif(left(e.detail, ${listedDetailLength}), '')`)
     .where(sql<boolean>`e.id IN (${executionIdPage(filter, after, limit + 1)})`)
     .orderBy('e.id')
     .execute();
@@ -83,7 +83,7 @@ export const listDeviceExecutions = async (
   { kind, external_id, limit, cursor }: DeviceExecutionFilter,
 ): Promise<Page<DeviceExecution>> => {
   const after = decodeCursor(Cursor, cursor);
-  let query = selectExecutions(db, sql`e.detail`)
+  let query = selectExecutions(db, sql`nullif(e.detail, '')`)
     .innerJoin('updates as u', 'u.id', 'e.update_id')
     .innerJoin('firmwares as f', 'f.id', 'u.firmware_id')
     .select(['e.hardware_type', 'f.id as firmware_id', 'f.version as firmware_version'])

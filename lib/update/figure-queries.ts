@@ -61,7 +61,7 @@ const reasonsOf = (update_id: RawBuilder<unknown>) => sql`(
       SELECT *, row_number() OVER (PARTITION BY status, reason ORDER BY text IS NULL, n DESC, text) AS place
       FROM (
         SELECT e.status, split_part(e.reason, ': ', 1) AS reason,
-               left(coalesce(substring(e.reason FROM ': (.*)'), e.detail), ${textLength}) AS text, count(*) AS n
+               left(coalesce(nullif(substring(e.reason FROM ': (.*)'), ''), nullif(e.detail, '')), ${textLength}) AS text, count(*) AS n
         FROM update_executions e WHERE e.update_id = ${update_id} GROUP BY 1, 2, 3
       ) grouped
     ) ranked

@@ -108,7 +108,7 @@ export const moved = (moves: RawBuilder<unknown>, now: Date, brought: Brought = 
           WHEN m.keeps_reason THEN e.detail
           WHEN m.to_phase = 'ended' AND m.to_status <> 'SUCCEEDED' AND ${detail} IS NULL THEN e.detail
           WHEN e.progress_dt IS NULL OR m.to_status = 'SUCCEEDED' THEN ${detail}
-          ELSE left(concat_ws(E'\n', nullif(${detail}, ''), e.detail), ${longestDetail}::integer)
+          ELSE nullif(left(concat_ws(E'\n', ${detail}, e.detail), ${longestDetail}::integer), '')
         END,
         dispatch_id = CASE m.to_phase WHEN 'waiting' THEN NULL ELSE coalesce(${dispatch_id}, e.dispatch_id) END,
         -- Repeated after a crash, a call keeps the time of the first one: what a device said since then is an answer.
@@ -233,7 +233,7 @@ export const moveExecutions = async (trx: Trx, moves: readonly ExecutionMove[], 
         ${each(({ move }) => move.reason === undefined)}::boolean[],
         ${each(({ move }) => move.reason ?? null)}::text[],
         ${each(({ move }) => move.effect ?? null)}::text[],
-        ${each(({ detail }) => detail)}::text[],
+        ${each(({ detail }) => detail || null)}::text[],
         ${each(({ move }) => move.next_attempt_dt)}::timestamptz[],
         ${each(({ move }) => move.from)}::text[]
       ) AS m (id, to_phase, to_status, keeps_reason, to_reason, effect, detail, next_attempt_dt, from_phase)`,

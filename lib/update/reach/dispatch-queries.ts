@@ -177,7 +177,7 @@ export const recordDispatch = async (
     UPDATE update_executions e
     SET status = CASE o.outcome WHEN 'accepted' THEN 'IN_PROGRESS' WHEN 'retried' THEN 'IN_PROGRESS' WHEN 'refused' THEN 'REJECTED' ELSE e.status END,
         reason = CASE o.outcome WHEN 'withheld' THEN e.reason ELSE o.reason END,
-        detail = CASE o.outcome WHEN 'withheld' THEN e.detail ELSE o.detail END,
+        detail = CASE o.outcome WHEN 'withheld' THEN e.detail ELSE nullif(o.detail, '') END,
         next_attempt_dt = o.next_attempt_dt,
         sent_dt = CASE WHEN ${wasCalled}::boolean OR e.is_unanswered THEN e.sent_dt END,
         is_unanswered = CASE WHEN o.outcome = 'withheld' THEN e.is_unanswered ELSE NOT o.is_answered END,

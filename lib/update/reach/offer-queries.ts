@@ -164,12 +164,12 @@ const progressSeconds = 10;
  */
 export const noteProgress = async (
   db: Db,
-  { device_id, execution_id, detail, now }: { device_id: number; execution_id: number; detail: string; now: Date },
+  { device_id, execution_id, detail, now }: { device_id: number; execution_id: number; detail: string | null; now: Date },
 ): Promise<void> => {
   await sql`
-    UPDATE update_executions SET progress_dt = ${now}, detail = CASE ${detail} WHEN '' THEN detail ELSE ${detail} END
+    UPDATE update_executions SET progress_dt = ${now}, detail = coalesce(${detail}, detail)
     WHERE id = ${execution_id} AND device_id = ${device_id} AND status = 'IN_PROGRESS' AND dispatch_id IS NOT NULL AND sent_dt IS NOT NULL
-      AND (${detail} <> '' OR coalesce(progress_dt, sent_dt) < ${now}::timestamptz - make_interval(secs => ${progressSeconds}))`.execute(
+      AND (${detail}::text IS NOT NULL OR coalesce(progress_dt, sent_dt) < ${now}::timestamptz - make_interval(secs => ${progressSeconds}))`.execute(
     db,
   );
 };

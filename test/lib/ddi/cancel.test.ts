@@ -45,6 +45,7 @@ describe('an update that is canceled', () => {
     ['closed', 'failure', 'IN_PROGRESS'],
     ['rejected', 'none', 'IN_PROGRESS'],
     ['proceeding', 'none', 'IN_PROGRESS'],
+    ['closed', 'failed', 'IN_PROGRESS'],
   ] as const)('and the device answers %s/%s: it is %s', async (word, finished, status) => {
     const { cabinet, id, update } = await given();
     await cancel(update.id);

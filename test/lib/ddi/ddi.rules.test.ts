@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { answerPoll } from '../../../lib/ddi/answer-poll.ts';
-import { cancelWordOf, wordOf } from '../../../lib/ddi/feedback.ts';
+import { cancelWordOf, detailOf, wordOf } from '../../../lib/ddi/feedback.ts';
 import { formatSleep, offerTimesOf, pollSeconds, retrySeconds } from '../../../lib/ddi/poll-interval.ts';
 import { ActionFeedback, ConfigData } from '../../../lib/ddi/protocol.ts';
 import { type DeviceWork, workStateOf } from '../../../lib/update/reach/device-work.ts';
@@ -30,11 +30,39 @@ describe('what a device says', () => {
   it('may have what old and new clients add, and may lack what we do not need', () => {
     const old = { id: '7', time: '20140511T121314', status: { execution: 'proceeding', result: { progress: { cnt: 1, of: 5 } }, code: 9 } };
     expect(wordOf(ActionFeedback.parse(old))).toBe('at_work');
-    expect(wordOf(ActionFeedback.parse({ status: { execution: 'closed' } }))).toBe('installed');
-    expect(wordOf(ActionFeedback.parse({ status: { execution: 'closed', result: { finished: 'perhaps' } } }))).toBe('installed');
+    expect(wordOf(ActionFeedback.parse({ status: { execution: 'proceeding' } }))).toBe('at_work');
     expect(ActionFeedback.safeParse({ status: { execution: 'dancing' } }).success).toBe(false);
+    expect(ActionFeedback.safeParse({ status: { execution: 'CLOSED' } }).success).toBe(false);
+    expect(ActionFeedback.safeParse({ status: { result: { finished: 'success' } } }).success).toBe(false);
     expect(ActionFeedback.safeParse({}).success).toBe(false);
     expect(ConfigData.parse({})).toEqual({ mode: 'merge', data: {} });
+  });
+});
+
+describe('closed with a result that is none of the protocol', () => {
+  it.each([
+    ['an unknown word', { finished: 'failed' }, 'failed'],
+    ['another spelling', { finished: 'SUCCESS' }, 'SUCCESS'],
+    ['no result', undefined, 'nothing'],
+    ['null', null, 'nothing'],
+    ['an empty result', {}, 'nothing'],
+    ['a text', 'success', 'nothing'],
+    ['no text', { finished: true }, 'true'],
+    ['a token', { finished: 'TargetToken abc' }, 'TargetToken …'],
+  ])('%s is a failure, and an unwillingness to stop, in the words that were sent', (_, result, sent) => {
+    const said = ActionFeedback.parse({ status: { execution: 'closed', result, details: ['flash failed'] } });
+    expect([wordOf(said), cancelWordOf(said)]).toEqual(['failed', 'goes_on']);
+    expect(detailOf(said)).toBe(`closed, but result.finished is neither success, failure nor none: ${sent}\nflash failed`);
+  });
+
+  it('says nothing about what is not closed', () => {
+    for (const execution of ['proceeding', 'canceled', 'rejected', 'downloaded']) {
+      expect(detailOf(ActionFeedback.parse({ status: { execution, result: { finished: 'odd' }, details: ['words'] } }))).toBe('words');
+    }
+  });
+
+  it.each([[undefined], [null], [''], [[]], [['']], [['', ' ']]])('details of %j are no words at all', (details) => {
+    expect(detailOf(ActionFeedback.parse({ status: { execution: 'closed', result: { finished: 'failure' }, details } }))).toBeNull();
   });
 });
 

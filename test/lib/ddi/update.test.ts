@@ -134,7 +134,9 @@ describe('an update of a device that polls', () => {
 
   it.each([
     ['text instead of a list', 'flash error', 'flash error'],
-    ['nothing', undefined, ''],
+    ['nothing', undefined, null],
+    ['an empty text', '', null],
+    ['an empty line', [''], null],
     ['what is no text', [1, { a: true }, null], '1\n{"a":true}\nnull'],
     ['NUL and half characters', ['a\u0000b\ud800'], 'ab\ufffd'],
   ])('takes %s as the words of a device', async (_, details, kept) => {
@@ -296,6 +298,48 @@ describe('an update of a device that polls', () => {
     await db.updateTable('hardware_types').set({ proof: 'version' }).where('name', '=', 'cabinet').execute();
     expect(await ddi.execution(id)).toMatchObject({ status: 'SUCCEEDED' });
     expect(await ddi.runs(cabinet)).toEqual({ reported_version: firmware.version, source: 'feedback', firmware_update_time: 12 });
+  });
+
+  it.each([
+    ['an unknown word', { finished: 'failed' }, 'failed'],
+    ['no result', undefined, 'nothing'],
+    ['a result without a word', {}, 'nothing'],
+  ])(
+    'closed with %s is a failure in the words of the device, also where its word is believed, and answered 200',
+    async (_, result, sent) => {
+      await db.updateTable('hardware_types').set({ proof: 'feedback' }).where('name', '=', 'cabinet').execute();
+      const { cabinet, id } = await ddi.givenTaken();
+      const body = { status: { execution: 'closed', result, details: ['flash failed'] } };
+      const { statusCode } = await ddi.feedback(cabinet, id, 'closed', 'none', [], { body });
+      await db.updateTable('hardware_types').set({ proof: 'version' }).where('name', '=', 'cabinet').execute();
+      expect(statusCode).toBe(200);
+      expect(await ddi.execution(id)).toMatchObject({
+        status: 'FAILED',
+        reason: 'DEVICE_FAILED',
+        detail: `closed, but result.finished is neither success, failure nor none: ${sent}\nflash failed`,
+      });
+      expect(await ddi.runs(cabinet)).toBeUndefined();
+    },
+  );
+
+  it('closed with none is a success, as hawkBit has it, also where the word of the device is its proof', async () => {
+    await db.updateTable('hardware_types').set({ proof: 'feedback' }).where('name', '=', 'cabinet').execute();
+    const { cabinet, id } = await ddi.givenTaken();
+    await ddi.feedback(cabinet, id, 'closed', 'none');
+    await db.updateTable('hardware_types').set({ proof: 'version' }).where('name', '=', 'cabinet').execute();
+    expect(await ddi.execution(id)).toMatchObject({ status: 'SUCCEEDED' });
+  });
+
+  it.each([
+    ['an unknown execution word', { execution: 'dancing', result: { finished: 'success' } }, 'status.execution'],
+    ['no execution word', { result: { finished: 'success' } }, 'status.execution'],
+    ['no status', undefined, 'status'],
+  ])('%s is refused by name and changes nothing', async (_, status, path) => {
+    const { cabinet, id } = await ddi.givenTaken();
+    const before = await ddi.execution(id);
+    const answer = await ddi.feedback(cabinet, id, 'closed', 'none', [], { body: { id: String(id), status } });
+    expect(answer).toMatchObject({ statusCode: 400, body: { code: 'request.invalid', errors: [{ in: 'body', path }] } });
+    expect(await ddi.execution(id)).toEqual(before);
   });
 
   it('has its version told in the attribute that the hardware type names', async () => {

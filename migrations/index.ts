@@ -17,6 +17,7 @@ import * as planFaster from './20261124150000_plan_faster.ts';
 import * as recallDispatches from './20261124160000_recall_dispatches.ts';
 import * as namePhases from './20261126100000_name_phases.ts';
 import * as keepFinalFigures from './20261126130000_keep_final_figures.ts';
+import * as keepAttributes from './20261126170000_keep_attributes.ts';
 
 /** Every migration by its name, in the order in which they run. A list rather than a folder scan, so that it can be bundled. */
 export const migrations: Record<string, Migration> = {
@@ -38,4 +39,5 @@ export const migrations: Record<string, Migration> = {
   '20261124160000_recall_dispatches': recallDispatches,
   '20261126100000_name_phases': namePhases,
   '20261126130000_keep_final_figures': keepFinalFigures,
+  '20261126170000_keep_attributes': keepAttributes,
 };

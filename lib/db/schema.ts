@@ -73,6 +73,12 @@ export interface Cabinets {
   version: number | null;
 }
 
+export interface DeviceAttributes {
+  attributes: Json;
+  device_id: number;
+  told_dt: Timestamp;
+}
+
 export interface DeviceFirmwareCounts {
   device_count: number;
   hardware_type: string;
@@ -328,6 +334,7 @@ export interface DB {
   assembly_parts: AssemblyParts;
   backend_gate: BackendGate;
   cabinets: Cabinets;
+  device_attributes: DeviceAttributes;
   device_firmware_counts: DeviceFirmwareCounts;
   device_firmware_history: DeviceFirmwareHistory;
   device_firmwares: DeviceFirmwares;

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
+import { keepAttributes, type ToldAttributes } from '../fleet/attribute-queries.ts';
 import { countSeen } from '../fleet/count-queries.ts';
 import type { DeviceKind } from '../fleet/device.ts';
 import type { DeviceWork } from '../update/reach/device-work.ts';
@@ -93,6 +94,25 @@ export const markSeen = async (db: Db, device_id: number, before: Date, now: Dat
       RETURNING id, kind, last_seen_on
     )
     ${countSeen}`.execute(db);
+};
+
+/** Keeps what a device has told of itself and notes that it has, in one statement; when it is to tell it again, only the first. */
+export const storeConfigData = async (
+  db: Db,
+  device_id: number,
+  told: ToldAttributes,
+  { isWantedAgain, now }: { isWantedAgain: boolean; now: Date },
+): Promise<void> => {
+  const kept = keepAttributes(device_id, told, now);
+  const statement = isWantedAgain
+    ? kept
+    : sql`
+      WITH kept AS (
+        ${kept}
+      )
+      INSERT INTO iot_devices (device_id, config_data_dt) VALUES (${device_id}, ${now})
+      ON CONFLICT ON CONSTRAINT iot_devices_pkey DO UPDATE SET config_data_dt = excluded.config_data_dt`;
+  await statement.execute(db);
 };
 
 /** Notes that a device has told its attributes; with null, that they are wanted again. */

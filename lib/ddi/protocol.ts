@@ -76,8 +76,10 @@ const withoutSecrets = (line: string): string =>
     .replaceAll(/((?:Target|Gateway)Token\s+)\S+/gi, '$1…');
 
 /** What was sent, in the form in which it is kept. */
-const toLine = (value: unknown): string =>
-  storableText(withoutSecrets(typeof value === 'string' ? value : (JSON.stringify(value) ?? '')), maximumDetailLength);
+export const keptText = (value: unknown, maximumLength: number): string =>
+  storableText(withoutSecrets(typeof value === 'string' ? value : (JSON.stringify(value) ?? '')), maximumLength);
+
+const toLine = (value: unknown): string => keptText(value, maximumDetailLength);
 
 /** Lines of text, whatever the client made of them. */
 const Details = z
@@ -123,8 +125,16 @@ export type ActionFeedback = z.output<typeof ActionFeedback>;
 
 export const ConfigData = z
   .object({
-    mode: z._default(z.enum(['merge', 'replace', 'remove']), 'merge'),
-    data: z._default(z.record(z.string(), z.unknown()), {}),
+    mode: z._default(z.enum(['merge', 'replace', 'remove']), 'merge').check(
+      z.meta({
+        description: 'Beside the attributes told before, in their place, or taking away those that are named; a version is none of these',
+      }),
+    ),
+    data: z
+      ._default(z.record(z.string(), z.unknown()), {})
+      .check(
+        z.meta({ description: 'A version has to be a text. Of all others 100 are kept: texts up to 256 characters, numbers, booleans' }),
+      ),
   })
   .register(z.globalRegistry, { id: 'ConfigData' });
 export type ConfigData = z.output<typeof ConfigData>;

@@ -1,37 +1,60 @@
 import type { Clock } from '../clock.ts';
-import type { Db } from '../db/database.ts';
+import type { Db, Trx } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
 import { listVersionAttributes } from '../firmware/hardware-type-queries.ts';
-import { FirmwareVersion } from '../firmware/version.ts';
+import type { Report } from '../report/confirmation.ts';
 import { recordReports } from '../report/record-reports.ts';
-import { type IotDevice, markConfigData } from './iot-device-queries.ts';
+import { workStateOf } from '../update/reach/device-work.ts';
+import { noteDetails } from '../update/reach/offer-queries.ts';
+import { readVersions, type ToldVersion, toAttributes } from './config-data.ts';
+import { type IotDevice, listWork, storeConfigData } from './iot-device-queries.ts';
 import type { ConfigData } from './protocol.ts';
 
 /**
- * The device tells its attributes, among them the versions that it runs: each is a report like any other. Attributes that name no version
- * are not kept.
+ * The device tells its attributes, among them the versions that it runs: each is a report like any other. One that can be no version hinders
+ * no other, and is noted with the execution that waits for it; the device is asked again. `remove` takes attributes away and tells nothing
+ * of versions.
  *
- * @throws `request.invalid` for a version that can be none.
+ * @throws `request.invalid`, when all else is stored, with every attribute that should name a version and does not.
  */
-export async function recordConfigData({ db, now }: { db: Db; now: Clock }, device: IotDevice, { mode, data }: ConfigData): Promise<void> {
-  const { device_id, kind, external_id, version: generation } = device;
+export async function recordConfigData({ db, now }: { db: Db; now: Clock }, device: IotDevice, configData: ConfigData): Promise<void> {
   const occurred_dt = now();
-  const attributes = mode === 'remove' ? [] : await listVersionAttributes(db, kind, generation);
-  const reports = attributes.flatMap(({ hardware_type, attribute }) => {
-    const value = data[attribute];
-    if (value === undefined || value === null || value === '') return [];
-    const version = parseVersion(attribute, value);
-    return [{ kind, external_id, hardware_type, version, status: 'SUCCEEDED' as const, occurred_dt, source: 'config_data' as const }];
-  });
+  const { mode, data } = configData;
+  const versions = mode === 'remove' ? [] : readVersions(await listVersionAttributes(db, device.kind, device.version), data);
+  const reports = versions.flatMap((each) => toReport(device, each, occurred_dt));
+  const errors = versions.flatMap(({ attribute, told }) =>
+    told && 'problem' in told ? [{ in: 'body' as const, path: `data.${attribute}`, message: told.problem }] : [],
+  );
   await db.transaction().execute(async (trx) => {
     if (reports.length > 0) await recordReports(trx, reports, occurred_dt);
-    await markConfigData(trx, device_id, occurred_dt);
+    await noteUntold(trx, device, versions);
+    await storeConfigData(trx, device.device_id, toAttributes(configData), { isWantedAgain: errors.length > 0, now: occurred_dt });
   });
+  const summary = errors.map(({ path, message }) => `${path} (${message})`).join(', ');
+  if (errors.length > 0) throw new DomainError('request.invalid', `Wrong, and all others stored: ${summary}`, { errors });
 }
 
-const parseVersion = (attribute: string, value: unknown): string => {
-  const result = FirmwareVersion.safeParse(typeof value === 'number' ? String(value) : value);
-  if (result.success) return result.data;
-  const errors = result.error.issues.map(({ message }) => ({ in: 'body' as const, path: `data.${attribute}`, message }));
-  throw new DomainError('request.invalid', `Wrong: data.${attribute} (${errors[0]?.message})`, { errors });
+const toReport = ({ kind, external_id }: IotDevice, { hardware_type, told }: ToldVersion, occurred_dt: Date): Report[] =>
+  told && 'version' in told
+    ? [{ kind, external_id, hardware_type, version: told.version, status: 'SUCCEEDED', occurred_dt, source: 'config_data' }]
+    : [];
+
+/** Keeps with an execution that waits for its proof what came instead of it, so that its end at the deadline says more than that. */
+const noteUntold = async (trx: Trx, device: IotDevice, versions: readonly ToldVersion[]): Promise<void> => {
+  const untold = versions.filter(({ told }) => !(told && 'version' in told));
+  if (untold.length === 0) return;
+  const notes = (await listWork(trx, device)).flatMap((work) => {
+    const version = untold.find(({ hardware_type }) => hardware_type === work.hardware_type);
+    const state = workStateOf(work);
+    if (!version || !['working', 'canceling', 'proving'].includes(state)) return [];
+    // A device at work has nothing to prove yet.
+    if (!version.told && state !== 'proving') return [];
+    return [{ execution_id: work.execution_id, note: noteOf(version) }];
+  });
+  if (notes.length > 0) await noteDetails(trx, device.device_id, notes);
 };
+
+const noteOf = ({ attribute, told }: ToldVersion): string =>
+  told && 'problem' in told
+    ? `The device told ${attribute} = ${told.sent}, which was not taken: ${told.problem}`
+    : `The device told its attributes without ${attribute}`;

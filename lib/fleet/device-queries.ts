@@ -3,7 +3,7 @@ import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
 import { decodeCursor, type Page, toPage } from '../http/page.ts';
 import { countNewDevices } from './count-queries.ts';
-import type { Device, DeviceConditions, DeviceKind, NewDevice, PastFirmware, ReportSource } from './device.ts';
+import type { Device, DeviceAttributes, DeviceConditions, DeviceKind, NewDevice, PastFirmware, ReportSource } from './device.ts';
 import { deviceIdPage } from './device-page-queries.ts';
 
 /** Written in the order of the unique key, so that two calls at one moment cannot wait for each other in a circle. */
@@ -64,10 +64,9 @@ interface DeviceRow extends Omit<Device, 'firmwares'> {
   source: ReportSource;
 }
 
-/** Devices with what each runs now, in one statement, by their ids; `chosen` joins or restricts `devices d`. */
-const selectDevices = async (db: Db, chosen: RawBuilder<unknown>, order: RawBuilder<unknown>): Promise<Map<number, Device>> => {
-  const { rows } = await sql<DeviceRow>`
-    SELECT d.id, d.kind, d.external_id, d.version, d.channel, d.created_dt, d.last_seen_dt,
+/** Devices with what each runs now, by their ids; `chosen` restricts `devices d`, and `more` are further columns. */
+const selectDeviceRows = <More = unknown>(chosen: RawBuilder<unknown>, order: RawBuilder<unknown>, more = sql``) => sql<DeviceRow & More>`
+    SELECT ${more} d.id, d.kind, d.external_id, d.version, d.channel, d.created_dt, d.last_seen_dt,
            r.hardware_type, r.firmware_id, coalesce(f.version, r.reported_version) AS firmware_version, f.version_num,
            f.version_num IS NOT NULL AND f.version_num >= coalesce(newest.version_num, 0) AS is_newest,
            r.firmware_update_dt, r.firmware_update_time, r.observed_dt, r.source
@@ -82,7 +81,9 @@ const selectDevices = async (db: Db, chosen: RawBuilder<unknown>, order: RawBuil
       LIMIT 1
     ) newest ON true
     WHERE ${chosen}
-    ORDER BY ${order}, r.hardware_type`.execute(db);
+    ORDER BY ${order}, r.hardware_type`;
+
+const toDevices = (rows: readonly DeviceRow[]): Map<number, Device> => {
   const devices = new Map<number, Device>();
   for (const { id, kind, external_id, version, channel, created_dt, last_seen_dt, hardware_type, firmware_version, ...installed } of rows) {
     const device = devices.get(id) ?? { kind, external_id, version, channel, created_dt, last_seen_dt, firmwares: [] };
@@ -90,6 +91,35 @@ const selectDevices = async (db: Db, chosen: RawBuilder<unknown>, order: RawBuil
     if (hardware_type !== null) device.firmwares.push({ hardware_type, version: firmware_version, ...installed });
   }
   return devices;
+};
+
+/** In one statement, whatever their number. */
+const selectDevices = async (db: Db, chosen: RawBuilder<unknown>, order: RawBuilder<unknown>): Promise<Map<number, Device>> =>
+  toDevices((await selectDeviceRows(chosen, order).execute(db)).rows);
+
+interface AttributeColumns {
+  attributes: DeviceAttributes | null;
+  attributes_dt: Date | null;
+}
+
+/** One device with what it runs and what it tells of itself, in one statement. */
+export const findDeviceWithAttributes = async (
+  db: Db,
+  kind: DeviceKind,
+  external_id: string,
+): Promise<(Device & { attributes: DeviceAttributes; attributes_dt: Date | null }) | undefined> => {
+  const { rows } = await selectDeviceRows<AttributeColumns>(
+    sql`d.kind = ${kind} AND d.external_id = ${external_id}`,
+    sql`d.id`,
+    sql`
+      (SELECT a.attributes FROM device_attributes a WHERE a.device_id = d.id) AS attributes,
+      (SELECT a.told_dt FROM device_attributes a WHERE a.device_id = d.id) AS attributes_dt,`,
+  ).execute(db);
+  const [first] = rows;
+  if (!first) return undefined;
+  const { attributes, attributes_dt } = first;
+  const [device] = toDevices(rows.map(({ attributes: _attributes, attributes_dt: _dt, ...row }) => row)).values();
+  return device && { ...device, attributes: attributes ?? {}, attributes_dt };
 };
 
 /** Unknown ids are missing from the answer, which is ordered by external_id. */

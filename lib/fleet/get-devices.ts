@@ -1,14 +1,16 @@
 import type { Db } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
 import type { Device, DeviceKind, DeviceWithHistory } from './device.ts';
-import { type HistoryFilter, listDevicesWithFirmwares, listHistory } from './device-queries.ts';
+import { findDeviceWithAttributes, type HistoryFilter, listDevicesWithFirmwares, listHistory } from './device-queries.ts';
 
 /** @throws `device.not_found` */
 export async function getDevice(db: Db, kind: DeviceKind, external_id: string): Promise<Device> {
   const [device] = await listDevicesWithFirmwares(db, kind, [external_id]);
-  if (!device) throw new DomainError('device.not_found', `There is no ${kind} ${external_id}`);
+  if (!device) throw deviceNotFound(kind, external_id);
   return device;
 }
+
+const deviceNotFound = (kind: DeviceKind, external_id: string) => new DomainError('device.not_found', `There is no ${kind} ${external_id}`);
 
 export interface DeviceQuery extends HistoryFilter {
   /** Whether the past is wanted too. */
@@ -16,12 +18,14 @@ export interface DeviceQuery extends HistoryFilter {
 }
 
 /**
- * With a page of its history when that is asked for.
+ * What a device runs and tells of itself, with a page of its history when that is asked for.
  *
  * @throws `device.not_found`
  */
 export async function getDeviceWithHistory(db: Db, { history, ...filter }: DeviceQuery): Promise<DeviceWithHistory> {
-  const device = await getDevice(db, filter.kind, filter.external_id);
+  const { kind, external_id } = filter;
+  const device = await findDeviceWithAttributes(db, kind, external_id);
+  if (!device) throw deviceNotFound(kind, external_id);
   return history ? { ...device, history: await listHistory(db, filter) } : device;
 }
 

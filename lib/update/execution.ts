@@ -252,6 +252,9 @@ export const moveOf = (execution: Movable, event: ExecutionEvent, now: Date): Mo
 export const storableText = (text: string, maximumLength: number): string =>
   text.slice(0, maximumLength).replaceAll('\u0000', '').toWellFormed();
 
+/** Two times what a device's words are cut to when they come: 50 lines of 512 characters. */
+export const longestDetail = 2 * 50 * 513;
+
 export const Execution = z
   .object({
     id: z.int(),

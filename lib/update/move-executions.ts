@@ -3,6 +3,7 @@ import type { Trx } from '../db/database.ts';
 import {
   type ExecutionEvent,
   type ExecutionStatus,
+  longestDetail,
   type Move,
   maximumRetries,
   type Phase,
@@ -74,9 +75,6 @@ export const movesOrRetriesOf = (chosen: string, events: readonly ExecutionEvent
 ) AS m`;
 
 const retryDelays = Array.from({ length: maximumRetries + 1 }, (_, retries) => retryDelaySeconds(retries));
-
-/** Two times what a device's words are cut to when they come: 50 lines of 512 characters. */
-const longestDetail = 2 * 50 * 513;
 
 /** What a move brings with it, each a column of the moves; missing: nothing. */
 interface Brought {

@@ -113,6 +113,18 @@ describe('GET /v1/updates/{id}', () => {
     ]);
   });
 
+  it('200: an empty detail is null, and no text of a reason, also where it was stored by an earlier release', async () => {
+    const { run, id, get, listExecutions } = await given(4);
+    await run();
+    await db
+      .updateTable('update_executions')
+      .set({ status: 'FAILED', reason: 'DEVICE_FAILED', detail: '' })
+      .where('update_id', '=', id)
+      .execute();
+    expect((await get(id)).body.reasons).toEqual([{ status: 'FAILED', reason: 'DEVICE_FAILED', count: 4, texts: [] }]);
+    expect((await listExecutions(id, {})).body.items.map(({ detail }) => detail)).toEqual([null, null, null, null]);
+  });
+
   it('200: errors of the backend grouped by text, each with its number and its last time', async () => {
     const { run, id, get, backend, time } = await given(10);
     backend.isDown = true;

@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db, Trx } from '../../db/database.ts';
 import type { Proof } from '../../firmware/hardware-type.ts';
+import { longestDetail } from '../execution.ts';
 import type { DeviceWork, OfferedFirmware } from './device-work.ts';
 
 /**
@@ -171,6 +172,16 @@ export const noteProgress = async (
     WHERE id = ${execution_id} AND device_id = ${device_id} AND status = 'IN_PROGRESS' AND dispatch_id IS NOT NULL AND sent_dt IS NOT NULL
       AND (${detail}::text IS NOT NULL OR coalesce(progress_dt, sent_dt) < ${now}::timestamptz - make_interval(secs => ${progressSeconds}))`.execute(
     db,
+  );
+};
+
+/** Puts notes of ours before the words of the device, each once, until one of its executions ends. */
+export const noteDetails = async (trx: Trx, device_id: number, notes: readonly { execution_id: number; note: string }[]): Promise<void> => {
+  await sql`
+    UPDATE update_executions e SET detail = left(concat_ws(E'\n', n.note, e.detail), ${longestDetail}::integer)
+    FROM unnest(${notes.map((n) => n.execution_id)}::integer[], ${notes.map((n) => n.note)}::text[]) AS n (id, note)
+    WHERE e.id = n.id AND e.device_id = ${device_id} AND e.status = 'IN_PROGRESS' AND position(n.note IN coalesce(e.detail, '')) = 0`.execute(
+    trx,
   );
 };
 

@@ -1,0 +1,48 @@
+import type { VersionAttribute } from '../firmware/hardware-type-queries.ts';
+import { FirmwareVersion } from '../firmware/version.ts';
+import type { ToldAttributes } from '../fleet/attribute-queries.ts';
+import { type DeviceAttributes, maximumAttributeName, maximumAttributes, maximumAttributeText } from '../fleet/device.ts';
+import { type ConfigData, keptText } from './protocol.ts';
+
+/** What one attribute that has to name a version says of it. */
+export interface ToldVersion extends VersionAttribute {
+  told:
+    | { version: string }
+    /** It names none that can be one. */
+    | { problem: string; sent: string }
+    /** The attribute is missing. */
+    | undefined;
+}
+
+/** The versions that a device tells, each judged on its own. */
+export const readVersions = (attributes: readonly VersionAttribute[], data: ConfigData['data']): ToldVersion[] =>
+  attributes.map((each) => ({ ...each, told: Object.hasOwn(data, each.attribute) ? readVersion(data[each.attribute]) : undefined }));
+
+const readVersion = (value: unknown): ToldVersion['told'] => {
+  const sent = keptText(value, maximumAttributeText);
+  if (typeof value !== 'string') return { problem: `must be a text, not ${nameOfType(value)}`, sent };
+  const result = FirmwareVersion.safeParse(value);
+  return result.success ? { version: result.data } : { problem: result.error.issues.map(({ message }) => message).join(', '), sent };
+};
+
+const nameOfType = (value: unknown): string => {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'a list';
+  // What was written as 1.10 is 1.1 before anybody can look at it.
+  return { number: 'a number, which loses its last zeros and digits', boolean: 'a boolean' }[typeof value as string] ?? 'an object';
+};
+
+/** Of what a device tells so much is kept: texts, cut where they are too long, numbers and booleans. The rest is passed over, not refused. */
+export const toAttributes = ({ mode, data }: ConfigData): ToldAttributes => {
+  const attributes: DeviceAttributes = {};
+  const names: string[] = [];
+  for (const [sent, value] of Object.entries(data)) {
+    const name = keptText(sent, maximumAttributeName + 1);
+    if (name === '' || name.length > maximumAttributeName) continue;
+    names.push(name);
+    if (Object.keys(attributes).length >= maximumAttributes) continue;
+    if (typeof value === 'string') attributes[name] = keptText(value, maximumAttributeText);
+    else if (typeof value === 'boolean' || Number.isFinite(value)) attributes[name] = value as number | boolean;
+  }
+  return { mode, attributes, names };
+};

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
-import { Device, DeviceKind, DeviceWithHistory, ExternalId } from '../../lib/fleet/device.ts';
+import { Device, DeviceKind, ExternalId } from '../../lib/fleet/device.ts';
+import { DeviceWithHistory } from '../../lib/fleet/device-detail.ts';
 import { PageQuery } from '../../lib/http/page.ts';
 import { Flag } from '../../lib/http/query-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';

@@ -1,7 +1,7 @@
 import type { VersionAttribute } from '../firmware/hardware-type-queries.ts';
 import { FirmwareVersion } from '../firmware/version.ts';
 import type { ToldAttributes } from '../fleet/attribute-queries.ts';
-import { type DeviceAttributes, maximumAttributeName, maximumAttributes, maximumAttributeText } from '../fleet/device.ts';
+import { type DeviceAttributes, maximumAttributeName, maximumAttributes, maximumAttributeText } from '../fleet/device-detail.ts';
 import { type ConfigData, keptText } from './protocol.ts';
 
 /** What one attribute that has to name a version says of it. */

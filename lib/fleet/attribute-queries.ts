@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
-import { type DeviceAttributes, maximumAttributes } from './device.ts';
+import { type DeviceAttributes, maximumAttributes } from './device-detail.ts';
 
 /** How attributes meet those that a device has told before: beside them, in their place, or taking away those of the same name. */
 export type AttributeMode = 'merge' | 'replace' | 'remove';

@@ -3,7 +3,8 @@ import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
 import { decodeCursor, type Page, toPage } from '../http/page.ts';
 import { countNewDevices } from './count-queries.ts';
-import type { Device, DeviceAttributes, DeviceConditions, DeviceKind, NewDevice, PastFirmware, ReportSource } from './device.ts';
+import type { Device, DeviceConditions, DeviceKind, NewDevice, PastFirmware, ReportSource } from './device.ts';
+import type { DeviceAttributes } from './device-detail.ts';
 import { deviceIdPage } from './device-page-queries.ts';
 
 /** Written in the order of the unique key, so that two calls at one moment cannot wait for each other in a circle. */

@@ -1,6 +1,7 @@
 import type { Db } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
-import type { Device, DeviceKind, DeviceWithHistory } from './device.ts';
+import type { Device, DeviceKind } from './device.ts';
+import type { DeviceWithHistory } from './device-detail.ts';
 import { findDeviceWithAttributes, type HistoryFilter, listDevicesWithFirmwares, listHistory } from './device-queries.ts';
 
 /** @throws `device.not_found` */

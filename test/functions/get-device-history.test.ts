@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createHandler } from '../../functions/get-device-versions/handler.ts';
-import type { DeviceWithHistory } from '../../lib/fleet/device.ts';
+import type { DeviceWithHistory } from '../../lib/fleet/device-detail.ts';
 import { confirmUpdate } from '../../lib/report/confirm-update.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { confirmation, givenDevices, givenFirmware, silentLog, startOfTime, TestClock } from '../support/fixtures.ts';

@@ -1,0 +1,30 @@
+import * as z from 'zod/mini';
+import { Timestamp } from '../firmware/firmware.ts';
+import { pageOf } from '../http/page.ts';
+import { Device, PastFirmware } from './device.ts';
+
+/** As many as hawkBit keeps of a device. */
+export const maximumAttributes = 100;
+export const maximumAttributeName = 128;
+export const maximumAttributeText = 256;
+
+export const DeviceAttributes = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).check(
+  z.meta({
+    description: 'What a device that polls tells of itself, by the names that it uses: up to 100; none of a device that does not poll',
+    example: { hw_revision: 'B2', serial: 'C-17-0042' },
+  }),
+);
+export type DeviceAttributes = z.infer<typeof DeviceAttributes>;
+
+export const DeviceWithHistory = z
+  .extend(Device, {
+    attributes: DeviceAttributes,
+    attributes_dt: z.nullable(Timestamp).check(z.meta({ description: 'When it told them last; null: never' })),
+    history: z.optional(pageOf(PastFirmware)).check(
+      z.meta({
+        description: 'Every version it is known to have run, in the order in which that was learned, the latest first; when asked for',
+      }),
+    ),
+  })
+  .register(z.globalRegistry, { id: 'DeviceWithHistory' });
+export type DeviceWithHistory = z.infer<typeof DeviceWithHistory>;

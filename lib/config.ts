@@ -37,7 +37,13 @@ export const MigrateConfig = {
   FIRST_EXECUTION_ID: z._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(2_000_000_000)), 1),
 };
 
-export const AuthConfig = { JWT_ISSUER: text, JWT_AUDIENCE: text, JWKS_URL: z.url({ protocol: /^https?$/ }) };
+export const AuthConfig = {
+  JWT_ISSUER: text,
+  JWT_AUDIENCE: text,
+  JWKS_URL: z.url({ protocol: /^https?$/ }),
+  /** How long the keys fetched last are good while the identity provider does not answer (lib/http/key-set.ts). */
+  JWKS_MAXIMUM_AGE_SECONDS: z.optional(z.coerce.number().check(z.int(), z.minimum(600), z.maximum(2_592_000))),
+};
 
 export const ApiConfig = { ...DatabaseConfig, ...AuthConfig };
 

@@ -41,9 +41,14 @@ export interface FieldError {
   message: string;
 }
 
+/** A caller is shown so many wrong fields, and told how many there are. */
+export const maximumFieldErrors = 100;
+
 export interface DomainErrorOptions {
-  /** Every wrong field. */
+  /** The wrong fields: of more than {@link maximumFieldErrors} the caller sees only the first. */
   errors?: readonly FieldError[];
+  /** How many fields are wrong, where `errors` has only the first. */
+  errorCount?: number;
   /** Further members of the problem document; the caller sees them. */
   answer?: Readonly<Record<string, unknown>>;
   /** For the log only. */

@@ -57,9 +57,23 @@ export const readSigningSecret = async (secret: Secret): Promise<string> => {
 
 const toValue = (text: string, field: string): string => {
   if (!text.trimStart().startsWith('{')) return text;
-  const value = (JSON.parse(text) as Record<string, unknown>)[field];
+  const value = parseSecret(text)[field];
   if (typeof value !== 'string') throw new SecretUnavailable(`The secret has no ${field}`);
   return value;
+};
+
+const parseSecret = (text: string) => parseQuietly<Record<string, unknown>>(text, 'The secret begins as JSON does, and is none');
+
+const parseAnswer = (text: string) =>
+  parseQuietly<{ SecretString?: string; __type?: string }>(text, 'Secrets Manager answered something that is not JSON');
+
+/** Without a cause: `JSON.parse` quotes what it could not read. */
+const parseQuietly = <T>(text: string, message: string): T => {
+  try {
+    return JSON.parse(text) as T;
+  } catch {
+    throw new SecretUnavailable(message);
+  }
 };
 
 /**
@@ -83,7 +97,7 @@ const getSecretValue = async ({ arn, region, fetch }: { arn: string; region: str
   try {
     let response = await ask().catch(ask);
     if (response.status >= 500 || response.status === 429) response = await ask();
-    const answer = (await response.json()) as { SecretString?: string; __type?: string };
+    const answer = parseAnswer(await response.text());
     if (!response.ok || answer.SecretString === undefined) {
       throw new SecretUnavailable(`Secrets Manager answered ${response.status} ${answer.__type ?? ''}`);
     }

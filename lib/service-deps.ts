@@ -30,5 +30,10 @@ export const createServiceDeps = (config: Config<typeof DatabaseConfig>): Servic
 /** What every function of the API has besides: who may call. */
 export const createApiDeps = (config: Config<typeof ApiConfig>): ServiceDeps & HttpDeps => ({
   ...createServiceDeps(config),
-  authenticate: createAuthenticate({ issuer: config.JWT_ISSUER, audience: config.JWT_AUDIENCE, jwksUrl: config.JWKS_URL }),
+  authenticate: createAuthenticate({
+    issuer: config.JWT_ISSUER,
+    audience: config.JWT_AUDIENCE,
+    jwksUrl: config.JWKS_URL,
+    jwksMaximumAgeSeconds: config.JWKS_MAXIMUM_AGE_SECONDS,
+  }),
 });

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
 import { IdInPath } from '../../lib/http/path-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
+import { requestedText } from '../../lib/text.ts';
 import { RolloutChange, Update } from '../../lib/update/update.ts';
 
 const Answer = z
@@ -11,7 +12,7 @@ const Answer = z
   })
   .register(z.globalRegistry, { id: 'ControlAnswer' });
 const responses = { 200: { description: 'What was done, and the update as it is now', body: Answer } };
-const reason = z._default(z.nullable(z.string().check(z.maxLength(500))), null).check(z.meta({ description: 'Shown with the update' }));
+const reason = z._default(z.nullable(requestedText(500)), null).check(z.meta({ description: 'Shown with the update' }));
 
 const common = { tag: 'Updates', scope: 'updates:write', pathParameters: IdInPath, responses, problems: [404, 409] } as const;
 

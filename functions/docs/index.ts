@@ -12,5 +12,10 @@ export const handler = createHandler({
   swaggerUi: { bundle, style },
   log: createLog(),
   metrics: createMetrics(),
-  authenticate: createAuthenticate({ issuer: config.JWT_ISSUER, audience: config.JWT_AUDIENCE, jwksUrl: config.JWKS_URL }),
+  authenticate: createAuthenticate({
+    issuer: config.JWT_ISSUER,
+    audience: config.JWT_AUDIENCE,
+    jwksUrl: config.JWKS_URL,
+    jwksMaximumAgeSeconds: config.JWKS_MAXIMUM_AGE_SECONDS,
+  }),
 });

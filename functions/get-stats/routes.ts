@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { integerBetween } from '../../lib/http/query-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 import { Stats } from '../../lib/stats/stats.ts';
 
@@ -14,7 +15,7 @@ export const getStatsRoute = defineRoute({
     'The same numbers are published as metrics each time this is called.',
   query: z.strictObject({
     not_seen_days: z
-      ._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(3_650)), 30)
+      ._default(integerBetween(1, 3_650), 30)
       .check(z.meta({ description: 'Devices last seen more than so many days ago count as not seen' })),
   }),
   responses: { 200: { description: 'The numbers at this moment', body: Stats } },

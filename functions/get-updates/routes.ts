@@ -3,6 +3,7 @@ import { ExternalId } from '../../lib/fleet/device.ts';
 import { PageQuery, pageOf } from '../../lib/http/page.ts';
 import { IdInPath } from '../../lib/http/path-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
+import { requestedText } from '../../lib/text.ts';
 import { DeviceExecution, Execution, executionStatuses } from '../../lib/update/execution.ts';
 import { Update, UpdateDetail } from '../../lib/update/update.ts';
 import { updateStatuses } from '../../lib/update/update-status.ts';
@@ -41,7 +42,7 @@ export const listExecutionsRoute = defineRoute({
   query: z.strictObject({
     status: z.optional(z.enum(executionStatuses)),
     reason: z
-      .optional(z.string().check(z.maxLength(64)))
+      .optional(requestedText(64))
       .check(z.meta({ description: 'Without the text after the colon that some have', example: 'DEFERRED' })),
     ...PageQuery,
   }),

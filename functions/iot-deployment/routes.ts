@@ -1,4 +1,4 @@
-import { ActionPath, CancelAction, Deployment } from '../../lib/ddi/protocol.ts';
+import { ActionPath, CancelAction, Deployment, DeploymentQuery } from '../../lib/ddi/protocol.ts';
 import { defineRoute, deviceScope } from '../../lib/http/route.ts';
 
 export const getDeploymentRoute = defineRoute({
@@ -10,6 +10,7 @@ export const getDeploymentRoute = defineRoute({
   summary: 'What to install',
   description: 'From here on the device has been asked: its deadline runs.',
   pathParameters: ActionPath,
+  query: DeploymentQuery,
   responses: { 200: { description: 'One chunk with one file', body: Deployment } },
   problems: [404],
 });
@@ -34,6 +35,7 @@ export const getInstalledBaseRoute = defineRoute({
   scope: deviceScope,
   summary: 'What was installed',
   pathParameters: ActionPath,
+  query: DeploymentQuery,
   responses: { 200: { description: 'As it was to be installed', body: Deployment } },
   problems: [404],
 });

@@ -11,6 +11,7 @@ export const issueDeviceTokenRoute = defineRoute({
   summary: 'A new token for a device that polls',
   description: 'It is shown this once. The token that the device had before is worth nothing from then on.',
   pathParameters: z.object({ kind: DeviceKind, external_id: ExternalId }),
+  body: z.prefault(z.strictObject({}), {}),
   responses: {
     201: {
       description: 'Goes into the device: `Authorization: TargetToken …`',

@@ -3,7 +3,7 @@ import * as z from 'zod/mini';
 import { addSeconds } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import type { FirmwareStatus } from '../firmware/firmware.ts';
-import { decodeCursor, type Page, toPage } from '../http/page.ts';
+import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
 import type { Assembly, AssemblyPart, AssemblyStatus, Install } from './assembly.ts';
 
 export interface NewAssembly {
@@ -102,7 +102,8 @@ export const listAssemblies = async (
   { hardware_type, status, limit, cursor }: AssemblyFilter,
   now: Date,
 ): Promise<Page<Assembly>> => {
-  const after = decodeCursor(Cursor, cursor);
+  const list = listOf('assemblies', { hardware_type, status });
+  const after = decodeCursor(list, Cursor, cursor);
   const conditions = [
     sql`true`,
     ...(hardware_type ? [sql`hardware_type = ${hardware_type}`] : []),
@@ -114,7 +115,7 @@ export const listAssemblies = async (
     WHERE ${sql.join(conditions, sql` AND `)}
     ORDER BY id DESC
     LIMIT ${limit + 1}`.execute(db);
-  return toPage(rows, limit, (row) => [row.id]);
+  return toPage(list, rows, limit, (row) => [row.id]);
 };
 
 export interface ClaimedAssembly {

@@ -27,9 +27,22 @@ export const refusesPassword = (error: unknown): boolean => error instanceof pg.
 
 export const endsConnection = (error: unknown): boolean => error instanceof pg.DatabaseError && lastWords.test(error.code ?? '');
 
-/** Turns "the database is not there" into `database.unavailable`; any other error is answered as it came. */
-export const toDomainError = (error: unknown): unknown =>
-  isDatabaseUnavailable(error) ? new DomainError('database.unavailable', 'The database does not answer', { cause: error }) : error;
+/**
+ * "character_not_in_repertoire" and "untranslatable_character": a text with NUL, as text and in JSON. Schemas refuse it by the name of its
+ * field (lib/text.ts); what passed them is still the sender's.
+ */
+const refusesText = (error: unknown): boolean => error instanceof pg.DatabaseError && (error.code === '22021' || error.code === '22P05');
+
+/**
+ * Turns "the database is not there" into `database.unavailable`, and a text that PostgreSQL cannot store into `request.invalid`; any other
+ * error is answered as it came.
+ */
+export const toDomainError = (error: unknown): unknown => {
+  if (isDatabaseUnavailable(error)) return new DomainError('database.unavailable', 'The database does not answer', { cause: error });
+  if (refusesText(error))
+    return new DomainError('request.invalid', 'A text of the request has a character that cannot be stored', { cause: error });
+  return error;
+};
 
 /** The name of the constraint that a statement violated, if that is what failed. */
 export const violatedConstraint = (error: unknown): string | undefined =>

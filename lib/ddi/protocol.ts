@@ -12,6 +12,11 @@ export const ControllerPath = z.object({
   controllerId: z.string().check(z.maxLength(256), z.meta({ description: '`{kind}.{external_id}`', example: 'cabinet.C-17' })),
 });
 export const ActionPath = z.extend(ControllerPath, { actionId: IdInPath.shape.id });
+/** hawkBit puts the first into its own links and documents the second: a client may bring them along. They change nothing here. */
+export const DeploymentQuery = z.strictObject({
+  c: z.optional(z.string()).check(z.meta({ description: "hawkBit's; ignored" })),
+  actionHistory: z.optional(z.string()).check(z.meta({ description: "hawkBit's; ignored" })),
+});
 export const ArtifactPath = z.extend(ControllerPath, { softwareModuleId: IdInPath.shape.id, filename: z.string().check(z.maxLength(256)) });
 
 const Link = z.object({ href: z.url() });

@@ -3,7 +3,7 @@ import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
 import type { DB } from '../db/schema.ts';
 import { deviceCountOfFirmware } from '../fleet/count-queries.ts';
-import { decodeCursor, type Page, toPage } from '../http/page.ts';
+import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
 import type { Firmware, FirmwareRequirement, FirmwareStatus, ListedFirmware, ObjectFacts } from './firmware.ts';
 import type { ManifestFacts } from './manifest.ts';
 
@@ -216,7 +216,8 @@ export const listFirmwares = async (
   db: Db,
   { hardware_type, version, status, limit, cursor }: FirmwareFilter,
 ): Promise<Page<ListedFirmware>> => {
-  const after = decodeCursor(Cursor, cursor);
+  const list = listOf('firmwares', { hardware_type, version, status });
+  const after = decodeCursor(list, Cursor, cursor);
   const ordinal = sql<number>`coalesce(version_num, 0)`;
   let query: SelectQueryBuilder<DB, 'firmwares', ListedFirmware> = selectListedFirmware(db);
   if (hardware_type) query = query.where('hardware_type', '=', hardware_type);
@@ -228,5 +229,5 @@ export const listFirmwares = async (
     .orderBy('id', 'desc')
     .limit(limit + 1)
     .execute();
-  return toPage(rows, limit, (row) => [row.version_num ?? 0, row.id]);
+  return toPage(list, rows, limit, (row) => [row.version_num ?? 0, row.id]);
 };

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { requestedText } from '../text.ts';
 import { FirmwareVersion, keySegment } from './version.ts';
 
 /**
@@ -23,18 +24,15 @@ export const Sha256 = z
   )
   .check(z.meta({ example: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855' }));
 export const FileName = keySegment(128).check(z.meta({ description: 'The last part of the key in S3', example: 'firmware.bin' }));
-export const Comment = z.string().check(
-  z.maxLength(2_000),
-  z.refine(
-    (text) => text.isWellFormed() && !text.includes('\u0000'),
-    'must be well-formed Unicode without NUL, which PostgreSQL cannot store',
-  ),
-);
+export const Comment = requestedText(2_000);
 
 /** A date and time with its offset in a request, as RFC 3339 has it; a Date inside. */
 export const RequestedTimestamp = z.pipe(
   z.iso.datetime({ offset: true }),
-  z.transform((text) => new Date(text)),
+  z.pipe(
+    z.transform((text: string) => new Date(text)),
+    z.date().check(z.refine((date) => /^\d{4}-/.test(date.toISOString()), 'is before the year 0 or after the year 9999, in UTC')),
+  ),
 );
 
 /** A date and time in UTC as RFC 3339 has it; a Date inside, text in JSON. */

@@ -2,7 +2,8 @@ import { type RawBuilder, sql } from 'kysely';
 import * as z from 'zod/mini';
 import type { Db, Trx } from '../db/database.ts';
 import type { Channel, DeviceKind } from '../fleet/device.ts';
-import { decodeCursor, type Page, toPage } from '../http/page.ts';
+import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
+import { requestedText } from '../text.ts';
 import type { HardwareType, Proof } from './hardware-type.ts';
 
 const columns = [
@@ -32,21 +33,22 @@ export const insertHardwareType = (db: Db, type: HardwareType): Promise<Hardware
     .$narrowType<Narrowed>()
     .executeTakeFirst();
 
-const Cursor = z.tuple([z.string()]);
+const Cursor = z.tuple([requestedText(63)]);
+const list = listOf('hardware types');
 
 /** In the order of their names. */
 export const listHardwareTypes = async (
   db: Db,
   { limit, cursor }: { limit: number; cursor?: string | undefined },
 ): Promise<Page<HardwareType>> => {
-  const after = decodeCursor(Cursor, cursor);
+  const after = decodeCursor(list, Cursor, cursor);
   let query = selectHardwareType(db);
   if (after) query = query.where('name', '>', after[0]);
   const rows = await query
     .orderBy('name')
     .limit(limit + 1)
     .execute();
-  return toPage(rows, limit, (row) => [row.name]);
+  return toPage(list, rows, limit, (row) => [row.name]);
 };
 
 /** The first key of the locks below; the second one stands for a hardware type. Two types that share a key only wait more often. */

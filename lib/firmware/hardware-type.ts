@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import { Channel, DeviceKind, ScooterVersion } from '../fleet/device.ts';
+import { requestedText } from '../text.ts';
 import { HardwareTypeName } from './firmware.ts';
 
 /** S3 takes no more in one PUT, which is what a link for an upload is for. */
@@ -22,7 +23,7 @@ const definition = {
     .int()
     .check(z.minimum(1), z.maximum(maximumSizeBytes), z.meta({ description: 'How large a file may be', example: 16_777_216 })),
   version_attribute: z
-    .nullable(z.string().check(z.minLength(1), z.maxLength(128)))
+    .nullable(requestedText(128).check(z.minLength(1)))
     .check(z.meta({ description: 'The key of configData in which devices that poll tell their version; null: the name and `_version`' })),
   proof: Proof.check(
     z.meta({

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
-import { decodeCursor, type Page, toPage } from '../http/page.ts';
+import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
 import { countNewDevices } from './count-queries.ts';
 import type { Device, DeviceConditions, DeviceKind, NewDevice, PastFirmware, ReportSource } from './device.ts';
 import type { DeviceAttributes } from './device-detail.ts';
@@ -138,9 +138,10 @@ export interface DeviceFilter extends DeviceConditions {
 
 /** In the order in which they were registered: a device that is added later comes on a later page. */
 export const listDevices = async (db: Db, { limit, cursor, ...conditions }: DeviceFilter): Promise<Page<Device>> => {
-  const [after] = decodeCursor(IdCursor, cursor) ?? [0];
+  const list = listOf('devices', conditions);
+  const [after] = decodeCursor(list, IdCursor, cursor) ?? [0];
   const devices = await selectDevices(db, sql`d.id IN (${deviceIdPage(conditions, after, limit + 1)})`, sql`d.id`);
-  const { items, next_cursor } = toPage([...devices], limit, ([id]) => [id]);
+  const { items, next_cursor } = toPage(list, [...devices], limit, ([id]) => [id]);
   return { items: items.map(([, device]) => device), next_cursor };
 };
 
@@ -155,7 +156,8 @@ export interface HistoryFilter {
 
 /** What was learned last comes first. A version that came into the catalogue later is known by its firmware. */
 export const listHistory = async (db: Db, { kind, external_id, limit, cursor }: HistoryFilter): Promise<Page<PastFirmware>> => {
-  const before = decodeCursor(HistoryCursor, cursor);
+  const list = listOf('history', { kind, external_id });
+  const before = decodeCursor(list, HistoryCursor, cursor);
   let query = db
     .selectFrom('device_firmware_history as h')
     .leftJoin('firmwares as f', (join) =>
@@ -185,6 +187,6 @@ export const listHistory = async (db: Db, { kind, external_id, limit, cursor }: 
     .orderBy('h.id', 'desc')
     .limit(limit + 1)
     .execute();
-  const { items, next_cursor } = toPage(rows, limit, (row) => [row.id]);
+  const { items, next_cursor } = toPage(list, rows, limit, (row) => [row.id]);
   return { items: items.map(({ id: _id, ...past }) => past), next_cursor };
 };

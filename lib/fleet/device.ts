@@ -13,7 +13,7 @@ export const ExternalId = z
   .check(
     z.minLength(1),
     z.maxLength(128),
-    z.regex(/^[\w.:~-]+$/, 'may have letters, digits and . _ : ~ -'),
+    z.regex(/^(?!\.{1,2}$)[\w.:~-]+$/, 'may have letters, digits and . _ : ~ -, and is not . or .., which no address can name'),
     z.meta({ description: "The device's id in the scooters' database", example: 'S-00001' }),
   );
 export const ScooterVersion = z.union([z.literal(1), z.literal(2)]).check(z.meta({ description: 'Generation of a scooter' }));

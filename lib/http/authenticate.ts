@@ -1,5 +1,7 @@
-import { createRemoteJWKSet, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { DomainError } from '../errors.ts';
+import { isStorable } from '../text.ts';
+import { createKeySet, isKeySetUnavailable } from './key-set.ts';
 
 export const scopes = ['read', 'firmware:write', 'devices:write', 'updates:write', 'devices:report'] as const;
 export type Scope = (typeof scopes)[number];
@@ -28,6 +30,8 @@ export interface AuthenticateOptions {
   issuer: string;
   audience: string;
   jwksUrl: string;
+  /** How long keys that were fetched are good while no newer ones can be had (key-set.ts). */
+  jwksMaximumAgeSeconds?: number | undefined;
 }
 
 /** Real tokens are below 2 KiB; anything near this is an attack on the parser. */
@@ -36,9 +40,9 @@ const maximumTokenLength = 8_192;
 const algorithms = ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA', 'Ed25519'];
 const clockToleranceSeconds = 5;
 
-/** RFC 6750 bearer tokens, JWTs signed by a key of the JWKS. The key set is kept and fetched again when an unknown key id appears. */
-export const createAuthenticate = ({ issuer, audience, jwksUrl }: AuthenticateOptions): Authenticate => {
-  const keys = createRemoteJWKSet(new URL(jwksUrl), { timeoutDuration: 2_000 });
+/** RFC 6750 bearer tokens, JWTs signed by a key of the JWKS. */
+export const createAuthenticate = ({ issuer, audience, jwksUrl, jwksMaximumAgeSeconds }: AuthenticateOptions): Authenticate => {
+  const keys = createKeySet({ url: jwksUrl, maximumAgeSeconds: jwksMaximumAgeSeconds });
   return (authorization) => authenticate(authorization, keys, { issuer, audience });
 };
 
@@ -58,7 +62,7 @@ const authenticate = async (
       requiredClaims: ['exp', 'sub'],
       clockTolerance: clockToleranceSeconds,
     });
-    if (!payload.sub) throw invalidToken();
+    if (!isSubject(payload.sub)) throw invalidToken();
     return { subject: payload.sub, scopes: new Set(typeof payload['scope'] === 'string' ? payload['scope'].split(' ') : []) };
   } catch (error) {
     if (error instanceof DomainError) throw error;
@@ -69,12 +73,8 @@ const authenticate = async (
   }
 };
 
+/** It is stored with what its bearer asks for. OpenID Connect lets it have 255 characters. */
+const isSubject = (sub: unknown): sub is string => typeof sub === 'string' && sub !== '' && sub.length <= 255 && isStorable(sub);
+
 const invalidToken = (cause?: unknown) =>
   new DomainError('auth.invalid_token', 'The token is not valid here: its signature, issuer, audience or expiry is wrong', { cause });
-
-/** jose tells a key set that it could not get (a timeout, another status or content, a broken connection) from a token that is wrong. */
-const isKeySetUnavailable = (error: unknown): boolean =>
-  error instanceof errors.JWKSTimeout ||
-  error instanceof errors.JWKSInvalid ||
-  error instanceof TypeError ||
-  (error instanceof errors.JOSEError && error.code === 'ERR_JOSE_GENERIC');

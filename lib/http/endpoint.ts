@@ -1,15 +1,16 @@
 import middy from '@middy/core';
-import jsonBodyParser from '@middy/http-json-body-parser';
 import type { APIGatewayProxyEvent, APIGatewayProxyResult, Context } from 'aws-lambda';
 import { en } from 'zod/locales';
 import * as z from 'zod/mini';
 import { toDomainError } from '../db/database-error.ts';
-import { DomainError, type FieldError } from '../errors.ts';
+import { DomainError } from '../errors.ts';
 import { type Log, logWith } from '../log.ts';
 import { count, type Metrics, milliseconds } from '../metrics.ts';
 import type { Authenticate, Authenticated, Caller } from './authenticate.ts';
+import { readJsonBody } from './json-body.ts';
+import { decodeValues, parseRequest } from './parse-request.ts';
 import { type Answer, statusOfError, toProblemAnswer } from './problem.ts';
-import { defaultMaximumBodyBytes, type Route, type RouteRequest } from './route.ts';
+import type { Route, RouteRequest } from './route.ts';
 
 // Of zod's messages, the small build has none of its own.
 z.config(en());
@@ -57,11 +58,13 @@ export const operation = <R extends Route, C extends Authenticated = Caller>(
       callers.set(event, await authorize(deps.authenticate, event, scope));
     });
   }
-  if (route.body) handle.before(refuseLargeBody(route)).use(parseBody(route.body));
+  const { maximumBodyBytes, body: schema } = route;
+  const isOptional = schema?.safeParse(undefined).success ?? true;
   return {
     route,
     handle: handle.handler(async (event, context) => {
-      const request = parseRequest(route, event);
+      const body = schema && readJsonBody(event, { maximumBodyBytes, isOptional });
+      const request = { ...parseRequest(route, event, body), requestId: requestIdOf(event), apiUrl: apiUrlOf(event) };
       return work(request as RouteRequest<R>, callers.get(event) as never, context);
     }),
   };
@@ -115,35 +118,10 @@ const answerErrors = (
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 
-/** middy's parser names the reason of its own refusals in the message; they are told in this API's words (design.md section 4). */
 const toAnswerable = (error: unknown): DomainError => {
   const known = toDomainError(error);
   if (known instanceof DomainError) return known;
-  const { statusCode, cause } = (error ?? {}) as { statusCode?: number; cause?: { package?: string } };
-  const refusal = cause?.package === '@middy/http-json-body-parser' ? statusCode : undefined;
-  if (refusal === 415) return new DomainError('request.unsupported_media_type', 'The body has to be application/json');
-  if (refusal === 422) return new DomainError('request.malformed', 'The body is not well-formed JSON');
   return new DomainError('internal', 'Something went wrong here; the request id leads to the reason', { cause: error });
-};
-
-const refuseLargeBody =
-  ({ maximumBodyBytes = defaultMaximumBodyBytes }: Route): middy.MiddlewareFn<APIGatewayProxyEvent, APIGatewayProxyResult> =>
-  ({ event }) => {
-    if (event.body && Buffer.byteLength(event.body, event.isBase64Encoded ? 'base64' : 'utf8') > maximumBodyBytes) {
-      throw new DomainError('request.too_large', `The body may have ${maximumBodyBytes} bytes`);
-    }
-  };
-
-/** Where the body may be left out, as by `curl -X POST`, it needs no content type either. */
-const parseBody = (schema: z.ZodMiniType): middy.MiddlewareObj<APIGatewayProxyEvent, APIGatewayProxyResult> => {
-  const parser = jsonBodyParser();
-  const isOptional = schema.safeParse(undefined).success;
-  return {
-    before: (request) => {
-      if (isOptional && !request.event.body) request.event.body = null;
-      else return parser.before?.(request as never);
-    },
-  };
 };
 
 const authorize = async <C extends Authenticated>(
@@ -156,54 +134,8 @@ const authorize = async <C extends Authenticated>(
   return caller;
 };
 
-/** Checks every part and reports every wrong field of all of them at once. */
-const parseRequest = (route: Route, event: APIGatewayProxyEvent) => {
-  const errors: FieldError[] = [];
-  const parse = (part: FieldError['in'], schema: z.ZodMiniType | undefined, value: unknown): unknown => {
-    if (!schema) return undefined;
-    const result = schema.safeParse(value);
-    if (result.success) return result.data;
-    errors.push(...result.error.issues.flatMap((issue) => toFieldErrors(part, issue)));
-    return undefined;
-  };
-  const request = {
-    path: parse('path', route.pathParameters, decodeValues(event.pathParameters ?? {})),
-    query: parse('query', route.query, event.queryStringParameters ?? {}),
-    headers: parse('header', route.headers, event.headers),
-    body: parse('body', route.body, event.body ?? undefined),
-    requestId: requestIdOf(event),
-    apiUrl: apiUrlOf(event),
-  };
-  if (errors.length > 0) throw new DomainError('request.invalid', summarize(errors), { errors });
-  return request;
-};
-
-const toFieldErrors = (part: FieldError['in'], issue: z.core.$ZodIssue): FieldError[] => {
-  const at = (path: PropertyKey[], message: string): FieldError => ({ in: part, path: path.map(String).join('.'), message });
-  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => at([...issue.path, key], 'is not a known field'));
-  return [at(issue.path, issue.message)];
-};
-
-const summarize = (errors: readonly FieldError[]): string =>
-  `Wrong: ${errors
-    .slice(0, 5)
-    .map(({ in: part, path, message }) => `${part}${path && ` ${path}`} (${message})`)
-    .join(', ')}${errors.length > 5 ? ` and ${errors.length - 5} more` : ''}`;
-
 const lowerCaseKeys = (headers: Record<string, string | undefined> | null): Record<string, string | undefined> =>
   Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]));
-
-const decodeValues = (values: Record<string, string | undefined>): Record<string, string | undefined> =>
-  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value && decode(value)]));
-
-/** API Gateway hands path parameters on as they were in the address. */
-const decode = (value: string): string => {
-  try {
-    return decodeURIComponent(value);
-  } catch {
-    return value;
-  }
-};
 
 /** As the caller wrote it. In front of the route's own path there is a stage on API Gateway's domain, or the base path of another one. */
 const apiUrlOf = ({ headers, path, resource, requestContext }: APIGatewayProxyEvent): string => {

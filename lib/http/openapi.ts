@@ -5,7 +5,7 @@ import { deviceScope, type Route } from './route.ts';
 const description = `Firmware of scooters and cabinets: versions, what each device runs, updates.
 
 Requests carry a bearer token (a JWT) with the scope named at each route; devices that poll carry a token of their own. Errors are problem documents (RFC 9457) with a stable \`code\`.
-Times are UTC, ids are numbers, lists are \`{items, next_cursor}\`. 503 comes with Retry-After; sending again is safe.`;
+Times are UTC, ids are numbers, lists are \`{items, next_cursor}\`; a page ends early where it would become larger than an answer can be. A query parameter that is not named at a route, or comes twice, is refused (400). 503 comes with Retry-After; sending again is safe.`;
 
 /** The OpenAPI 3.1 document of these routes. */
 export const createOpenApiDocument = (routes: readonly Route[]) => {
@@ -51,7 +51,6 @@ const toOperation = ({
   ...(body && { requestBody: { required: !body.safeParse(undefined).success, content: { 'application/json': { schema: body } } } }),
   responses: toResponses(route, {
     isOpen: scope === null,
-    hasInput: Boolean(pathParameters ?? query ?? headers ?? body),
     hasBody: Boolean(body),
   }),
 });
@@ -63,20 +62,13 @@ const securityOf = (scope: Route['scope']) => {
 
 const toResponses = (
   { responses, problems = [] }: Pick<Route, 'responses' | 'problems'>,
-  { isOpen, hasInput, hasBody }: { isOpen: boolean; hasInput: boolean; hasBody: boolean },
+  { isOpen, hasBody }: { isOpen: boolean; hasBody: boolean },
 ): ZodOpenApiResponsesObject => {
   const answers = Object.entries(responses).map(([status, { description, body }]) => [
     status,
     { description, ...(body && { content: { 'application/json': { schema: body } } }) },
   ]);
-  const statuses = new Set([
-    ...problems,
-    ...(hasInput ? [400] : []),
-    ...(isOpen ? [] : [401, 403]),
-    ...(hasBody ? [413, 415] : []),
-    500,
-    503,
-  ]);
+  const statuses = new Set([...problems, 400, ...(isOpen ? [] : [401, 403]), ...(hasBody ? [413, 415] : []), 500, 503]);
   const errors = [...statuses].map((status) => [
     String(status),
     { description: titleOf[status], content: { 'application/problem+json': { schema: Problem } } },

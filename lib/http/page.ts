@@ -1,14 +1,17 @@
+import { createHash } from 'node:crypto';
 import * as z from 'zod/mini';
-import { DomainError } from '../errors.ts';
+import { DomainError, type FieldError } from '../errors.ts';
+import { hashOf } from './idempotency.ts';
+import { integerBetween } from './query-parameters.ts';
 
 const maximumPage = 500;
 
 /** Query parameters of every list. */
 export const PageQuery = {
-  limit: z
-    ._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(maximumPage)), 50)
-    .check(z.meta({ description: 'Items a page, 1 to 500' })),
-  cursor: z.optional(z.string().check(z.maxLength(512))).check(z.meta({ description: '`next_cursor` of the page before' })),
+  limit: z._default(integerBetween(1, maximumPage), 50).check(z.meta({ description: 'Items a page, 1 to 500' })),
+  cursor: z
+    .optional(z.string().check(z.maxLength(512)))
+    .check(z.meta({ description: '`next_cursor` of the page before, of the same list under the same conditions' })),
 };
 
 /** The shape of every list. */
@@ -20,25 +23,57 @@ export interface Page<Item> {
   next_cursor: string | null;
 }
 
-/** A cursor holds the sort key of the last item: pages stay stable while rows are added, and page 1,000 costs what page 1 does. */
-export const encodeCursor = (key: readonly unknown[]): string => Buffer.from(JSON.stringify(key)).toString('base64url');
+/** A list under its conditions. A cursor belongs to one of these: in another it would leave out or repeat items without a word. */
+export interface List {
+  id: string;
+  /** Where a request has the cursor. */
+  cursor: Pick<FieldError, 'in' | 'path'>;
+}
 
-/** @throws `request.invalid` naming `cursor` for anything that `encodeCursor` did not write. */
-export const decodeCursor = <S extends z.ZodMiniType>(schema: S, cursor: string | undefined): z.output<S> | undefined => {
+export const listOf = (name: string, conditions: object = {}, cursor: List['cursor'] = { in: 'query', path: 'cursor' }): List => ({
+  id: createHash('sha256')
+    .update(`${name} ${hashOf(conditions)}`)
+    .digest('base64url')
+    .slice(0, 8),
+  cursor,
+});
+
+/** A cursor holds the sort key of the last item: pages stay stable while rows are added, and page 1,000 costs what page 1 does. */
+export const encodeCursor = ({ id }: List, key: readonly unknown[]): string => Buffer.from(JSON.stringify([id, key])).toString('base64url');
+
+/** @throws `request.invalid` naming the cursor for anything that `encodeCursor` did not write for this list. */
+export const decodeCursor = <S extends z.ZodMiniType>(list: List, key: S, cursor: string | undefined): z.output<S> | undefined => {
   if (cursor === undefined) return undefined;
   try {
-    return schema.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString()));
+    const [, decoded] = z.tuple([z.literal(list.id), key]).parse(JSON.parse(Buffer.from(cursor, 'base64url').toString()));
+    return decoded as z.output<S>;
   } catch (error) {
     throw new DomainError('request.invalid', 'The cursor is not one of this list', {
-      errors: [{ in: 'query', path: 'cursor', message: 'is not a next_cursor of this list' }],
+      errors: [{ ...list.cursor, message: 'is not a next_cursor of this list under these conditions' }],
       cause: error,
     });
   }
 };
 
-/** `rows` were asked for with one more than `limit`, which tells whether there is a next page. */
-export const toPage = <Row>(rows: readonly Row[], limit: number, keyOf: (row: Row) => readonly unknown[]): Page<Row> => {
-  const items = rows.slice(0, limit);
+/** Lambda's answers have 6 MB at most, and what is wrapped around the items and added to them takes its share. */
+const maximumPageBytes = 3_500_000;
+
+/**
+ * `rows` were asked for with one more than `limit`, which tells whether there is a next page. A page of large items ends before it would
+ * become larger than an answer can be.
+ */
+export const toPage = <Row>(list: List, rows: readonly Row[], limit: number, keyOf: (row: Row) => readonly unknown[]): Page<Row> => {
+  const items = withinBytes(rows.slice(0, limit));
   const last = items.at(-1);
-  return { items, next_cursor: rows.length > limit && last ? encodeCursor(keyOf(last)) : null };
+  return { items, next_cursor: rows.length > items.length && last ? encodeCursor(list, keyOf(last)) : null };
+};
+
+/** At least one. */
+const withinBytes = <Row>(rows: readonly Row[]): Row[] => {
+  let bytes = 0;
+  const end = rows.findIndex((row) => {
+    bytes += Buffer.byteLength(JSON.stringify(row));
+    return bytes > maximumPageBytes;
+  });
+  return rows.slice(0, end === -1 ? rows.length : Math.max(1, end));
 };

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
-import type { DomainError, ErrorCode } from '../errors.ts';
+import { type DomainError, type ErrorCode, type FieldError, maximumFieldErrors } from '../errors.ts';
+import { shorten } from '../text.ts';
 
 /** The one table from code to status. */
 const statusOf: Readonly<Record<ErrorCode, number>> = {
@@ -64,7 +65,10 @@ export const Problem = z
     request_id: z.string().check(z.meta({ description: 'To be named when asking for help' })),
     errors: z
       .optional(z.array(z.object({ in: z.enum(['path', 'query', 'header', 'body']), path: z.string(), message: z.string() })))
-      .check(z.meta({ description: 'Every wrong field; path is dotted, for example devices.3.kind' })),
+      .check(
+        z.meta({ description: `The wrong fields, the first ${maximumFieldErrors} of them; path is dotted, for example devices.3.kind` }),
+      ),
+    error_count: z.optional(z.int()).check(z.meta({ description: 'How many fields are wrong' })),
   })
   .register(z.globalRegistry, { id: 'Problem' });
 
@@ -74,11 +78,15 @@ export interface Answer {
   body: string;
 }
 
+/** The name of a field, and what is quoted of it, may be as long as a body: more than an answer can be. */
+const maximumDetailLength = 2_000;
+const shortened = (error: FieldError): FieldError => ({ ...error, path: shorten(error.path, 300), message: shorten(error.message, 500) });
+
 export const statusOfError = (error: DomainError): number => statusOf[error.code];
 
 export const toProblemAnswer = (error: DomainError, requestId: string, defaultRetryAfter = defaultRetryAfterSeconds): Answer => {
   const status = statusOfError(error);
-  const { answer = {}, errors, retryAfterSeconds } = error.options;
+  const { answer = {}, errors, errorCount = errors?.length, retryAfterSeconds } = error.options;
   const headers: Record<string, string> = {
     'content-type': 'application/problem+json',
     'cache-control': 'no-store',
@@ -91,9 +99,9 @@ export const toProblemAnswer = (error: DomainError, requestId: string, defaultRe
     title: titleOf[status],
     status,
     code: error.code,
-    detail: error.message,
+    detail: shorten(error.message, maximumDetailLength),
     request_id: requestId,
-    ...(errors && { errors }),
+    ...(errors && { errors: errors.slice(0, maximumFieldErrors).map(shortened), error_count: errorCount }),
     ...answer,
   };
   return { statusCode: status, headers, body: JSON.stringify(problem) };

@@ -4,7 +4,7 @@ import { addSeconds } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import type { DB } from '../db/schema.ts';
 import type { DeviceKind } from '../fleet/device.ts';
-import { decodeCursor, type Page, toPage } from '../http/page.ts';
+import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
 import type { Observation, ObservationFilter, ObservationStatus, ObservedChange } from './observation.ts';
 
 export interface NewObservation {
@@ -134,7 +134,8 @@ export interface ObservationListFilter {
 
 /** The latest request first. */
 export const listObservations = async (db: Db, { status, limit, cursor }: ObservationListFilter): Promise<Page<Observation>> => {
-  const after = decodeCursor(Cursor, cursor);
+  const list = listOf('observations', { status });
+  const after = decodeCursor(list, Cursor, cursor);
   let query: SelectQueryBuilder<DB, 'observations', ObservationRow> = selectObservations(db);
   if (status) query = query.where('status', '=', status);
   if (after) query = query.where('id', '<', after[0]);
@@ -142,7 +143,7 @@ export const listObservations = async (db: Db, { status, limit, cursor }: Observ
     .orderBy('id', 'desc')
     .limit(limit + 1)
     .execute();
-  const { items, next_cursor } = toPage(rows, limit, (row) => [row.id]);
+  const { items, next_cursor } = toPage(list, rows, limit, (row) => [row.id]);
   return { items: items.map(withProgress), next_cursor };
 };
 
@@ -153,7 +154,8 @@ export interface ChangeFilter {
 
 /** What an observation has changed, in the order in which it was learned. */
 export const listChanges = async (db: Db, id: number, { limit, cursor }: ChangeFilter): Promise<Page<ObservedChange>> => {
-  const after = decodeCursor(z.tuple([z.int().check(z.minimum(0))]), cursor);
+  const list = listOf('observed changes', { id });
+  const after = decodeCursor(list, z.tuple([z.int().check(z.minimum(0))]), cursor);
   const { rows } = await sql<ObservedChange & { id: number }>`
     SELECT h.id, d.kind, d.external_id, h.hardware_type, before.reported_version AS from_version, h.reported_version AS to_version,
            h.observed_dt
@@ -167,7 +169,7 @@ export const listChanges = async (db: Db, id: number, { limit, cursor }: ChangeF
     WHERE h.observation_id = ${id} AND h.id > ${after?.[0] ?? 0}
     ORDER BY h.id
     LIMIT ${limit + 1}`.execute(db);
-  const { items, next_cursor } = toPage(rows, limit, (row) => [row.id]);
+  const { items, next_cursor } = toPage(list, rows, limit, (row) => [row.id]);
   return { items: items.map(({ id: _id, ...change }) => change), next_cursor };
 };
 

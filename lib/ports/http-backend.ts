@@ -19,6 +19,12 @@ export interface HttpBackendOptions {
   token: string;
 }
 
+/** `fetch` would quote the whole token in what it says of a line break at its end. */
+const visible = (token: string): string => {
+  if (!/^[\x21-\x7e]+$/.test(token)) throw new Error('The token for the backend has a character that a header cannot carry');
+  return token;
+};
+
 interface Request<Answer> {
   method: 'GET' | 'POST';
   /** With its query. */
@@ -42,7 +48,7 @@ const ask = (
   fetch(new URL(`.${path}`, url.endsWith('/') ? url : `${url}/`), {
     method,
     headers: {
-      authorization: `Bearer ${bearer}`,
+      authorization: `Bearer ${visible(bearer)}`,
       'x-request-id': requestId,
       ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
       ...(body !== undefined && { 'content-type': 'application/json' }),

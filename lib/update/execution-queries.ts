@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
 import type { DeviceKind } from '../fleet/device.ts';
-import { decodeCursor, type Page, toPage } from '../http/page.ts';
+import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
 import { type DeviceExecution, type Execution, type ExecutionStatus, executionStatuses } from './execution.ts';
 
 const Cursor = z.tuple([z.int32()]);
@@ -61,13 +61,14 @@ const executionIdPage = ({ update_id, status, reason }: ExecutionFilter, after: 
 
 /** In the order in which they were planned. */
 export const listExecutions = async (db: Db, filter: ExecutionFilter): Promise<Page<Execution>> => {
-  const { limit, cursor } = filter;
-  const [after] = decodeCursor(Cursor, cursor) ?? [0];
+  const { update_id, status, reason, limit, cursor } = filter;
+  const list = listOf('executions', { update_id, status, reason });
+  const [after] = decodeCursor(list, Cursor, cursor) ?? [0];
   const rows = await selectExecutions(db, sql`nullif(left(e.detail, ${listedDetailLength}), '')`)
     .where(sql<boolean>`e.id IN (${executionIdPage(filter, after, limit + 1)})`)
     .orderBy('e.id')
     .execute();
-  return toPage(rows, limit, (row) => [row.id]);
+  return toPage(list, rows, limit, (row) => [row.id]);
 };
 
 export interface DeviceExecutionFilter {
@@ -82,7 +83,8 @@ export const listDeviceExecutions = async (
   db: Db,
   { kind, external_id, limit, cursor }: DeviceExecutionFilter,
 ): Promise<Page<DeviceExecution>> => {
-  const after = decodeCursor(Cursor, cursor);
+  const list = listOf('executions of a device', { kind, external_id });
+  const after = decodeCursor(list, Cursor, cursor);
   let query = selectExecutions(db, sql`nullif(e.detail, '')`)
     .innerJoin('updates as u', 'u.id', 'e.update_id')
     .innerJoin('firmwares as f', 'f.id', 'u.firmware_id')
@@ -94,5 +96,5 @@ export const listDeviceExecutions = async (
     .orderBy('e.id', 'desc')
     .limit(limit + 1)
     .execute();
-  return toPage(rows, limit, (row) => [row.id]);
+  return toPage(list, rows, limit, (row) => [row.id]);
 };

@@ -3,7 +3,7 @@ import * as z from 'zod/mini';
 import type { Db, Trx } from '../db/database.ts';
 import type { FirmwareStatus } from '../firmware/firmware.ts';
 import type { DeviceKind } from '../fleet/device.ts';
-import { decodeCursor, type Page, toPage } from '../http/page.ts';
+import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
 import { type ExecutionStatus, noCounts } from './execution.ts';
 import { countsOf, lateSuccessesOf } from './figure-queries.ts';
 import type { BackendGate } from './reach/backend-gate.ts';
@@ -158,7 +158,8 @@ export interface UpdateFilter {
 
 /** The latest request first. */
 export const listUpdates = async (db: Db, { status, limit, cursor }: UpdateFilter): Promise<Page<Update>> => {
-  const after = decodeCursor(Cursor, cursor);
+  const list = listOf('updates', { status });
+  const after = decodeCursor(list, Cursor, cursor);
   let query = selectCountedUpdates(db);
   if (status) query = query.where('u.status', '=', status);
   if (after) query = query.where('u.id', '<', after[0]);
@@ -166,7 +167,7 @@ export const listUpdates = async (db: Db, { status, limit, cursor }: UpdateFilte
     .orderBy('u.id', 'desc')
     .limit(limit + 1)
     .execute();
-  const { items, next_cursor } = toPage(rows, limit, (row) => [row.id]);
+  const { items, next_cursor } = toPage(list, rows, limit, (row) => [row.id]);
   return { items: items.map(toUpdate), next_cursor };
 };
 

@@ -10,7 +10,7 @@ import {
 } from '../firmware/firmware.ts';
 import { FirmwareVersion } from '../firmware/version.ts';
 import { DeviceKind, ExternalId } from '../fleet/device.ts';
-import { pageOf } from '../http/page.ts';
+import { PageQuery, pageOf } from '../http/page.ts';
 import { type ExecutionStatus, executionStatuses } from './execution.ts';
 import { updateStatuses } from './update-status.ts';
 import { Canary, defaultStopRules, FailureTypes, StopRule } from './walk/stop-rules.ts';
@@ -143,7 +143,7 @@ export type UpdateRequest = z.output<typeof UpdateRequest>;
 export const DryRunPage = z.strictObject({
   reason: z.enum(eligibilities),
   limit: z._default(z.int().check(z.minimum(1), z.maximum(500)), 100),
-  cursor: z.optional(z.string().check(z.maxLength(512))),
+  cursor: PageQuery.cursor,
 });
 export type DryRunPage = z.output<typeof DryRunPage>;
 

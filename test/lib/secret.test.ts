@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { inspect } from 'node:util';
 import { sql } from 'kysely';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createDatabase } from '../../lib/db/database.ts';
+import { BackendUnavailable } from '../../lib/ports/backend.ts';
 import { createHttpBackend } from '../../lib/ports/http-backend.ts';
 import { createSecret, SecretUnavailable } from '../../lib/secret.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -75,6 +77,26 @@ describe('a secret', () => {
     expect(await secret.read()).toBe('hunter2');
   });
 
+  it('that begins as JSON does and is none is quoted by no error, nor by its cause', async () => {
+    for (const text of ['{"password":"hunter2"', '{hunter2', '{"password":"hunter2"} hunter2', ' {"other":"hunter2"}']) {
+      answers = [text];
+      const error = await createSecret(ARN)
+        .read()
+        .catch((reason: unknown) => reason);
+      expect(error).toBeInstanceOf(SecretUnavailable);
+      expect(inspect(error, { depth: 10 }), text).not.toContain('hunter2');
+    }
+  });
+
+  it('in an answer of Secrets Manager that is cut off is quoted by no error', async () => {
+    const fetch = async () => new Response('{"SecretString":"hunter2');
+    const error = await createSecret(ARN, { fetch })
+      .read()
+      .catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(SecretUnavailable);
+    expect(inspect(error, { depth: 10 })).not.toContain('hunter2');
+  });
+
   it('survives one failure of Secrets Manager', async () => {
     answers = [500, 'hunter2'];
     expect(await createSecret(ARN).read()).toBe('hunter2');
@@ -124,6 +146,17 @@ const backend = await startScriptedServer((response, count) => {
   if (authorization === 'Bearer new') response.end('{"devices":[]}');
   else response.writeHead(401).end();
 });
+
+it.each(['hunter2\n', 'hunter2\u0000', 'пароль hunter2', ''])(
+  'the token for the backend %j, which no header can carry, is quoted by no error',
+  async (token) => {
+    const { findVersions } = createHttpBackend({ url: backend.url, token });
+    const call = { idempotencyKey: 'k', requestId: 'r', timeoutMilliseconds: 5_000 };
+    const error = await findVersions('scooter', ['S-1'], call).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(BackendUnavailable);
+    expect(inspect(error, { depth: 10 })).not.toContain('hunter2');
+  },
+);
 
 it("the backend's token that was rotated is read again, and the call is not lost", async () => {
   answers = ['old', 'new'];

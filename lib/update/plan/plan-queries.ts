@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import * as z from 'zod/mini';
 import type { Db, Trx } from '../../db/database.ts';
-import { decodeCursor, type Page, toPage } from '../../http/page.ts';
+import { decodeCursor, listOf, type Page, toPage } from '../../http/page.ts';
+import { requestedText } from '../../text.ts';
 import { reasons } from '../execution.ts';
 import type { DryRun, Eligibility, PartChanges } from '../update.ts';
 import type { Planned } from '../update-queries.ts';
@@ -113,7 +114,7 @@ export const listPartChanges = async (db: Db, choice: Choice, assembly_id: numbe
   return rows;
 };
 
-const EligibilityCursor = z.tuple([z.string()]);
+const EligibilityCursor = z.tuple([requestedText(128)]);
 
 /** All devices of one reason, page by page. */
 export const listEligibilityDevices = async (
@@ -121,12 +122,14 @@ export const listEligibilityDevices = async (
   choice: Choice,
   { reason, limit, cursor }: { reason: Eligibility; limit: number; cursor?: string | undefined },
 ): Promise<Page<EligibilityGroup['devices'][number]>> => {
-  const after = decodeCursor(EligibilityCursor, cursor);
+  const { firmware, ...conditions } = choice;
+  const list = listOf('eligibility', { ...conditions, firmware_id: firmware.id, reason }, { in: 'body', path: 'dry_run.cursor' });
+  const after = decodeCursor(list, EligibilityCursor, cursor);
   const { rows } = await sql<EligibilityGroup['devices'][number]>`
     SELECT external_id, CASE eligibility WHEN 'UPDATE_IN_FLIGHT' THEN other_update_id END AS other_update_id
     FROM (${classifiedDevices(choice)}) c
     WHERE eligibility = ${reason} AND external_id COLLATE "C" > ${after?.[0] ?? ''}
     ORDER BY external_id COLLATE "C"
     LIMIT ${limit + 1}`.execute(db);
-  return toPage(rows, limit, (row) => [row.external_id]);
+  return toPage(list, rows, limit, (row) => [row.external_id]);
 };

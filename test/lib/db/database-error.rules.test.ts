@@ -7,6 +7,16 @@ const databaseError = (code: string, rest: Partial<pg.DatabaseError> = {}) =>
   Object.assign(new pg.DatabaseError('said by PostgreSQL', 0, 'error'), { code, ...rest });
 const networkError = (code: string) => Object.assign(new Error(`connect ${code} 10.0.0.1:5432`), { code });
 
+describe('a text that PostgreSQL cannot store', () => {
+  it.each([
+    ['character_not_in_repertoire: NUL in a text', '22021'],
+    ['untranslatable_character: NUL in a text of JSON', '22P05'],
+  ])('is a wrong request, wherever it came through: %s', (_, code) => {
+    const mapped = toDomainError(databaseError(code));
+    expect(mapped).toMatchObject({ code: 'request.invalid', message: 'A text of the request has a character that cannot be stored' });
+  });
+});
+
 describe('an error that means "not now"', () => {
   it.each<[string, unknown]>([
     ['connection_failure', databaseError('08006')],

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { sql } from 'kysely';
 import { describe, expect, it } from 'vitest';
+import * as z from 'zod/mini';
 import { createHandler as createAddHardwareType } from '../../../functions/add-hardware-type/handler.ts';
 import { createHandler as createConfirmUpdate } from '../../../functions/confirm-update/handler.ts';
 import { createHandler as createGetDevices } from '../../../functions/get-device-versions/handler.ts';
@@ -11,10 +12,12 @@ import { createHandler as createObserveVersions } from '../../../functions/obser
 import { createHandler as createRegisterDevices } from '../../../functions/register-devices/handler.ts';
 import { createHandler as createRequestUpdate } from '../../../functions/request-update/handler.ts';
 import { createHandler as createUploadFirmware } from '../../../functions/upload-firmware/handler.ts';
-import type { HttpHandler } from '../../../lib/http/endpoint.ts';
+import { endpoint, type HttpHandler, json, operation } from '../../../lib/http/endpoint.ts';
+import { encodeCursor, type List, listOf } from '../../../lib/http/page.ts';
+import { defineRoute } from '../../../lib/http/route.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { givenDevices, givenFirmware, TestClock } from '../../support/fixtures.ts';
-import { call, createIdentity, createRecordingLog } from '../../support/http.ts';
+import { call, createIdentity, createRecordingLog, invoke } from '../../support/http.ts';
 import { InMemoryQueue } from '../../support/in-memory-queue.ts';
 import { InMemoryStorage } from '../../support/in-memory-storage.ts';
 
@@ -89,17 +92,28 @@ const writes: [string, HttpHandler, unknown][] = [
   ],
 ];
 
-const lists: [string, HttpHandler, Record<string, string>][] = [
-  ['GET /v1/firmwares', createGetVersions(deps), { hardware_type: 'vega_mcu', status: 'available', limit: '5', cursor: 'WzEsMV0' }],
+/** With the list that its cursors belong to. */
+const lists: [string, HttpHandler, Record<string, string>, List][] = [
+  [
+    'GET /v1/firmwares',
+    createGetVersions(deps),
+    { hardware_type: 'vega_mcu', status: 'available', limit: '5' },
+    listOf('firmwares', { hardware_type: 'vega_mcu', status: 'available' }),
+  ],
+  ['GET /v1/hardware-types', createGetVersions(deps), { limit: '5' }, listOf('hardware types')],
   [
     'GET /v1/devices',
     createListDevices(deps),
     {
       ...{ kind: 'scooter', version: '1', channel: 'iot', runs_firmware_id: '1', older_than_firmware_id: '1' },
-      ...{ unknown_version: 'vega_mcu', not_seen_since: '2026-11-17T00:00:00Z', limit: '5', cursor: 'WzFd' },
+      ...{ unknown_version: 'vega_mcu', not_seen_since: '2026-11-17T00:00:00Z', limit: '5' },
     },
+    listOf('devices', {
+      ...{ kind: 'scooter', version: '1', channel: 'iot', runs_firmware_id: 1, older_than_firmware_id: 1 },
+      ...{ unknown_version: 'vega_mcu', not_seen_since: '2026-11-17T00:00:00.000Z' },
+    }),
   ],
-  ['GET /v1/updates', createGetUpdates(deps), { status: 'COMPLETED', limit: '5', cursor: 'WzFd' }],
+  ['GET /v1/updates', createGetUpdates(deps), { status: 'COMPLETED', limit: '5' }, listOf('updates', { status: 'COMPLETED' })],
 ];
 
 /** What has broken programs before. */
@@ -183,28 +197,61 @@ describe.each(writes)('%s', (route, handler, valid) => {
   });
 });
 
-describe.each(lists)('%s', (route, handler, valid) => {
+describe.each(lists)('%s', (route, handler, valid, list) => {
   const [method = '', path = ''] = route.split(' ');
 
-  it('answers whatever stands in the query with 200 or 400', async () => {
-    const query = fc
-      .tuple(
-        fc.constantFrom(...Object.keys(valid)),
-        fc.oneof(
-          odd.map((value) => (typeof value === 'string' ? value : JSON.stringify(value))),
-          fc.json().map((text) => Buffer.from(text).toString('base64url')),
-        ),
-      )
-      .map(([name, value]) => ({ ...valid, [name]: value }));
+  it('answers whatever stands in the query with 200 or 400', { timeout: 30_000 }, async () => {
+    const text = odd.map((value) => (typeof value === 'string' ? value : JSON.stringify(value)));
+    const query = fc.oneof(
+      fc.tuple(fc.constantFrom(...Object.keys(valid)), text),
+      fc
+        .oneof(
+          text,
+          fc.array(odd, { maxLength: 3 }).map((key) => encodeCursor(list, key)),
+        )
+        .map((cursor) => ['cursor', cursor] as const),
+    );
     await fc.assert(
-      fc.asyncProperty(query, async (value) => {
+      fc.asyncProperty(query, async ([name, value]) => {
         log.lines.length = 0;
-        const { statusCode } = await call(handler, { method, path, token, query: value });
+        const { statusCode } = await call(handler, { method, path, token, query: { ...valid, [name]: value } });
         expect([200, 400], log.lines.join('\n')).toContain(statusCode);
       }),
-      { numRuns: 300 },
+      { numRuns: 400 },
     );
   });
+
+  it('400: a cursor of this list in which NUL or half a character stands', async () => {
+    for (const text of ['a\u0000b', '\u0000', '\ud800']) {
+      const query = { ...valid, cursor: encodeCursor(list, [text]) };
+      expect(await call(handler, { method, path, token, query })).toMatchObject({
+        statusCode: 400,
+        body: { errors: [{ in: 'query', path: 'cursor' }] },
+      });
+    }
+  });
+});
+
+it('400: a text that no schema has refused and PostgreSQL does', async () => {
+  const unguarded = defineRoute({
+    method: 'POST',
+    path: '/v1/unguarded',
+    tag: 'Service',
+    scope: null,
+    summary: 'Stores whatever comes',
+    body: z.looseObject({ text: z.string() }),
+    responses: { 200: { description: 'Stored', body: z.looseObject({}) } },
+  });
+  const handler = endpoint(
+    operation(deps, unguarded, async ({ body }) => {
+      await sql`SELECT ${body.text}::text, ${JSON.stringify(body)}::jsonb`.execute(db);
+      return json(200, {});
+    }),
+  );
+  for (const body of ['{"text": "a\\u0000b"}', '{"text": "", "json": "a\\u0000b"}']) {
+    const answer = await invoke(handler, { method: 'POST', path: '/v1/unguarded', body });
+    expect(answer).toMatchObject({ statusCode: 400, body: { code: 'request.invalid' } });
+  }
 });
 
 it.each(['a\u0000b', '\ud800', '🛴'.repeat(2_500), `${'x'.repeat(1_999)}🛴`])(

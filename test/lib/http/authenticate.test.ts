@@ -90,6 +90,13 @@ describe('a token that is not valid here', () => {
     ['that is not valid yet', () => identity.token({ validInSeconds: 60 })],
     ['without a subject', () => forge({}, { sub: undefined })],
     ['with an empty subject', () => forge({}, { sub: '' })],
+    ['whose subject has NUL', () => forge({}, { sub: 'a\u0000b' })],
+    ['whose subject has half a character', () => forge({}, { sub: 'a\ud800' })],
+    ['whose subject is an object', () => forge({}, { sub: {} })],
+    ['whose subject is a list', () => forge({}, { sub: ['tester'] })],
+    ['whose subject is a number', () => forge({}, { sub: 5 })],
+    ['whose subject is a truth value', () => forge({}, { sub: true })],
+    ['whose subject is longer than any', () => forge({}, { sub: 'x'.repeat(256) })],
     ['signed by another key under the known key id', async () => forge({}, {}, await createSigningKey(identity.key.kid))],
     ['with an extension that is not understood', () => forgeHeader({ alg: 'ES256', kid: identity.key.kid, crit: ['x'], x: 1 })],
     ['with an algorithm nobody knows', () => forgeHeader({ alg: 'ES999', kid: identity.key.kid })],
@@ -315,5 +322,109 @@ describe('the key set', () => {
     identity.jwks.status = 500;
     later(60);
     expect(await getScooter({ token }, authenticate)).toMatchObject({ statusCode: 200 });
+  });
+
+  /** What its address answers while `work` is done. */
+  const whileAway = async (broken: Partial<typeof identity.jwks>, work: () => Promise<void>) => {
+    const whole = { ...identity.jwks };
+    Object.assign(identity.jwks, broken);
+    await work().finally(() => Object.assign(identity.jwks, { ...whole, requests: identity.jwks.requests }));
+  };
+  const aDay = 86_400;
+
+  it.each([
+    ['answers 503', { status: 503, body: '' }],
+    ['answers something that is not JSON', { status: 200, body: '<html>' }],
+    ['answers JSON that is no key set', { status: 200, body: '{"keys":"none"}' }],
+  ])('200: known keys go on working for a day while its address %s; 503: no longer', async (_, broken) => {
+    const authenticate = createFresh();
+    const token = await identity.token({ expiresInSeconds: 2 * aDay });
+    await authenticate(`Bearer ${token}`);
+    await whileAway(broken, async () => {
+      for (const seconds of [660, 3_600, aDay - 4_300]) {
+        later(seconds);
+        expect(await getScooter({ token }, authenticate)).toMatchObject({ statusCode: 200 });
+      }
+      later(100);
+      expect(await getScooter({ token }, authenticate)).toMatchObject({ statusCode: 503, body: { code: 'auth.keys_unavailable' } });
+    });
+    expect(await getScooter({ token }, authenticate)).toMatchObject({ statusCode: 200 });
+  });
+
+  it('200: known keys go on working for as long as is configured', async () => {
+    const authenticate = createAuthenticate({ issuer, audience, jwksUrl, jwksMaximumAgeSeconds: 1_200 });
+    const token = await identity.token({ expiresInSeconds: aDay });
+    await authenticate(`Bearer ${token}`);
+    await whileAway({ status: 503 }, async () => {
+      later(1_199);
+      expect(await getScooter({ token }, authenticate)).toMatchObject({ statusCode: 200 });
+      later(2);
+      expect(await getScooter({ token }, authenticate)).toMatchObject({ statusCode: 503 });
+    });
+  });
+
+  it('503: an unknown key is no fault of its bearer while its address is down', async () => {
+    const authenticate = createFresh();
+    await authenticate(`Bearer ${await identity.token()}`);
+    await whileAway({ status: 503 }, async () => {
+      later(660);
+      const token = await forge({ kid: 'perhaps new' });
+      expect(await getScooter({ token }, authenticate)).toMatchObject({ statusCode: 503, body: { code: 'auth.keys_unavailable' } });
+    });
+  });
+
+  it('401: a wrong signature stays wrong while its address is down', async () => {
+    const authenticate = createFresh();
+    await authenticate(`Bearer ${await identity.token()}`);
+    await whileAway({ status: 503 }, async () => {
+      later(660);
+      const token = await forge({}, {}, await createSigningKey(identity.key.kid));
+      expect(await getScooter({ token }, authenticate)).toMatchObject({ statusCode: 401 });
+    });
+  });
+
+  it('an address that has failed is asked again after half a minute, and not by each request', async () => {
+    const authenticate = createFresh();
+    const token = await identity.token({ expiresInSeconds: aDay });
+    await authenticate(`Bearer ${token}`);
+    await whileAway({ status: 503 }, async () => {
+      later(660);
+      const before = identity.jwks.requests;
+      for (let i = 0; i < 10; i += 1) await authenticate(`Bearer ${token}`);
+      expect(identity.jwks.requests - before).toBe(1);
+      later(31);
+      await authenticate(`Bearer ${token}`);
+      expect(identity.jwks.requests - before).toBe(2);
+    });
+  });
+
+  it('401: a key that was withdrawn is gone with the first set that arrives, also after an outage', async () => {
+    const authenticate = createFresh();
+    const token = await identity.token({ expiresInSeconds: aDay });
+    await authenticate(`Bearer ${token}`);
+    await whileAway({ status: 503 }, async () => {
+      later(3_600);
+      expect(await getScooter({ token }, authenticate)).toMatchObject({ statusCode: 200 });
+    });
+    await identity.changeKey();
+    later(31);
+    expect(await getScooter({ token }, authenticate)).toMatchObject({ statusCode: 401 });
+    await whileAway({ status: 503 }, async () => {
+      later(660);
+      expect(await getScooter({ token }, authenticate)).toMatchObject({ statusCode: 503 });
+      expect(await getScooter({ token: await identity.token({ expiresInSeconds: aDay }) }, authenticate)).toMatchObject({
+        statusCode: 200,
+      });
+    });
+  });
+
+  it('401: a set without any key withdraws all of them', async () => {
+    const authenticate = createFresh();
+    const token = await identity.token({ expiresInSeconds: aDay });
+    await authenticate(`Bearer ${token}`);
+    await whileAway({ body: '{"keys":[]}' }, async () => {
+      later(660);
+      expect(await getScooter({ token }, authenticate)).toMatchObject({ statusCode: 401 });
+    });
   });
 });

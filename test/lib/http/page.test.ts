@@ -40,6 +40,11 @@ beforeAll(async () => {
 });
 
 const cursorOf = (key: unknown) => Buffer.from(JSON.stringify(key)).toString('base64url');
+/** The same with another key: a cursor that belongs to the list, and that nobody was given. */
+const withKey = (cursor: string, key: unknown) => {
+  const [list] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as [string];
+  return cursorOf([list, key]);
+};
 
 describe.each(lists)('%s', (_, handler, route) => {
   const list = (query: Record<string, string>) => call<Page>(handler, { ...route, token, query });
@@ -58,6 +63,42 @@ describe.each(lists)('%s', (_, handler, route) => {
       expect(ids).toHaveLength(7);
       expect(new Set(ids).size).toBe(7);
     }
+  });
+
+  it.each([
+    ['of another shape', { id: 1 }],
+    ['of an empty key', []],
+    ['of too long a key', [1, 2, 3]],
+    ['of texts', ['1', '2']],
+    ['of SQL', ['1); DROP TABLE devices; --']],
+    ['of nulls', [null, null]],
+    ['of fractions', [1.5, 1.5]],
+    ['of one number larger than any id', [2_147_483_648]],
+    ['of two numbers larger than any id', [9_007_199_254_740_991, 9_007_199_254_740_991]],
+    ['of one number smaller than any id', [-2_147_483_649]],
+    ['that is no key at all', undefined],
+  ])('400: refuses a cursor of this very list %s and names it', async (_name, key) => {
+    const { body } = await list({ limit: '1' });
+    const answer = await list({ cursor: withKey(body.next_cursor ?? '', key) });
+    expect(answer).toMatchObject({ statusCode: 400, body: { code: 'request.invalid', errors: [{ in: 'query', path: 'cursor' }] } });
+  });
+
+  it('400: refuses the cursor of every other list', async () => {
+    for (const [, otherHandler, otherRoute] of lists) {
+      if (otherRoute.path === route.path) continue;
+      const { body } = await call<Page>(otherHandler, { ...otherRoute, token, query: { limit: '1' } });
+      expect(body.next_cursor).not.toBeNull();
+      const answer = await list({ cursor: body.next_cursor ?? '' });
+      expect(answer, otherRoute.path).toMatchObject({ statusCode: 400, body: { errors: [{ in: 'query', path: 'cursor' }] } });
+    }
+  });
+
+  it('400: refuses its own cursor under another condition; 200: with another limit', async () => {
+    const { body } = await list({ limit: '1' });
+    const cursor = body.next_cursor ?? '';
+    const status = route.path === '/v1/firmwares' ? 'available' : route.path === '/v1/updates' ? 'IN_PROGRESS' : 'QUEUED';
+    expect(await list({ cursor, status })).toMatchObject({ statusCode: 400, body: { errors: [{ in: 'query', path: 'cursor' }] } });
+    expect(await list({ cursor, limit: '3' })).toMatchObject({ statusCode: 200 });
   });
 
   it.each([

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
+import * as mini from 'zod/mini';
 import { DomainError, type ErrorCode } from '../../../lib/errors.ts';
 import { endpoint, json, operation } from '../../../lib/http/endpoint.ts';
 import { Problem } from '../../../lib/http/problem.ts';
@@ -16,6 +17,7 @@ const route = defineRoute({
   tag: 'Service',
   scope: 'read',
   summary: 'Does as the test says',
+  query: mini.object({ secret: mini.optional(mini.string()) }),
   responses: { 200: { description: 'Done', body: z.looseObject({}) } },
 });
 

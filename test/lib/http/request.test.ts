@@ -1,10 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod/mini';
+import { DomainError } from '../../../lib/errors.ts';
+import { RequestedTimestamp } from '../../../lib/firmware/firmware.ts';
+import { ExternalId } from '../../../lib/fleet/device.ts';
 import { endpoint, json, operation } from '../../../lib/http/endpoint.ts';
 import { PageQuery } from '../../../lib/http/page.ts';
 import { IdInPath } from '../../../lib/http/path-parameters.ts';
 import { defineRoute } from '../../../lib/http/route.ts';
-import { type Call, createIdentity, createRecordingLog, invoke } from '../../support/http.ts';
+import { DryRunPage, Targets } from '../../../lib/update/update.ts';
+import { type Call, createContext, createEvent, createIdentity, createRecordingLog, invoke } from '../../support/http.ts';
 
 const identity = await createIdentity();
 const token = await identity.token();
@@ -44,6 +48,29 @@ const send = (request: Partial<Call>) =>
     token,
     ...request,
   });
+
+/** A route that makes text of whatever it is told, as those of devices do. */
+const told = endpoint(
+  operation(
+    deps,
+    defineRoute({
+      method: 'POST',
+      path: '/v1/told',
+      tag: 'Service',
+      scope: 'read',
+      summary: 'Makes text of a value',
+      body: z.object({
+        note: z.pipe(
+          z.unknown(),
+          z.transform((value) => JSON.stringify(value)),
+        ),
+      }),
+      maximumBodyBytes: 5_000_000,
+      responses: { 200: { description: 'Done', body: z.looseObject({}) } },
+    }),
+    async () => json(200, {}),
+  ),
+);
 const wrongFields = ({ body }: Awaited<ReturnType<typeof send>>) => body.errors.map((error) => `${error.in} ${error.path}`).sort();
 
 describe('a well-formed request', () => {
@@ -79,12 +106,21 @@ describe('a body that is not JSON', () => {
     ['of spaces', '   '],
     ['with something after it', '{"name":"x"} {}'],
     ['in another notation', "{'name': 'x'}"],
-    ['with a key that would change every object', '{"name":"x","__proto__":{"scope":"all"}}'],
-    ['with a hidden constructor', '{"name":"x","constructor":{"prototype":{"a":1}}}'],
   ])('400: %s', async (_, body) => {
     const answer = await send({ body });
     expect(answer).toMatchObject({ statusCode: 400, body: { code: 'request.malformed', detail: 'The body is not well-formed JSON' } });
     expect(answer.headers['content-type']).toBe('application/problem+json');
+  });
+
+  it('400: base64 of a text that is no UTF-8 inside', async () => {
+    const body = Buffer.concat([Buffer.from('{"name":"'), Buffer.from([0xc3, 0x28]), Buffer.from('"}')]).toString('base64');
+    expect(await send({ body, isBase64Encoded: true })).toMatchObject({ statusCode: 400, body: { code: 'request.malformed' } });
+  });
+
+  it.each(['{"a":', '['])('400: nested a hundred thousand levels deep by %j', async (level) => {
+    const body = `{"note":${level.repeat(100_000)}1${(level === '[' ? ']' : '}').repeat(100_000)}}`;
+    const answer = await invoke(told, { method: 'POST', path: '/v1/told', token, body });
+    expect(answer).toMatchObject({ statusCode: 400, body: { code: 'request.malformed', detail: 'The request is nested too deep' } });
   });
 
   it('400: base64 of something else', async () => {
@@ -213,5 +249,156 @@ describe('wrong fields', () => {
     for (const key of ['k'.repeat(256), '', 'ключ', 'a\nb', 'a b']) {
       expect(wrongFields(await send({ headers: { 'Idempotency-Key': key } }))).toEqual(['header idempotency-key']);
     }
+  });
+});
+
+describe('a query parameter', () => {
+  it('400: that comes twice is named, whichever value would have counted', async () => {
+    const event = createEvent({ method: 'POST', path: '/v1/things/{id}', pathParameters: { id: '7' }, body: { name: 'x' }, token });
+    event.queryStringParameters = { colour: 'blue' };
+    event.multiValueQueryStringParameters = { colour: ['red', 'blue'] };
+    const { statusCode, body } = await echo(event, createContext());
+    expect(statusCode).toBe(400);
+    expect(JSON.parse(body)).toMatchObject({ errors: [{ in: 'query', path: 'colour', message: 'comes more than once' }] });
+    event.multiValueQueryStringParameters = { colour: ['blue'] };
+    expect(await echo(event, createContext())).toMatchObject({ statusCode: 200 });
+  });
+
+  it.each(['0x10', '1e2', '+5', '5.0', ' 5', '5 ', '٥', '5\n'])('400: limit takes digits only, not %j', async (limit) => {
+    expect(wrongFields(await send({ query: { limit } }))).toEqual(['query limit']);
+  });
+});
+
+describe('many wrong fields', () => {
+  const large = endpoint(operation(deps, { ...route, maximumBodyBytes: 10_000_000 }, async () => json(200, {})));
+  const sendLarge = (body: unknown) =>
+    invoke<{ errors: { path: string; message: string }[]; error_count: number; detail: string }>(large, {
+      ...{ method: 'POST', path: '/v1/things/{id}', pathParameters: { id: '7' }, token, body },
+    });
+  const unknownKeys = (count: number, of = 'f') => Object.fromEntries(Array.from({ length: count }, (_, i) => [`${of}${i}`, 1]));
+
+  it('400: 1,000 items with 130 unknown keys each: the first 100 of 130,000 are told', async () => {
+    const answer = await sendLarge({ name: 'x', parts: Array.from({ length: 1_000 }, () => ({ size: 1, ...unknownKeys(130) })) });
+    expect(answer).toMatchObject({ statusCode: 400, body: { error_count: 130_000 } });
+    expect(answer.body.errors).toHaveLength(100);
+    expect(answer.body.errors[99]).toEqual({ in: 'body', path: 'parts.0.f99', message: 'is not a known field' });
+    expect(answer.body.detail).toMatch(/ and 129995 more$/);
+  });
+
+  it('400: 130,000 unknown keys in one object', async () => {
+    const answer = await sendLarge({ name: 'x', ...unknownKeys(130_000) });
+    expect(answer).toMatchObject({ statusCode: 400, body: { error_count: 130_000 } });
+    expect(answer.body.errors).toHaveLength(100);
+  });
+
+  it('400: a key of a million letters is told by its beginning, and half a character is not cut off', async () => {
+    const answer = await sendLarge({ name: 'x', [`${'🛴'.repeat(250_000)}`]: 1, [`x${'🛴'.repeat(250_000)}`]: 1 });
+    expect(answer).toMatchObject({ statusCode: 400, body: { error_count: 2 } });
+    expect(Buffer.byteLength(JSON.stringify(answer.body))).toBeLessThan(10_000);
+    for (const { path } of answer.body.errors) expect(path.isWellFormed()).toBe(true);
+  });
+
+  it('400: 10,000 errors that only the work finds are told in the same way', async () => {
+    const errors = Array.from({ length: 10_000 }, (_, i) => ({ in: 'body', path: `devices.${i}`, message: 'x'.repeat(1_000) }) as const);
+    const failing = endpoint(
+      operation(deps, route, async () => {
+        throw new DomainError('request.invalid', 'y'.repeat(100_000), { errors });
+      }),
+    );
+    const answer = await invoke<{ errors: unknown[] }>(failing, {
+      ...{ method: 'POST', path: '/v1/things/{id}', pathParameters: { id: '7' }, token, body: { name: 'x' } },
+    });
+    expect(answer).toMatchObject({ statusCode: 400, body: { error_count: 10_000 } });
+    expect(answer.body.errors).toHaveLength(100);
+    expect(JSON.stringify(answer.body).length).toBeLessThan(100_000);
+  });
+});
+
+describe('a field that may have several forms', () => {
+  const chosen = endpoint(
+    operation(
+      deps,
+      defineRoute({
+        method: 'POST',
+        path: '/v1/chosen',
+        tag: 'Service',
+        scope: 'read',
+        summary: 'A route whose field has several forms',
+        body: z.strictObject({ targets: Targets, dry_run: z.optional(z.union([z.boolean(), DryRunPage])) }),
+        responses: { 200: { description: 'Done', body: z.looseObject({}) } },
+      }),
+      async () => json(200, {}),
+    ),
+  );
+  const sendChosen = async (body: unknown) => {
+    const answer = await invoke<{ errors: { path: string; message: string }[] }>(chosen, {
+      method: 'POST',
+      path: '/v1/chosen',
+      token,
+      body,
+    });
+    expect(answer.statusCode).toBe(400);
+    return answer.body.errors.map(({ path, message }) => `${path}: ${message}`);
+  };
+
+  it.each<[string, unknown, string[]]>([
+    ['ids that are no list', { external_ids: 'S-1' }, ['targets.external_ids: Invalid input: expected array, received string']],
+    [
+      'one wrong id of several',
+      { external_ids: ['S-1', 'S 2'] },
+      ['targets.external_ids.1: may have letters, digits and . _ : ~ -, and is not . or .., which no address can name'],
+    ],
+    [
+      'a filter with a wrong word',
+      { filter: { kind: 'truck' } },
+      ['targets.filter.kind: Invalid option: expected one of "scooter"|"cabinet"'],
+    ],
+    [
+      'a form within a form',
+      { filter: { running: { hardware_type: 'vega_mcu', version: 7 } } },
+      ['targets.filter.running.version: Invalid input: expected string, received number'],
+    ],
+    ['an unknown field beside a known one', { external_ids: ['S-1'], kinds: 'x' }, ['targets.kinds: is not a known field']],
+  ])('400: %s is told by the name of the inner field', async (_, targets, errors) => {
+    expect(await sendChosen({ targets })).toEqual(errors);
+  });
+
+  it('400: where nobody can tell which form was meant, each is told with what it lacks', async () => {
+    expect(await sendChosen({ targets: {} })).toEqual([
+      'targets: external_ids (Invalid input: expected array, received undefined), or filter (Invalid input: expected object, received undefined)',
+    ]);
+    expect(await sendChosen({ targets: { external_ids: ['S-1'] }, dry_run: 'yes' })).toEqual([
+      'dry_run: Invalid input: expected boolean, received string, or Invalid input: expected object, received string',
+    ]);
+    expect(await sendChosen({ targets: { external_ids: ['S-1'] }, dry_run: { reason: 'NONE' } })).toEqual([
+      expect.stringMatching(/^dry_run\.reason: Invalid option/),
+    ]);
+  });
+});
+
+describe('an external id', () => {
+  it.each(['.', '..'])('400: %s is none, since no address can name it', (id) => {
+    expect(ExternalId.safeParse(id).success).toBe(false);
+  });
+
+  it.each(['...', '.a', 'a.', '-', 'S-1'])('%s is one', (id) => {
+    expect(ExternalId.safeParse(id).success).toBe(true);
+  });
+});
+
+describe('a time', () => {
+  it.each(['0000-01-01T00:00:00+23:59', '9999-12-31T23:59:59-00:01', '9999-12-31T23:59:59.999-23:59'])(
+    '400: %s, whose answer would be no time of RFC 3339',
+    (text) => {
+      expect(RequestedTimestamp.safeParse(text).success).toBe(false);
+    },
+  );
+
+  it.each([
+    ['0000-01-01T00:00:00Z', '0000-01-01T00:00:00.000Z'],
+    ['9999-12-31T23:59:59.999Z', '9999-12-31T23:59:59.999Z'],
+    ['0001-01-01T00:00:00+23:59', '0000-12-31T00:01:00.000Z'],
+  ])('%s is one', (text, same) => {
+    expect(RequestedTimestamp.parse(text).toISOString()).toBe(same);
   });
 });

@@ -1,0 +1,131 @@
+import type { APIGatewayProxyEvent } from 'aws-lambda';
+import * as z from 'zod/mini';
+import { DomainError, type FieldError, maximumFieldErrors } from '../errors.ts';
+import { shorten } from '../text.ts';
+import type { Route } from './route.ts';
+
+/** The parts of a request that a route has schemas for. Of a route that declares no query, none is taken. */
+export interface RequestParts {
+  path: unknown;
+  query: unknown;
+  headers: unknown;
+  body: unknown;
+}
+
+const noQuery = z.strictObject({});
+
+/**
+ * Checks every part and reports the wrong fields of all of them at once.
+ *
+ * @throws `request.invalid` with the first wrong fields and their number.
+ */
+export const parseRequest = (route: Route, event: APIGatewayProxyEvent, body: unknown): RequestParts => {
+  const wrong = new WrongFields();
+  const parse = (part: FieldError['in'], schema: z.ZodMiniType | undefined, value: unknown): unknown => {
+    if (!schema) return undefined;
+    const result = safeParse(schema, value);
+    if (result.success) return result.data;
+    for (const issue of result.error.issues) for (const error of fieldErrorsOf(part, issue)) wrong.add(error);
+    return undefined;
+  };
+  for (const [name, values] of Object.entries(event.multiValueQueryStringParameters ?? {})) {
+    if (values && values.length > 1) wrong.add({ in: 'query', path: name, message: 'comes more than once' });
+  }
+  const request = {
+    path: parse('path', route.pathParameters, decodeValues(event.pathParameters ?? {})),
+    query: parse('query', route.query ?? noQuery, event.queryStringParameters ?? {}),
+    headers: parse('header', route.headers, event.headers),
+    body: parse('body', route.body, body),
+  };
+  wrong.throwIfAny();
+  return request;
+};
+
+/** @throws `request.malformed` for what is nested so deep that the stack ends. */
+const safeParse = (schema: z.ZodMiniType, value: unknown) => {
+  try {
+    return schema.safeParse(value);
+  } catch (error) {
+    if (error instanceof RangeError) throw new DomainError('request.malformed', 'The request is nested too deep', { cause: error });
+    throw error;
+  }
+};
+
+/** The first wrong fields and how many there are: a caller who sends a million of them gets an answer that can be sent. */
+class WrongFields {
+  readonly #first: FieldError[] = [];
+  #count = 0;
+
+  add(error: FieldError): void {
+    this.#count += 1;
+    if (this.#first.length < maximumFieldErrors) this.#first.push(error);
+  }
+
+  throwIfAny(): void {
+    if (this.#count === 0) return;
+    throw new DomainError('request.invalid', summarize(this.#first, this.#count), { errors: this.#first, errorCount: this.#count });
+  }
+}
+
+const summarize = (errors: readonly FieldError[], count: number): string =>
+  `Wrong: ${errors
+    .slice(0, 5)
+    .map(({ in: part, path, message }) => `${part}${path && ` ${shorten(path, 60)}`} (${shorten(message, 200)})`)
+    .join(', ')}${count > 5 ? ` and ${count - 5} more` : ''}`;
+
+type Issue = z.core.$ZodIssue;
+type UnionIssue = z.core.$ZodIssueInvalidUnion;
+
+function* fieldErrorsOf(part: FieldError['in'], issue: Issue, outer: PropertyKey[] = []): Iterable<FieldError> {
+  const path = [...outer, ...issue.path];
+  const at = (place: PropertyKey[], message: string): FieldError => ({ in: part, path: place.map(String).join('.'), message });
+  if (issue.code === 'unrecognized_keys') {
+    for (const key of issue.keys) yield at([...path, key], 'is not a known field');
+  } else if (issue.code === 'invalid_union' && issue.errors.length > 0) {
+    const meant = findMeant(issue);
+    if (meant) for (const inner of meant) yield* fieldErrorsOf(part, inner, path);
+    else yield at(path, describeChoices(issue));
+  } else {
+    yield at(path, issue.message);
+  }
+}
+
+/**
+ * Of the forms that a field may have, the one that its sender meant: it knows most of the fields that were sent. Undefined when the value
+ * is of no such type at all, or several forms are equally near.
+ */
+const findMeant = ({ errors }: UnionIssue): Issue[] | undefined => {
+  const distances = errors
+    .filter((issues) => !issues.some(({ path, code }) => path.length === 0 && code !== 'unrecognized_keys'))
+    .map((issues) => ({ issues, unknown: countUnknown(issues) }))
+    .sort((a, b) => a.unknown - b.unknown || a.issues.length - b.issues.length);
+  const [nearest, next] = distances;
+  const isClear = nearest && (!next || next.unknown !== nearest.unknown || next.issues.length !== nearest.issues.length);
+  return isClear ? nearest.issues : undefined;
+};
+
+const countUnknown = (issues: readonly Issue[]): number =>
+  issues.reduce((sum, issue) => sum + (issue.code === 'unrecognized_keys' ? issue.keys.length : 0), 0);
+
+/** For example `needs external_ids or filter`: what each form finds wrong first. */
+const describeChoices = ({ errors }: UnionIssue): string => {
+  const choices = errors.flatMap(([first]) => {
+    if (!first) return [];
+    const place = first.code === 'unrecognized_keys' ? first.keys.slice(0, 1) : first.path;
+    const message = first.code === 'unrecognized_keys' ? 'is not a known field' : first.message;
+    return [place.length > 0 ? `${place.map(String).join('.')} (${message})` : message];
+  });
+  return [...new Set(choices)].join(', or ');
+};
+
+export const decodeValues = (values: Record<string, string | undefined>): Record<string, string | undefined> =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value && decode(value)]));
+
+/** API Gateway hands path parameters on as they were in the address. */
+const decode = (value: string): string => {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
+  }
+};

@@ -1,0 +1,14 @@
+import * as z from 'zod/mini';
+
+/** PostgreSQL stores neither NUL nor half a surrogate pair; the second would silently become another character. */
+export const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\u0000');
+
+/** A text of a request that goes into the database. */
+export const requestedText = (maximumLength: number) =>
+  z
+    .string()
+    .check(z.maxLength(maximumLength), z.refine(isStorable, 'must be well-formed Unicode without NUL, which PostgreSQL cannot store'));
+
+/** For people to read: the rest of a long text is cut off. */
+export const shorten = (text: string, maximumLength: number): string =>
+  text.length > maximumLength ? `${text.slice(0, maximumLength).toWellFormed()}…` : text;

@@ -235,6 +235,7 @@ describe.each(lists)('%s', (route, handler, valid, list) => {
 it('400: a text that no schema has refused and PostgreSQL does', async () => {
   const unguarded = defineRoute({
     method: 'POST',
+    operationId: 'store',
     path: '/v1/unguarded',
     tag: 'Service',
     scope: null,

@@ -55,6 +55,7 @@ const told = endpoint(
     deps,
     defineRoute({
       method: 'POST',
+      operationId: 'tell',
       path: '/v1/told',
       tag: 'Service',
       scope: 'read',
@@ -320,6 +321,7 @@ describe('a field that may have several forms', () => {
       deps,
       defineRoute({
         method: 'POST',
+        operationId: 'choose',
         path: '/v1/chosen',
         tag: 'Service',
         scope: 'read',

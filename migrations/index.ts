@@ -16,6 +16,7 @@ import * as numberManifests from './20261124130001_number_manifests.ts';
 import * as planFaster from './20261124150000_plan_faster.ts';
 import * as recallDispatches from './20261124160000_recall_dispatches.ts';
 import * as namePhases from './20261126100000_name_phases.ts';
+import * as findExecutionsByPhase from './20261126100100_find_executions_by_phase.ts';
 import * as keepFinalFigures from './20261126130000_keep_final_figures.ts';
 import * as keepAttributes from './20261126170000_keep_attributes.ts';
 
@@ -38,6 +39,7 @@ export const migrations: Record<string, Migration> = {
   '20261124150000_plan_faster': planFaster,
   '20261124160000_recall_dispatches': recallDispatches,
   '20261126100000_name_phases': namePhases,
+  '20261126100100_find_executions_by_phase': findExecutionsByPhase,
   '20261126130000_keep_final_figures': keepFinalFigures,
   '20261126170000_keep_attributes': keepAttributes,
 };

@@ -4,14 +4,11 @@ import type { Db, Trx } from '../db/database.ts';
 import type { FirmwareStatus } from '../firmware/firmware.ts';
 import type { DeviceKind } from '../fleet/device.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
-import { type ExecutionStatus, noCounts } from './execution.ts';
+import { noCounts } from './execution.ts';
 import { countsOf, lateSuccessesOf } from './figure-queries.ts';
-import type { BackendGate } from './reach/backend-gate.ts';
-import type { OfferProgress } from './reach/offer-queries.ts';
-import { type Counts, type Eligibility, progressOf, type Rollout, type Update } from './update.ts';
+import type { StopRule } from './rules.ts';
+import { type Counts, type Eligibility, type ExponentialRate, progressOf, type Rollout, type Update } from './update.ts';
 import type { UpdateStatus } from './update-status.ts';
-import type { ExponentialRate } from './walk/pace.ts';
-import type { StopRule } from './walk/stop-rules.ts';
 
 export interface NewUpdate {
   firmware_id: number;
@@ -240,100 +237,6 @@ export const changeUpdate = async (trx: Trx, id: number, { rollout, resumed_coun
 /** Notes that the message of a step is sent, so that a repetition of the step before does not send another. */
 export const markStepSent = async (db: Db, id: number, step: number): Promise<void> => {
   await db.updateTable('updates').set({ sent_step: step }).where('id', '=', id).where('sent_step', '<', step).execute();
-};
-
-export interface Progress {
-  counts: Counts;
-  /** `waiting`: chosen, and put off by the backend or waiting for a retry. */
-  canary: { chosen: number; waiting: number; succeeded: number; failed: number };
-  commandsInWindow: number;
-  isUnderWay: boolean;
-  /**
-   * Asked, or about to be, and not yet ended: also those that wait to be asked again because the answer to the last command is missing,
-   * as their devices may be at work; without those that wait after an answer.
-   */
-  inProgress: number;
-  /** How many of these wait to be asked again. */
-  unanswered: number;
-  gate: BackendGate;
-  /** Of devices that poll; missing when there are none. */
-  offers?: OfferProgress;
-}
-
-interface ProgressRow {
-  counts: Partial<Counts>;
-  canary: Partial<Record<ExecutionStatus, number>>;
-  canary_waiting: number;
-  commands_in_window: number;
-  is_under_way: boolean;
-  in_progress: number;
-  unanswered: number;
-  share: number;
-  changed_dt: Date;
-  failures: number;
-  closed_until: Date | null;
-  usual_latency_ms: number | null;
-}
-
-/** All that a step decides by, in one statement. */
-export const getProgress = async (
-  trx: Trx,
-  id: number,
-  { now, windowSeconds, leaseSeconds }: { now: Date; windowSeconds: number; leaseSeconds: number },
-): Promise<Progress> => {
-  const { rows } = await sql<ProgressRow>`
-    SELECT
-      ${countsOf(sql`${id}`)} AS counts,
-      (
-        SELECT coalesce(jsonb_object_agg(c.status, c.n), '{}')
-        FROM (SELECT status, count(*) AS n FROM update_executions WHERE update_id = ${id} AND is_canary GROUP BY status) c
-      ) AS canary,
-      (
-        SELECT count(*) FROM update_executions
-        WHERE update_id = ${id} AND is_canary AND status IN ('QUEUED', 'IN_PROGRESS') AND dispatch_id IS NULL
-      ) AS canary_waiting,
-      (
-        -- A chunk that was released counts until its answer has left the window: when a command arrives during a call is not known here,
-        -- only that it was before the answer. One that was held back is no command.
-        SELECT coalesce(sum(commands), 0) FROM update_dispatches
-        WHERE update_id = ${id} AND (
-          answered_dt IS NULL OR (sent_dt IS NOT NULL AND answered_dt > ${now}::timestamptz - make_interval(secs => ${windowSeconds}))
-        )
-      ) AS commands_in_window,
-      EXISTS (
-        -- Of any update; a call that has run for so long has nobody waiting for it any more.
-        SELECT FROM update_dispatches
-        WHERE answered_dt IS NULL AND coalesce(sent_dt, released_dt) > ${now}::timestamptz - make_interval(secs => ${leaseSeconds})
-      ) AS is_under_way,
-      (
-        SELECT count(*) FROM update_executions
-        WHERE update_id = ${id} AND status IN ('QUEUED', 'IN_PROGRESS')
-          AND (dispatch_id IS NOT NULL OR is_unanswered)
-      ) AS in_progress,
-      (
-        SELECT count(*) FROM update_executions
-        WHERE update_id = ${id} AND status IN ('QUEUED', 'IN_PROGRESS') AND dispatch_id IS NULL AND is_unanswered
-      ) AS unanswered,
-      g.share, g.changed_dt, g.failures, g.closed_until, g.usual_latency_ms
-    FROM backend_gate g`.execute(trx);
-  const [row] = rows;
-  if (!row) throw new Error('The backend gate has no row');
-  const { share, changed_dt, failures, closed_until, usual_latency_ms } = row;
-  const canary = { ...noCounts(), ...row.canary };
-  return {
-    counts: { ...noCounts(), ...row.counts },
-    canary: {
-      chosen: Object.values(canary).reduce((sum, n) => sum + n, 0),
-      waiting: row.canary_waiting,
-      succeeded: canary.SUCCEEDED,
-      failed: canary.FAILED + canary.TIMED_OUT + canary.REJECTED,
-    },
-    commandsInWindow: row.commands_in_window,
-    isUnderWay: row.is_under_way,
-    inProgress: row.in_progress,
-    unanswered: row.unanswered,
-    gate: { share, changed_dt, failures, closed_until, usual_latency_ms },
-  };
 };
 
 /** An ended update's settings, for trying its failures again. */

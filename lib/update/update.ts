@@ -12,8 +12,8 @@ import { FirmwareVersion } from '../firmware/version.ts';
 import { DeviceKind, ExternalId } from '../fleet/device.ts';
 import { PageQuery, pageOf } from '../http/page.ts';
 import { type ExecutionStatus, executionStatuses } from './execution.ts';
+import { Canary, defaultStopRules, FailureTypes, StopRule } from './rules.ts';
 import { updateStatuses } from './update-status.ts';
-import { Canary, defaultStopRules, FailureTypes, StopRule } from './walk/stop-rules.ts';
 
 /** Whether a device takes part in an update, and why not. */
 export const eligibilities = [
@@ -83,6 +83,8 @@ export const Rollout = z.strictObject({
   exponential: z._default(rollout.exponential, null),
 });
 export type Rollout = z.output<typeof Rollout>;
+/** AWS IoT Jobs' exponential rate: it starts at `base_per_minute` and grows by the factor each time so many more have succeeded. */
+export type ExponentialRate = NonNullable<Rollout['exponential']>;
 /** What is not named stays as it is. */
 export const RolloutChange = z.partial(z.strictObject(rollout));
 

@@ -9,7 +9,7 @@ import { firstStepDelaySeconds } from '../../walk.ts';
 import type { AdvanceMessage } from '../messages.ts';
 import type { Update, UpdateRequest } from '../update.ts';
 import { findIdempotentUpdate, getRequestedUpdate, insertUpdate, setPlan } from '../update-queries.ts';
-import { canarySizeOf } from '../walk/stop-rules.ts';
+import { canarySizeOf } from './canary.ts';
 import type { WantedFirmware } from './eligibility.ts';
 import { insertExecutions } from './plan-queries.ts';
 

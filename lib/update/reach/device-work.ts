@@ -1,5 +1,6 @@
 import type { FirmwareRequirement, FirmwareStatus } from '../../firmware/firmware.ts';
 import type { Proof } from '../../firmware/hardware-type.ts';
+import type { Phase } from '../execution.ts';
 import type { UpdateStatus } from '../update-status.ts';
 
 /** An unfinished execution of a device that polls, as its poll finds it. */
@@ -7,12 +8,7 @@ export interface DeviceWork {
   execution_id: number;
   hardware_type: string;
   proof: Proof;
-  /** Whether the walk has made an offer of it (dispatch_id). */
-  is_released: boolean;
-  /** When the device took the offer. */
-  sent_dt: Date | null;
-  installed_dt: Date | null;
-  cancellation: 'requested' | 'refused' | null;
+  phase: Phase;
   update_status: UpdateStatus;
   /** Devices of its update. */
   devices: number;
@@ -40,32 +36,28 @@ export interface OfferedFirmware {
 }
 
 /**
- * Where the execution of a device that polls is, between its statuses (execution.ts):
+ * What a device that polls is shown of an execution:
  *
- * | state     | status                | the device is shown                                       | left by                             |
- * | --------- | --------------------- | --------------------------------------------------------- | ----------------------------------- |
- * | held      | QUEUED, or a retry    | nothing: paused, scheduled, stopped, firmware withdrawn   | resume, start_dt                    |
- * | waiting   | QUEUED, or a retry    | nothing: the pace and the slots leave no room yet         | `offered`                           |
- * | offered   | QUEUED, or a retry    | the deployment                                            | `taken`, `unclaimed` (it waits on)  |
- * | working   | IN_PROGRESS           | the deployment, until it says how it ended                | `installed`, `failed`, `declined`   |
- * | canceling | IN_PROGRESS           | that it should stop                                       | `canceled`, `cancel_refused`        |
- * | proving   | IN_PROGRESS           | that its version is wanted                                | `proven`, `mismatched`, `overdue`   |
+ * | state     | phase              | the device is shown                                       | left by                            |
+ * | --------- | ------------------ | --------------------------------------------------------- | ---------------------------------- |
+ * | held      | waiting or offered | nothing: paused, scheduled, stopped, firmware withdrawn   | resume, start_dt                   |
+ * | waiting   | waiting            | nothing: the pace and the slots leave no room yet         | `offered`                          |
+ * | offered   | offered            | the deployment                                            | `taken`, `unclaimed` (it waits on) |
+ * | working   | asked              | the deployment, until it says how it ended                | `installed`, `failed`, `declined`  |
+ * | canceling | canceling          | that it should stop                                       | `canceled`, `cancel_refused`       |
+ * | proving   | installed          | that its version is wanted                                | `proven`, `mismatched`, `overdue`  |
  */
 export type WorkState = 'held' | 'waiting' | 'offered' | 'working' | 'canceling' | 'proving';
 
+/** What each phase shows while the update goes on. No other phase is one of a device that polls and has work. */
+const shown = { waiting: 'waiting', offered: 'offered', asked: 'working', canceling: 'canceling', installed: 'proving' } as const;
+
 export const workStateOf = ({
-  is_released,
-  sent_dt,
-  installed_dt,
-  cancellation,
+  phase,
   update_status,
   firmware,
-}: Pick<DeviceWork, 'is_released' | 'sent_dt' | 'installed_dt' | 'cancellation' | 'update_status'> & {
-  firmware: Pick<OfferedFirmware, 'status'>;
-}): WorkState => {
+}: Pick<DeviceWork, 'phase' | 'update_status'> & { firmware: Pick<OfferedFirmware, 'status'> }): WorkState => {
   const isOpen = update_status === 'IN_PROGRESS' && firmware.status === 'available';
-  if (!is_released) return isOpen ? 'waiting' : 'held';
-  if (sent_dt === null) return isOpen ? 'offered' : 'held';
-  if (installed_dt !== null) return 'proving';
-  return cancellation === 'requested' ? 'canceling' : 'working';
+  if (phase === 'released' || phase === 'calling' || phase === 'ended') return 'held';
+  return !isOpen && (phase === 'waiting' || phase === 'offered') ? 'held' : shown[phase];
 };

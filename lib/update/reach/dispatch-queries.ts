@@ -3,6 +3,8 @@ import type { Db, Trx } from '../../db/database.ts';
 import type { FirmwareRequirement } from '../../firmware/firmware.ts';
 import type { DeviceKind } from '../../fleet/device.ts';
 import { reasons, storableText } from '../execution.ts';
+import { moved, movesOf, movesOrRetriesOf } from '../move-executions.ts';
+import { atWork, unfinished } from '../predicates.ts';
 import type { BackendGate } from './backend-gate.ts';
 
 /**
@@ -15,8 +17,12 @@ const lostAfterSeconds = 1_800;
 export const adoptLostDispatches = async (trx: Trx, update_id: number, step: number, now: Date): Promise<void> => {
   await sql`
     UPDATE update_dispatches SET step = ${step}, released_dt = ${now}
-    WHERE update_id = ${update_id} AND answered_dt IS NULL
-      AND greatest(released_dt, sent_dt) < ${now}::timestamptz - make_interval(secs => ${lostAfterSeconds})`.execute(trx);
+    WHERE id IN (
+      SELECT id FROM update_dispatches
+      WHERE update_id = ${update_id} AND answered_dt IS NULL
+        AND greatest(released_dt, sent_dt) < ${now}::timestamptz - make_interval(secs => ${lostAfterSeconds})
+      FOR NO KEY UPDATE SKIP LOCKED
+    )`.execute(trx);
 };
 
 /**
@@ -24,12 +30,11 @@ export const adoptLostDispatches = async (trx: Trx, update_id: number, step: num
  * locked.
  */
 export const recallDispatches = async (trx: Trx, update_id: number): Promise<void> => {
-  await trx
-    .updateTable('update_dispatches')
-    .set({ is_recalled: true })
-    .where('update_id', '=', update_id)
-    .where('answered_dt', 'is', null)
-    .execute();
+  await sql`
+    UPDATE update_dispatches SET is_recalled = true
+    WHERE id IN (SELECT id FROM update_dispatches WHERE update_id = ${update_id} AND answered_dt IS NULL FOR NO KEY UPDATE SKIP LOCKED)`.execute(
+    trx,
+  );
 };
 
 /** The chunks of a step that the backend has not answered: what a repetition of the step has to send again. */
@@ -45,11 +50,16 @@ export const listUnansweredDispatches = async (db: Db, update_id: number, step: 
   return rows.map(({ id }) => id);
 };
 
-export interface ClaimedCommand {
-  execution_id: number;
-  attempt: number;
-  kind: string;
-  external_id: string;
+/** A chunk, and what its commands are about: all of them about one firmware. */
+export interface Dispatch {
+  id: number;
+  commands: number;
+  /** Whether the backend was called, or the chunk put back. */
+  is_answered: boolean;
+  /** Whether a call that may still be under way has it. */
+  is_under_way: boolean;
+  /** false: the update was paused or has ended, its pace changed, or its firmware was withdrawn since the release. */
+  is_wanted: boolean;
   hardware_type: string;
   version: string;
   version_num: number;
@@ -61,75 +71,85 @@ export interface ClaimedCommand {
   allow_downgrade: boolean;
   manifest_counter: number;
   request_id: string;
-  retries: number;
-  number_of_retries: number;
-  retry_failure_types: string[];
   in_progress_minutes: number;
-  /** Before the call: what it has become meanwhile is the device's own word. */
-  status_before: 'QUEUED' | 'IN_PROGRESS';
+}
+
+/** Nobody has the chunk: nobody has taken it yet, or whoever did has died. */
+const isFree = (now: Date, leaseSeconds: number) =>
+  sql<boolean>`(d.sent_dt IS NULL OR d.sent_dt < ${now}::timestamptz - make_interval(secs => ${leaseSeconds}))`;
+
+const isWanted = sql<boolean>`(u.status = 'IN_PROGRESS' AND f.status = 'available' AND NOT d.is_recalled)`;
+
+/** @param leaseSeconds how long a call may take */
+export const findDispatch = (db: Db, id: number, now: Date, leaseSeconds: number): Promise<Dispatch | undefined> =>
+  db
+    .selectFrom('update_dispatches as d')
+    .innerJoin('updates as u', 'u.id', 'd.update_id')
+    .innerJoin('firmwares as f', 'f.id', 'u.firmware_id')
+    .select(['d.id', 'd.commands', 'f.hardware_type', 'f.version', 'f.file_link', 'f.sha256', 'f.minimum_from_version_num'])
+    .select(['u.allow_downgrade', 'u.manifest_counter', 'u.request_id', 'u.in_progress_minutes'])
+    .select([
+      sql<boolean>`d.answered_dt IS NOT NULL`.as('is_answered'),
+      sql<boolean>`d.answered_dt IS NULL AND NOT ${isFree(now, leaseSeconds)}`.as('is_under_way'),
+      isWanted.as('is_wanted'),
+      sql<number>`f.version_num`.as('version_num'),
+      sql<number>`f.size_bytes`.as('size_bytes'),
+      sql<FirmwareRequirement[]>`f.requires`.as('requires'),
+    ])
+    .where('d.id', '=', id)
+    .$narrowType<{ file_link: string; sha256: string }>()
+    .executeTakeFirst();
+
+export interface ClaimedCommand {
+  execution_id: number;
+  attempt: number;
+  kind: string;
+  external_id: string;
 }
 
 /**
- * Takes a chunk for one call to the backend and answers the commands that are still wanted. `undefined`: it was answered before, or
- * belongs to a call that began less than `leaseSeconds` ago; `findDispatch` tells which.
+ * Takes a chunk for one call to the backend and answers its commands, which may be none. `undefined`: it is not to be called any more, or
+ * another call has it; {@link findDispatch} tells which.
  *
- * Nothing is wanted any more when the update was paused or ended, its pace changed, or its firmware withdrawn, since the release. The
- * time of sending is written before the call, so that a device that reports faster than the backend answers has one.
+ * The time of sending is written before the call, so that a device that reports faster than the backend answers has one.
  */
-export const claimDispatch = async (db: Db, id: number, now: Date, leaseSeconds: number): Promise<ClaimedCommand[] | undefined> => {
-  const { rows } = await sql<{ [K in keyof ClaimedCommand]: ClaimedCommand[K] | null }>`
-    WITH claimed AS (
-      UPDATE update_dispatches SET sent_dt = ${now}
-      WHERE id = ${id} AND answered_dt IS NULL
-        AND (sent_dt IS NULL OR sent_dt < ${now}::timestamptz - make_interval(secs => ${leaseSeconds}))
-      RETURNING id, update_id, is_recalled
-    ), wanted AS (
-      SELECT claimed.id, f.hardware_type, f.version, f.version_num, f.file_link, f.sha256, f.size_bytes, f.requires,
-             f.minimum_from_version_num, u.allow_downgrade, u.manifest_counter, u.request_id, u.number_of_retries, u.retry_failure_types,
-             u.in_progress_minutes
-      FROM claimed
-      JOIN updates u ON u.id = claimed.update_id AND u.status = 'IN_PROGRESS' AND NOT claimed.is_recalled
-      JOIN firmwares f ON f.id = u.firmware_id AND f.status = 'available'
-    ), locked AS (
+export const claimDispatch = (db: Db, id: number, now: Date, leaseSeconds: number): Promise<ClaimedCommand[] | undefined> =>
+  db.transaction().execute(async (trx) => {
+    const { numAffectedRows = 0n } = await sql`
+      UPDATE update_dispatches d SET sent_dt = ${now}
+      FROM updates u JOIN firmwares f ON f.id = u.firmware_id
+      WHERE d.id = ${id} AND d.answered_dt IS NULL AND ${isFree(now, leaseSeconds)} AND u.id = d.update_id AND ${isWanted}`.execute(trx);
+    return numAffectedRows > 0n ? claimExecutions(trx, id, now) : undefined;
+  });
+
+const claimExecutions = async (trx: Trx, dispatch_id: number, now: Date): Promise<ClaimedCommand[]> => {
+  const { rows } = await sql<ClaimedCommand>`
+    WITH locked AS (
       -- In the order of ids, as everything that writes many executions.
-      SELECT e.id, e.status
-      FROM update_executions e JOIN claimed ON e.dispatch_id = claimed.id
-      WHERE e.status IN ('QUEUED', 'IN_PROGRESS')
+      SELECT e.id, e.phase, 'claimed' AS event
+      FROM update_executions e
+      WHERE e.dispatch_id = ${dispatch_id} AND ${unfinished}
       ORDER BY e.id
       FOR NO KEY UPDATE OF e
-    ), sent AS (
-      UPDATE update_executions e
-      SET -- Repeated after a crash, it keeps the time of the first call: what a device said since then is an answer.
-          sent_dt = CASE WHEN EXISTS (SELECT FROM wanted) THEN coalesce(e.sent_dt, ${now}) ELSE e.sent_dt END,
-          is_unanswered = e.is_unanswered OR e.sent_dt IS NOT NULL
-      FROM locked
-      WHERE e.id = locked.id AND e.status IN ('QUEUED', 'IN_PROGRESS')
-      RETURNING e.id, e.device_id, e.attempt, e.retries, locked.status AS status_before
+    ), claimed AS (
+      ${moved(movesOf('locked', ['claimed']), now)}
+      RETURNING e.id, e.device_id, e.attempt
     )
-    SELECT sent.id AS execution_id, sent.attempt, d.kind, d.external_id, w.hardware_type, w.version, w.version_num, w.file_link, w.sha256,
-           w.size_bytes, w.requires, w.minimum_from_version_num, w.allow_downgrade, w.manifest_counter, w.request_id, sent.retries, w.number_of_retries, w.retry_failure_types, w.in_progress_minutes, sent.status_before
-    FROM claimed
-    LEFT JOIN wanted w ON true
-    LEFT JOIN sent ON w.id IS NOT NULL
-    LEFT JOIN devices d ON d.id = sent.device_id
-    ORDER BY sent.id`.execute(db);
-  if (rows.length === 0) return undefined;
-  return rows.filter((row): row is ClaimedCommand => row.execution_id !== null);
+    SELECT claimed.id AS execution_id, claimed.attempt, d.kind, d.external_id
+    FROM claimed JOIN devices d ON d.id = claimed.device_id
+    ORDER BY claimed.id`.execute(trx);
+  return rows;
 };
 
-export const findDispatch = (db: Db, id: number) =>
-  db.selectFrom('update_dispatches').select(['id', 'answered_dt']).where('id', '=', id).executeTakeFirst();
-
+/** What the backend has answered for a command; `unanswered`: whether it took it is not known. */
 export interface DispatchOutcome {
   execution_id: number;
-  status_before: 'QUEUED' | 'IN_PROGRESS';
-  outcome: 'accepted' | 'deferred' | 'refused' | 'retried';
+  event: 'accepted' | 'deferred' | 'unanswered' | 'refused';
+  /** null: the one that the state machine has. */
   reason: string | null;
   detail: string | null;
-  /** When a deferred or retried one may be released again. */
+  /** When one that was put off may be released again. */
   next_attempt_dt: Date | null;
-  /** Whether the next command is another one to the backend, or a repetition of this one, whose fate is unknown. */
-  is_answered: boolean;
 }
 
 export interface DispatchAnswer {
@@ -137,7 +157,7 @@ export interface DispatchAnswer {
   /** Whether the backend was called at all; a chunk that was held back is no command. */
   wasCalled: boolean;
   error: string | null;
-  /** When the devices are looked up for the first time; null when none was accepted. */
+  /** When the devices are looked up for the first time; null: they need not be. */
   next_verification_dt: Date | null;
 }
 
@@ -151,44 +171,38 @@ export const recordDispatch = async (
   outcomes: readonly DispatchOutcome[],
   { now, wasCalled, error, next_verification_dt }: DispatchAnswer,
 ): Promise<void> => {
+  const retry = { number_of_retries: sql`c.number_of_retries`, failure_types: sql`c.retry_failure_types`, may_retry: sql`c.may_retry` };
   await sql`
     WITH answered AS (
-      UPDATE update_dispatches
+      UPDATE update_dispatches d
       SET answered_dt = ${now}, error = ${error}, next_verification_dt = ${next_verification_dt},
-          sent_dt = CASE WHEN ${wasCalled}::boolean THEN sent_dt END
-      WHERE id = ${id} AND answered_dt IS NULL
-      RETURNING id
+          sent_dt = CASE WHEN ${wasCalled}::boolean THEN d.sent_dt END
+      FROM updates u
+      WHERE d.id = ${id} AND d.answered_dt IS NULL AND u.id = d.update_id
+      RETURNING d.id, u.number_of_retries, u.retry_failure_types, u.status IN ('IN_PROGRESS', 'PAUSED') AS may_retry
     ), outcomes AS (
-      SELECT e.id, coalesce(o.outcome, 'withheld') AS outcome, o.reason, o.detail, o.next_attempt_dt, coalesce(o.is_answered, false) AS is_answered, o.status_before
-      FROM answered
-      JOIN update_executions e ON e.dispatch_id = answered.id
-      LEFT JOIN unnest(
+      SELECT * FROM unnest(
         ${outcomes.map((o) => o.execution_id)}::integer[],
-        ${outcomes.map((o) => o.outcome)}::text[],
+        ${outcomes.map((o) => o.event)}::text[],
         ${outcomes.map((o) => o.reason)}::text[],
         ${outcomes.map((o) => o.detail)}::text[],
-        ${outcomes.map((o) => o.next_attempt_dt)}::timestamptz[],
-        ${outcomes.map((o) => o.is_answered)}::boolean[],
-        ${outcomes.map((o) => o.status_before)}::text[]
-      ) AS o (execution_id, outcome, reason, detail, next_attempt_dt, is_answered, status_before) ON o.execution_id = e.id
+        ${outcomes.map((o) => o.next_attempt_dt)}::timestamptz[]
+      ) AS o (execution_id, event, reason, detail, next_attempt_dt)
+    ), locked AS (
+      SELECT e.id, e.phase, e.retries, coalesce(o.event, 'withheld') AS event, o.reason, o.detail, o.next_attempt_dt,
+             answered.number_of_retries, answered.retry_failure_types, answered.may_retry
+      FROM answered
+      JOIN update_executions e ON e.dispatch_id = answered.id
+      LEFT JOIN outcomes o ON o.execution_id = e.id
+      WHERE ${unfinished}
       ORDER BY e.id
       FOR NO KEY UPDATE OF e
     )
-    UPDATE update_executions e
-    SET status = CASE o.outcome WHEN 'accepted' THEN 'IN_PROGRESS' WHEN 'retried' THEN 'IN_PROGRESS' WHEN 'refused' THEN 'REJECTED' ELSE e.status END,
-        reason = CASE o.outcome WHEN 'withheld' THEN e.reason ELSE o.reason END,
-        detail = CASE o.outcome WHEN 'withheld' THEN e.detail ELSE nullif(o.detail, '') END,
-        next_attempt_dt = o.next_attempt_dt,
-        sent_dt = CASE WHEN ${wasCalled}::boolean OR e.is_unanswered THEN e.sent_dt END,
-        is_unanswered = CASE WHEN o.outcome = 'withheld' THEN e.is_unanswered ELSE NOT o.is_answered END,
-        dispatch_id = CASE WHEN o.outcome IN ('accepted', 'refused') THEN e.dispatch_id END,
-        attempt = CASE WHEN o.outcome IN ('deferred', 'retried') AND o.is_answered THEN e.attempt + 1 ELSE e.attempt END,
-        retries = CASE o.outcome WHEN 'retried' THEN e.retries + 1 ELSE e.retries END,
-        finished_dt = CASE o.outcome WHEN 'refused' THEN ${now}::timestamptz END
-    FROM outcomes o
-    WHERE e.id = o.id AND e.dispatch_id = ${id} AND e.status IN ('QUEUED', 'IN_PROGRESS') AND e.status = coalesce(o.status_before, e.status)`.execute(
-    db,
-  );
+    ${moved(movesOrRetriesOf('locked', ['withheld', 'accepted', 'deferred', 'unanswered', 'refused'], retry, now), now, {
+      reason: sql`coalesce(m.retry_reason, m.reason)`,
+      detail: sql`nullif(m.detail, '')`,
+      next_attempt_dt: sql`coalesce(m.retry_dt, m.next_attempt_dt)`,
+    })}`.execute(db);
 };
 
 export const deferredReason = (text: string): string => storableText(`${reasons.deferred}: ${text}`, 500);
@@ -230,11 +244,12 @@ export const scheduleVerifications = async (
 ): Promise<void> => {
   await sql`
     WITH due AS (
-      SELECT d.id, EXISTS (SELECT FROM update_executions e WHERE e.dispatch_id = d.id AND e.status = 'IN_PROGRESS') AS is_open
+      SELECT d.id, EXISTS (SELECT FROM update_executions e WHERE e.dispatch_id = d.id AND ${atWork}) AS is_open
       FROM update_dispatches d
       WHERE d.update_id = ${id} AND d.next_verification_dt <= ${now}
       ORDER BY d.next_verification_dt
       LIMIT ${maximumVerificationsPerStep}
+      FOR NO KEY UPDATE OF d SKIP LOCKED
     )
     UPDATE update_dispatches d
     SET verification_step = CASE WHEN due.is_open THEN ${step}::integer END,
@@ -268,6 +283,6 @@ export const listUnprovenDevices = (db: Db, dispatch_id: number) =>
     .innerJoin('updates as u', 'u.id', 'e.update_id')
     .select(['d.kind', 'd.external_id', 'u.request_id'])
     .where('e.dispatch_id', '=', dispatch_id)
-    .where('e.status', '=', 'IN_PROGRESS')
+    .where(atWork)
     .$narrowType<{ kind: DeviceKind }>()
     .execute();

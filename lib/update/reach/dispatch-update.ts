@@ -13,13 +13,14 @@ import {
 import { oddItemSeconds } from '../../ports/backend-answers.ts';
 import type { Storage } from '../../ports/storage.ts';
 import { UnderWay } from '../../walk.ts';
-import { grantsRetry, reasons, retryDelaySeconds, storableText } from '../execution.ts';
+import { storableText } from '../execution.ts';
 import type { DispatchMessage } from '../messages.ts';
 import { afterCall, mayCall } from './backend-gate.ts';
 import {
   type ClaimedCommand,
   changeGate,
   claimDispatch,
+  type Dispatch,
   type DispatchOutcome,
   deferredReason,
   findDispatch,
@@ -59,38 +60,43 @@ export async function dispatchUpdate(
   remainingMilliseconds: number,
 ): Promise<void> {
   const { db, now } = deps;
+  const dispatch = await findDispatch(db, dispatch_id, now(), leaseSeconds);
+  if (!dispatch || dispatch.is_answered) return;
+  if (dispatch.is_under_way) throw new UnderWay(`Dispatch ${dispatch_id} is being sent`);
+  const gate = await getGate(db);
+  if (!dispatch.is_wanted || !mayCall(gate, dispatch.commands, now())) return putBack(deps, dispatch_id);
+  // Before the chunk is taken: one that is taken and then cannot be sent would keep its devices waiting.
+  const shared = await signShared(deps, dispatch);
   const began = now();
   const claimed = await claimDispatch(db, dispatch_id, began, leaseSeconds);
-  if (!claimed) {
-    const dispatch = await findDispatch(db, dispatch_id);
-    if (!dispatch || dispatch.answered_dt) return;
-    throw new UnderWay(`Dispatch ${dispatch_id} is being sent`);
-  }
+  if (!claimed) throw new UnderWay(`Dispatch ${dispatch_id} is being sent, or not wanted any more`);
   const [first] = claimed;
-  const gate = await getGate(db);
-  if (!first || !mayCall(gate, claimed.length, began)) {
-    return recordDispatch(db, dispatch_id, [], { now: now(), wasCalled: false, error: null, next_verification_dt: null });
-  }
+  if (!first) return putBack(deps, dispatch_id);
 
   const isProbe = gate.failures > 0;
   const call = {
     idempotencyKey: `dispatch-${dispatch_id}`,
-    requestId: first.request_id,
+    requestId: dispatch.request_id,
     timeoutMilliseconds: Math.max(
       1,
       Math.min(isProbe ? longestProbeMilliseconds : longestCallMilliseconds, remainingMilliseconds - reservedMilliseconds),
     ),
   };
   const trouble = isProbe ? await findTrouble(deps, first, call) : undefined;
-  const { outcomes, error } = trouble ? { outcomes: [], error: trouble } : await callBackend(deps, claimed, call);
+  const { outcomes, error } = trouble
+    ? { outcomes: [], error: trouble }
+    : await callBackend(
+        deps,
+        claimed.map((command) => ({ ...shared, ...command })),
+        call,
+      );
   const answered = now();
   if (error) deps.log.warn('backend did not take a chunk', { dispatch_id, commands: claimed.length, error });
-  const isAccepted = outcomes.some(({ outcome }) => outcome === 'accepted');
   await recordDispatch(db, dispatch_id, outcomes, {
     now: answered,
     wasCalled: !trouble,
     error: error?.message ?? null,
-    next_verification_dt: isAccepted ? addSeconds(answered, firstVerificationMinutes(first.in_progress_minutes) * 60) : null,
+    next_verification_dt: trouble ? null : addSeconds(answered, firstVerificationMinutes(dispatch.in_progress_minutes) * 60),
   });
 
   const result = {
@@ -123,57 +129,44 @@ const findTrouble = async (
   }
 };
 
+/** Nobody was asked: its executions wait again. */
+const putBack = ({ db, now }: DispatchUpdateDeps, dispatch_id: number): Promise<void> =>
+  recordDispatch(db, dispatch_id, [], { now: now(), wasCalled: false, error: null, next_verification_dt: null });
+
 const callBackend = async (
-  deps: DispatchUpdateDeps,
-  claimed: readonly ClaimedCommand[],
+  { backend, now }: DispatchUpdateDeps,
+  commands: readonly FirmwareCommand[],
   call: BackendCall,
 ): Promise<{ outcomes: DispatchOutcome[]; error?: Error }> => {
   try {
-    const results = await deps.backend.sendCommands(await toCommands(deps, claimed), call);
-    const byExecution = mostFavourable(results);
-    return { outcomes: claimed.map((command) => toOutcome(command, byExecution.get(command.execution_id), deps.now())) };
+    const byExecution = mostFavourable(await backend.sendCommands(commands, call));
+    return { outcomes: commands.map(({ execution_id }) => toOutcome(execution_id, byExecution.get(execution_id), now())) };
   } catch (error) {
     if (error instanceof BackendRefusal) {
-      return { outcomes: claimed.map((command) => toRefusal(command, error.message, deps.now())), error };
+      return { outcomes: commands.map(({ execution_id }) => toRefusal(execution_id, error.message)), error };
     }
     if (error instanceof BackendUnavailable) {
       // Due at once, behind those whose answer has been missing for longer: the gate decides when the backend is tried again, for all
       // devices together.
-      const unknown = { outcome: 'deferred', detail: null, next_attempt_dt: deps.now(), is_answered: false } as const;
-      return {
-        outcomes: claimed.map(({ execution_id, status_before }) => ({
-          execution_id,
-          status_before,
-          ...unknown,
-          reason: deferredReason(error.message),
-        })),
-        error,
-      };
+      return { outcomes: commands.map(({ execution_id }) => toUnanswered(execution_id, error.message, now())), error };
     }
     throw error;
   }
 };
 
-/** All commands of a chunk are about one file: its link and its manifest are signed once. */
-const toCommands = async (
-  { storage, signManifest }: Pick<DispatchUpdateDeps, 'storage' | 'signManifest'>,
-  claimed: readonly ClaimedCommand[],
-): Promise<FirmwareCommand[]> => {
-  const [first] = claimed;
-  if (!first) return [];
-  const { url, expires_dt } = await storage.signDownload(storage.fromLink(first.file_link));
-  const { manifest } = await signManifest(toManifestFacts(first));
-  return claimed.map(({ execution_id, attempt, kind, external_id, hardware_type, version, sha256, size_bytes }) => ({
-    ...{ execution_id, attempt, kind, external_id, hardware_type, version, sha256, size_bytes },
-    ...{ url, expires_dt: expires_dt.toISOString(), manifest },
-  }));
+/** What all commands of a chunk have in common: they are about one file, whose link and manifest are signed once. */
+const signShared = async ({ storage, signManifest }: Pick<DispatchUpdateDeps, 'storage' | 'signManifest'>, dispatch: Dispatch) => {
+  const { hardware_type, version, sha256, size_bytes } = dispatch;
+  const { url, expires_dt } = await storage.signDownload(storage.fromLink(dispatch.file_link));
+  const { manifest } = await signManifest(toManifestFacts(dispatch));
+  return { hardware_type, version, sha256, size_bytes, url, expires_dt: expires_dt.toISOString(), manifest };
 };
 
-const toManifestFacts = (command: ClaimedCommand): ManifestFacts => {
-  const { hardware_type, version, version_num, size_bytes, sha256, requires, minimum_from_version_num, allow_downgrade } = command;
+const toManifestFacts = (dispatch: Dispatch): ManifestFacts => {
+  const { hardware_type, version, version_num, size_bytes, sha256, requires, minimum_from_version_num, allow_downgrade } = dispatch;
   return {
     ...{ hardware_type, version, version_num, size_bytes, sha256, requires, minimum_from_version_num, allow_downgrade },
-    counter: command.manifest_counter,
+    counter: dispatch.manifest_counter,
   };
 };
 
@@ -183,57 +176,31 @@ const favour = ['rejected', 'unclear', 'deferred', 'accepted'] as const satisfie
 const mostFavourable = (results: readonly CommandOutcome[]): Map<number, CommandOutcome> =>
   new Map(results.toSorted((a, b) => favour.indexOf(a.outcome) - favour.indexOf(b.outcome)).map((result) => [result.execution_id, result]));
 
-const toOutcome = (command: ClaimedCommand, result: CommandOutcome | undefined, now: Date): DispatchOutcome => {
-  const { execution_id, status_before } = command;
+const toOutcome = (execution_id: number, result: CommandOutcome | undefined, now: Date): DispatchOutcome => {
   switch (result?.outcome) {
     case 'accepted':
-      return { execution_id, status_before, outcome: 'accepted', reason: null, detail: null, next_attempt_dt: null, is_answered: true };
+      return { execution_id, event: 'accepted', reason: null, detail: null, next_attempt_dt: null };
     case 'rejected':
-      return toRefusal(command, result.reason, now);
+      return toRefusal(execution_id, result.reason);
     case 'deferred': {
       const next_attempt_dt = addSeconds(now, Math.max(1, result.retry_after_seconds));
-      return {
-        execution_id,
-        status_before,
-        outcome: 'deferred',
-        reason: deferredReason(result.reason),
-        detail: null,
-        next_attempt_dt,
-        is_answered: true,
-      };
+      return { execution_id, event: 'deferred', reason: deferredReason(result.reason), detail: null, next_attempt_dt };
     }
     case 'unclear':
-    case undefined: {
+    case undefined:
       // Whether it took it is unknown; asking again is safe. Others are asked in the meantime.
-      const reason = deferredReason(result?.reason ?? 'backend gave no outcome');
-      return {
+      return toUnanswered(
         execution_id,
-        status_before,
-        outcome: 'deferred',
-        reason,
-        detail: null,
-        next_attempt_dt: addSeconds(now, result ? oddItemSeconds : forgottenSeconds),
-        is_answered: false,
-      };
-    }
+        result?.reason ?? 'backend gave no outcome',
+        addSeconds(now, result ? oddItemSeconds : forgottenSeconds),
+      );
   }
 };
 
-const toRefusal = (command: ClaimedCommand, text: string, now: Date): DispatchOutcome => {
-  const { execution_id, status_before, retries } = command;
-  const detail = storableText(text, 2_000);
-  const reason = reasons.backendRejected;
-  if (!grantsRetry(command, retries, 'REJECTED')) {
-    return { execution_id, status_before, outcome: 'refused', reason, detail, next_attempt_dt: null, is_answered: true };
-  }
-  const next_attempt_dt = addSeconds(now, retryDelaySeconds(retries));
-  return {
-    execution_id,
-    status_before,
-    outcome: 'retried',
-    reason: `${reasons.retry}: ${reason}`,
-    detail,
-    next_attempt_dt,
-    is_answered: true,
-  };
-};
+const toUnanswered = (execution_id: number, text: string, next_attempt_dt: Date): DispatchOutcome => ({
+  ...{ execution_id, event: 'unanswered', reason: deferredReason(text), detail: null, next_attempt_dt },
+});
+
+const toRefusal = (execution_id: number, text: string): DispatchOutcome => ({
+  ...{ execution_id, event: 'refused', reason: null, detail: storableText(text, 2_000), next_attempt_dt: null },
+});

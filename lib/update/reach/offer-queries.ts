@@ -2,12 +2,15 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Db, Trx } from '../../db/database.ts';
 import type { Proof } from '../../firmware/hardware-type.ts';
 import { longestDetail } from '../execution.ts';
+import { moved, movesOf } from '../move-executions.ts';
+import { atWork, inPhases, unfinished, waiting } from '../predicates.ts';
 import type { DeviceWork, OfferedFirmware } from './device-work.ts';
 
 /**
- * An offer is to a device that polls what a command is to one that scooters-backend reaches: a released execution (`dispatch_id`), which
- * the device is shown at its next poll. It is taken (`sent_dt`) when the device asks for the deployment.
+ * An offer is to a device that polls what a command is to one that scooters-backend reaches: the device is shown it at its next poll, and
+ * takes it by asking for the deployment.
  */
+const offered = inPhases('offered');
 
 export interface OfferTimes {
   /** Who has not polled for so long gets no offer: one that is switched off must not hold a place that others could use. */
@@ -20,9 +23,10 @@ export interface OfferTimes {
 const isAlive = (now: Date, { aliveSeconds }: OfferTimes) =>
   sql`d.last_seen_dt > ${now}::timestamptz - make_interval(secs => ${aliveSeconds})`;
 
-const waits = (update_id: number, now: Date) => sql`
-  e.update_id = ${update_id} AND e.status IN ('QUEUED', 'IN_PROGRESS') AND e.dispatch_id IS NULL AND e.channel = 'iot'
-  AND (e.next_attempt_dt IS NULL OR e.next_attempt_dt <= ${now})`;
+/** `update_executions e` that wait for an offer, also those whose time has not come. */
+const waitsForOffer = (update_id: number) => sql`e.update_id = ${update_id} AND ${waiting} AND e.channel = 'iot'`;
+
+const isDue = (now: Date) => sql`(e.next_attempt_dt IS NULL OR e.next_attempt_dt <= ${now})`;
 
 export interface Offer {
   update_id: number;
@@ -42,17 +46,16 @@ export interface Offer {
 export const offerExecutions = async (trx: Trx, { update_id, step, limit, newCanaries, times, now }: Offer): Promise<number> => {
   const isCanary = newCanaries !== null;
   const canaryOnly = sql`AND (e.is_canary OR e.id IN (
-    SELECT n.id FROM update_executions n JOIN devices d ON d.id = n.device_id
-    WHERE n.update_id = ${update_id} AND n.status = 'QUEUED' AND n.dispatch_id IS NULL AND n.channel = 'iot' AND NOT n.is_canary
-      AND ${isAlive(now, times)}
-    ORDER BY hashint4(n.id), n.id
+    SELECT e.id FROM update_executions e JOIN devices d ON d.id = e.device_id
+    WHERE ${waitsForOffer(update_id)} AND e.status = 'QUEUED' AND NOT e.is_canary AND ${isAlive(now, times)}
+    ORDER BY hashint4(e.id), e.id
     LIMIT ${newCanaries}
   ))`;
   const { rows } = await sql<{ offered: number }>`
     WITH due AS (
       SELECT e.id
       FROM update_executions e JOIN devices d ON d.id = e.device_id
-      WHERE ${waits(update_id, now)} AND ${isAlive(now, times)} ${isCanary ? canaryOnly : sql``}
+      WHERE ${waitsForOffer(update_id)} AND ${isDue(now)} AND ${isAlive(now, times)} ${isCanary ? canaryOnly : sql``}
       ORDER BY e.next_attempt_dt NULLS FIRST, e.id
       LIMIT ${limit}
     ), dispatch AS (
@@ -60,17 +63,12 @@ export const offerExecutions = async (trx: Trx, { update_id, step, limit, newCan
       SELECT ${update_id}, ${step}, count(*), ${now}::timestamptz, ${now}::timestamptz FROM due HAVING count(*) > 0
       RETURNING id
     ), locked AS (
-      -- In the order of ids, as everything that writes many executions.
-      SELECT e.id FROM update_executions e JOIN due ON due.id = e.id
-      WHERE e.status IN ('QUEUED', 'IN_PROGRESS')
+      SELECT e.id, e.phase, 'offered' AS event, dispatch.id AS dispatch_id
+      FROM update_executions e JOIN due ON due.id = e.id CROSS JOIN dispatch
       ORDER BY e.id
-      FOR NO KEY UPDATE OF e
+      FOR NO KEY UPDATE OF e SKIP LOCKED
     ), offered AS (
-      UPDATE update_executions e
-      SET dispatch_id = dispatch.id, next_attempt_dt = NULL, sent_dt = NULL, progress_dt = NULL, installed_dt = NULL, cancellation = NULL,
-          is_canary = e.is_canary OR ${isCanary}::boolean
-      FROM locked, dispatch
-      WHERE e.id = locked.id AND e.status IN ('QUEUED', 'IN_PROGRESS')
+      ${moved(movesOf('locked', ['offered']), now, { dispatch_id: sql`m.dispatch_id`, is_canary: sql.lit(isCanary) })}
       RETURNING e.id
     )
     SELECT count(*) AS offered FROM offered`.execute(trx);
@@ -83,17 +81,14 @@ export const offerExecutions = async (trx: Trx, { update_id, step, limit, newCan
  */
 export const withdrawOffers = async (trx: Trx, update_id: number, madeUntil: Date, now: Date): Promise<void> => {
   await sql`
-    WITH unclaimed AS (
-      SELECT e.id
+    WITH locked AS (
+      SELECT e.id, e.phase, 'unclaimed' AS event
       FROM update_executions e JOIN update_dispatches o ON o.id = e.dispatch_id
-      WHERE e.update_id = ${update_id} AND e.status IN ('QUEUED', 'IN_PROGRESS') AND e.dispatch_id IS NOT NULL AND e.sent_dt IS NULL
-        AND e.channel = 'iot' AND o.released_dt <= ${madeUntil}
+      WHERE e.update_id = ${update_id} AND ${offered} AND o.released_dt <= ${madeUntil}
       ORDER BY e.id
-      FOR NO KEY UPDATE OF e
+      FOR NO KEY UPDATE OF e SKIP LOCKED
     )
-    UPDATE update_executions e SET dispatch_id = NULL, next_attempt_dt = ${now}, is_canary = false
-    FROM unclaimed
-    WHERE e.id = unclaimed.id AND e.status IN ('QUEUED', 'IN_PROGRESS') AND e.sent_dt IS NULL`.execute(trx);
+    ${moved(movesOf('locked', ['unclaimed']), now, { next_attempt_dt: sql`${now}::timestamptz` })}`.execute(trx);
 };
 
 export interface OfferProgress {
@@ -114,9 +109,7 @@ export const getOfferProgress = async (
   const { rows } = await sql<{ standing: number; taken_in_window: number; offerable: number }>`
     SELECT
       (
-        SELECT count(*) FROM update_executions
-        WHERE update_id = ${update_id} AND status IN ('QUEUED', 'IN_PROGRESS') AND dispatch_id IS NOT NULL AND sent_dt IS NULL
-          AND channel = 'iot'
+        SELECT count(*) FROM update_executions e WHERE e.update_id = ${update_id} AND ${offered}
       ) AS standing,
       (
         SELECT count(*) FROM update_executions
@@ -125,7 +118,7 @@ export const getOfferProgress = async (
       (
         SELECT count(*) FROM (
           SELECT FROM update_executions e JOIN devices d ON d.id = e.device_id
-          WHERE ${waits(update_id, now)} AND ${isAlive(now, times)}
+          WHERE ${waitsForOffer(update_id)} AND ${isDue(now)} AND ${isAlive(now, times)}
           LIMIT ${atMost}
         ) due
       ) AS offerable`.execute(trx);
@@ -137,8 +130,7 @@ export const getOfferProgress = async (
 export const nextOfferDt = (update_id: number, now: Date, times: OfferTimes): RawBuilder<Date | null> => sql<Date | null>`(
   SELECT coalesce(e.next_attempt_dt, ${now}::timestamptz)
   FROM update_executions e JOIN devices d ON d.id = e.device_id
-  WHERE e.update_id = ${update_id} AND e.status IN ('QUEUED', 'IN_PROGRESS') AND e.dispatch_id IS NULL AND e.channel = 'iot'
-    AND ${isAlive(now, times)}
+  WHERE ${waitsForOffer(update_id)} AND ${isAlive(now, times)}
   ORDER BY e.next_attempt_dt NULLS FIRST, e.id LIMIT 1
 )`;
 
@@ -148,11 +140,13 @@ export const nextOfferDt = (update_id: number, now: Date, times: OfferTimes): Ra
  */
 export const takeOffer = async (db: Db, device_id: number, execution_id: number, now: Date): Promise<boolean> => {
   const { numAffectedRows = 0n } = await sql`
-    UPDATE update_executions e SET status = 'IN_PROGRESS', reason = NULL, sent_dt = ${now}
-    FROM updates u JOIN firmwares f ON f.id = u.firmware_id
-    WHERE e.id = ${execution_id} AND e.device_id = ${device_id} AND e.channel = 'iot' AND e.status IN ('QUEUED', 'IN_PROGRESS')
-      AND e.dispatch_id IS NOT NULL AND e.sent_dt IS NULL
-      AND u.id = e.update_id AND u.status = 'IN_PROGRESS' AND f.status = 'available'`.execute(db);
+    WITH locked AS (
+      SELECT e.id, e.phase, 'taken' AS event
+      FROM update_executions e JOIN updates u ON u.id = e.update_id JOIN firmwares f ON f.id = u.firmware_id
+      WHERE e.id = ${execution_id} AND e.device_id = ${device_id} AND u.status = 'IN_PROGRESS' AND f.status = 'available'
+      FOR NO KEY UPDATE OF e
+    )
+    ${moved(movesOf('locked', ['taken']), now)}`.execute(db);
   return numAffectedRows > 0n;
 };
 
@@ -168,9 +162,9 @@ export const noteProgress = async (
   { device_id, execution_id, detail, now }: { device_id: number; execution_id: number; detail: string | null; now: Date },
 ): Promise<void> => {
   await sql`
-    UPDATE update_executions SET progress_dt = ${now}, detail = coalesce(${detail}, detail)
-    WHERE id = ${execution_id} AND device_id = ${device_id} AND status = 'IN_PROGRESS' AND dispatch_id IS NOT NULL AND sent_dt IS NOT NULL
-      AND (${detail}::text IS NOT NULL OR coalesce(progress_dt, sent_dt) < ${now}::timestamptz - make_interval(secs => ${progressSeconds}))`.execute(
+    UPDATE update_executions e SET progress_dt = ${now}, detail = coalesce(${detail}, e.detail)
+    WHERE e.id = ${execution_id} AND e.device_id = ${device_id} AND ${atWork}
+      AND (${detail}::text IS NOT NULL OR coalesce(e.progress_dt, e.sent_dt) < ${now}::timestamptz - make_interval(secs => ${progressSeconds}))`.execute(
     db,
   );
 };
@@ -180,9 +174,7 @@ export const noteDetails = async (trx: Trx, device_id: number, notes: readonly {
   await sql`
     UPDATE update_executions e SET detail = left(concat_ws(E'\n', n.note, e.detail), ${longestDetail}::integer)
     FROM unnest(${notes.map((n) => n.execution_id)}::integer[], ${notes.map((n) => n.note)}::text[]) AS n (id, note)
-    WHERE e.id = n.id AND e.device_id = ${device_id} AND e.status = 'IN_PROGRESS' AND position(n.note IN coalesce(e.detail, '')) = 0`.execute(
-    trx,
-  );
+    WHERE e.id = n.id AND e.device_id = ${device_id} AND ${atWork} AND position(n.note IN coalesce(e.detail, '')) = 0`.execute(trx);
 };
 
 export interface EndedWork {
@@ -247,8 +239,7 @@ export const findInstalled = async (
   return row && { hardware_type: row.hardware_type, firmware: toFirmware(row) };
 };
 
-const isWorkOf = (device_id: RawBuilder<unknown>) =>
-  sql`e.device_id = ${device_id} AND e.channel = 'iot' AND e.status IN ('QUEUED', 'IN_PROGRESS')`;
+const isWorkOf = (device_id: RawBuilder<unknown>) => sql`e.device_id = ${device_id} AND e.channel = 'iot' AND ${unfinished}`;
 
 /** Whether {@link listDeviceWork} of `devices d` has any. */
 export const hasDeviceWork = sql<boolean>`EXISTS (SELECT FROM update_executions e WHERE ${isWorkOf(sql`d.id`)})`;
@@ -258,8 +249,7 @@ type DeviceWorkRow = Omit<DeviceWork, 'firmware'> & FirmwareRow;
 /** The unfinished executions of a device that polls, one or two, the oldest first. */
 export const listDeviceWork = async (db: Db, device_id: number): Promise<DeviceWork[]> => {
   const { rows } = await sql<DeviceWorkRow>`
-    SELECT e.id AS execution_id, e.hardware_type, h.proof, e.dispatch_id IS NOT NULL AS is_released, e.sent_dt, e.installed_dt, e.cancellation,
-           u.status AS update_status, coalesce((u.planned->>'ELIGIBLE')::integer, 0) AS devices, u.allow_downgrade, u.manifest_counter,
+    SELECT e.id AS execution_id, e.hardware_type, h.proof, e.phase, u.status AS update_status, coalesce((u.planned->>'ELIGIBLE')::integer, 0) AS devices, u.allow_downgrade, u.manifest_counter,
            ${firmwareColumns}
     FROM update_executions e
     JOIN updates u ON u.id = e.update_id
@@ -271,10 +261,7 @@ export const listDeviceWork = async (db: Db, device_id: number): Promise<DeviceW
     execution_id: row.execution_id,
     hardware_type: row.hardware_type,
     proof: row.proof,
-    is_released: row.is_released,
-    sent_dt: row.sent_dt,
-    installed_dt: row.installed_dt,
-    cancellation: row.cancellation,
+    phase: row.phase,
     update_status: row.update_status,
     devices: row.devices,
     allow_downgrade: row.allow_downgrade,

@@ -8,20 +8,13 @@ import type { AdvanceMessage, DispatchMessage, VerifyMessage } from '../messages
 import { adoptLostDispatches, listUnansweredDispatches, listVerifications, scheduleVerifications } from '../reach/dispatch-queries.ts';
 import { leaseSeconds } from '../reach/dispatch-update.ts';
 import { getOfferProgress, type OfferTimes, offerExecutions, withdrawOffers } from '../reach/offer-queries.ts';
-import {
-  changeUpdate,
-  getProgress,
-  type LockedUpdate,
-  lockUpdate,
-  markStepSent,
-  type Progress,
-  type UpdateChange,
-} from '../update-queries.ts';
+import { changeUpdate, type LockedUpdate, lockUpdate, markStepSent, type UpdateChange } from '../update-queries.ts';
 import { isEnded, isRunning } from '../update-status.ts';
 import { cancelExecutions } from './cancel-queries.ts';
 import { expireExecutions } from './deadline-queries.ts';
 import { hasUntold } from './event-queries.ts';
 import { allowance, freePlaces, maximumCommandsOf, windowSecondsOf } from './pace.ts';
+import { getProgress, type Progress } from './progress-queries.ts';
 import { findRemaining, type Remaining, releaseExecutions } from './release-queries.ts';
 import { findStop, judgeCanary, type Stop } from './stop-rules.ts';
 import { type TellEventsDeps, type Told, tellEvents } from './tell-events.ts';

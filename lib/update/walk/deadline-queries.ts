@@ -47,7 +47,7 @@ export const expireExecutions = async (trx: Trx, update_id: number, deadlines: D
       WHERE e.update_id = ${update_id} AND (${isLate(deadlines)} ${areQueuedLate ? sql`OR ${unasked}` : sql``})
       ORDER BY e.id
       LIMIT ${maximumExpiredPerStep}
-      FOR NO KEY UPDATE OF e
+      FOR NO KEY UPDATE OF e SKIP LOCKED
     ), moved AS (
       ${moved(movesOrRetriesOf('overdue', ['overdue', 'mismatched'], retry, now), now, {
         reason: sql`m.retry_reason`,

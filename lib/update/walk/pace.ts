@@ -1,4 +1,5 @@
 import { allowedCommands, type BackendGate } from '../reach/backend-gate.ts';
+import type { ExponentialRate } from '../update.ts';
 
 export interface PaceWindow {
   seconds: number;
@@ -21,13 +22,6 @@ export const paceWindow = (maximumPerMinute: number): PaceWindow => {
   }
   return { seconds: 60, maximumCommands: maximumPerMinute };
 };
-
-/** AWS IoT Jobs' exponential rate: it starts at `base_per_minute` and grows by the factor each time so many more have succeeded. */
-export interface ExponentialRate {
-  base_per_minute: number;
-  increment_factor: number;
-  after_succeeded: number;
-}
 
 export interface Rollout {
   maximum_per_minute: number;

@@ -61,7 +61,7 @@ export const releaseExecutions = async (trx: Trx, release: Release): Promise<num
       SELECT e.id, e.phase, 'released' AS event, due.chunk
       FROM update_executions e JOIN due ON due.id = e.id
       ORDER BY e.id
-      FOR NO KEY UPDATE OF e
+      FOR NO KEY UPDATE OF e SKIP LOCKED
     ), handed_over AS (
       SELECT locked.*, chunks.dispatch_id FROM locked JOIN chunks ON chunks.chunk = locked.chunk
     ), released AS (

@@ -116,10 +116,7 @@ describe('where a device is with its work', () => {
     execution_id: 1,
     hardware_type: 'cabinet',
     proof: 'version',
-    is_released: true,
-    sent_dt: null,
-    installed_dt: null,
-    cancellation: null,
+    phase: 'offered',
     update_status: 'IN_PROGRESS',
     devices: 1,
     allow_downgrade: false,
@@ -130,15 +127,13 @@ describe('where a device is with its work', () => {
     },
   };
   const withdrawn = { firmware: { ...work.firmware, status: 'withdrawn' as const } };
-  const taken = { sent_dt: startOfTime };
+  const taken = { phase: 'asked' as const };
 
   it.each([
-    ['waiting', { is_released: false }],
-    ['held', { is_released: false, update_status: 'PAUSED' as const }],
-    ['held', { is_released: false, update_status: 'SCHEDULED' as const }],
-    ['held', { is_released: false, ...withdrawn }],
-    // Waits for another try: what was said of the last one counts no more.
-    ['waiting', { is_released: false, ...taken, installed_dt: startOfTime }],
+    ['waiting', { phase: 'waiting' as const }],
+    ['held', { phase: 'waiting' as const, update_status: 'PAUSED' as const }],
+    ['held', { phase: 'waiting' as const, update_status: 'SCHEDULED' as const }],
+    ['held', { phase: 'waiting' as const, ...withdrawn }],
     ['offered', {}],
     ['held', { update_status: 'PAUSED' as const }],
     ['held', { update_status: 'CANCELED' as const }],
@@ -146,23 +141,15 @@ describe('where a device is with its work', () => {
     ['working', taken],
     ['working', { ...taken, update_status: 'PAUSED' as const }],
     ['working', { ...taken, ...withdrawn }],
-    ['canceling', { ...taken, cancellation: 'requested' as const }],
-    ['working', { ...taken, cancellation: 'refused' as const }],
-    ['proving', { ...taken, installed_dt: startOfTime }],
-    ['proving', { ...taken, installed_dt: startOfTime, cancellation: 'requested' as const }],
+    ['canceling', { phase: 'canceling' as const }],
+    ['proving', { phase: 'installed' as const }],
   ] as const)('%s: %o', (state, change) => {
     expect(workStateOf({ ...work, ...change })).toBe(state);
   });
 
   it('is told by at most one link to work, whatever it has', () => {
     const context = { url: 'http://x', intervals: { idleSeconds: 300, waitingSeconds: 30 }, now: startOfTime, random: 0.5 };
-    const changes = [
-      { is_released: false },
-      {},
-      taken,
-      { ...taken, cancellation: 'requested' as const },
-      { ...taken, installed_dt: startOfTime },
-    ];
+    const changes = [{ phase: 'waiting' as const }, {}, taken, { phase: 'canceling' as const }, { phase: 'installed' as const }];
     for (const a of changes) {
       for (const b of changes) {
         const { _links } = answerPoll(

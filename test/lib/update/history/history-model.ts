@@ -1,5 +1,5 @@
 import { addSeconds } from '../../../../lib/clock.ts';
-import type { StopRule } from '../../../../lib/update/walk/stop-rules.ts';
+import type { StopRule } from '../../../../lib/update/rules.ts';
 import type { Deps, Fact, Snapshot } from './history.ts';
 
 /**

@@ -7,29 +7,58 @@ import type { Device, DeviceConditions, DeviceKind, NewDevice, PastFirmware, Rep
 import type { DeviceAttributes } from './device-detail.ts';
 import { deviceIdPage } from './device-page-queries.ts';
 
-/** Written in the order of the unique key, so that two calls at one moment cannot wait for each other in a circle. */
-const insertDevices = (devices: readonly NewDevice[], now: Date) => sql`
-  INSERT INTO devices (kind, external_id, version, channel, created_dt)
-  SELECT kind, external_id, version, channel, ${now}
+/** `given (kind, external_id, version, channel)` */
+const givenDevices = (devices: readonly NewDevice[]) => sql`
+  SELECT *
   FROM unnest(
     ${devices.map((d) => d.kind)}::text[],
     ${devices.map((d) => d.external_id)}::text[],
     ${devices.map((d) => d.version)}::smallint[],
     ${devices.map((d) => d.channel)}::text[]
-  ) AS d (kind, external_id, version, channel)
+  ) AS d (kind, external_id, version, channel)`;
+
+/**
+ * Those of `given` that are missing. A row that is offered takes an id for good, also when it then turns out to be there: so only they are
+ * offered. In the order of the unique key, so that two calls at one moment cannot wait for each other in a circle.
+ */
+const insertMissing = (now: Date) => sql`
+  INSERT INTO devices (kind, external_id, version, channel, created_dt)
+  SELECT kind, external_id, version, channel, ${now}
+  FROM given
+  WHERE NOT EXISTS (SELECT FROM devices d WHERE d.kind = given.kind AND d.external_id = given.external_id)
   ORDER BY kind, external_id`;
 
 /**
- * Adds devices and changes those whose version or channel differs, in one statement. Each (kind, external_id) may come once.
+ * Adds devices and changes those whose version or channel differs, in one statement. Each (kind, external_id) may come once. What another
+ * call adds at this moment is waited for, and then changed.
  */
 export const upsertDevices = async (db: Db, devices: readonly NewDevice[], now: Date): Promise<{ created: number; changed: number }> => {
   const { rows } = await sql<{ created: number; changed: number }>`
-    WITH written AS (
-      ${insertDevices(devices, now)}
+    WITH given AS (
+      ${givenDevices(devices)}
+    ), added AS (
+      ${insertMissing(now)}
       ON CONFLICT ON CONSTRAINT devices_kind_external_id_key
       DO UPDATE SET version = excluded.version, channel = excluded.channel
       WHERE (devices.version, devices.channel) IS DISTINCT FROM (excluded.version, excluded.channel)
       RETURNING kind, xmax = 0 AS is_new
+    ), differing AS (
+      SELECT d.id, given.version, given.channel
+      FROM given JOIN devices d ON d.kind = given.kind AND d.external_id = given.external_id
+      WHERE (d.version, d.channel) IS DISTINCT FROM (given.version, given.channel)
+        -- After the missing ones, in every call: two that began differently could wait for each other.
+        AND (SELECT count(*) FROM added) >= 0
+      ORDER BY d.kind, d.external_id
+      FOR UPDATE OF d
+    ), changed AS (
+      UPDATE devices d SET version = differing.version, channel = differing.channel
+      FROM differing
+      WHERE d.id = differing.id
+      RETURNING d.kind
+    ), written AS (
+      SELECT kind, is_new FROM added
+      UNION ALL
+      SELECT kind, false FROM changed
     ), counted AS (
       ${countNewDevices}
     )
@@ -41,8 +70,10 @@ export const upsertDevices = async (db: Db, devices: readonly NewDevice[], now: 
 /** Adds devices that are not known yet, in one statement, and answers how many; known ones stay as they are. */
 export const addDevices = async (db: Db, devices: readonly NewDevice[], now: Date): Promise<number> => {
   const { rows } = await sql<{ added: number }>`
-    WITH written AS (
-      ${insertDevices(devices, now)}
+    WITH given AS (
+      ${givenDevices(devices)}
+    ), written AS (
+      ${insertMissing(now)}
       ON CONFLICT ON CONSTRAINT devices_kind_external_id_key DO NOTHING
       RETURNING kind, true AS is_new
     ), counted AS (

@@ -3,9 +3,12 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { freePort } from '../../dev/free-port.ts';
 import { createHandler } from '../../functions/register-devices/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
+import { NewDevice } from '../../lib/fleet/device.ts';
+import { addDevices, upsertDevices } from '../../lib/fleet/device-queries.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { silentLog, startOfTime, TestClock } from '../support/fixtures.ts';
 import { call, createIdentity } from '../support/http.ts';
+import { untilWaiting } from '../support/locks.ts';
 
 const { db, takeStatements } = await createTestDatabase();
 const identity = await createIdentity();
@@ -112,6 +115,59 @@ describe('PUT /v1/devices', () => {
     expect(new Set(stored.map(({ version }) => version)).size).toBe(1);
   });
 
+  it('200: devices that are known use up no ids, changed or not; each new one takes one', async () => {
+    const lastId = async () => {
+      const { rows } = await sql<{ last: number }>`SELECT last_value AS last FROM devices_id_seq`.execute(db);
+      return rows[0]?.last ?? 0;
+    };
+    const devices = Array.from({ length: 1_000 }, (_, i) => ({ kind: 'scooter', external_id: `S-${i}`, version: 1 }));
+    await register(devices);
+    const before = await lastId();
+    for (const version of [1, 1, 2, 2, 1]) await register(devices.map((device) => ({ ...device, version })));
+    expect(await lastId()).toBe(before);
+    const more = [...devices, { kind: 'scooter', external_id: 'S-new', version: 1 }, { kind: 'cabinet', external_id: 'S-1' }];
+    expect((await register(more)).body).toEqual({ created: 2, changed: 0, unchanged: 1_000 });
+    expect(await lastId()).toBe(before + 2);
+    await addDevices(
+      db,
+      devices.map((device) => NewDevice.parse(device)),
+      clock.now(),
+    );
+    expect(await lastId()).toBe(before + 2);
+    expect(await addDevices(db, [NewDevice.parse(devices[0]), NewDevice.parse({ kind: 'cabinet', external_id: 'C-9' })], clock.now())).toBe(
+      1,
+    );
+    expect(await lastId()).toBe(before + 3);
+  });
+
+  it('200: of two calls that add the same device at one moment, the later one waits and then changes it', async () => {
+    const first = await db.startTransaction().execute();
+    const scooter = (version: 1 | 2) => [{ kind: 'scooter', external_id: 'S-1', version, channel: 'telematics' }] as const;
+    expect(await upsertDevices(first, scooter(1), clock.now())).toEqual({ created: 1, changed: 0 });
+    const later = register([...scooter(2)]);
+    await untilWaiting(db, 1);
+    await first.commit().execute();
+    expect(await later).toMatchObject({ statusCode: 200, body: { created: 0, changed: 1, unchanged: 0 } });
+    expect(await storedDevices()).toMatchObject([{ external_id: 'S-1', version: 2 }]);
+  });
+
+  it('200: calls that change known devices and add the same new ones, in every order, wait for each other and in no circle', async () => {
+    const devices = Array.from({ length: 200 }, (_, i) => ({ kind: 'scooter', external_id: `S-${i}`, version: 1 }));
+    for (let round = 0; round < 5; round += 1) {
+      await sql`TRUNCATE devices CASCADE`.execute(db);
+      await register(devices.filter((_, i) => i % 2 === 0));
+      const answers = await Promise.all(
+        Array.from({ length: 8 }, (_, i) =>
+          register((i % 2 ? devices : devices.toReversed()).map((device) => ({ ...device, version: (i % 2) + 1 }))),
+        ),
+      );
+      expect(new Set(answers.map(({ statusCode }) => statusCode))).toEqual(new Set([200]));
+      const created = answers.map(({ body }) => (body as unknown as { created: number }).created);
+      expect(created.reduce((sum, n) => sum + n, 0)).toBe(100);
+      expect(await storedDevices()).toHaveLength(200);
+    }
+  });
+
   it('400: 10,001 devices, and none of them is stored', async () => {
     const devices = Array.from({ length: 10_001 }, (_, i) => ({ kind: 'scooter', external_id: `S-${i}`, version: 1 }));
     const answer = await register(devices);
@@ -187,7 +243,7 @@ describe('PUT /v1/devices', () => {
   });
 
   it('200: texts that mean something to PostgreSQL are stored as they are', async () => {
-    const ids = ['NULL', 'null', 'true', '1', '-', '..', '~', 'S_1.a:b~c-d'];
+    const ids = ['NULL', 'null', 'true', '1', '-', '...', '~', 'S_1.a:b~c-d'];
     await register(ids.map((external_id) => ({ kind: 'scooter', external_id, version: 1 })));
     expect((await storedDevices()).map(({ external_id }) => external_id).sort()).toEqual([...ids].sort());
   });

@@ -176,7 +176,7 @@ async function measureAlone(
     log: silentLog,
     authenticate: createAuthenticate({ issuer, audience, jwksUrl: jwks_url }),
   });
-  const access = { tenant: 'default', gatewayTokenSha256: null, selfRegistration: false };
+  const access = { tenants: ['default'], gatewayTokenSha256: null, selfRegistration: false };
   const deps = { db, now, log: silentLog, authenticate: createAuthenticateDevice({ db, now, access }) };
   const poll = createPoll({ ...deps, intervals: defaultPollIntervals, random: Math.random });
   const feedback = createFeedback(deps);

@@ -68,12 +68,15 @@ export const PollConfig = {
   DDI_WAITING_POLL_SECONDS: z.coerce.number().check(z.int(), z.minimum(1), z.maximum(60_000)),
 };
 
-/** Beside the paths of this service's own API, which begin otherwise. */
-const Tenant = text.check(z.regex(/^(?!v1$|docs$)[\w-]+$/));
+/** Names separated by commas, beside those that the paths of this service's own API begin with. */
+const Tenants = z.pipe(
+  text.check(z.regex(/^(?!v1(,|$)|docs(,|$))[\w-]+(,(?!v1(,|$)|docs(,|$))[\w-]+)*$/i)),
+  z.transform((names) => names.split(',')),
+);
 
 /** Which devices that poll are let in (lib/ddi/authenticate-device.ts). */
 export const DeviceAccessConfig = {
-  DDI_TENANT: Tenant,
+  DDI_TENANT: Tenants,
   // Empty: off.
   DDI_GATEWAY_TOKEN_SHA256: z.string().check(z.regex(/^([0-9a-f]{64})?$/)),
   DDI_SELF_REGISTRATION: z.enum(['true', 'false']),

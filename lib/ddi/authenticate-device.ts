@@ -13,8 +13,8 @@ import { findIotDevice, type IotDevice } from './iot-device-queries.ts';
 export interface CallingDevice extends Authenticated, IotDevice {}
 
 export interface DeviceAccess {
-  /** The first part of every path. */
-  tenant: string;
+  /** One of them, in whatever case, is the first part of every path: stock clients have `DEFAULT` or `default` built in. */
+  tenants: readonly string[];
   /** SHA-256 of the token of trusted gateways, who speak for every device; null: there are none. */
   gatewayTokenSha256: Buffer | null;
   /** Whether a gateway may register devices that nobody has registered, by speaking for them. */
@@ -29,12 +29,20 @@ const scopes: ReadonlySet<string> = new Set([deviceScope]);
  *
  * @throws `auth.device_refused`
  */
-export const createAuthenticateDevice =
-  ({ db, now, access }: { db: Db; now: Clock; access: DeviceAccess }): Authenticate<CallingDevice> =>
-  async (authorization, path = {}) => {
+export const createAuthenticateDevice = ({
+  db,
+  now,
+  access,
+}: {
+  db: Db;
+  now: Clock;
+  access: DeviceAccess;
+}): Authenticate<CallingDevice> => {
+  const tenants = new Set(access.tenants.map((tenant) => tenant.toLowerCase()));
+  return async (authorization, path = {}) => {
     const credentials = parseCredentials(authorization);
     const id = parseControllerId(path['controllerId'] ?? '');
-    if (!credentials || !id || path['tenant'] !== access.tenant) throw refused();
+    if (!credentials || !id || !tenants.has(path['tenant']?.toLowerCase() ?? '')) throw refused();
     const isGateway = credentials.scheme === 'GatewayToken';
     // Before the database is asked: a gateway's token proves nothing about the device.
     if (isGateway && !(access.gatewayTokenSha256 && isTokenOf(credentials.token, access.gatewayTokenSha256))) throw refused();
@@ -48,6 +56,7 @@ export const createAuthenticateDevice =
     if (!isGateway && !(token_sha256 && isTokenOf(credentials.token, token_sha256))) throw refused();
     return { ...device, scopes };
   };
+};
 
 const registerItself = async (db: Db, { kind, external_id }: ControllerId, now: Date): Promise<void> => {
   await addDevices(db, [NewDevice.parse({ kind, external_id, channel: 'iot' })], now);

@@ -10,7 +10,7 @@ type DeviceConfig = Config<typeof DatabaseConfig & typeof DeviceAccessConfig>;
 export const createDeviceDeps = (config: DeviceConfig): ServiceDeps & HttpDeps<CallingDevice> => {
   const deps = createServiceDeps(config);
   const access = {
-    tenant: config.DDI_TENANT,
+    tenants: config.DDI_TENANT,
     gatewayTokenSha256: config.DDI_GATEWAY_TOKEN_SHA256 ? Buffer.from(config.DDI_GATEWAY_TOKEN_SHA256, 'hex') : null,
     selfRegistration: config.DDI_SELF_REGISTRATION === 'true',
   };

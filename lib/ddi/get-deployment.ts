@@ -84,7 +84,8 @@ export interface ArtifactRequest {
 export async function getArtifactLink({ db, storage }: ArtifactDeps, device: IotDevice, request: ArtifactRequest): Promise<string> {
   const { softwareModuleId, filename, method } = request;
   const work = (await listWork(db, device)).find(
-    (each) => each.firmware.id === softwareModuleId && filenameOf(each.firmware) === filename && downloadable.has(workStateOf(each)),
+    (each) =>
+      each.firmware.id === softwareModuleId && isSameName(filenameOf(each.firmware), filename) && downloadable.has(workStateOf(each)),
   );
   if (work?.firmware.status !== 'available') throw new DomainError('execution.not_found', 'This device has no such file to download');
   await storage.probe();
@@ -103,6 +104,22 @@ const notFound = (actionId: number) => new DomainError('execution.not_found', `T
 
 /** The last part of the key in S3: SWUpdate chooses what it takes by the ending. */
 const filenameOf = ({ object_key }: OfferedFirmware): string => parseFirmwareKey(object_key)?.filename ?? 'firmware.bin';
+
+/**
+ * Proxies and emulated gateways decode an address once more than they should, so that `50%2541.bin` comes as `50A.bin`. It is the id beside
+ * the name that leads to the file.
+ */
+const isSameName = (filename: string, asked: string): boolean => filename === asked || decodeFully(filename) === decodeFully(asked);
+
+const decodeFully = (text: string): string => {
+  let decoded = text;
+  try {
+    while (/%[0-9a-f]{2}/i.test(decoded)) decoded = decodeURIComponent(decoded);
+  } catch {
+    // Nothing that was encoded.
+  }
+  return decoded;
+};
 
 /**
  * One chunk with one artifact, which is all that rauc takes. Its `metadata` has the manifest by which a device knows where all this is from

@@ -8,7 +8,7 @@ import { type Log, logWith } from '../log.ts';
 import { count, type Metrics, milliseconds } from '../metrics.ts';
 import type { Authenticate, Authenticated, Caller } from './authenticate.ts';
 import { readJsonBody } from './json-body.ts';
-import { decodeValues, parseRequest } from './parse-request.ts';
+import { parseRequest, pathParametersOf } from './parse-request.ts';
 import { type Answer, statusOfError, toProblemAnswer } from './problem.ts';
 import type { Route, RouteRequest } from './route.ts';
 
@@ -129,7 +129,7 @@ const authorize = async <C extends Authenticated>(
   event: APIGatewayProxyEvent,
   scope: string,
 ): Promise<C> => {
-  const caller = await authenticate(event.headers['authorization'], decodeValues(event.pathParameters ?? {}));
+  const caller = await authenticate(event.headers['authorization'], pathParametersOf(event));
   if (!caller.scopes.has(scope)) throw new DomainError('auth.insufficient_scope', `The token lacks the scope ${scope}`);
   return caller;
 };

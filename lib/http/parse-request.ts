@@ -32,7 +32,7 @@ export const parseRequest = (route: Route, event: APIGatewayProxyEvent, body: un
     if (values && values.length > 1) wrong.add({ in: 'query', path: name, message: 'comes more than once' });
   }
   const request = {
-    path: parse('path', route.pathParameters, decodeValues(event.pathParameters ?? {})),
+    path: parse('path', route.pathParameters, pathParametersOf(event)),
     query: parse('query', route.query ?? noQuery, event.queryStringParameters ?? {}),
     headers: parse('header', route.headers, event.headers),
     body: parse('body', route.body, body),
@@ -118,10 +118,18 @@ const describeChoices = ({ errors }: UnionIssue): string => {
   return [...new Set(choices)].join(', or ');
 };
 
-export const decodeValues = (values: Record<string, string | undefined>): Record<string, string | undefined> =>
-  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value && decode(value)]));
+/**
+ * Decoded once: API Gateway (REST) hands parameters of the path on as they stand in the address, serverless-offline decodes them. So what
+ * stands in the address like that is yet to be decoded, and nothing else.
+ */
+export const pathParametersOf = ({ path, pathParameters }: APIGatewayProxyEvent): Record<string, string | undefined> => {
+  const segments = new Set(path.split('/'));
+  return Object.fromEntries(
+    Object.entries(pathParameters ?? {}).map(([name, value]) => [name, value && segments.has(value) ? decode(value) : value]),
+  );
+};
 
-/** API Gateway hands path parameters on as they were in the address. */
+/** What is not well encoded stays as it is. */
 const decode = (value: string): string => {
   try {
     return decodeURIComponent(value);

@@ -70,6 +70,24 @@ describe('settings', () => {
   });
 });
 
+describe('the tenants of devices that poll', () => {
+  const { DeviceAccessConfig } = configs;
+  const load = (DDI_TENANT: string) =>
+    loadConfig(DeviceAccessConfig, { DDI_TENANT, DDI_GATEWAY_TOKEN_SHA256: '', DDI_SELF_REGISTRATION: 'false' }).DDI_TENANT;
+
+  it('are one name or several', () => {
+    expect([load('default'), load('fleet_1,DEFAULT'), load('v10,docs-2')]).toEqual([
+      ['default'],
+      ['fleet_1', 'DEFAULT'],
+      ['v10', 'docs-2'],
+    ]);
+  });
+
+  it.each(['', ',', 'a,', ',a', 'a,,b', 'a b', 'a/b', 'v1', 'docs', 'a,v1', 'V1', 'Docs,a'])('are not %j', (names) => {
+    expect(errorOf(() => load(names))).toContain('DDI_TENANT');
+  });
+});
+
 describe('serverless.yml', () => {
   const root = new URL('../../', import.meta.url);
   const stack = readServerlessFile();

@@ -19,7 +19,11 @@ export interface PollingDevice {
   token: string;
 }
 
-type Options = Partial<Pick<Call, 'headers' | 'body'>> & { controllerId?: string; tenant?: string; authorization?: string };
+type Options = Partial<Pick<Call, 'headers' | 'body' | 'seenParameters' | 'seenPath'>> & {
+  controllerId?: string;
+  tenant?: string;
+  authorization?: string;
+};
 
 const base = '/{tenant}/controller/v1/{controllerId}';
 
@@ -29,7 +33,7 @@ export const createDevicesThatPoll = (db: Db, access: Partial<DeviceAccess> = {}
   const authenticate = createAuthenticateDevice({
     db,
     now: service.clock.now,
-    access: { tenant: 'default', gatewayTokenSha256: null, selfRegistration: false, ...access },
+    access: { tenants: ['default'], gatewayTokenSha256: null, selfRegistration: false, ...access },
   });
   const deps = {
     ...service.deps,

@@ -116,6 +116,9 @@ export interface Call {
   path: string;
   /** Still encoded as in the address, as API Gateway hands them on. */
   pathParameters?: Record<string, string>;
+  /** What the function sees of them instead, from gateways that decode: some of the parameters, and the path. */
+  seenParameters?: Record<string, string>;
+  seenPath?: string;
   query?: Record<string, string>;
   headers?: Record<string, string>;
   /** Text is sent as it is, anything else as JSON. */
@@ -134,7 +137,8 @@ export const createContext = ({ remainingMilliseconds = 29_000 } = {}): Context 
   ({ awsRequestId: randomUUID(), functionName: 'test', getRemainingTimeInMillis: () => remainingMilliseconds }) as Context;
 
 /** What API Gateway (REST, proxy integration) hands to a function. */
-export const createEvent = ({ method, path, pathParameters, query, headers, body, isBase64Encoded, token }: Call): APIGatewayProxyEvent => {
+export const createEvent = (request: Call): APIGatewayProxyEvent => {
+  const { method, path, pathParameters, seenParameters, seenPath, query, headers, body, isBase64Encoded, token } = request;
   const allHeaders: Record<string, string> = {
     ...(body !== undefined && { 'Content-Type': 'application/json' }),
     ...(token !== undefined && { Authorization: `Bearer ${token}` }),
@@ -146,9 +150,9 @@ export const createEvent = ({ method, path, pathParameters, query, headers, body
   const event = {
     httpMethod: method,
     resource: path,
-    path: path.replaceAll(/\{(\w+)\+?\}/g, (_, name: string) => pathParameters?.[name] ?? ''),
+    path: seenPath ?? path.replaceAll(/\{(\w+)\+?\}/g, (_, name: string) => pathParameters?.[name] ?? ''),
     // API Gateway says null where there is nothing.
-    pathParameters: pathParameters ?? null,
+    pathParameters: pathParameters ? { ...pathParameters, ...seenParameters } : null,
     queryStringParameters: query ?? null,
     headers: Object.keys(allHeaders).length > 0 ? allHeaders : null,
     body: body === undefined ? null : typeof body === 'string' ? body : JSON.stringify(body),

@@ -8,7 +8,7 @@ import { issueDeviceToken } from '../../../lib/ddi/issue-device-token.ts';
 import { deviceScope } from '../../../lib/http/route.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { createDevicesThatPoll, type PollingDevice } from '../../support/devices-that-poll.ts';
-import { createIdentity } from '../../support/http.ts';
+import { type Call, createIdentity } from '../../support/http.ts';
 
 const { db } = await createTestDatabase();
 const ddi = createDevicesThatPoll(db);
@@ -91,6 +91,8 @@ describe.each(routes)('%s', (_, isAboutAction, route) => {
       { authorization: `GatewayToken ${mine.cabinet.token}` },
       { authorization: `GatewayToken ${randomBytes(32).toString('base64url')}` },
       { authorization: token, tenant: 'another' },
+      { authorization: token, tenant: 'default%20' },
+      { authorization: token, tenant: '' },
       { authorization: '' },
     ];
     const answers = [];
@@ -145,6 +147,22 @@ describe('installedBase', () => {
   it('404 for what another device has installed', async () => {
     expect((await ddi.installed(installed.cabinet, installed.id)).statusCode).toBe(200);
     expect((await ddi.installed(mine.cabinet, installed.id)).statusCode).toBe(404);
+  });
+});
+
+describe('the tenant', () => {
+  it('is compared without case, may be one of several, and links keep it as the device has it', async () => {
+    const several = createDevicesThatPoll(db, { tenants: ['fleet_1', 'DEFAULT'] });
+    const [cabinet] = await several.givenPolling();
+    if (!cabinet) throw new Error('no device');
+    for (const tenant of ['DEFAULT', 'default', 'Default', 'fleet_1', 'FLEET_1']) {
+      const { statusCode, body } = await several.poll(cabinet, { tenant });
+      expect(statusCode).toBe(200);
+      expect(body._links.configData?.href).toBe(`http://updates.test/${tenant}/controller/v1/cabinet.${cabinet.external_id}/configData`);
+    }
+    for (const tenant of ['another', 'fleet', 'fleet_1,DEFAULT', 'DEFAULT,']) {
+      expect((await several.poll(cabinet, { tenant })).statusCode).toBe(401);
+    }
   });
 });
 
@@ -235,6 +253,40 @@ describe('the file', () => {
     ];
     ddi.deps.storage.isDown = false;
     for (const answer of answers) expect(answer).toMatchObject({ statusCode: 503, body: { code: 'storage.unavailable' } });
+  });
+
+  it.each([
+    ['50%41.bin', '50%2541.bin'],
+    ['100%.bin', '100%25.bin'],
+    ['%.bin', '%25.bin'],
+    ['%2541.bin', '%252541.bin'],
+    ['a+b c.bin', 'a%2Bb%20c.bin'],
+    ['%E0%A4%A.bin', '%25E0%25A4%25A.bin'],
+    ['Schloß #1?.swu', 'Schlo%C3%9F%20%231%3F.swu'],
+  ])('%s is found by the link that the device is given, however often gateways decode it', async (filename, last) => {
+    const { cabinet, firmware, id } = await ddi.givenOffered();
+    await db
+      .updateTable('firmwares')
+      .set({ object_key: `firmwares/cabinet/1.0/${filename}` })
+      .where('id', '=', firmware.id)
+      .execute();
+    const artifact = (await ddi.deployment(cabinet, id)).body.deployment.chunks[0]?.artifacts[0];
+    expect(artifact?.filename).toBe(filename);
+    expect(artifact?._links.download.href.split('/').at(-1)).toBe(last);
+    const parameters = { softwareModuleId: String(firmware.id), filename: last };
+    const path = '/softwaremodules/{softwareModuleId}/artifacts/{filename}';
+    const ask = async (seen: Partial<Call>) => (await ddi.send(ddi.handlers.download, 'GET', path, cabinet, seen, parameters)).statusCode;
+    const decoded = { ...parameters, filename };
+    expect({
+      'API Gateway (REST) decodes nothing': await ask({}),
+      'serverless-offline decodes the parameters': await ask({ seenParameters: decoded }),
+      'an emulator decodes the path, too': await ask({ seenParameters: decoded, seenPath: `/x/artifacts/${filename}` }),
+    }).toEqual({
+      'API Gateway (REST) decodes nothing': 302,
+      'serverless-offline decodes the parameters': 302,
+      'an emulator decodes the path, too': 302,
+    });
+    expect((await ddi.download(cabinet, firmware.id, `other-${filename}`)).statusCode).toBe(404);
   });
 
   it('keeps the ending of a .swu file', async () => {

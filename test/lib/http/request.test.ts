@@ -74,6 +74,38 @@ const told = endpoint(
 );
 const wrongFields = ({ body }: Awaited<ReturnType<typeof send>>) => body.errors.map((error) => `${error.in} ${error.path}`).sort();
 
+describe('a parameter of the path', () => {
+  const named = defineRoute({
+    ...route,
+    method: 'GET',
+    path: '/v1/{name}/of/{other}',
+    pathParameters: z.object({ name: z.string(), other: z.string() }),
+    query: undefined,
+    headers: undefined,
+    body: undefined,
+  });
+  const handler = endpoint(operation(deps, named, async ({ path }) => json(200, path)));
+  const seen = async (request: Partial<Call>) =>
+    (await invoke<{ name: string }>(handler, { method: 'GET', path: named.path, token, ...request })).body.name;
+
+  it.each([
+    ['50%2541.bin', '50%41.bin'],
+    ['a%2Fb', 'a/b'],
+    ['caf%C3%A9', 'café'],
+    ['plain', 'plain'],
+    ['a+b', 'a+b'],
+    ['%2525', '%25'],
+  ])('%s is decoded once, whether API Gateway hands it on as it is or serverless-offline decoded', async (encoded, decoded) => {
+    const pathParameters = { name: encoded, other: 'v1' };
+    expect(await seen({ pathParameters })).toBe(decoded);
+    expect(await seen({ pathParameters, seenParameters: { name: decoded } })).toBe(decoded);
+  });
+
+  it('that is not well encoded stays as it is', async () => {
+    expect(await seen({ pathParameters: { name: '100%', other: 'x' } })).toBe('100%');
+  });
+});
+
 describe('a well-formed request', () => {
   it('arrives with defaults filled in and numbers as numbers', async () => {
     expect(await send({ query: { limit: '10' }, headers: { 'Idempotency-Key': 'abc' } })).toMatchObject({

@@ -86,6 +86,12 @@ module.exports = async ({ resolveConfigurationProperty, resolveVariable }) => {
     ...{ period: 300, periods: 1 },
   });
 
+  // Published whenever `GET /v1/stats` is asked for.
+  alarm('IdsLeft', 'A sequence has less than a fifth of its ids left: which one is in GET /v1/stats', {
+    ...{ namespace: 'scooters-updater', metric: 'ids_left_percent', dimensions: { service: prefix }, statistic: 'Minimum', threshold: 20 },
+    ...{ period: 300, periods: 1, comparison: 'LessThanThreshold' },
+  });
+
   const workQueues = Object.keys(queues).filter((id) => queues[id].Type === 'AWS::SQS::Queue' && !id.endsWith('DeadLetterQueue'));
   for (const id of workQueues) {
     const name = (queue) => ({ QueueName: queues[queue].Properties.QueueName });

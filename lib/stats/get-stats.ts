@@ -31,6 +31,7 @@ export async function getStats({ db, metrics, now }: GetStatsDeps, not_seen_days
     updates: { ...noUpdates(), ...counted.updates },
     executions: { ...noCounts(), ...counted.executions },
     tables: counted.tables,
+    sequences: counted.sequences,
   };
   if (metrics) publishStats(metrics, stats);
   return stats;

@@ -5,7 +5,7 @@ import type { Stats, UpdateTimes } from './stats.ts';
 const maximumSeries = 5;
 
 /** The numbers for the product as metrics; published whenever somebody asks for them, because there is no timer. */
-export const publishStats = (metrics: Metrics, { devices, hardware_types, updates, executions, tables }: Stats): void => {
+export const publishStats = (metrics: Metrics, { devices, hardware_types, updates, executions, tables, sequences }: Stats): void => {
   for (const { kind, devices: all, not_seen, never_seen } of devices) {
     metrics.publish({ devices: count(all), devices_not_seen: count(not_seen), devices_never_seen: count(never_seen) }, { kind });
   }
@@ -31,6 +31,8 @@ export const publishStats = (metrics: Metrics, { devices, hardware_types, update
   }
   for (const [status, n] of Object.entries(updates)) metrics.publish({ updates: count(n) }, { status });
   for (const [status, n] of Object.entries(executions)) metrics.publish({ executions: count(n) }, { status });
+  const [fullest] = sequences;
+  if (fullest) metrics.publish({ ids_left_percent: count(Math.floor(fullest.left * 100)) });
   for (const { table, rows } of tables) if (rows !== null) metrics.publish({ table_rows: count(rows) }, { table });
 };
 

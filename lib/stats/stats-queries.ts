@@ -47,6 +47,7 @@ export interface CountedFleet {
   /** Of updates that have not ended, to their last device. */
   executions: Partial<Record<ExecutionStatus, number>>;
   tables: { table: string; rows: number | null }[];
+  sequences: { sequence: string; last_value: number; left: number }[];
 }
 
 const newestFirmware = sql`
@@ -132,6 +133,14 @@ const tables = sql`
   WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace AND relname NOT LIKE 'kysely\\_%'
   ORDER BY relname`;
 
+/** Where ids come from. One that has given out its last value refuses every row from then on. */
+const sequences = sql`
+  SELECT sequencename AS sequence, coalesce(last_value, 0) AS last_value,
+         round(1 - coalesce(last_value, 0)::numeric / max_value, 4) AS left
+  FROM pg_sequences
+  WHERE schemaname = current_schema()
+  ORDER BY 3, 1`;
+
 /** Of updates that have not ended, by their index: those of all updates there ever were would be as many as the history is long. */
 const executions = sql`
   SELECT e.status, count(*) AS n
@@ -150,6 +159,7 @@ export const countFleet = async (db: Db, seenSince: Date): Promise<CountedFleet>
            ${listOf(updateTimes)} AS update_times,
            (SELECT coalesce(jsonb_object_agg(status, n), '{}') FROM (SELECT status, count(*) AS n FROM updates GROUP BY status) q) AS updates,
            (SELECT coalesce(jsonb_object_agg(status, n), '{}') FROM (${executions}) q) AS executions,
-           ${listOf(tables)} AS tables`.execute(db);
+           ${listOf(tables)} AS tables,
+           ${listOf(sequences)} AS sequences`.execute(db);
   return rows[0] as CountedFleet;
 };

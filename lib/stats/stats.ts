@@ -85,6 +85,9 @@ export const Stats = z
       .check(
         z.meta({ description: "Rows as PostgreSQL's planner estimates them; null until it has looked at the table for the first time" }),
       ),
+    sequences: z
+      .array(z.object({ sequence: z.string(), last_value: z.int(), left: Share }))
+      .check(z.meta({ description: 'Where ids come from: the last one given out, and which share is left; the fullest first' })),
   })
   .register(z.globalRegistry, { id: 'Stats' });
 export type Stats = z.infer<typeof Stats>;

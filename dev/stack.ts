@@ -1,5 +1,4 @@
 // The whole service on one machine: what `npm start` and the end-to-end test run.
-import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,10 +12,10 @@ import { createApiClient } from './api-client.ts';
 import { createBucket, createQueues } from './aws-resources.ts';
 import { build } from './build.ts';
 import { invokeThroughLambda, startEventSourceMappings } from './event-source-mappings.ts';
-import { freePort, isPortFreeSoon } from './free-port.ts';
 import { startLocalIdentity } from './local-identity.ts';
+import { causeOf, watchParts } from './part-ended.ts';
 import { startPostgres } from './postgres.ts';
-import { readPrivateJson, writePrivateFile } from './private-file.ts';
+import { writePrivateFile } from './private-file.ts';
 import { startQueues } from './queues.ts';
 import { startS3Server } from './s3-server.ts';
 import { startServerlessOffline } from './serverless-offline.ts';
@@ -24,6 +23,7 @@ import { keepSigningKeys, publicKeysOf } from './signing-keys.ts';
 import { type IotFleetDevice, type IotFleetOptions, listIotDevices, startIotFleet } from './simulator/iot-fleet.ts';
 import { type SimulatorOptions, startSimulator } from './simulator/server.ts';
 import { type BucketNotification, readStackDefinition, type StackDefinition } from './stack-definition.ts';
+import { type Ports, settleStackSettings } from './stack-settings.ts';
 import { createUndo, type Undo } from './undo.ts';
 
 const STAGE = 'offline';
@@ -82,29 +82,24 @@ export interface Stack extends StackDescription {
   stop(): Promise<void>;
 }
 
-const PORT_NAMES = ['api', 'lambda', 'postgres', 's3', 'sqs', 'identity', 'simulator'] as const;
-type PortName = (typeof PORT_NAMES)[number];
-type Ports = Record<PortName, number>;
-interface Settings {
-  access_key_id: string;
-  secret_access_key: string;
-  ports: Partial<Ports>;
-}
-
 /** Either the whole stack is up, or the promise rejects and nothing of it is left. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const { onStep = () => {}, onError = () => {}, signal, pollIntervals = POLL_SECONDS } = options;
+  const { onStep = () => {}, onError = () => {}, pollIntervals = POLL_SECONDS } = options;
   const undo = createUndo();
+  const parts = watchParts();
+  // A part that ends while others start ends the start.
+  const signal = AbortSignal.any([parts.signal, ...(options.signal ? [options.signal] : [])]);
   const step = (text: string) => {
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     onStep(text);
   };
 
   try {
+    if (options.aws !== undefined) await expectAnswer(options.aws);
     const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'scooters-stack-')));
     if (options.directory === undefined) undo.push(() => rm(directory, { recursive: true, force: true }));
     await mkdir(directory, { recursive: true });
-    const { access_key_id, secret_access_key, ports } = await settle(join(directory, 'settings.json'), options.apiPort);
+    const { access_key_id, secret_access_key, ports } = await settleStackSettings(join(directory, 'settings.json'), options.apiPort);
     const kept = options.directory === undefined ? undefined : directory;
     const definition = readStackDefinition({ stage: STAGE });
 
@@ -115,6 +110,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     step('Starting PostgreSQL');
     const postgres = await startPostgres({ ...(kept !== undefined && { directory: join(kept, 'postgres') }), port: ports.postgres });
     undo.push(postgres.stop);
+    parts.watch(postgres.died);
     const database_url = await postgres.createDatabase('scooters_updater');
     step('Migrating the database');
     await migrateToLatest(database_url);
@@ -172,6 +168,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       },
     });
     undo.push(offline.stop);
+    parts.watch(offline.died);
 
     const lambda = new LambdaClient({
       endpoint: offline.lambda_url,
@@ -238,19 +235,20 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       writePrivateFile(stackFile, `${JSON.stringify(description, null, 2)}\n`);
       undo.push(() => rm(stackFile, { force: true }));
     }
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     return {
       ...description,
       tokenFor: identity.token,
       iot_devices,
       queueDepth: async (queue) => queues.depth(queue),
       log_file,
-      died: Promise.race([postgres.died, offline.died]),
+      died: parts.ended,
       stop: undo.run,
     };
   } catch (error) {
+    const cause = signal.aborted ? error : await causeOf(error, parts.ended);
     await undo.run();
-    throw error;
+    throw cause;
   }
 }
 
@@ -294,6 +292,15 @@ async function startEmbeddedAws(
   return { sqs, queues, credentials, endpoints: { s3: s3.url, sqs: queues.endpoint } };
 }
 
+/** Any answer of HTTP: what it can do is seen when it is asked to. */
+async function expectAnswer(endpoint: string): Promise<void> {
+  try {
+    await (await fetch(endpoint, { signal: AbortSignal.timeout(10_000) })).body?.cancel();
+  } catch (cause) {
+    throw new Error(`Nothing answers at ${endpoint}. Start the emulator first (README.md, LocalStack), or leave out --aws.`, { cause });
+  }
+}
+
 /** S3 and SQS of LocalStack or MiniStack: the bucket with its notifications and the queues, as serverless.yml has them. */
 async function useEmulator({ definition, bucket, undo, endpoint }: AwsOptions & { endpoint: string }) {
   const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
@@ -311,31 +318,6 @@ async function useEmulator({ definition, bucket, undo, endpoint }: AwsOptions & 
   } finally {
     s3.destroy();
   }
-}
-
-/**
- * The keys and ports of the last run where they are still free: links that were signed then, and are on their way to devices, stay valid.
- * Throws when the port that was asked for is taken.
- */
-async function settle(file: string, apiPort: number | undefined): Promise<Settings & { ports: Ports }> {
-  const last = readPrivateJson<Settings>(file);
-  const portOf = async (name: PortName): Promise<number> => {
-    const isAskedFor = name === 'api' && apiPort !== undefined;
-    const wanted = isAskedFor ? apiPort : last?.ports[name];
-    if (wanted !== undefined && (await isPortFreeSoon(wanted))) return wanted;
-    if (!isAskedFor) return freePort();
-    throw new Error(
-      `Port ${wanted} is taken by another program. Choose another one with --port, or leave the option out for any free port.`,
-    );
-  };
-  const ports = Object.fromEntries(await Promise.all(PORT_NAMES.map(async (name) => [name, await portOf(name)]))) as Ports;
-  const settings = {
-    access_key_id: last?.access_key_id ?? `LOCAL${randomBytes(8).toString('hex').toUpperCase()}`,
-    secret_access_key: last?.secret_access_key ?? randomBytes(30).toString('base64url'),
-    ports,
-  };
-  writePrivateFile(file, `${JSON.stringify(settings, null, 2)}\n`);
-  return settings;
 }
 
 const isFor =

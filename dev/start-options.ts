@@ -1,4 +1,15 @@
+import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
+import { en } from 'zod/locales';
+import * as z from 'zod/mini';
+import { FileName, FirmwareVersion } from '../lib/firmware/firmware.ts';
+import { numberOf } from './number-option.ts';
+import { fittedHardwareTypes } from './simulator/fleet.ts';
+import { hardwareTypesThatPoll } from './simulator/iot-fleet.ts';
+
+z.config(en());
+
+const HARDWARE_TYPES = [...new Set([...Object.values(fittedHardwareTypes).flat(), ...Object.values(hardwareTypesThatPoll)])];
 
 export const HELP = `Usage: npm start -- [options]
 
@@ -50,16 +61,12 @@ export function parseStartOptions(args: string[]): StartOptions {
   ) => {
     const text = values[name];
     if (text === undefined) return undefined;
-    const value = Number(text);
-    if (text.trim() === '' || !isValid(value)) throw new UsageError(`--${name} must be ${wanted}, not "${text}".`);
+    const value = numberOf(text);
+    if (value === undefined || !isValid(value)) throw new UsageError(`--${name} must be ${wanted}, not "${text}".`);
     return value;
   };
   const isWhole = (least: number, most: number) => (value: number) => Number.isInteger(value) && value >= least && value <= most;
 
-  const { firmware: file, 'hardware-type': hardwareType, 'firmware-version': version } = values;
-  if (file === undefined && hardwareType !== undefined) throw new UsageError('--hardware-type needs --firmware FILE.');
-  if (file === undefined && version !== undefined) throw new UsageError('--firmware-version needs --firmware FILE.');
-  if (file !== undefined && hardwareType === undefined) throw new UsageError('--firmware needs --hardware-type: what is the file for?');
   return {
     help: values.help,
     once: values.once,
@@ -70,8 +77,37 @@ export function parseStartOptions(args: string[]): StartOptions {
     installSeconds: number('install-seconds', (value) => value >= 0 && value <= 86_400, 'a number of seconds from 0 to 86400') ?? 4,
     port: number('port', isWhole(1, 65_535), 'a port from 1 to 65535'),
     aws: address(values.aws),
-    firmware: file !== undefined && hardwareType !== undefined ? { file, hardwareType, version } : undefined,
+    firmware: firmwareOf(values),
   };
+}
+
+/** What the service would refuse is refused here, before anything starts. */
+function firmwareOf(values: ReturnType<typeof parse>['values']): StartOptions['firmware'] {
+  const { firmware: file, 'hardware-type': hardwareType, 'firmware-version': version } = values;
+  if (file === undefined) {
+    if (hardwareType !== undefined) throw new UsageError('--hardware-type needs --firmware FILE.');
+    if (version !== undefined) throw new UsageError('--firmware-version needs --firmware FILE.');
+    return undefined;
+  }
+  if (hardwareType === undefined) throw new UsageError('--firmware needs --hardware-type: what is the file for?');
+  if (!HARDWARE_TYPES.includes(hardwareType))
+    throw new UsageError(`--hardware-type must be one that the simulated fleet has (${HARDWARE_TYPES.join(', ')}), not "${hardwareType}".`);
+  expect(FileName, basename(file), `--firmware: the name "${basename(file)}" of the file`);
+  if (version !== undefined) expect(FirmwareVersion, version, `--firmware-version "${version}"`);
+  return { file, hardwareType, version };
+}
+
+/** A version made of the file's name and the time. Of the name only what is ASCII: it may be cut anywhere. */
+export function versionFor(file: string, now: Date): string {
+  const time = now.toISOString().slice(0, 19).replaceAll(/[-:]/g, '');
+  return `${basename(file)
+    .replaceAll(/[^\w.+-]+/g, '_')
+    .slice(0, 44)}-${time}`;
+}
+
+function expect(schema: typeof FileName | typeof FirmwareVersion, text: string, what: string): void {
+  const { error } = schema.safeParse(text);
+  if (error) throw new UsageError(`${what}: ${error.issues.map(({ message }) => message).join('; ')}`);
 }
 
 function address(text: string | undefined): string | undefined {

@@ -6,11 +6,12 @@ import { fileURLToPath } from 'node:url';
 import type { FleetDevice } from './api-client.ts';
 import { createDisplay, type Display } from './display.ts';
 import { type FirmwareFile, runMainJob, type UpdateResult } from './main-job.ts';
+import { causeOf, isNoSpaceError, noSpaceLeft } from './part-ended.ts';
 import { readPrivateJson, writePrivateFile } from './private-file.ts';
 import { LockTakenError, takeLock } from './process-lock.ts';
 import { listIotDevices } from './simulator/iot-fleet.ts';
 import { type Stack, type StackDescription, startStack } from './stack.ts';
-import { HELP, parseStartOptions, type StartOptions, UsageError } from './start-options.ts';
+import { HELP, parseStartOptions, type StartOptions, UsageError, versionFor } from './start-options.ts';
 
 const DIRECTORY = fileURLToPath(new URL('../.local', import.meta.url));
 const FLEET_FILE = join(DIRECTORY, 'fleet.json');
@@ -66,7 +67,7 @@ async function main(): Promise<number> {
   } catch (error) {
     if (signal.aborted) return interruption.exitCode();
     display.line();
-    console.error(explain(error));
+    console.error(explain(stack ? await causeOf(error, stack.died) : error));
     return 1;
   } finally {
     await stack?.stop();
@@ -83,7 +84,7 @@ function readOptions(): StartOptions | number {
     return 0;
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    console.error(`${error.message}\n\n${HELP}`);
+    console.error(`${error.message}\nAll options: npm start -- --help`);
     return 2;
   }
 }
@@ -125,19 +126,31 @@ function readFiles({ firmware }: StartOptions, cabinets: number): FirmwareFile[]
     ];
   }
   const { file, hardwareType, version } = firmware;
-  const bytes = new Uint8Array(readFileSync(file));
-  const time = new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, '');
+  const bytes = readFirmware(file);
   return [
     {
       hardware_type: hardwareType,
       kind: hardwareType === 'cabinet' ? 'cabinet' : 'scooter',
       ...simulatedOnly(hardwareType, cabinets),
-      version: version ?? `${basename(file).replaceAll(/\s+/g, '_').slice(0, 44)}-${time}`,
+      version: version ?? versionFor(file, new Date()),
       filename: basename(file),
       bytes,
       comment: `${basename(file)}, by npm start`,
     },
   ];
+}
+
+function readFirmware(file: string): FirmwareFile['bytes'] {
+  let bytes: FirmwareFile['bytes'];
+  try {
+    bytes = new Uint8Array(readFileSync(file));
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    const why = { ENOENT: 'there is no such file', EISDIR: 'it is a folder', EACCES: 'this user may not read it' }[code];
+    throw new UsageError(`--firmware: ${file} cannot be read: ${why ?? (error as Error).message}.`, { cause: error });
+  }
+  if (bytes.byteLength === 0) throw new UsageError(`--firmware: ${file} is empty.`);
+  return bytes;
 }
 
 /** Of hardware types whose devices poll: a real device that somebody tries beside these is not updated, and not waited for. */
@@ -216,7 +229,7 @@ function explain(error: unknown): string {
   if (path !== undefined && (code === 'EACCES' || code === 'EPERM' || code === 'EROFS'))
     return `${path} cannot be used: ${code}. Make it readable and writable for this user.`;
   if (code === 'ENOENT' && path !== undefined) return `There is no file ${path}.`;
-  if (code === 'ENOSPC') return `There is no disk space left for ${DIRECTORY}.`;
+  if (isNoSpaceError(error)) return noSpaceLeft(DIRECTORY);
   return message ?? String(error);
 }
 

@@ -29,7 +29,7 @@ export interface IotFleetDevice {
   channel: 'iot';
 }
 
-const hardwareTypes: Record<Kind, string> = { cabinet: 'cabinet', scooter: 'yandex_iot' };
+export const hardwareTypesThatPoll: Record<Kind, string> = { cabinet: 'cabinet', scooter: 'yandex_iot' };
 
 /** Which devices there are: their ids do not meet those of scooters-backend's fleet. */
 export const listIotDevices = ({ cabinets, scooters }: Pick<IotFleetOptions, 'cabinets' | 'scooters'>): IotFleetDevice[] => {
@@ -50,7 +50,7 @@ export async function startIotFleet(options: IotFleetOptions): Promise<{ close()
       const known = kept.find((device) => device.kind === kind && device.external_id === external_id);
       if (known) return known;
       const token = await options.issueToken({ kind, external_id });
-      return { kind, external_id, token, hardware_type: hardwareTypes[kind], version: initialVersion };
+      return { kind, external_id, token, hardware_type: hardwareTypesThatPoll[kind], version: initialVersion };
     }),
   );
   const store = () => {

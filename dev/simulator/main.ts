@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
+import { numberOf } from '../number-option.ts';
 import { type SimulatorOptions, startSimulator } from './server.ts';
 
 const help = `npm run simulator -- [options]
@@ -60,8 +61,9 @@ function parseOptions(args: string[], env: NodeJS.ProcessEnv): SimulatorOptions 
   const options: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(values)) {
     const isNumber = ([...numbers, ...rates] as string[]).includes(name);
-    if (isNumber && (value === '' || Number.isNaN(Number(value)))) throw new Error(`--${name} must be a number`);
-    options[toOption(name)] = isNumber ? Number(value) : value;
+    const number = isNumber ? numberOf(String(value)) : undefined;
+    if (isNumber && number === undefined) throw new Error(`--${name} must be a number in digits, not "${value}"`);
+    options[toOption(name)] = isNumber ? number : value;
   }
   if (env['SIMULATOR_TOKEN']) options['token'] ??= env['SIMULATOR_TOKEN'];
   if (env['UPDATER_TOKEN'] && 'updater_url' in options) options['updater_token'] ??= env['UPDATER_TOKEN'];

@@ -155,6 +155,14 @@ describe('a server that keeps its data', () => {
     expect(await readdir(directory)).not.toContain('data.half-made');
   });
 
+  it('says that it was killed, and what to do, when somebody kills it', async () => {
+    const server = await startPostgres();
+    cleanUps.push(server.stop);
+    const [row] = await query(server.url, "SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int AS pid");
+    process.kill(row?.['pid'] as number, 'SIGKILL');
+    expect((await server.died).message).toMatch(/^PostgreSQL ended: killed by SIGKILL\.\nSomebody killed it, [^]*Run the command again\./);
+  });
+
   it('names the folder and the process when somebody else uses it', async () => {
     const directory = await temporaryDirectory();
     const { child } = await startInChild(directory);

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import { Device, DeviceKind, ExternalId } from '../../lib/fleet/device.ts';
-import { DeviceWithHistory } from '../../lib/fleet/device-detail.ts';
+import { DeviceWithHistory, ScooterWithHistory } from '../../lib/fleet/device-detail.ts';
 import { PageQuery } from '../../lib/http/page.ts';
 import { Flag } from '../../lib/http/query-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
@@ -19,7 +19,7 @@ export const getScooterRoute = defineRoute({
   summary: 'What a scooter runs now, and what it ran before',
   pathParameters: ExternalIdInPath,
   query: HistoryQuery,
-  responses: { 200: { description: 'The scooter and its firmwares', body: DeviceWithHistory } },
+  responses: { 200: { description: 'The scooter and its firmwares', body: ScooterWithHistory } },
   problems: [404],
 });
 

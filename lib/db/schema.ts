@@ -63,11 +63,12 @@ export interface Cabinets {
   audio_lock_firmware_id: number | null;
   audio_unlock_firmware_id: number | null;
   cabinet_firmware_id: number | null;
+  channel: string | null;
   external_id: string | null;
   firmware_update_dt: Timestamp | null;
   firmware_update_time: number | null;
   id: number | null;
-  iot: boolean | null;
+  iot: number | null;
   vega_gsm_firmware_id: number | null;
   vega_mcu_firmware_id: number | null;
   version: number | null;
@@ -222,11 +223,12 @@ export interface Scooters {
   audio_locate_firmware_id: number | null;
   audio_lock_firmware_id: number | null;
   audio_unlock_firmware_id: number | null;
+  channel: string | null;
   external_id: string | null;
   firmware_update_dt: Timestamp | null;
   firmware_update_time: number | null;
   id: number | null;
-  iot: boolean | null;
+  iot: number | null;
   vega_gsm_firmware_id: number | null;
   vega_mcu_firmware_id: number | null;
   version: number | null;

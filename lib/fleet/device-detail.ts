@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { Timestamp } from '../firmware/firmware.ts';
+import { FirmwareId, Timestamp } from '../firmware/firmware.ts';
 import { pageOf } from '../http/page.ts';
 import { Device, PastFirmware } from './device.ts';
 
@@ -28,3 +28,20 @@ export const DeviceWithHistory = z
   })
   .register(z.globalRegistry, { id: 'DeviceWithHistory' });
 export type DeviceWithHistory = z.infer<typeof DeviceWithHistory>;
+
+export const ScooterWithHistory = z
+  .extend(DeviceWithHistory, {
+    iot: z.nullable(FirmwareId).check(
+      z.meta({
+        description:
+          'The yandex_iot firmware that it runs, as in the view `scooters`; null where it has no such board or its version is in no catalogue',
+      }),
+    ),
+  })
+  .register(z.globalRegistry, { id: 'ScooterWithHistory' });
+export type ScooterWithHistory = z.infer<typeof ScooterWithHistory>;
+
+export const toScooter = (device: DeviceWithHistory): ScooterWithHistory => ({
+  ...device,
+  iot: device.firmwares.find(({ hardware_type }) => hardware_type === 'yandex_iot')?.firmware_id ?? null,
+});

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { HELP, parseStartOptions, UsageError, versionFor } from '../../dev/start-options.ts';
-import { FirmwareVersion } from '../../lib/firmware/firmware.ts';
+import { FirmwareVersion } from '../../lib/firmware/version.ts';
 
 describe('the command line of npm start', () => {
   it('may be empty', () => {

@@ -37,6 +37,23 @@ beforeEach(() => {
   takeStatements();
 });
 
+describe('GET /v1/scooters/{external_id}', () => {
+  it('200: iot is the id of the yandex_iot firmware that it runs, and null where it runs none that is known', async () => {
+    const { id, version } = await givenFirmware(db, { hardware_type: 'yandex_iot' });
+    const knows = await givenDevice({ version: null });
+    const knowsNot = await givenDevice({ version: null });
+    const old = await givenDevice({ version: 2 });
+    await report(
+      { external_id: knows, hardware_type: 'yandex_iot', version },
+      { external_id: knowsNot, hardware_type: 'yandex_iot', version: 'in no catalogue' },
+    );
+    const iotOf = async (external_id: string) => (await get('scooter', external_id)).body;
+    expect(await iotOf(knows)).toMatchObject({ iot: id, channel: 'iot' });
+    expect(await iotOf(knowsNot)).toMatchObject({ iot: null, channel: 'iot' });
+    expect(await iotOf(old)).toMatchObject({ iot: null, channel: 'telematics' });
+  });
+});
+
 describe.each<Kind>(['scooter', 'cabinet'])('GET /v1/%ss/{external_id}', (kind) => {
   it('200: a device of which nothing is known yet, in one statement', async () => {
     const external_id = await givenDevice({ kind });

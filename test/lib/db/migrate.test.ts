@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { sql } from 'kysely';
 import { Migrator } from 'kysely/migration';
@@ -67,6 +68,27 @@ describe('migrating', () => {
     for (const name of Object.keys(migrations)) expect((await migrator.migrateTo(name)).error).toBeUndefined();
     expect(await describeSchema(second)).toEqual(await describeSchema(migrated));
     await migrateToLatest(secondUrl);
+  });
+
+  it('of the views, whose iot was a flag and becomes the id of a firmware, leaves everybody the right to read them', async () => {
+    const { db, url } = await createTestDatabase({ isEmpty: true });
+    const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
+    await migrator.migrateTo('20261124160000_recall_dispatches');
+    const role = `reader ${randomUUID()}`; // of the whole server
+    await sql`CREATE ROLE ${sql.id(role)}`.execute(db);
+    try {
+      await sql`GRANT SELECT ON scooters TO ${sql.id(role)} WITH GRANT OPTION`.execute(db);
+      await sql`GRANT SELECT ON cabinets TO PUBLIC`.execute(db);
+      await migrateToLatest(url);
+      const { rows } = await sql`
+        SELECT has_table_privilege(${role}, 'scooters', 'SELECT WITH GRANT OPTION') AS scooters,
+               has_table_privilege(${role}, 'cabinets', 'SELECT') AS cabinets,
+               has_table_privilege(${role}, 'scooters', 'UPDATE') AS change`.execute(db);
+      expect(rows).toEqual([{ scooters: true, cabinets: true, change: false }]);
+    } finally {
+      await sql`DROP OWNED BY ${sql.id(role)}`.execute(db);
+      await sql`DROP ROLE ${sql.id(role)}`.execute(db);
+    }
   });
 
   it('again changes nothing on a filled database, and what is in it goes on working', async () => {

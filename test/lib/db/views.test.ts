@@ -75,7 +75,8 @@ describe('a row of a view', () => {
         audio_unlock_firmware_id: null,
         audio_battery_low_firmware_id: null,
         yandex_iot_firmware_id: null,
-        iot: false,
+        iot: null,
+        channel: 'telematics',
         firmware_update_dt: later,
         firmware_update_time: 42,
       },
@@ -83,10 +84,32 @@ describe('a row of a view', () => {
     expect(await db.selectFrom('cabinets').selectAll().where('external_id', '=', external_id).execute()).toEqual([]);
   });
 
+  it('has in iot the id of the yandex_iot firmware that a scooter runs, and null where it runs none that is known', async () => {
+    const iot = await givenFirmware(db, { hardware_type: 'yandex_iot' });
+    const [knows = '', knowsNot = ''] = await givenDevices(db, 2, { version: null });
+    const [old = ''] = await givenDevices(db, 1, { version: 1 });
+    await report(
+      { external_id: knows, hardware_type: 'yandex_iot', version: iot.version },
+      { external_id: knowsNot, hardware_type: 'yandex_iot', version: 'in no catalogue' },
+    );
+    const rows = await db.selectFrom('scooters').select(['external_id', 'iot', 'yandex_iot_firmware_id', 'channel']).execute();
+    const ofEach = new Map(rows.map(({ external_id, ...row }) => [external_id, row]));
+    expect(ofEach.get(knows)).toEqual({ iot: iot.id, yandex_iot_firmware_id: iot.id, channel: 'iot' });
+    expect(ofEach.get(knowsNot)).toEqual({ iot: null, yandex_iot_firmware_id: null, channel: 'iot' });
+    expect(ofEach.get(old)).toEqual({ iot: null, yandex_iot_firmware_id: null, channel: 'telematics' });
+  });
+
   it('is there for a device of which nothing is known', async () => {
     const [scooter = ''] = await givenDevices(db, 1, { version: null });
     const [cabinet = ''] = await givenDevices(db, 1, { kind: 'cabinet' });
-    const unknown = { version: null, vega_mcu_firmware_id: null, iot: true, firmware_update_dt: null, firmware_update_time: null };
+    const unknown = {
+      version: null,
+      vega_mcu_firmware_id: null,
+      iot: null,
+      channel: 'iot',
+      firmware_update_dt: null,
+      firmware_update_time: null,
+    };
     expect(await db.selectFrom('scooters').selectAll().where('external_id', '=', scooter).executeTakeFirst()).toMatchObject(unknown);
     expect(await db.selectFrom('cabinets').selectAll().where('external_id', '=', cabinet).executeTakeFirst()).toMatchObject({
       ...unknown,

@@ -18,6 +18,7 @@ import * as recallDispatches from './20261124160000_recall_dispatches.ts';
 import * as namePhases from './20261126100000_name_phases.ts';
 import * as findExecutionsByPhase from './20261126100100_find_executions_by_phase.ts';
 import * as keepFinalFigures from './20261126130000_keep_final_figures.ts';
+import * as keepFirstAnswers from './20261126140000_keep_first_answers.ts';
 import * as nameIotFirmware from './20261126150000_name_iot_firmware.ts';
 import * as keepAttributes from './20261126170000_keep_attributes.ts';
 
@@ -42,6 +43,7 @@ export const migrations: Record<string, Migration> = {
   '20261126100000_name_phases': namePhases,
   '20261126100100_find_executions_by_phase': findExecutionsByPhase,
   '20261126130000_keep_final_figures': keepFinalFigures,
+  '20261126140000_keep_first_answers': keepFirstAnswers,
   '20261126150000_name_iot_firmware': nameIotFirmware,
   '20261126170000_keep_attributes': keepAttributes,
 };

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { IdempotencyHeaders } from '../../lib/http/idempotency.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 import { DryRun, DryRunDevices, DryRunPage, Update, UpdateRequest } from '../../lib/update/update.ts';
 
@@ -12,11 +13,7 @@ export const requestUpdateRoute = defineRoute({
   description:
     'The answer tells how many devices take part, and how many do not and why. With an Idempotency-Key, the same request may be sent ' +
     'again after a lost answer: it gets the same answer and starts nothing twice.',
-  headers: z.object({
-    'idempotency-key': z
-      .optional(z.string().check(z.regex(/^[\x21-\x7e]{1,255}$/, 'must have 1 to 255 visible ASCII characters')))
-      .check(z.meta({ description: 'Chosen by the caller, for example a UUID; remembered for as long as the update' })),
-  }),
+  headers: IdempotencyHeaders,
   body: z.safeExtend(UpdateRequest, {
     dry_run: z._default(z.union([z.boolean(), DryRunPage]), false).check(
       z.meta({

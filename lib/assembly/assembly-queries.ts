@@ -3,6 +3,7 @@ import * as z from 'zod/mini';
 import { addSeconds } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import type { FirmwareStatus } from '../firmware/firmware.ts';
+import { readAnswer } from '../http/idempotency.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
 import type { Assembly, AssemblyPart, AssemblyStatus, Install } from './assembly.ts';
 
@@ -32,13 +33,25 @@ export const insertParts = (trx: Trx, assembly_id: number, parts: readonly { fir
     .values(parts.map(({ firmware_id, install }, position) => ({ assembly_id, position, firmware_id, ...install })))
     .execute();
 
-export const findIdempotentAssembly = (db: Db, created_by: string, idempotency_key: string) =>
-  db
+/** The request that the caller has made under this key, and what was answered to it. */
+export const findIdempotentAssembly = async (db: Db, created_by: string, idempotency_key: string) => {
+  const row = await db
     .selectFrom('assemblies')
-    .select(['id', 'request_hash'])
+    .select(['id', 'request_hash', sql<string | null>`answer::text`.as('answer')])
     .where('created_by', '=', created_by)
     .where('idempotency_key', '=', idempotency_key)
     .executeTakeFirst();
+  return row && { ...row, answer: readAnswer<Assembly>(row.answer) };
+};
+
+/** For whoever sends the same request again under its key. */
+export const keepAssemblyAnswer = async (trx: Trx, answer: Assembly): Promise<void> => {
+  await trx
+    .updateTable('assemblies')
+    .set({ answer: JSON.stringify(answer) })
+    .where('id', '=', answer.id)
+    .execute();
+};
 
 /**
  * Longer than a message waits for its next try, whatever has become of the last one: the queue's visibility timeout of 1,800 s, or a delay

@@ -9,7 +9,7 @@ import { hashOf } from '../http/idempotency.ts';
 import type { Queue } from '../ports/queue.ts';
 import { firstStepDelaySeconds } from '../walk.ts';
 import { type Assembly, type AssemblyRequest, packageFilename, toInstall } from './assembly.ts';
-import { findIdempotentAssembly, getRequestedAssembly, insertAssembly, insertParts } from './assembly-queries.ts';
+import { findIdempotentAssembly, getRequestedAssembly, insertAssembly, insertParts, keepAssemblyAnswer } from './assembly-queries.ts';
 import { maximumFileBytes } from './cpio.ts';
 import type { AssembleMessage } from './messages.ts';
 
@@ -48,8 +48,9 @@ export async function requestAssembly(deps: RequestAssemblyDeps, input: RequestA
       created_by,
       created_dt,
     });
-    const id = inserted?.id ?? (await findRepeated(trx, created_by, idempotency_key, request_hash));
+    let answer: Assembly;
     if (inserted) {
+      const { id } = inserted;
       const parts = await checkedParts(trx, request);
       await checkRequirements(trx, requires);
       const object_key = formatFirmwareKey({ hardware_type, version, filename: packageFilename });
@@ -60,18 +61,21 @@ export async function requestAssembly(deps: RequestAssemblyDeps, input: RequestA
         throw versionExists(existing);
       }
       await insertParts(trx, id, parts);
+      answer = await getRequestedAssembly(trx, id);
+      if (idempotency_key !== undefined) await keepAssemblyAnswer(trx, answer);
+    } else {
+      answer = await answerAgain(trx, created_by, idempotency_key, request_hash);
     }
-    const answer = await getRequestedAssembly(trx, id);
     // The last act before the commit; lib/update/README.md says why.
-    await deps.assemblies.send([{ assembly_id: id, created_dt }], { delaySeconds: firstStepDelaySeconds });
+    await deps.assemblies.send([{ assembly_id: answer.id, created_dt }], { delaySeconds: firstStepDelaySeconds });
     return answer;
   });
 }
 
-const findRepeated = async (trx: Trx, created_by: string, idempotency_key: string | undefined, request_hash: string): Promise<number> => {
+const answerAgain = async (trx: Trx, created_by: string, idempotency_key: string | undefined, request_hash: string): Promise<Assembly> => {
   const known = idempotency_key && (await findIdempotentAssembly(trx, created_by, idempotency_key));
   if (!known) throw new Error('An assembly that could not be inserted because its key is known is not known');
-  if (known.request_hash === request_hash) return known.id;
+  if (known.request_hash === request_hash) return known.answer ?? getRequestedAssembly(trx, known.id);
   throw new DomainError('assembly.idempotency_key_reused', 'This Idempotency-Key was used for another request', {
     errors: [{ in: 'header', path: 'idempotency-key', message: 'was used for another request' }],
     answer: { assembly_id: known.id },

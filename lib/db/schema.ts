@@ -24,6 +24,7 @@ export type JsonValue = JsonArray | JsonObject | JsonPrimitive;
 export type Timestamp = ColumnType<Date, Date | string, Date | string>;
 
 export interface Assemblies {
+  answer: Json | null;
   attempts: Generated<number>;
   claimed_dt: Timestamp | null;
   created_by: string;
@@ -183,6 +184,7 @@ export interface IotDevices {
 
 export interface Observations {
   add_unknown: boolean;
+  answer: Json | null;
   claimed_dt: Timestamp | null;
   comment: string;
   created_by: string;
@@ -292,6 +294,7 @@ export interface UpdateLateSuccessCounts {
 export interface Updates {
   abort: Generated<Json>;
   allow_downgrade: boolean;
+  answer: Json | null;
   canary: Json | null;
   canary_passed_dt: Timestamp | null;
   canary_started_dt: Timestamp | null;

@@ -15,3 +15,9 @@ const sortKeys = (_key: string, value: unknown): unknown =>
   value !== null && typeof value === 'object' && !Array.isArray(value)
     ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
     : value;
+
+/** A first answer as it was kept, in JSON; its times are dates again. Null: it was not kept. */
+export const readAnswer = <Answer>(json: string | null): Answer | undefined =>
+  json === null
+    ? undefined
+    : (JSON.parse(json, (key, value: unknown) => (key.endsWith('_dt') && typeof value === 'string' ? new Date(value) : value)) as Answer);

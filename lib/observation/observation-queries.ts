@@ -4,6 +4,7 @@ import { addSeconds } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import type { DB } from '../db/schema.ts';
 import type { DeviceKind } from '../fleet/device.ts';
+import { readAnswer } from '../http/idempotency.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
 import type { Observation, ObservationFilter, ObservationStatus, ObservedChange } from './observation.ts';
 
@@ -31,13 +32,25 @@ export const insertObservation = (trx: Trx, { filter, ...observation }: NewObser
     .returning('id')
     .executeTakeFirst();
 
-export const findIdempotentObservation = (db: Db, created_by: string, idempotency_key: string) =>
-  db
+/** The request that the caller has made under this key, and what was answered to it. */
+export const findIdempotentObservation = async (db: Db, created_by: string, idempotency_key: string) => {
+  const row = await db
     .selectFrom('observations')
-    .select(['id', 'request_hash'])
+    .select(['id', 'request_hash', sql<string | null>`answer::text`.as('answer')])
     .where('created_by', '=', created_by)
     .where('idempotency_key', '=', idempotency_key)
     .executeTakeFirst();
+  return row && { ...row, answer: readAnswer<Observation>(row.answer) };
+};
+
+/** For whoever sends the same request again under its key. */
+export const keepObservationAnswer = async (trx: Trx, answer: Observation): Promise<void> => {
+  await trx
+    .updateTable('observations')
+    .set({ answer: JSON.stringify(answer) })
+    .where('id', '=', answer.id)
+    .execute();
+};
 
 const columns = [
   'id',

@@ -11,6 +11,7 @@ import {
   findIdempotentObservation,
   getRequestedObservation,
   insertObservation,
+  keepObservationAnswer,
   type NewObservation,
 } from './observation-queries.ts';
 
@@ -49,6 +50,7 @@ export async function requestObservation(deps: RequestObservationDeps, input: Re
     });
     if (!inserted) return answerAgain(trx, created_by, idempotency_key, request_hash);
     const answer = await getRequestedObservation(trx, inserted.id);
+    if (idempotency_key !== undefined) await keepObservationAnswer(trx, answer);
     // The last act before the commit; lib/update/README.md says why.
     await deps.observations.send([{ observation_id: inserted.id, step: 0, created_dt }], { delaySeconds: firstStepDelaySeconds });
     return answer;
@@ -75,7 +77,7 @@ const answerAgain = async (
 ): Promise<Observation> => {
   const known = idempotency_key && (await findIdempotentObservation(trx, created_by, idempotency_key));
   if (!known) throw new Error('An observation that could not be inserted because its key is known is not known');
-  if (known.request_hash === request_hash) return getRequestedObservation(trx, known.id);
+  if (known.request_hash === request_hash) return known.answer ?? getRequestedObservation(trx, known.id);
   throw new DomainError('observation.idempotency_key_reused', 'This Idempotency-Key was used for another request', {
     errors: [{ in: 'header', path: 'idempotency-key', message: 'was used for another request' }],
     answer: { observation_id: known.id },

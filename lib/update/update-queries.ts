@@ -3,6 +3,7 @@ import * as z from 'zod/mini';
 import type { Db, Trx } from '../db/database.ts';
 import type { FirmwareStatus } from '../firmware/firmware.ts';
 import type { DeviceKind } from '../fleet/device.ts';
+import { readAnswer } from '../http/idempotency.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
 import { noCounts } from './execution.ts';
 import { countsOf, lateSuccessesOf } from './figure-queries.ts';
@@ -45,13 +46,25 @@ export const insertUpdate = async (trx: Trx, { exponential, abort, ...update }: 
   return row?.id;
 };
 
-export const findIdempotentUpdate = (db: Db, created_by: string, idempotency_key: string) =>
-  db
+/** The request that the caller has made under this key, and what was answered to it. */
+export const findIdempotentUpdate = async (db: Db, created_by: string, idempotency_key: string) => {
+  const row = await db
     .selectFrom('updates')
-    .select(['id', 'request_hash'])
+    .select(['id', 'request_hash', sql<string | null>`answer::text`.as('answer')])
     .where('created_by', '=', created_by)
     .where('idempotency_key', '=', idempotency_key)
     .executeTakeFirst();
+  return row && { ...row, answer: readAnswer<Update>(row.answer) };
+};
+
+/** For whoever sends the same request again under its key. */
+export const keepUpdateAnswer = async (trx: Trx, answer: Update): Promise<void> => {
+  await trx
+    .updateTable('updates')
+    .set({ answer: JSON.stringify(answer) })
+    .where('id', '=', answer.id)
+    .execute();
+};
 
 export type Planned = Partial<Record<Eligibility, number>>;
 type CanaryPlan = NonNullable<Update['canary']>;

@@ -1,14 +1,14 @@
-import { createHash } from 'node:crypto';
 import type { Clock } from '../../clock.ts';
 import type { Db, Trx } from '../../db/database.ts';
 import { DomainError } from '../../errors.ts';
 import type { Firmware } from '../../firmware/firmware.ts';
 import { findFirmware } from '../../firmware/firmware-queries.ts';
+import { hashOf } from '../../http/idempotency.ts';
 import type { Queue } from '../../ports/queue.ts';
 import { firstStepDelaySeconds } from '../../walk.ts';
 import type { AdvanceMessage } from '../messages.ts';
 import type { Update, UpdateRequest } from '../update.ts';
-import { findIdempotentUpdate, getRequestedUpdate, insertUpdate, setPlan } from '../update-queries.ts';
+import { findIdempotentUpdate, getRequestedUpdate, insertUpdate, keepUpdateAnswer, setPlan } from '../update-queries.ts';
 import { canarySizeOf } from './canary.ts';
 import type { WantedFirmware } from './eligibility.ts';
 import { insertExecutions } from './plan-queries.ts';
@@ -95,6 +95,7 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
     const canary = size === null ? null : { size, minimum_wait_minutes, success_percentage };
     await setPlan(trx, id, { planned, includes_iot, canary });
     const answer = await getRequestedUpdate(trx, id);
+    if (idempotency_key !== undefined) await keepUpdateAnswer(trx, answer);
     // The last act before the commit; README.md of this folder says why.
     await deps.advances.send([{ update_id: id, step: 0, created_dt }], { delaySeconds: firstStepDelaySeconds });
     return answer;
@@ -126,17 +127,9 @@ const notAvailable = (firmware: Firmware | undefined): DomainError => {
 };
 
 const answerAgain = async (trx: Trx, known: IdempotentUpdate, request_hash: string): Promise<Update> => {
-  if (known.request_hash === request_hash) return getRequestedUpdate(trx, known.id);
+  if (known.request_hash === request_hash) return known.answer ?? getRequestedUpdate(trx, known.id);
   throw new DomainError('update.idempotency_key_reused', 'This Idempotency-Key was used for another request', {
     errors: [{ in: 'header', path: 'idempotency-key', message: 'was used for another request' }],
     answer: { update_id: known.id },
   });
 };
-
-/** The request after defaults are filled in, keys in one order: how a caller writes it does not matter. */
-const hashOf = (request: object): string => createHash('sha256').update(JSON.stringify(request, sortKeys)).digest('hex');
-
-const sortKeys = (_key: string, value: unknown): unknown =>
-  value !== null && typeof value === 'object' && !Array.isArray(value)
-    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-    : value;

@@ -4,6 +4,7 @@ import { addSeconds } from '../../../../lib/clock.ts';
 import { insertDraft } from '../../../../lib/firmware/firmware-queries.ts';
 import type { Queue } from '../../../../lib/ports/queue.ts';
 import type { AdvanceMessage } from '../../../../lib/update/messages.ts';
+import { changePace } from '../../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../../support/database.ts';
 import { confirmation, givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
 import { createRandom, createUpdateService, failsAfter, type UpdateService } from '../../../support/update-service.ts';
@@ -155,6 +156,25 @@ describe('an idempotency key', () => {
     expect(await service.request(body, { ...key, request_id: 'request-2' })).toEqual(first);
     expect(service.deps.advances.sent).toEqual([]);
     await expect(service.request({ ...body, comment: 'x' }, key)).rejects.toMatchObject({ code: 'update.idempotency_key_reused' });
+  });
+
+  it('gets the first answer, word for word, also after the pace of the update was changed', async () => {
+    const { body, key, first } = await given();
+    await changePace(service.deps, first.id, {
+      maximum_per_minute: 7,
+      maximum_in_progress: 3,
+      exponential: { base_per_minute: 2, increment_factor: 1.5, after_succeeded: 10 },
+    });
+    expect(await service.find(first.id)).toMatchObject({ rollout: { maximum_per_minute: 7 } });
+    const again = await service.request(body, key);
+    expect(again).toEqual(first);
+    expect(JSON.stringify(again)).toBe(JSON.stringify(first));
+  });
+
+  it('gets an answer made of the update where a release before has not kept the first one', async () => {
+    const { body, key, first } = await given();
+    await db.updateTable('updates').set({ answer: null }).where('id', '=', first.id).execute();
+    expect(await service.request(body, key)).toEqual(first);
   });
 
   it('belongs to its caller: another one may use the same', async () => {

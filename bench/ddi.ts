@@ -1,11 +1,10 @@
 // `npm run bench:ddi`: what devices that poll cost, beside GET /v1/scooters/{external_id}: the functions alone, and over HTTP as `npm start`
 // runs the service. README.md says what the figures mean.
-import { randomUUID } from 'node:crypto';
 import { cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { type RawBuilder, sql } from 'kysely';
-import { type ApiClient, createApiClient } from '../dev/api-client.ts';
+import { type Client, createClient, registerAll, startUpdate } from '../clients/api/src/index.ts';
 import { startLocalIdentity } from '../dev/local-identity.ts';
 import { createManifestKeys } from '../dev/signing-keys.ts';
 import { startStack } from '../dev/stack.ts';
@@ -52,10 +51,13 @@ async function run(undo: Undo): Promise<void> {
   const onStatement = (statement: string, parameters: readonly unknown[]) => sent.push({ statement, parameters });
   const db = createDatabase({ url: database_url, maxConnections: 1, onStatement });
   undo.push(() => db.destroy());
-  const api = createApiClient({ url, token });
+  const api = createClient({ url, token });
 
   const cabinets = Array.from({ length: devices }, (_, i) => ({ kind: 'cabinet' as const, external_id: `C-${i + 1}` }));
-  await api.registerDevices(cabinets.map((cabinet) => ({ ...cabinet, version: null, channel: 'iot' })));
+  await registerAll(
+    api,
+    cabinets.map((cabinet) => ({ ...cabinet, version: null, channel: 'iot' as const })),
+  );
   const issued = await issueFirstTokens({ db, now }, cabinets, 'bench');
   // As after the first minutes of their life: seen, and what they run known.
   const introduced = issued.map((device) => [pollOf(device), configDataOf(device, '0.1.0')].map((call) => ({ name: '', call })));
@@ -131,10 +133,10 @@ async function measureHerd(url: string, db: Db, issued: readonly IssuedToken[], 
 }
 
 /** Resolves when each of the devices is offered its work, and answers the calls by which it does it. */
-async function givenOffered(api: ApiClient, db: Db, offered: readonly IssuedToken[]) {
+async function givenOffered(api: Client, db: Db, offered: readonly IssuedToken[]) {
   const { id: firmware_id, version } = await givenFirmware(db, { hardware_type: 'cabinet' });
-  const targets = { kind: 'cabinet', external_ids: offered.map(({ external_id }) => external_id) };
-  const { id } = await api.requestUpdate({ firmware_id, targets, canary: null, comment: '' }, randomUUID());
+  const targets = { kind: 'cabinet' as const, external_ids: offered.map(({ external_id }) => external_id) };
+  const { id } = await startUpdate(api, { firmware_id, targets, canary: null, comment: '' });
   const deadline = Date.now() + offerSeconds * 1_000;
   for (;;) {
     const released = await db
@@ -150,7 +152,7 @@ async function givenOffered(api: ApiClient, db: Db, offered: readonly IssuedToke
         cycles: offered.map((device) => cycleOf(device, actionIds.get(device.external_id) ?? 0, version)),
         /** @throws unless each of them runs the version now: what does nothing must not look fast. */
         expectSucceeded: async () => {
-          const { counts } = await api.update(id);
+          const { counts } = await api.getUpdate(id);
           if (counts.SUCCEEDED !== offered.length) throw new Error(`Not all were updated: ${JSON.stringify(counts)}`);
         },
       };

@@ -1,21 +1,24 @@
 // The main job before the user's eyes, over HTTP like anybody's: register the fleet, upload a firmware, update everybody, look at what they run.
-import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
-  type ApiClient,
-  ApiError,
-  type Counts,
-  createApiClient,
-  type DeviceAnswer,
-  type FleetDevice,
-  type Kind,
-  type UpdateAnswer,
-} from './api-client.ts';
+  all,
+  type Client,
+  createClient,
+  type Device,
+  lookUpAll,
+  type RegisterDevicesBodyDevicesItem as NewDevice,
+  registerAll,
+  startUpdate,
+  type Update,
+  uploadFirmware,
+} from '../clients/api/src/index.ts';
 import { bar, type Display } from './display.ts';
+
+type Counts = Update['counts'];
 
 export interface FirmwareFile {
   hardware_type: string;
-  kind: Kind;
+  kind: Device['kind'];
   /** Only these devices; all of the kind when absent. */
   external_ids?: string[];
   /** The next free 1.x.0 when absent. */
@@ -31,7 +34,7 @@ export interface UpdateResult {
   firmware_id: number;
   hardware_type: string;
   version: string;
-  status: UpdateAnswer['status'];
+  status: Update['status'];
   counts: Counts;
   /** What does not add up; empty when all is as it should be. */
   contradictions: string[];
@@ -40,7 +43,7 @@ export interface UpdateResult {
 export interface MainJob {
   api_url: string;
   token: string;
-  fleet: FleetDevice[];
+  fleet: readonly NewDevice[];
   files: FirmwareFile[];
   display: Display;
   signal?: AbortSignal;
@@ -58,18 +61,19 @@ const UNSUCCESSFUL = ['FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED', 'REMOVED'] 
 /** Rejects when a step cannot be done: a file that is refused, an update that stands still. */
 export async function runMainJob(job: MainJob): Promise<UpdateResult[]> {
   const { display, fleet, files, signal } = job;
-  const api = createApiClient({ url: job.api_url, token: job.token, signal });
-  const follow = (updates: UpdateAnswer[]) =>
-    followUpdates(api, updates, display, { stallSeconds: job.stallSeconds ?? STALL_SECONDS, signal });
+  // A database that recovers from a crash of its own needs a few seconds.
+  const api = createClient({ url: job.api_url, token: job.token, signal, attempts: 10 });
+  const follow = (updates: Update[]) => followUpdates(api, updates, display, { stallSeconds: job.stallSeconds ?? STALL_SECONDS, signal });
 
-  const unfinished: UpdateAnswer[] = [];
-  for (const status of ['SCHEDULED', 'IN_PROGRESS'] as const) for await (const update of api.updates(status)) unfinished.push(update);
+  const unfinished: Update[] = [];
+  for (const status of ['SCHEDULED', 'IN_PROGRESS'] as const)
+    for await (const update of all((page) => api.listUpdates({ status, ...page }))) unfinished.push(update);
   if (unfinished.length > 0) {
     display.line(`Going on with update ${unfinished.map(({ id }) => id).join(' and ')} of the last run`);
     await follow(unfinished);
   }
 
-  await api.registerDevices(fleet);
+  await registerAll(api, fleet);
   display.line(`Registered ${describeFleet(fleet)}`);
 
   const requested = await Promise.all(
@@ -77,13 +81,15 @@ export async function runMainJob(job: MainJob): Promise<UpdateResult[]> {
       const firmware = await upload(api, file, display, signal);
       const { kind, external_ids } = file;
       const targets = external_ids ? { kind, external_ids } : { filter: { kind } };
-      const { id } = await api.requestUpdate(
-        { firmware_id: firmware.id, targets, timeouts: { in_progress_minutes: IN_PROGRESS_MINUTES }, comment: file.comment },
-        randomUUID(),
-      );
+      const { id } = await startUpdate(api, {
+        firmware_id: firmware.id,
+        targets,
+        timeouts: { in_progress_minutes: IN_PROGRESS_MINUTES },
+        comment: file.comment,
+      });
       const whom = external_ids ? `${external_ids.length} ${kind}s` : `every ${kind}`;
       display.line(`Update ${id}: ${whom} to ${file.hardware_type} ${firmware.version}`);
-      return api.update(id);
+      return api.getUpdate(id);
     }),
   );
   const ended = await follow(requested);
@@ -96,29 +102,19 @@ export async function runMainJob(job: MainJob): Promise<UpdateResult[]> {
   return results;
 }
 
-async function upload(api: ApiClient, file: FirmwareFile, display: Display, signal: AbortSignal | undefined) {
+async function upload(api: Client, file: FirmwareFile, display: Display, signal: AbortSignal | undefined) {
   const { hardware_type, filename, bytes, comment } = file;
   const version = file.version ?? (await nextFreeVersion(api, hardware_type));
-  const sha256 = createHash('sha256').update(bytes).digest('hex');
-  const { id } = await api.uploadFirmware({ hardware_type, version, ...(filename !== undefined && { filename }), comment, sha256 }, bytes);
-  display.line(`Uploaded ${hardware_type} ${version}: ${bytes.byteLength} bytes to S3, SHA-256 ${sha256.slice(0, 12)}…`);
-  const deadline = Date.now() + REGISTRATION_SECONDS * 1_000;
-  for (;;) {
-    const firmware = await api.firmware(id);
-    if (firmware.status === 'available') {
-      display.line(`Firmware ${id} is available: ${hardware_type} ${version}, registered by the S3 event`);
-      return firmware;
-    }
-    if (firmware.status !== 'awaiting_upload')
-      throw new Error(`Firmware ${id} (${hardware_type} ${version}) was ${firmware.status}: ${firmware.reason}`);
-    if (Date.now() > deadline) throw new Error(`Firmware ${id} was not registered within ${REGISTRATION_SECONDS} s of its upload.`);
-    await sleep(POLL_MILLISECONDS, undefined, { signal });
-  }
+  const request = { hardware_type, version, ...(filename !== undefined && { filename }), comment };
+  const firmware = await uploadFirmware(api, request, new Blob([bytes]), { signal, registrationSeconds: REGISTRATION_SECONDS });
+  display.line(`Uploaded ${hardware_type} ${version}: ${bytes.byteLength} bytes to S3, SHA-256 ${firmware.sha256?.slice(0, 12)}…`);
+  display.line(`Firmware ${firmware.id} is available: ${hardware_type} ${version}, registered by the S3 event`);
+  return firmware;
 }
 
-async function nextFreeVersion(api: ApiClient, hardwareType: string): Promise<string> {
+async function nextFreeVersion(api: Client, hardwareType: string): Promise<string> {
   const taken = new Set<string>();
-  for await (const { version } of api.firmwares(hardwareType)) taken.add(version);
+  for await (const { version } of all((page) => api.listFirmwares({ hardware_type: hardwareType, ...page }))) taken.add(version);
   let minor = 1;
   while (taken.has(`1.${minor}.0`)) minor += 1;
   return `1.${minor}.0`;
@@ -126,18 +122,18 @@ async function nextFreeVersion(api: ApiClient, hardwareType: string): Promise<st
 
 /** Shows all of them as one bar until the last has ended. */
 async function followUpdates(
-  api: ApiClient,
-  started: UpdateAnswer[],
+  api: Client,
+  started: Update[],
   display: Display,
   { stallSeconds, signal }: { stallSeconds: number; signal: AbortSignal | undefined },
-): Promise<UpdateAnswer[]> {
+): Promise<Update[]> {
   const startedAt = Date.now();
   const finishedBefore = finishedIn(totalOf(started));
   let updates = started;
   let lastCounts = '';
   let lastChangeAt = Date.now();
   for (;;) {
-    updates = await Promise.all(updates.map((update) => (update.finished_dt ? update : lookAgain(api, update))));
+    updates = await Promise.all(updates.map((update) => (update.finished_dt ? update : api.getUpdate(update.id))));
     const counts = totalOf(updates);
     const minutes = (Date.now() - startedAt) / 60_000;
     // The reports that a killed run had left would look like a pace of a million at first.
@@ -158,24 +154,15 @@ async function followUpdates(
   return updates;
 }
 
-/** As it was while the service has no answer: a database that recovers from a crash of its own needs a few seconds. */
-async function lookAgain(api: ApiClient, update: UpdateAnswer): Promise<UpdateAnswer> {
-  try {
-    return await api.update(update.id);
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 503) return update;
-    throw error;
-  }
-}
-
 async function summarize(
-  api: ApiClient,
-  update: UpdateAnswer,
-  { kind, targeted }: { kind: Kind; targeted: FleetDevice[] },
+  api: Client,
+  update: Update,
+  { kind, targeted }: { kind: Device['kind']; targeted: readonly NewDevice[] },
   display: Display,
 ): Promise<UpdateResult> {
   const { id, firmware_id, hardware_type, firmware_version: version, status, counts, not_eligible, late_successes } = update;
-  const devices = await api.lookUpDevices(
+  const devices = await lookUpAll(
+    api,
     kind,
     targeted.map(({ external_id }) => external_id),
   );
@@ -194,7 +181,7 @@ async function summarize(
   for (const unsuccessful of UNSUCCESSFUL) {
     if (counts[unsuccessful] === 0) continue;
     const reasons = new Map<string, string[]>();
-    for await (const { external_id, reason, detail } of api.executions(id, unsuccessful)) {
+    for await (const { external_id, reason, detail } of all((page) => api.listExecutions(id, { status: unsuccessful, ...page }))) {
       const why = [reason, detail].filter(Boolean).join(': ') || 'no reason given';
       reasons.set(why, [...(reasons.get(why) ?? []), external_id]);
     }
@@ -215,14 +202,13 @@ async function summarize(
 const mismatch = (left: string, leftNumber: number, right: string, rightNumber: number): string[] =>
   leftNumber === rightNumber ? [] : [`${left} are ${leftNumber}, ${right} are ${rightNumber}`];
 
-const installedOf = (device: DeviceAnswer, hardwareType: string) =>
-  device.firmwares.find(({ hardware_type }) => hardware_type === hardwareType);
+const installedOf = (device: Device, hardwareType: string) => device.firmwares.find(({ hardware_type }) => hardware_type === hardwareType);
 
 const sum = (numbers: Record<string, number>): number => Object.values(numbers).reduce((total, number) => total + number, 0);
 
 const finishedIn = (counts: Counts): number => sum(counts) - counts.QUEUED - counts.IN_PROGRESS;
 
-const totalOf = (updates: UpdateAnswer[]): Counts => {
+const totalOf = (updates: Update[]): Counts => {
   const total: Counts = { QUEUED: 0, IN_PROGRESS: 0, SUCCEEDED: 0, FAILED: 0, TIMED_OUT: 0, REJECTED: 0, CANCELED: 0, REMOVED: 0 };
   for (const { counts } of updates) for (const status of Object.keys(total) as (keyof Counts)[]) total[status] += counts[status] ?? 0;
   return total;
@@ -239,5 +225,5 @@ const describeProgress = (counts: Counts, pace: number): string => {
   return `${bar(share)} ${String(Math.floor(share * 100)).padStart(3)} %  ${describeCounts(counts)}  ${Math.round(pace)}/min`;
 };
 
-const describeFleet = (fleet: FleetDevice[]): string =>
+const describeFleet = (fleet: readonly NewDevice[]): string =>
   [...Map.groupBy(fleet, ({ kind }) => kind)].map(([kind, devices]) => `${devices.length} ${kind}s`).join(' and ');

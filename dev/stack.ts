@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { LambdaClient } from '@aws-sdk/client-lambda';
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { stop as stopBundler } from 'esbuild';
+import { createClient, registerAll } from '../clients/api/src/index.ts';
 import { migrateToLatest } from '../lib/db/migrate.ts';
 import type { PollIntervals } from '../lib/ddi/poll-interval.ts';
 import { createS3Client } from '../lib/ports/s3-storage.ts';
-import { createApiClient } from './api-client.ts';
 import { createBucket, createQueues } from './aws-resources.ts';
 import { build } from './build.ts';
 import { invokeThroughLambda, startEventSourceMappings } from './event-source-mappings.ts';
@@ -200,18 +200,18 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     const iot_devices = options.iotFleet ? listIotDevices(options.iotFleet) : [];
     if (options.iotFleet && iot_devices.length > 0) {
       step('Starting the devices that poll');
-      const api = createApiClient({
+      const api = createClient({
         url: offline.api_url,
         token: await identity.token({ subject: 'local-engineer', scopes: ['devices:write'], expiresIn: '10m' }),
         signal,
       });
-      await api.registerDevices(iot_devices);
+      await registerAll(api, iot_devices);
       const iotFleet = await startIotFleet({
         ...options.iotFleet,
         url: offline.api_url,
         tenant: 'default',
         file: kept === undefined ? undefined : join(kept, 'simulator', 'iot-fleet.json'),
-        issueToken: ({ kind, external_id }) => api.issueDeviceToken(kind, external_id),
+        issueToken: async ({ kind, external_id }) => (await api.issueDeviceToken(kind, external_id)).token,
       });
       undo.push(iotFleet.close);
     }

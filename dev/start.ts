@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { FleetDevice } from './api-client.ts';
+import type { RegisterDevicesBodyDevicesItem as NewDevice } from '../clients/api/src/index.ts';
 import { createDisplay, type Display } from './display.ts';
 import { type FirmwareFile, runMainJob, type UpdateResult } from './main-job.ts';
 import { causeOf, isNoSpaceError, noSpaceLeft } from './part-ended.ts';
@@ -179,22 +179,24 @@ function chooseFleet(wanted: Record<keyof FleetSize, number | undefined>, displa
   return { scooters: choose('scooters'), cabinets: choose('cabinets') };
 }
 
-async function listFleet({ simulator_url, simulator_token }: Stack): Promise<FleetDevice[]> {
-  const devices: FleetDevice[] = [];
+async function listFleet({ simulator_url, simulator_token }: Stack): Promise<NewDevice[]> {
+  const devices: NewDevice[] = [];
   let cursor: string | null = null;
   do {
     const query: string = cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`;
     const answer = await fetch(`${simulator_url}/v1/devices?limit=1000${query}`, {
       headers: { authorization: `Bearer ${simulator_token}` },
     });
-    const page = (await answer.json()) as { items: FleetDevice[]; next_cursor: string | null };
-    devices.push(...page.items.map(({ kind, external_id, version }) => ({ kind, external_id, version })));
+    const page = (await answer.json()) as { items: NewDevice[]; next_cursor: string | null };
+    devices.push(
+      ...page.items.map(({ kind, external_id, version = null }) => ({ kind, external_id, version, channel: 'telematics' as const })),
+    );
     cursor = page.next_cursor;
   } while (cursor !== null);
   return devices;
 }
 
-function printHowToGoOn(stack: Stack, fleet: FleetDevice[], results: UpdateResult[], display: Display): void {
+function printHowToGoOn(stack: Stack, fleet: NewDevice[], results: UpdateResult[], display: Display): void {
   const curl = (path: string) => `  curl -s -H 'authorization: Bearer ${stack.token}' '${stack.api_url}${path}'`;
   const scooter = fleet.find(({ kind }) => kind === 'scooter');
   for (const line of [

@@ -1,10 +1,8 @@
 // `npm run swupdate:device`: a cabinet for a stock SWUpdate, beside a running `npm start`: its token, and a signed package as its update.
-import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { createApiClient } from './api-client.ts';
+import { createClient, startUpdate, uploadFirmware } from '../clients/api/src/index.ts';
 import { readPrivateJson, writePrivateFile } from './private-file.ts';
 import type { StackDescription } from './stack.ts';
 import { buildPackage, createSigner, swupdateConfiguration } from './swupdate-package.ts';
@@ -12,16 +10,15 @@ import { buildPackage, createSigner, swupdateConfiguration } from './swupdate-pa
 const LOCAL = fileURLToPath(new URL('../.local', import.meta.url));
 const FOLDER = join(LOCAL, 'swupdate');
 const EXTERNAL_ID = 'C-SWUPDATE';
-const REGISTRATION_SECONDS = 60;
 
 async function main(): Promise<void> {
   const stack = readPrivateJson<StackDescription>(join(LOCAL, 'stack.json'));
   if (!stack) throw new Error('There is no .local/stack.json: start the service with `npm start` and leave it running.');
-  const api = createApiClient({ url: stack.api_url, token: stack.token });
+  const api = createClient({ url: stack.api_url, token: stack.token });
   mkdirSync(FOLDER, { recursive: true });
 
-  await api.registerDevices([{ kind: 'cabinet', external_id: EXTERNAL_ID, version: null, channel: 'iot' }]);
-  const token = await api.issueDeviceToken('cabinet', EXTERNAL_ID);
+  await api.registerDevices({ devices: [{ kind: 'cabinet', external_id: EXTERNAL_ID, version: null, channel: 'iot' }] });
+  const { token } = await api.issueDeviceToken('cabinet', EXTERNAL_ID);
   writePrivateFile(join(FOLDER, 'suricatta'), `-t default -u ${stack.ddi_url} -i cabinet.${EXTERNAL_ID} -k ${token}`);
   const configuration = join(FOLDER, 'swupdate.cfg');
   if (!existsSync(configuration)) writeFileSync(configuration, swupdateConfiguration({ cabinet_version: '1.0.0' }));
@@ -33,19 +30,10 @@ async function main(): Promise<void> {
     version,
     files: [{ path: configuration, bytes: Buffer.from(swupdateConfiguration({ cabinet_version: version })) }],
   });
-  const sha256 = createHash('sha256').update(bytes).digest('hex');
-  const firmware = { hardware_type: 'cabinet', version, filename: `${version}.swu`, comment: 'By npm run swupdate:device', sha256 };
-  const { id: firmware_id } = await api.uploadFirmware(firmware, new Uint8Array(bytes));
-  for (
-    const deadline = Date.now() + REGISTRATION_SECONDS * 1_000;
-    (await api.firmware(firmware_id)).status !== 'available';
-    await sleep(200)
-  ) {
-    if (Date.now() > deadline)
-      throw new Error(`Firmware ${firmware_id} was not registered within ${REGISTRATION_SECONDS} s of its upload.`);
-  }
-  const targets = { kind: 'cabinet', external_ids: [EXTERNAL_ID] };
-  const { id } = await api.requestUpdate({ firmware_id, targets, comment: firmware.comment }, randomUUID());
+  const firmware = { hardware_type: 'cabinet', version, filename: `${version}.swu`, comment: 'By npm run swupdate:device' };
+  const { id: firmware_id } = await uploadFirmware(api, firmware, new Blob([new Uint8Array(bytes)]));
+  const targets = { kind: 'cabinet' as const, external_ids: [EXTERNAL_ID] };
+  const { id } = await startUpdate(api, { firmware_id, targets, comment: firmware.comment });
 
   const folder = relative(process.cwd(), FOLDER);
   const client = `swupdate -f ${folder}/swupdate.cfg -H board:1.0 -k ${folder}/signer.cert.pem -B none -M -m -u`;

@@ -1,8 +1,8 @@
 import * as z from 'zod/mini';
 import { FirmwareId, firmwareStatuses, HardwareTypeName, Timestamp } from '../firmware/firmware.ts';
 import { DeviceKind, ScooterVersion } from '../fleet/device.ts';
-import { executionStatuses } from '../update/execution.ts';
-import { updateStatuses } from '../update/update-status.ts';
+import { ExecutionCounts } from '../update/execution.ts';
+import { UpdateCounts } from '../update/update-status.ts';
 
 /** Versions named one by one per hardware type; a device that makes up a version at every start must not make the answer endless. */
 export const maximumVersions = 100;
@@ -76,10 +76,8 @@ export const Stats = z
     ),
     not_seen_days: z.int(),
     hardware_types: z.array(HardwareTypeStats),
-    updates: z.record(z.enum(updateStatuses), z.int()).check(z.meta({ description: 'Updates by status' })),
-    executions: z
-      .record(z.enum(executionStatuses), z.int())
-      .check(z.meta({ description: 'Executions by status, of updates that have not ended to their last device' })),
+    updates: UpdateCounts.check(z.meta({ description: 'Updates by status' })),
+    executions: ExecutionCounts.check(z.meta({ description: 'Executions by status, of updates that have not ended to their last device' })),
     tables: z
       .array(z.object({ table: z.string(), rows: z.nullable(z.int()) }))
       .check(

@@ -4,6 +4,17 @@ import { Timestamp } from '../firmware/firmware.ts';
 
 export const executionStatuses = ['QUEUED', 'IN_PROGRESS', 'SUCCEEDED', 'FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED', 'REMOVED'] as const;
 export type ExecutionStatus = (typeof executionStatuses)[number];
+/** How many executions have each status. */
+export const ExecutionCounts = z.object({
+  QUEUED: z.int(),
+  IN_PROGRESS: z.int(),
+  SUCCEEDED: z.int(),
+  FAILED: z.int(),
+  TIMED_OUT: z.int(),
+  REJECTED: z.int(),
+  CANCELED: z.int(),
+  REMOVED: z.int(),
+} satisfies Record<ExecutionStatus, unknown>);
 /** Of each status none; what a query does not mention. */
 export const noCounts = () => Object.fromEntries(executionStatuses.map((status) => [status, 0])) as Record<ExecutionStatus, number>;
 

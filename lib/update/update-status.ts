@@ -1,3 +1,5 @@
+import * as z from 'zod/mini';
+
 /**
  * Update status (design.md section 2):
  *
@@ -11,6 +13,15 @@
  * CANCELED and ABORTED at once; the executions that devices are at work on go on to their own ends, then `finished_dt` is set.
  */
 export const updateStatuses = ['SCHEDULED', 'IN_PROGRESS', 'PAUSED', 'COMPLETED', 'CANCELED', 'ABORTED'] as const;
+/** How many updates have each status. */
+export const UpdateCounts = z.object({
+  SCHEDULED: z.int(),
+  IN_PROGRESS: z.int(),
+  PAUSED: z.int(),
+  COMPLETED: z.int(),
+  CANCELED: z.int(),
+  ABORTED: z.int(),
+});
 export type UpdateStatus = (typeof updateStatuses)[number];
 
 /** Statuses in which executions may be released. */

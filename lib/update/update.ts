@@ -11,7 +11,7 @@ import {
 import { FirmwareVersion } from '../firmware/version.ts';
 import { DeviceKind, ExternalId } from '../fleet/device.ts';
 import { PageQuery, pageOf } from '../http/page.ts';
-import { type ExecutionStatus, executionStatuses } from './execution.ts';
+import { ExecutionCounts, type ExecutionStatus, executionStatuses } from './execution.ts';
 import { Canary, defaultStopRules, FailureTypes, StopRule } from './rules.ts';
 import { updateStatuses } from './update-status.ts';
 
@@ -193,7 +193,7 @@ export type DryRun = z.infer<typeof DryRun>;
 export const DryRunDevices = pageOf(DryRunDevice).register(z.globalRegistry, { id: 'DryRunDevices' });
 export type DryRunDevices = z.infer<typeof DryRunDevices>;
 
-const Counts = z.record(z.enum(executionStatuses), z.int()).check(z.meta({ description: 'Executions by status' }));
+const Counts = ExecutionCounts.check(z.meta({ description: 'Executions by status' }));
 const Exclusions = z
   .partialRecord(z.enum(eligibilities), z.int())
   .check(z.meta({ description: 'Devices that were chosen and do not take part, by reason' }));

@@ -1,14 +1,14 @@
 // `npm start -- --aws ADDRESS`: the functions on this machine, S3 and SQS in an emulator.
 import { randomBytes } from 'node:crypto';
 import { expect } from 'vitest';
-import type { FleetDevice } from '../../dev/api-client.ts';
+import type { RegisterDevicesBodyDevicesItem as NewDevice } from '../../clients/api/src/index.ts';
 import { createDisplay } from '../../dev/display.ts';
 import { runMainJob } from '../../dev/main-job.ts';
 import { startStack } from '../../dev/stack.ts';
 import { emulatorEndpoint, unless } from '../support/emulator-gaps.ts';
 
 const SCOOTERS = 30;
-const fleet: FleetDevice[] = Array.from({ length: SCOOTERS }, (_, index) => ({
+const fleet: NewDevice[] = Array.from({ length: SCOOTERS }, (_, index) => ({
   ...{ kind: 'scooter', external_id: `S-${String(index + 1).padStart(5, '0')}`, version: 1 },
 }));
 

@@ -2,29 +2,30 @@
 import { createHash, randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type ApiClient, createApiClient, type DeviceAnswer, type FleetDevice } from '../../dev/api-client.ts';
+import { all, type Client, createClient, type RegisterDevicesBodyDevicesItem as NewDevice } from '../../clients/api/src/index.ts';
 import { createDisplay } from '../../dev/display.ts';
 import { runMainJob } from '../../dev/main-job.ts';
 import { type Stack, startStack } from '../../dev/stack.ts';
 
 let stack: Stack;
-let api: ApiClient;
-const fleet: FleetDevice[] = [
+let api: Client;
+const fleet: NewDevice[] = [
   ...Array.from({ length: 60 }, (_, index) => ({
     kind: 'scooter' as const,
     external_id: `S-${String(index + 1).padStart(5, '0')}`,
-    version: index % 2 ? 2 : 1,
+    version: index % 2 ? (2 as const) : (1 as const),
   })),
   ...Array.from({ length: 3 }, (_, index) => ({
     kind: 'cabinet' as const,
     external_id: `C-${String(index + 1).padStart(4, '0')}`,
     version: null,
+    channel: 'telematics' as const,
   })),
 ];
 
 beforeAll(async () => {
   stack = await startStack({ simulator: { scooters: 60, cabinets: 3, install_seconds: 0.2, failure_rate: 0.1, seed: 7 } });
-  api = createApiClient({ url: stack.api_url, token: stack.token });
+  api = createClient({ url: stack.api_url, token: stack.token });
 });
 afterAll(() => stack?.stop());
 
@@ -47,17 +48,18 @@ it('brings a file from an engineer to every device, and shows afterwards what ea
   expect(SUCCEEDED + FAILED).toBe(60);
   expect(FAILED).toBeGreaterThan(0); // the simulator was told to let one in ten fail
 
-  const firmware = await api.firmware(scooters?.firmware_id ?? 0);
+  const firmware = await api.getFirmware(scooters?.firmware_id ?? 0);
   expect(firmware).toMatchObject({ status: 'available', size_bytes: 100_000, sha256: createHash('sha256').update(bytes).digest('hex') });
   const download = await fetch(firmware.download_url ?? '');
   expect(download.status).toBe(200);
   expect(Buffer.from(await download.arrayBuffer()).equals(bytes)).toBe(true);
 
   const failed = new Set<string>();
-  for await (const { external_id } of api.executions(scooters?.id ?? 0, 'FAILED')) failed.add(external_id);
+  for await (const { external_id } of all((page) => api.listExecutions(scooters?.id ?? 0, { status: 'FAILED', ...page })))
+    failed.add(external_id);
   expect(failed.size).toBe(FAILED);
   for (const { external_id } of fleet.filter(({ kind }) => kind === 'scooter')) {
-    const device = await api.call<DeviceAnswer>('GET', `/v1/scooters/${external_id}`);
+    const device = await api.getScooter(external_id);
     const installed = device.firmwares.find(({ hardware_type }) => hardware_type === 'vega_mcu');
     if (failed.has(external_id)) expect(installed?.version).not.toBe('2.0.0');
     else expect(installed).toMatchObject({ version: '2.0.0', firmware_id: firmware.id, firmware_update_time: expect.any(Number) });
@@ -72,8 +74,8 @@ it('leaves nothing behind in the queues, and nothing in the dead-letter queues',
 
 it('refuses calls without a token, and those whose token lacks the scope', async () => {
   expect((await fetch(`${stack.api_url}/v1/firmwares`)).status).toBe(401);
-  const reader = createApiClient({ url: stack.api_url, token: await stack.tokenFor({ subject: 'reader', scopes: ['read'] }) });
-  await expect(reader.registerDevices(fleet.slice(0, 1))).rejects.toMatchObject({ status: 403 });
+  const reader = createClient({ url: stack.api_url, token: await stack.tokenFor({ subject: 'reader', scopes: ['read'] }) });
+  await expect(reader.registerDevices({ devices: fleet.slice(0, 1) })).rejects.toMatchObject({ status: 403 });
 });
 
 it('stops in order: nothing listens and nobody is connected any more', async () => {

@@ -1,18 +1,24 @@
 // A stack that keeps its data is killed in the middle of an update and started again.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { createApiClient, type FleetDevice } from '../../dev/api-client.ts';
+import {
+  createClient,
+  type RegisterDevicesBodyDevicesItem as NewDevice,
+  registerAll,
+  startUpdate,
+  uploadFirmware,
+} from '../../clients/api/src/index.ts';
 import { createDisplay } from '../../dev/display.ts';
 import { runMainJob } from '../../dev/main-job.ts';
 import { type Stack, type StackDescription, type StackOptions, startStack } from '../../dev/stack.ts';
 
 const SCOOTERS = 150;
-const fleet: FleetDevice[] = Array.from({ length: SCOOTERS }, (_, index) => ({
+const fleet: NewDevice[] = Array.from({ length: SCOOTERS }, (_, index) => ({
   ...{ kind: 'scooter', external_id: `S-${String(index + 1).padStart(5, '0')}`, version: 1 },
 }));
 
@@ -44,29 +50,28 @@ it('goes on where it was killed: the update ends, every device counted once', as
   const first = describeRunning();
   expect(first.pid).toBe(child.pid);
 
-  const api = createApiClient({ url: first.api_url, token: first.token });
-  await api.registerDevices(fleet);
-  const bytes = new Uint8Array(randomBytes(1_000));
-  const { id: firmware_id } = await api.uploadFirmware(
-    { hardware_type: 'vega_mcu', version: '2.0.0', comment: '', sha256: createHash('sha256').update(bytes).digest('hex') },
-    bytes,
+  const api = createClient({ url: first.api_url, token: first.token });
+  await registerAll(api, fleet);
+  const file = new Blob([new Uint8Array(randomBytes(1_000))]);
+  const { id: firmware_id } = await uploadFirmware(api, { hardware_type: 'vega_mcu', version: '2.0.0', comment: '' }, file);
+  const { id } = await startUpdate(
+    api,
+    { firmware_id, targets: { filter: { kind: 'scooter' } }, comment: '' },
+    { idempotencyKey: 'the-key' },
   );
-  await vi.waitFor(async () => expect((await api.firmware(firmware_id)).status).toBe('available'), { timeout: 20_000, interval: 50 });
-  const { id } = await api.requestUpdate({ firmware_id, targets: { filter: { kind: 'scooter' } }, comment: '' }, 'the-key');
-  await vi.waitFor(async () => expect((await api.update(id)).counts.SUCCEEDED).toBeGreaterThan(0), { timeout: 20_000, interval: 20 });
-  const before = await api.update(id);
+  await vi.waitFor(async () => expect((await api.getUpdate(id)).counts.SUCCEEDED).toBeGreaterThan(0), { timeout: 20_000, interval: 20 });
+  const before = await api.getUpdate(id);
   expect(before.status).toBe('IN_PROGRESS');
   child.kill('SIGKILL');
 
   stack = await startStack(options);
   expect(stack.api_url).toBe(first.api_url); // the same addresses: links on their way to devices stay valid
-  const again = createApiClient({ url: stack.api_url, token: first.token });
-  await vi.waitFor(async () => expect((await again.update(id)).status).toBe('COMPLETED'), { timeout: 60_000, interval: 100 });
-  const after = await again.update(id);
+  const again = createClient({ url: stack.api_url, token: first.token });
+  await vi.waitFor(async () => expect((await again.getUpdate(id)).status).toBe('COMPLETED'), { timeout: 60_000, interval: 100 });
+  const after = await again.getUpdate(id);
   expect(after.counts).toMatchObject({ QUEUED: 0, IN_PROGRESS: 0, SUCCEEDED: SCOOTERS });
-  expect(await again.requestUpdate({ firmware_id, targets: { filter: { kind: 'scooter' } }, comment: '' }, 'the-key')).toMatchObject({
-    id,
-  });
+  const request = { firmware_id, targets: { filter: { kind: 'scooter' as const } }, comment: '' };
+  expect(await startUpdate(again, request, { idempotencyKey: 'the-key' })).toMatchObject({ id });
 });
 
 it('does its main job again after that', async () => {

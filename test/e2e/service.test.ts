@@ -12,7 +12,15 @@ import {
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type ApiClient, createApiClient, type DeviceAnswer, type FirmwareAnswer, type FleetDevice } from '../../dev/api-client.ts';
+import {
+  type Client,
+  createClient,
+  type FirmwareUpload,
+  lookUpAll,
+  type RegisterDevicesBodyDevicesItem as NewDevice,
+  registerAll,
+  startUpdate,
+} from '../../clients/api/src/index.ts';
 import { callAws } from '../../dev/aws-json.ts';
 import { deploy } from '../../dev/deploy.ts';
 import { redrive } from '../../dev/redrive.ts';
@@ -20,22 +28,22 @@ import { openTarget, type Target } from '../support/e2e-target.ts';
 import { unless } from '../support/emulator-gaps.ts';
 
 const SCOOTERS = 40;
-const fleet: FleetDevice[] = Array.from({ length: SCOOTERS }, (_, index) => ({
-  ...{ kind: 'scooter', external_id: `S-${String(index + 1).padStart(5, '0')}`, version: (index % 2) + 1 },
+const fleet: NewDevice[] = Array.from({ length: SCOOTERS }, (_, index) => ({
+  ...{ kind: 'scooter', external_id: `S-${String(index + 1).padStart(5, '0')}`, version: index % 2 === 0 ? (1 as const) : (2 as const) },
 }));
 
 let target: Target;
-let api: ApiClient;
+let api: Client;
 let s3: S3Client;
 let sqs: SQSClient;
 
 beforeAll(async () => {
   target = await openTarget({ scooters: SCOOTERS, cabinets: 0, install_seconds: 0.2, seed: 7 });
-  api = createApiClient({ url: target.api_url, token: target.token });
+  api = createClient({ url: target.api_url, token: target.token });
   const credentials = { accessKeyId: target.access_key_id, secretAccessKey: target.secret_access_key };
   s3 = new S3Client({ endpoint: target.s3.endpoint, region: target.region, credentials, forcePathStyle: true });
   sqs = new SQSClient({ endpoint: target.sqs.endpoint, region: target.region, credentials });
-  await api.registerDevices(fleet);
+  await registerAll(api, fleet);
 }, 300_000);
 afterAll(async () => {
   s3?.destroy();
@@ -48,9 +56,9 @@ const waitFor = <T>(work: () => Promise<T>, timeout = 60_000) => vi.waitFor(work
 const queueUrl = (id: string) => target.sqs.queue_urls[id] ?? '';
 
 const reserve = (version: string, bytes: Uint8Array, hardware_type = 'vega_mcu') =>
-  api.call<FirmwareAnswer & { upload: { url: string; headers: Record<string, string> } }>('POST', '/v1/firmwares', {
+  api.uploadFirmware({
     ...{ hardware_type, version, comment: 'end to end', size_bytes: bytes.length, sha256: sha256Of(bytes) },
-  });
+  }) as Promise<FirmwareUpload>;
 const put = async (url: string, headers: Record<string, string>, bytes: Uint8Array<ArrayBuffer>) => {
   const { 'content-length': _, ...others } = headers; // fetch gives the true one
   return (await fetch(url, { method: 'PUT', headers: others, body: bytes })).status;
@@ -59,7 +67,7 @@ const available = async (version: string, hardware_type = 'vega_mcu') => {
   const bytes = new Uint8Array(randomBytes(5_000));
   const { id, upload } = await reserve(version, bytes, hardware_type);
   expect(await put(upload.url, upload.headers, bytes)).toBe(200);
-  await waitFor(async () => expect((await api.firmware(id)).status).toBe('available'));
+  await waitFor(async () => expect((await api.getFirmware(id)).status).toBe('available'));
   return { id, bytes };
 };
 const depthOf = async (id: string): Promise<number> => {
@@ -108,11 +116,11 @@ describe('an upload', () => {
         bytes,
       ),
     ).toBe(403);
-    expect((await api.firmware(id)).status).toBe('awaiting_upload');
+    expect((await api.getFirmware(id)).status).toBe('awaiting_upload');
     expect(await put(upload.url, upload.headers, bytes)).toBe(200);
     expect(await put(upload.url, upload.headers, bytes)).toBe(412);
     const firmware = await waitFor(async () => {
-      const found = await api.firmware(id);
+      const found = await api.getFirmware(id);
       expect(found.status).toBe('available');
       return found;
     });
@@ -132,10 +140,11 @@ describe('an upload', () => {
 describe('an update', () => {
   it('goes through the queues to the backend and comes back as confirmations: every scooter runs the new version', async () => {
     const { id: firmware_id } = await available('2.0.0');
-    const { id } = await api.requestUpdate({ firmware_id, targets: { filter: { kind: 'scooter' } }, comment: '' }, randomUUID());
-    await waitFor(async () => expect((await api.update(id)).status).toBe('COMPLETED'), 120_000);
-    expect((await api.update(id)).counts).toMatchObject({ SUCCEEDED: SCOOTERS, FAILED: 0, TIMED_OUT: 0 });
-    const devices = await api.lookUpDevices(
+    const { id } = await startUpdate(api, { firmware_id, targets: { filter: { kind: 'scooter' } }, comment: '' });
+    await waitFor(async () => expect((await api.getUpdate(id)).status).toBe('COMPLETED'), 120_000);
+    expect((await api.getUpdate(id)).counts).toMatchObject({ SUCCEEDED: SCOOTERS, FAILED: 0, TIMED_OUT: 0 });
+    const devices = await lookUpAll(
+      api,
       'scooter',
       fleet.map(({ external_id }) => external_id),
     );
@@ -147,23 +156,20 @@ describe('an update', () => {
   it('waits while the backend is down, and goes on by itself when it is back', async () => {
     const { id: firmware_id } = await available('2.1.0');
     await changeSimulator({ outage: '503' });
-    const { id } = await api.requestUpdate(
-      { firmware_id, targets: { external_ids: ['S-00001', 'S-00002'], kind: 'scooter' }, comment: '' },
-      randomUUID(),
-    );
-    await waitFor(async () => expect((await api.update(id)).status).toBe('IN_PROGRESS'));
+    const { id } = await startUpdate(api, { firmware_id, targets: { external_ids: ['S-00001', 'S-00002'], kind: 'scooter' }, comment: '' });
+    await waitFor(async () => expect((await api.getUpdate(id)).status).toBe('IN_PROGRESS'));
     await new Promise((resolve) => setTimeout(resolve, 3_000)); // long enough for a command to have been refused
-    expect((await api.update(id)).counts).toMatchObject({ SUCCEEDED: 0, FAILED: 0 });
+    expect((await api.getUpdate(id)).counts).toMatchObject({ SUCCEEDED: 0, FAILED: 0 });
     await changeSimulator({ outage: 'off' });
-    await waitFor(async () => expect((await api.update(id)).counts).toMatchObject({ SUCCEEDED: 2 }), 120_000);
+    await waitFor(async () => expect((await api.getUpdate(id)).counts).toMatchObject({ SUCCEEDED: 2 }), 120_000);
   }, 180_000);
 
   it('is told by a confirmation what a device runs, also when nobody asked', async () => {
     const token = await target.tokenFor({ subject: 'scooters-backend', scopes: ['devices:report'] });
-    const backend = createApiClient({ url: target.api_url, token });
-    const report = { external_id: 'S-00003', hardware_type: 'vega_gsm', version: '7.7', status: 'SUCCEEDED' };
-    await backend.call('POST', '/v1/confirmations', { confirmations: [{ ...report, occurred_dt: new Date().toISOString() }] });
-    const device = await api.call<DeviceAnswer>('GET', '/v1/scooters/S-00003');
+    const backend = createClient({ url: target.api_url, token });
+    const report = { external_id: 'S-00003', hardware_type: 'vega_gsm', version: '7.7', status: 'SUCCEEDED' as const };
+    await backend.confirmVersions({ confirmations: [{ ...report, occurred_dt: new Date().toISOString() }] });
+    const device = await api.getScooter('S-00003');
     expect(device.firmwares).toContainEqual(expect.objectContaining({ hardware_type: 'vega_gsm', version: '7.7' }));
   });
 });
@@ -172,15 +178,12 @@ describe('a queue', () => {
   it('repeats only those messages of a batch that failed', async () => {
     const { id: firmware_id } = await available('3.0.0');
     await withImpatientQueue('AdvancesQueue', async () => {
-      const { id } = await api.requestUpdate(
-        { firmware_id, targets: { external_ids: ['S-00004'], kind: 'scooter' }, comment: '' },
-        randomUUID(),
-      );
+      const { id } = await startUpdate(api, { firmware_id, targets: { external_ids: ['S-00004'], kind: 'scooter' }, comment: '' });
       const poison = Array.from({ length: 3 }, (_, index) => `{"no": "message ${index}"}`);
       const Entries = poison.map((MessageBody, index) => ({ Id: String(index), MessageBody }));
       await sqs.send(new SendMessageBatchCommand({ QueueUrl: queueUrl('AdvancesQueue'), Entries }));
       await waitFor(async () => expect(await depthOf('AdvancesDeadLetterQueue')).toBe(3));
-      await waitFor(async () => expect((await api.update(id)).status).toBe('COMPLETED'), 120_000);
+      await waitFor(async () => expect((await api.getUpdate(id)).status).toBe('COMPLETED'), 120_000);
       expect(await depthOf('AdvancesDeadLetterQueue')).toBe(3);
       const { Messages = [] } = await sqs.send(
         new ReceiveMessageCommand({ QueueUrl: queueUrl('AdvancesDeadLetterQueue'), MaxNumberOfMessages: 10, VisibilityTimeout: 0 }),
@@ -196,9 +199,9 @@ describe('a queue', () => {
       await s3.send(new PutObjectCommand({ Bucket: target.s3.bucket, Key, Body: 'firmware of a type nobody knows' }));
       await waitFor(async () => expect(await depthOf('RegistrationsDeadLetterQueue')).toBe(1));
       const { id } = await available('3.1.0'); // nobody else is held up
-      expect((await api.firmware(id)).status).toBe('available');
+      expect((await api.getFirmware(id)).status).toBe('available');
     });
-    await api.call('POST', '/v1/hardware-types', {
+    await api.addHardwareType({
       name: hardware_type,
       device_kind: 'scooter',
       channel: 'telematics',
@@ -208,7 +211,7 @@ describe('a queue', () => {
     const from = queueUrl('RegistrationsDeadLetterQueue');
     expect(await redrive(sqs, { from, to: queueUrl('RegistrationsQueue') })).toBe(1);
     await waitFor(async () => {
-      const { items } = await api.call<{ items: FirmwareAnswer[] }>('GET', `/v1/firmwares?hardware_type=${hardware_type}`);
+      const { items } = await api.listFirmwares({ hardware_type });
       expect(items).toMatchObject([{ version: '1.0.0', status: 'available' }]);
     });
     expect(await depthOf('RegistrationsDeadLetterQueue')).toBe(0);
@@ -232,9 +235,11 @@ describe('a caller', () => {
   });
 
   it('without the scope: 403, and nothing changes', async () => {
-    const reader = createApiClient({ url: target.api_url, token: await target.tokenFor({ subject: 'reader', scopes: ['read'] }) });
-    await expect(reader.registerDevices([{ kind: 'scooter', external_id: 'S-99999', version: 1 }])).rejects.toMatchObject({ status: 403 });
-    await expect(api.call('GET', '/v1/scooters/S-99999')).rejects.toMatchObject({ status: 404 });
+    const reader = createClient({ url: target.api_url, token: await target.tokenFor({ subject: 'reader', scopes: ['read'] }) });
+    await expect(reader.registerDevices({ devices: [{ kind: 'scooter', external_id: 'S-99999', version: 1 }] })).rejects.toMatchObject({
+      status: 403,
+    });
+    await expect(api.getScooter('S-99999')).rejects.toMatchObject({ status: 404 });
   });
 
   unless('no gateway responses', 'of what is no route: 404 as a problem document, from the gateway itself', async () => {
@@ -262,8 +267,7 @@ describe('the cloud', () => {
       const document = JSON.parse(decodeURIComponent(PolicyDocument)) as { Statement: { Action: string[] }[] };
       const Statement = document.Statement.filter(({ Action }) => !Action.includes('sqs:SendMessage'));
       expect(Statement).toHaveLength(document.Statement.length - 1);
-      const request = () =>
-        api.requestUpdate({ firmware_id, targets: { external_ids: ['S-00005'], kind: 'scooter' }, comment: '' }, randomUUID());
+      const request = () => startUpdate(api, { firmware_id, targets: { external_ids: ['S-00005'], kind: 'scooter' }, comment: '' });
       await iam.send(new PutRolePolicyCommand({ ...role, PolicyDocument: JSON.stringify({ ...document, Statement }) }));
       try {
         await expect(request()).rejects.toMatchObject({ status: 503, code: 'queue.unavailable' });
@@ -271,7 +275,7 @@ describe('the cloud', () => {
         await iam.send(new PutRolePolicyCommand({ ...role, PolicyDocument: JSON.stringify(document) }));
       }
       const { id } = await request();
-      await waitFor(async () => expect((await api.update(id)).status).toBe('COMPLETED'), 120_000);
+      await waitFor(async () => expect((await api.getUpdate(id)).status).toBe('COMPLETED'), 120_000);
 
       // A link is worth what its signer may do.
       const bytes = new Uint8Array(randomBytes(10));
@@ -303,7 +307,7 @@ describe('the cloud', () => {
     await admin.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = '${name}'`);
     await admin.end();
     expect((await fetch(`${target.api_url}/v1/health`)).status).toBe(200);
-    expect(await api.call('GET', '/v1/scooters/S-00001')).toMatchObject({ external_id: 'S-00001' });
+    expect(await api.getScooter('S-00001')).toMatchObject({ external_id: 'S-00001' });
   });
 });
 

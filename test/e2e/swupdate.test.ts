@@ -1,12 +1,11 @@
 // A stock client against the running service: Debian's SWUpdate takes signed packages that our API serves.
-import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFailed } from 'vitest';
-import { type ApiClient, createApiClient, type DeviceAnswer } from '../../dev/api-client.ts';
+import { type Client, createClient, startUpdate, uploadFirmware } from '../../clients/api/src/index.ts';
 import { type Stack, startStack } from '../../dev/stack.ts';
 import { buildPackage, createSigner, type Signer } from '../../dev/swupdate-package.ts';
 import { copyReadable, createDeviceFolder, findWhySwupdateIsMissing, keepOutput, Swupdate } from '../support/swupdate.ts';
@@ -20,7 +19,7 @@ const logs = fileURLToPath(new URL('../../.build/swupdate-logs', import.meta.url
 describe.skipIf(missing)('Debian’s SWUpdate', () => {
   const directory = mkdtempSync(join(tmpdir(), 'swupdate-test-'));
   let stack: Stack;
-  let api: ApiClient;
+  let api: Client;
   let signer: Signer;
   let stranger: Signer;
   const open: { stop(): unknown }[] = [];
@@ -29,7 +28,7 @@ describe.skipIf(missing)('Debian’s SWUpdate', () => {
   beforeAll(async () => {
     [signer, stranger] = [createSigner(directory, 'signer'), createSigner(directory, 'stranger')];
     stack = await startStack({ simulator: { scooters: 0, cabinets: 0 } });
-    api = createApiClient({ url: stack.api_url, token: stack.token });
+    api = createClient({ url: stack.api_url, token: stack.token });
   });
   afterEach(async () => {
     for (const each of open.splice(0).reverse()) await each.stop();
@@ -41,8 +40,8 @@ describe.skipIf(missing)('Debian’s SWUpdate', () => {
 
   /** A cabinet with a token, and the folder that it installs into. */
   const givenCabinet = async (external_id: string) => {
-    await api.call('PUT', '/v1/devices', { devices: [{ kind: 'cabinet', external_id }] });
-    const { token } = await api.call<{ token: string }>('POST', `/v1/devices/cabinet/${external_id}/token`);
+    await api.registerDevices({ devices: [{ kind: 'cabinet', external_id }] });
+    const { token } = await api.issueDeviceToken('cabinet', external_id);
     const { folder, read, remove } = createDeviceFolder();
     open.push({ stop: remove });
     const certificate = copyReadable(signer.certificate, join(folder, 'cert.pem'));
@@ -72,19 +71,15 @@ describe.skipIf(missing)('Debian’s SWUpdate', () => {
         });
         return client;
       },
-      device: () => api.call<DeviceAnswer>('GET', `/v1/cabinets/${external_id}`),
+      device: () => api.getCabinet(external_id),
     };
   };
   type Cabinet = Awaited<ReturnType<typeof givenCabinet>>;
 
   const givenFirmware = async (version: string, bytes: Buffer) => {
-    const sha256 = createHash('sha256').update(bytes).digest('hex');
-    const { id } = await api.uploadFirmware(
-      { hardware_type: 'cabinet', version, filename: `cabinet-${version}.swu`, comment: 'a real package', sha256 },
-      new Uint8Array(bytes),
-    );
-    await until(async () => (await api.firmware(id)).status === 'available', 'the firmware is available');
-    return id;
+    const file = new Blob([new Uint8Array(bytes)]);
+    const request = { hardware_type: 'cabinet', version, filename: `cabinet-${version}.swu`, comment: 'a real package' };
+    return (await uploadFirmware(api, request, file)).id;
   };
   const packageFor = ({ folder }: Cabinet, version: string, by: Signer = signer) =>
     buildPackage(directory, by, {
@@ -92,17 +87,9 @@ describe.skipIf(missing)('Debian’s SWUpdate', () => {
       files: [{ path: join(folder, 'version'), bytes: Buffer.from(version) }],
     });
   const request = async (firmware_id: number, { external_id }: Cabinet) =>
-    (
-      await api.requestUpdate(
-        { firmware_id, targets: { kind: 'cabinet', external_ids: [external_id] }, comment: 'by swupdate' },
-        `${firmware_id}-${external_id}`,
-      )
-    ).id;
+    (await startUpdate(api, { firmware_id, targets: { kind: 'cabinet', external_ids: [external_id] }, comment: 'by swupdate' })).id;
   const executionOf = async (updateId: number) => {
-    const { items } = await api.call<{ items: { id: number; status: string; reason: string | null; detail: string | null }[] }>(
-      'GET',
-      `/v1/updates/${updateId}/executions`,
-    );
+    const { items } = await api.listExecutions(updateId);
     return items[0];
   };
   const until = async (isSo: () => Promise<boolean | undefined>, what: string, seconds = 40) => {
@@ -128,7 +115,7 @@ describe.skipIf(missing)('Debian’s SWUpdate', () => {
     client = cabinet.start({ confirm: 'success' });
     await until(async () => (await executionOf(update))?.status === 'SUCCEEDED', 'the execution has succeeded');
     expect((await cabinet.device()).firmwares).toMatchObject([{ hardware_type: 'cabinet', version: '2.0.0', firmware_id: firmware }]);
-    await until(async () => (await api.update(update)).status === 'COMPLETED', 'the update is completed');
+    await until(async () => (await api.getUpdate(update)).status === 'COMPLETED', 'the update is completed');
     expect(cabinet.read('version')).toBe('2.0.0');
   });
 
@@ -158,7 +145,7 @@ describe.skipIf(missing)('Debian’s SWUpdate', () => {
     await until(async () => (await poll())._links.deploymentBase !== undefined, 'it is offered the update');
     const { href = '' } = (await poll())._links.deploymentBase ?? {};
     expect((await fetch(href, { headers: { authorization: `TargetToken ${cabinet.token}` } })).status).toBe(200);
-    await api.call('POST', `/v1/updates/${update}/cancel`);
+    await api.cancelUpdate(update, {});
     expect(await executionOf(update)).toMatchObject({ status: 'IN_PROGRESS', reason: 'CANCEL_REQUESTED' });
 
     cabinet.start();

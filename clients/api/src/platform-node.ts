@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto';
+import { request as requestByHttp } from 'node:http';
+import { request as requestByHttps } from 'node:https';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { PutFile } from './upload.ts';
+
+/** The SHA-256 of a file, read once and held nowhere. */
+export const sha256Of = async (file: Blob, onBytes: (bytes: number) => void): Promise<string> => {
+  const hash = createHash('sha256');
+  for await (const chunk of Readable.fromWeb(file.stream() as never)) {
+    hash.update(chunk as Uint8Array);
+    onBytes((chunk as Uint8Array).byteLength);
+  }
+  return hash.digest('hex');
+};
+
+/**
+ * Puts a file at a signed link. By `node:http`, not `fetch`: a `fetch` of a stream sends chunks without a length, which S3 refuses.
+ */
+export const putFile: PutFile = async ({ url, headers }, file, { onBytes, signal }) => {
+  const send = url.startsWith('https:') ? requestByHttps : requestByHttp;
+  let resolve: (answer: { status: number; text: string }) => void = () => {};
+  let reject: (error: unknown) => void = () => {};
+  const promise = new Promise<{ status: number; text: string }>((onAnswer, onError) => {
+    resolve = onAnswer;
+    reject = onError;
+  });
+  const outgoing = send(
+    url,
+    { method: 'PUT', headers: { ...headers, 'content-length': file.size }, ...(signal && { signal }) },
+    (answer) => {
+      let text = '';
+      answer.setEncoding('utf8');
+      answer.on('data', (chunk: string) => {
+        text += chunk;
+      });
+      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, text }));
+      answer.on('error', reject);
+    },
+  );
+  outgoing.on('error', reject);
+  const counted = async function* (source: AsyncIterable<Uint8Array>) {
+    for await (const chunk of source) {
+      yield chunk;
+      onBytes(chunk.byteLength);
+    }
+  };
+  // S3 may answer, and close, before it has read everything: its answer says more than the broken pipe.
+  pipeline(Readable.fromWeb(file.stream() as never), counted, outgoing).catch((error: unknown) => setTimeout(() => reject(error), 1_000));
+  return promise;
+};

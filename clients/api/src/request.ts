@@ -1,0 +1,95 @@
+import type { Problem } from './generated.ts';
+import { ApiProblem, ApiUnreachable } from './problem.ts';
+
+export interface Connection {
+  /** Where the API is, without a slash at the end: `https://updates.example.com/prod`. */
+  url: string;
+  /** A bearer token, or what gives one; asked before every request, so that it can be renewed. Without it only open routes answer. */
+  token?: string | (() => string | Promise<string>) | undefined;
+  /** Ends every request. */
+  signal?: AbortSignal | undefined;
+  /** How often a request is made at most that may be repeated safely. Default 4. */
+  attempts?: number | undefined;
+  /** The longest wait before a repetition, in seconds, whatever Retry-After says. Default 30. */
+  maximumWaitSeconds?: number | undefined;
+  /** Until an answer must have come, in seconds. Default 40: the service ends a request itself after 29. */
+  timeoutSeconds?: number | undefined;
+}
+
+export interface RequestOptions extends RequestInit {
+  connection?: Connection;
+}
+
+/**
+ * One request of the API: what every generated operation calls.
+ *
+ * Repeated after 503 (after as long as Retry-After says), 429 and lost connections, where a repetition cannot do anything twice: GET, HEAD,
+ * PUT and DELETE always, POST only with an Idempotency-Key.
+ *
+ * @throws ApiProblem, ApiUnreachable; the signal's reason when it is aborted.
+ */
+export const request = async <Answer>(path: string, { connection, ...init }: RequestOptions): Promise<Answer> => {
+  if (!connection) throw new Error('Operations are called on what createClient answers');
+  const { attempts = 4, maximumWaitSeconds = 30 } = connection;
+  const most = isRepeatable(init) ? attempts : 1;
+  for (let attempt = 1; ; attempt += 1) {
+    const outcome = await requestOnce<Answer>(path, connection, init);
+    if ('answer' in outcome) return outcome.answer;
+    if (attempt >= most || outcome.retryAfterSeconds === null) throw outcome.error;
+    const seconds = Math.min(maximumWaitSeconds, outcome.retryAfterSeconds ?? 2 ** (attempt - 1));
+    await wait(seconds, connection.signal);
+  }
+};
+
+type Outcome<Answer> =
+  | { answer: Answer }
+  /** `retryAfterSeconds`: null: another try is in vain; undefined: the service does not say when. */
+  | { error: Error; retryAfterSeconds: number | null | undefined };
+
+const requestOnce = async <Answer>(path: string, connection: Connection, init: RequestInit): Promise<Outcome<Answer>> => {
+  const { url, token, signal, timeoutSeconds = 40 } = connection;
+  const what = `${init.method} ${path.split('?')[0]}`;
+  const headers = new Headers(init.headers);
+  const bearer = typeof token === 'function' ? await token() : token;
+  if (bearer !== undefined) headers.set('authorization', `Bearer ${bearer}`);
+  const timeout = AbortSignal.timeout(timeoutSeconds * 1_000);
+  const signals = [timeout, signal, init.signal].filter((each) => each instanceof AbortSignal);
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(`${url}${path}`, { ...init, headers, signal: AbortSignal.any(signals) });
+    text = await response.text();
+  } catch (error) {
+    if (signal?.aborted) throw signal.reason;
+    if (init.signal?.aborted) throw init.signal.reason;
+    return { error: new ApiUnreachable(what, error), retryAfterSeconds: undefined };
+  }
+  if (response.ok) return { answer: (isJson(response) ? JSON.parse(text) : text === '' ? undefined : text) as Answer };
+  const problem = isJson(response) ? (JSON.parse(text) as Partial<Problem>) : { detail: text.slice(0, 200) };
+  const error = new ApiProblem(what, response.status, problem, response.headers.get('x-request-id'));
+  const mayPass = response.status === 503 || response.status === 429;
+  return { error, retryAfterSeconds: mayPass ? secondsOf(response.headers.get('retry-after')) : null };
+};
+
+const isRepeatable = ({ method = 'GET', headers }: RequestInit): boolean =>
+  (method !== 'POST' && method !== 'PATCH') || new Headers(headers).has('idempotency-key');
+
+const isJson = (response: Response): boolean => /[/+]json\b/.test(response.headers.get('content-type') ?? '');
+
+const secondsOf = (retryAfter: string | null): number | undefined =>
+  retryAfter !== null && /^\d+$/.test(retryAfter) ? Number(retryAfter) : undefined;
+
+/** Ends early with the signal's reason. */
+export const wait = (seconds: number, signal?: AbortSignal): Promise<void> =>
+  new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop);
+      resolve();
+    }, seconds * 1_000);
+    signal?.addEventListener('abort', stop, { once: true });
+  });

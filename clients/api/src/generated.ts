@@ -538,15 +538,15 @@ export interface Device {
   firmwares: InstalledFirmware[];
 }
 
-export type DeviceWithHistoryKind = 'scooter' | 'cabinet';
+export type ScooterWithHistoryKind = 'scooter' | 'cabinet';
 /**
  * How the device is reached: through scooters-backend, or it polls this service
  */
-export type DeviceWithHistoryChannel = 'telematics' | 'iot';
+export type ScooterWithHistoryChannel = 'telematics' | 'iot';
 /**
  * What a device that polls tells of itself, by the names that it uses: up to 100; none of a device that does not poll
  */
-export type DeviceWithHistoryAttributes = {[key: string]: string | number | boolean};
+export type ScooterWithHistoryAttributes = {[key: string]: string | number | boolean};
 
 export type PastFirmwareSource = 'confirmation' | 'observation' | 'config_data' | 'feedback' | 'package';
 export interface PastFirmware {
@@ -567,6 +567,48 @@ export interface PastFirmware {
   observed_dt: string;
   source: PastFirmwareSource;
 }
+
+/**
+ * Every version it is known to have run, in the order in which that was learned, the latest first; when asked for
+ */
+export type ScooterWithHistoryHistory = {
+  items: PastFirmware[];
+  /**
+     * null on the last page
+     * @nullable
+     */
+  next_cursor: string | null;
+};
+
+export interface ScooterWithHistory {
+  kind: ScooterWithHistoryKind;
+  external_id: string;
+  version: number | null;
+  /** How the device is reached: through scooters-backend, or it polls this service */
+  channel: ScooterWithHistoryChannel;
+  created_dt: string;
+  /** When it was last seen running what it runs, or has polled, to some minutes; null: never */
+  last_seen_dt: string | null;
+  firmwares: InstalledFirmware[];
+  /** What a device that polls tells of itself, by the names that it uses: up to 100; none of a device that does not poll */
+  attributes: ScooterWithHistoryAttributes;
+  /** When it told them last; null: never */
+  attributes_dt: string | null;
+  /** Every version it is known to have run, in the order in which that was learned, the latest first; when asked for */
+  history?: ScooterWithHistoryHistory;
+  /** The yandex_iot firmware that it runs, as in the view `scooters`; null where it has no such board or its version is in no catalogue */
+  iot: number | null;
+}
+
+export type DeviceWithHistoryKind = 'scooter' | 'cabinet';
+/**
+ * How the device is reached: through scooters-backend, or it polls this service
+ */
+export type DeviceWithHistoryChannel = 'telematics' | 'iot';
+/**
+ * What a device that polls tells of itself, by the names that it uses: up to 100; none of a device that does not poll
+ */
+export type DeviceWithHistoryAttributes = {[key: string]: string | number | boolean};
 
 /**
  * Every version it is known to have run, in the order in which that was learned, the latest first; when asked for
@@ -3565,9 +3607,9 @@ export const getGetScooterUrl = (externalId: string,
  * @summary What a scooter runs now, and what it ran before
  */
 export const getScooter = async (externalId: string,
-    params?: GetScooterParams, options?: Parameters<typeof request>[1]): Promise<DeviceWithHistory> => {
+    params?: GetScooterParams, options?: Parameters<typeof request>[1]): Promise<ScooterWithHistory> => {
 
-  return request<DeviceWithHistory>(getGetScooterUrl(externalId,params),
+  return request<ScooterWithHistory>(getGetScooterUrl(externalId,params),
   {
     ...options,
     method: 'GET'

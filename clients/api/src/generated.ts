@@ -2634,7 +2634,7 @@ cursor?: string;
 
 export type RequestUpdateHeaders = {
 /**
- * Chosen by the caller, for example a UUID; remembered for as long as the update
+ * Chosen by the caller, for example a UUID; remembered for as long as what it started
  * @pattern ^[\x21-\x7e]{1,255}$
  */
 'idempotency-key'?: string;
@@ -2969,7 +2969,7 @@ export type ResumeUpdateBody = { [key: string]: unknown };
 
 export type RetryUpdateHeaders = {
 /**
- * Chosen by the caller, for example a UUID; remembered for as long as the update
+ * Chosen by the caller, for example a UUID; remembered for as long as what it started
  * @pattern ^[\x21-\x7e]{1,255}$
  */
 'idempotency-key'?: string;

@@ -19,7 +19,8 @@ export const readVersions = (attributes: readonly VersionAttribute[], data: Conf
   attributes.map((each) => ({ ...each, told: Object.hasOwn(data, each.attribute) ? readVersion(data[each.attribute]) : undefined }));
 
 const readVersion = (value: unknown): ToldVersion['told'] => {
-  const sent = keptText(value, maximumAttributeText);
+  // As JSON, so that 1.1 and "1.1" can be told apart.
+  const sent = keptText(JSON.stringify(value), maximumAttributeText);
   if (typeof value !== 'string') return { problem: `must be a text, not ${nameOfType(value)}`, sent };
   const result = FirmwareVersion.safeParse(value);
   return result.success ? { version: result.data } : { problem: result.error.issues.map(({ message }) => message).join(', '), sent };

@@ -29,8 +29,8 @@ describe('a version that a device tells as no text', () => {
     ['a boolean', true, 'true'],
     ['null', null, 'null'],
     ['an object', { version: '1.0' }, '{"version":"1.0"}'],
-    ['an empty text', '', ''],
-    ['a version with a line end', '1.9.0\n', '1.9.0\n'],
+    ['an empty text', '', '""'],
+    ['a version with a line end', '1.9.0\n', '"1.9.0\\n"'],
   ] as const;
 
   it.each(sent)('400: %s is refused by name, stored nowhere as a version, and kept with the execution', async (_, value, kept) => {

@@ -68,8 +68,8 @@ export function createBackend(options: BackendOptions) {
   }
 
   const confirmation = (command: Command, report: Pick<Confirmation, 'status' | 'version' | 'detail'>, at = now().toISOString()) => {
-    const { kind, external_id, hardware_type, execution_id } = command;
-    return { kind, external_id, hardware_type, execution_id, occurred_dt: at, ...report };
+    const { kind, external_id, hardware_type, execution_id, attempt } = command;
+    return { kind, external_id, hardware_type, execution_id, attempt, occurred_dt: at, ...report };
   };
 
   /** Decides one command. What is final goes to `entries`; it may take effect only after they are written. */

@@ -52,6 +52,7 @@ export interface Confirmation {
   status: 'IN_PROGRESS' | 'SUCCEEDED' | 'FAILED' | 'REJECTED';
   occurred_dt: string;
   execution_id: number;
+  attempt: number;
   detail?: string;
 }
 

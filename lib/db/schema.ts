@@ -97,6 +97,7 @@ export interface DeviceFirmwareHistory {
   id: Generated<number>;
   observation_id: number | null;
   observed_dt: Timestamp;
+  occurred_dt: Timestamp | null;
   reported_version: string;
   source: string;
 }
@@ -108,6 +109,7 @@ export interface DeviceFirmwares {
   firmware_update_time: number | null;
   hardware_type: string;
   observed_dt: Timestamp;
+  occurred_dt: Timestamp | null;
   reported_version: string;
   source: string;
 }

@@ -206,6 +206,7 @@ export const listHistory = async (db: Db, { kind, external_id, limit, cursor }: 
       'h.firmware_update_dt',
       'h.firmware_update_time',
       'h.observed_dt',
+      'h.occurred_dt',
       'h.source',
     ])
     .$narrowType<{ source: ReportSource }>()

@@ -82,6 +82,11 @@ export type Device = z.infer<typeof Device>;
 export const PastFirmware = z
   .extend(z.omit(InstalledFirmware, { is_newest: true }), {
     observed_dt: Timestamp.check(z.meta({ description: 'When it was first seen running this version' })),
+    occurred_dt: z.nullable(Timestamp).check(
+      z.meta({
+        description: 'The same by the clock of whoever told it, which may be wrong: then observed_dt is when it came. null: not kept',
+      }),
+    ),
   })
   .register(z.globalRegistry, { id: 'PastFirmware' });
 export type PastFirmware = z.infer<typeof PastFirmware>;

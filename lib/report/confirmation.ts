@@ -2,8 +2,7 @@ import * as z from 'zod/mini';
 import { HardwareTypeName, PositiveInteger, RequestedTimestamp } from '../firmware/firmware.ts';
 import { FirmwareVersion } from '../firmware/version.ts';
 import { DeviceKind, ExternalId, type ReportSource } from '../fleet/device.ts';
-import { type ExecutionEvent, executionStatuses, isAtWork } from '../update/execution.ts';
-import type { ReportedExecution } from '../update/move-executions.ts';
+import { executionStatuses } from '../update/execution.ts';
 
 /** What a device can say of an installation. */
 export const confirmationStatuses = ['IN_PROGRESS', 'SUCCEEDED', 'FAILED', 'REJECTED'] as const;
@@ -23,6 +22,12 @@ export const Confirmation = z.strictObject({
     z.meta({ description: 'When it was so, by the clock of the device', example: '2026-11-24T08:00:00.000Z' }),
   ),
   execution_id: z.optional(PositiveInteger).check(z.meta({ description: 'As in the command; without it the unfinished one is meant' })),
+  attempt: z.optional(PositiveInteger).check(
+    z.meta({
+      description:
+        'As in the command, beside execution_id: then an end other than success counts for this command alone. Without it, for the last command, if it happened after that was sent',
+    }),
+  ),
   detail: z
     .optional(
       z.pipe(
@@ -61,7 +66,7 @@ export const ConfirmationOutcome = z
       }),
     ),
     code: z
-      .optional(z.enum(['device.not_found', 'hardware_type.unknown', 'execution.not_found', 'occurred_dt.in_future']))
+      .optional(z.enum(['device.not_found', 'hardware_type.unknown', 'execution.not_found']))
       .check(z.meta({ description: 'Why it was refused' })),
     message: z.optional(z.string()),
     execution: z
@@ -70,42 +75,3 @@ export const ConfirmationOutcome = z
   })
   .register(z.globalRegistry, { id: 'ConfirmationOutcome' });
 export type ConfirmationOutcome = z.infer<typeof ConfirmationOutcome>;
-
-const eventOfStatus = {
-  SUCCEEDED: 'mismatched',
-  FAILED: 'failed',
-  REJECTED: 'declined',
-  IN_PROGRESS: 'started',
-  INSTALLED: 'installed',
-  CANCELED: 'canceled',
-  CANCEL_REFUSED: 'cancel_refused',
-} as const satisfies Record<Report['status'], ExecutionEvent>;
-
-/**
- * What a report means for the execution it is about; undefined: nothing.
- *
- * A report that names no execution is only about the unfinished one when it is younger than the command: what a device said before it
- * was asked is no answer. The one exception is the version wanted itself: a device that runs it needs nothing more.
- */
-export const eventOf = (
-  { status, version, occurred_dt, execution_id, source }: Pick<Report, 'status' | 'version' | 'occurred_dt' | 'execution_id' | 'source'>,
-  execution: Pick<ReportedExecution, 'wanted_version' | 'sent_dt' | 'installed_dt' | 'phase'>,
-  isCurrent: boolean,
-  /** The version that the device was known to run before this report; undefined: none. */
-  before: string | undefined,
-): ExecutionEvent | undefined => {
-  if (status === 'SUCCEEDED' && version === execution.wanted_version) return isCurrent ? 'proven' : undefined;
-  // A device that was asked may not have begun: only its own word can end an execution without the version wanted.
-  if (source === 'observation') return undefined;
-  if (source === 'config_data') {
-    // A device tells its version whenever it likes: another one is an answer only after it has said that it is done.
-    if (execution.installed_dt === null || occurred_dt < execution.installed_dt) return undefined;
-    // Nor while it may not have been restarted yet (rauc-hawkbit-updater closes before): until the deadline, which is the judge of it.
-    if (before === undefined || version === before) return undefined;
-  }
-  // Feedback that comes again while the next try waits is about the last one.
-  if (source === 'feedback' && !isAtWork(execution.phase)) return undefined;
-  const isAnswer = execution_id !== undefined || (execution.sent_dt !== null && occurred_dt >= execution.sent_dt);
-  if (!isAnswer) return undefined;
-  return eventOfStatus[status];
-};

@@ -43,6 +43,8 @@ export const lockDevices = async (trx: Trx, subjects: readonly ReportSubject[]):
 
 export interface ReportFacts {
   device_id: number | null;
+  /** When the device was registered. */
+  registered_dt: Date | null;
   hardware_type_exists: boolean;
   /** Of the reported version, if it is in the catalogue. */
   firmware_id: number | null;
@@ -64,6 +66,7 @@ interface FactsRow {
   part_version: string;
   part_firmware_id: number;
   device_id: number | null;
+  registered_dt: Date | null;
   hardware_type_exists: boolean;
   firmware_id: number | null;
   known_firmware_id: number | null;
@@ -71,6 +74,7 @@ interface FactsRow {
   firmware_update_dt: Date;
   firmware_update_time: number | null;
   observed_dt: Date;
+  occurred_dt: Date | null;
   source: ReportSource;
 }
 
@@ -78,8 +82,9 @@ interface FactsRow {
 export const listReportFacts = async (trx: Trx, subjects: readonly ReportSubject[]): Promise<ReportFacts[]> => {
   const { rows } = await sql<FactsRow>`
     SELECT s.ordinal, part.hardware_type AS part_hardware_type, part.version AS part_version, part.id AS part_firmware_id,
-           d.id AS device_id, h.name IS NOT NULL AS hardware_type_exists, f.id AS firmware_id,
-           r.firmware_id AS known_firmware_id, r.reported_version, r.firmware_update_dt, r.firmware_update_time, r.observed_dt, r.source
+           d.id AS device_id, d.created_dt AS registered_dt, h.name IS NOT NULL AS hardware_type_exists, f.id AS firmware_id,
+           r.firmware_id AS known_firmware_id, r.reported_version, r.firmware_update_dt, r.firmware_update_time, r.observed_dt, r.occurred_dt,
+           r.source
     FROM unnest(
       ${subjects.map((s) => s.kind)}::text[],
       ${subjects.map((s) => s.external_id)}::text[],
@@ -100,9 +105,9 @@ export const listReportFacts = async (trx: Trx, subjects: readonly ReportSubject
     ORDER BY s.ordinal, told.position`.execute(trx);
   const facts: ReportFacts[] = [];
   for (const { ordinal, part_hardware_type, part_version, part_firmware_id, ...row } of rows) {
-    const { device_id, hardware_type_exists, firmware_id } = row;
+    const { device_id, registered_dt, hardware_type_exists, firmware_id } = row;
     const known = toKnown(row);
-    if (part_hardware_type === null) facts.push({ device_id, hardware_type_exists, firmware_id, known, parts: [] });
+    if (part_hardware_type === null) facts.push({ device_id, registered_dt, hardware_type_exists, firmware_id, known, parts: [] });
     else facts[ordinal - 1]?.parts.push({ hardware_type: part_hardware_type, version: part_version, firmware_id: part_firmware_id, known });
   }
   return facts;
@@ -114,8 +119,8 @@ const toKnown = ({
   ...known
 }: Omit<FactsRow, 'ordinal' | `part_${string}`>): KnownVersion | undefined => {
   if (reported_version === null) return undefined;
-  const { firmware_update_dt, firmware_update_time, observed_dt, source } = known;
-  return { firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, source };
+  const { firmware_update_dt, firmware_update_time, observed_dt, occurred_dt, source } = known;
+  return { firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, occurred_dt, source };
 };
 
 export interface KnownRow extends KnownVersion {
@@ -139,7 +144,7 @@ export const storeReports = async (
       SELECT * FROM ${unnestKnown(changes)}
     ), history AS (
       INSERT INTO device_firmware_history
-        (device_id, hardware_type, firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, source,
+        (device_id, hardware_type, firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, occurred_dt, source,
          observation_id)
       SELECT *, ${observation_id}::integer FROM changed
     ), version_counts AS (
@@ -155,7 +160,7 @@ export const storeReports = async (
       ${countSeen}
     )
     INSERT INTO device_firmwares
-      (device_id, hardware_type, firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, source)
+      (device_id, hardware_type, firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, occurred_dt, source)
     SELECT * FROM reported
     ON CONFLICT ON CONSTRAINT device_firmwares_pkey DO UPDATE SET
       firmware_id = excluded.firmware_id,
@@ -163,6 +168,7 @@ export const storeReports = async (
       firmware_update_dt = excluded.firmware_update_dt,
       firmware_update_time = excluded.firmware_update_time,
       observed_dt = excluded.observed_dt,
+      occurred_dt = excluded.occurred_dt,
       source = excluded.source`.execute(trx);
 };
 
@@ -198,5 +204,7 @@ const unnestKnown = (rows: readonly KnownRow[]) => sql`
     ${rows.map((r) => r.firmware_update_dt)}::timestamptz[],
     ${rows.map((r) => r.firmware_update_time)}::double precision[],
     ${rows.map((r) => r.observed_dt)}::timestamptz[],
+    ${rows.map((r) => r.occurred_dt)}::timestamptz[],
     ${rows.map((r) => r.source)}::text[]
-  ) AS known (device_id, hardware_type, firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, source)`;
+  ) AS known
+    (device_id, hardware_type, firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, occurred_dt, source)`;

@@ -1,4 +1,5 @@
 import type { ReportSource } from '../fleet/device.ts';
+import { isPlausible, mayBeLate } from './device-clock.ts';
 
 /** What is known about the firmware a device runs for one hardware type. */
 export interface KnownVersion {
@@ -6,7 +7,10 @@ export interface KnownVersion {
   reported_version: string;
   firmware_update_dt: Date;
   firmware_update_time: number | null;
+  /** When it was so, as far as that can be believed. It never goes back. */
   observed_dt: Date;
+  /** When it was so by the clock of whoever told it; null: this was not kept then. */
+  occurred_dt: Date | null;
   source: ReportSource;
 }
 
@@ -14,7 +18,16 @@ export interface KnownVersion {
 export interface VersionReport {
   version: string;
   firmware_id: number | null;
+  /** By the clock of whoever tells it. */
   occurred_dt: Date;
+  /** When the report came. */
+  received_dt: Date;
+  /** When the device was registered. */
+  registered_dt: Date;
+  /** When the command was sent that the report is an answer to, where that is certain. */
+  asked_dt?: Date | null | undefined;
+  /** Whether it says that the command at work is done: nothing that was known before is newer than that. */
+  isAnswer?: boolean;
   /** Since when, where that is known; a device's own report comes when it changes, a poll long after. */
   since_dt?: Date | undefined;
   source: ReportSource;
@@ -28,15 +41,60 @@ export interface VersionReport {
  */
 export type ReportEffect = 'changed' | 'seen' | 'repeated' | 'outdated';
 
-/** A report may come from a clock that is a little ahead of ours, not more. */
-export const maximumClockAheadSeconds = 300;
-
 const trust: Readonly<Record<ReportSource, number>> = { package: 0, observation: 1, feedback: 2, confirmation: 3, config_data: 4 };
 
 /**
- * The truth about a device is the latest report, whatever the order in which reports arrive. Of two reports about the same moment the
- * device's own wins over a poll, and a poll over what is concluded from a package; of two that are equal in this too, the greater version
- * text, which is arbitrary but the same in every order.
+ * What is known after a report. A pure function of both, so that tests can try every order.
+ *
+ * The truth about a device is the latest report. Between two whose times can both be right, the times decide, whatever the order in which
+ * they came. Otherwise the later one is the one that came later, and counts as of the moment in which it came.
+ */
+export const applyReport = (known: KnownVersion | undefined, report: VersionReport): { effect: ReportEffect; known: KnownVersion } => {
+  if (known && isRepetition(report, known)) return { effect: 'repeated', known };
+  const isDated = isPlausible(report) && !(known && followsByArrival(report, known));
+  if (known && isDated && !supersedes(report, known)) return { effect: 'outdated', known };
+  const { version, firmware_id, occurred_dt, since_dt, source } = report;
+  const observed_dt = isDated ? occurred_dt : latest(report.received_dt, known?.observed_dt);
+  if (known?.reported_version === version) {
+    return { effect: 'seen', known: { ...known, firmware_id, observed_dt, occurred_dt, source } };
+  }
+  return {
+    effect: 'changed',
+    known: {
+      firmware_id,
+      reported_version: version,
+      firmware_update_dt: since_dt && isDated && since_dt < observed_dt ? since_dt : observed_dt,
+      firmware_update_time: null,
+      observed_dt,
+      occurred_dt,
+      source,
+    },
+  };
+};
+
+const statedBy = ({ occurred_dt, observed_dt }: KnownVersion): Date => occurred_dt ?? observed_dt;
+
+/** The same was told before, by somebody who is believed as much. */
+const isRepetition = (report: VersionReport, known: KnownVersion): boolean =>
+  report.version === known.reported_version &&
+  report.occurred_dt.getTime() === statedBy(known).getTime() &&
+  trust[report.source] <= trust[known.source];
+
+/** Whether a report whose own time can be right, but is earlier, is newer all the same. */
+const followsByArrival = (report: VersionReport, known: KnownVersion): boolean => {
+  if (report.occurred_dt >= known.observed_dt) return false;
+  const stated = {
+    occurred_dt: statedBy(known),
+    received_dt: known.observed_dt,
+    registered_dt: report.registered_dt,
+    source: known.source,
+  };
+  return (report.isAnswer ?? false) || !isPlausible(stated) || !mayBeLate(report, known.observed_dt);
+};
+
+/**
+ * Of two reports about the same moment the device's own wins over a poll, and a poll over what is concluded from a package; of two that
+ * are equal in this too, the greater version text, which is arbitrary but the same in every order.
  */
 const supersedes = (report: VersionReport, known: KnownVersion): boolean => {
   const later = report.occurred_dt.getTime() - known.observed_dt.getTime();
@@ -46,35 +104,14 @@ const supersedes = (report: VersionReport, known: KnownVersion): boolean => {
   return report.version > known.reported_version;
 };
 
-/** What is known after a report. A pure function of both, so that tests can try every order. */
-export const applyReport = (known: KnownVersion | undefined, report: VersionReport): { effect: ReportEffect; known: KnownVersion } => {
-  if (known && !supersedes(report, known)) {
-    const isSame = report.version === known.reported_version && report.occurred_dt.getTime() === known.observed_dt.getTime();
-    return { effect: isSame ? 'repeated' : 'outdated', known };
-  }
-  const { version, firmware_id, occurred_dt, since_dt, source } = report;
-  if (known?.reported_version === version) {
-    return { effect: 'seen', known: { ...known, firmware_id, observed_dt: occurred_dt, source } };
-  }
-  return {
-    effect: 'changed',
-    known: {
-      firmware_id,
-      reported_version: version,
-      firmware_update_dt: since_dt && since_dt < occurred_dt ? since_dt : occurred_dt,
-      firmware_update_time: null,
-      observed_dt: occurred_dt,
-      source,
-    },
-  };
-};
+const latest = (one: Date, other: Date | undefined): Date => (other && other > one ? other : one);
 
 /**
  * What a report says of a part of the package that the device has come to run: that it had the part when the package was installed.
  * Whatever has been reported about the part itself since then is newer, and stays.
  */
-export const toPartReport = ({ firmware_update_dt }: KnownVersion, part: { version: string; firmware_id: number }): VersionReport => ({
-  ...part,
-  occurred_dt: firmware_update_dt,
-  source: 'package',
-});
+export const toPartReport = (
+  { firmware_update_dt }: KnownVersion,
+  part: { version: string; firmware_id: number },
+  { received_dt, registered_dt }: Pick<VersionReport, 'received_dt' | 'registered_dt'>,
+): VersionReport => ({ ...part, occurred_dt: firmware_update_dt, received_dt, registered_dt, source: 'package' });

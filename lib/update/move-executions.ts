@@ -152,6 +152,8 @@ export interface ReportedExecution extends RetryPolicy {
   installed_dt: Date | null;
   /** Which command this is or will be. */
   attempt: number;
+  /** Whether the last command may have been taken without our hearing of it. */
+  is_unanswered: boolean;
   retries: number;
   wanted_version: string;
   update_status: UpdateStatus;
@@ -200,7 +202,7 @@ export const lockReportedExecutions = async (
       UNION ALL
       SELECT * FROM update_executions WHERE id IN (SELECT id FROM found WHERE NOT is_unfinished)
     )
-    SELECT e.id, e.status, e.phase, e.queued_dt, e.sent_dt, e.installed_dt, e.attempt, e.retries, f.version AS wanted_version,
+    SELECT e.id, e.status, e.phase, e.queued_dt, e.sent_dt, e.installed_dt, e.attempt, e.is_unanswered, e.retries, f.version AS wanted_version,
            u.status AS update_status, u.number_of_retries, u.retry_failure_types
     FROM subjects s
     LEFT JOIN found ON found.ordinal = s.ordinal

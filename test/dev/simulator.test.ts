@@ -126,6 +126,7 @@ describe('POST /v1/firmware-commands', () => {
         status: 'SUCCEEDED',
         occurred_dt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
         execution_id: 901,
+        attempt: 1,
       },
     ]);
     expect(receiver.calls[0]?.authorization).toBe('Bearer updater-token');

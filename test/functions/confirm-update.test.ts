@@ -62,7 +62,7 @@ describe('POST /v1/confirmations', () => {
       'stored',
       'hardware_type.unknown',
       'execution.not_found',
-      'occurred_dt.in_future',
+      'stored',
       'stored',
     ]);
     expect(answer.body.outcomes[1]?.execution).toEqual({ id: executions[0]?.id, status: 'SUCCEEDED' });

@@ -32,9 +32,9 @@ describe.each<Kind>(['scooter', 'cabinet'])('GET /v1/%ss/{external_id}?history=t
   it('200: what it ran before, the latest first, beside what it runs now', async () => {
     const old = await givenFirmware(db, { hardware_type, version: `old ${kind}` });
     const external_id = await givenDevice(kind);
-    await report({ kind, external_id, hardware_type, version: old.version });
-    await report({ kind, external_id, hardware_type, version: 'made at home', occurred_dt: secondsLater(60) });
-    await report({ kind, external_id, hardware_type, version: 'made at home', occurred_dt: secondsLater(90) });
+    await report({ kind, external_id, hardware_type, version: old.version, occurred_dt: secondsLater(-90) });
+    await report({ kind, external_id, hardware_type, version: 'made at home', occurred_dt: secondsLater(-30) });
+    await report({ kind, external_id, hardware_type, version: 'made at home', occurred_dt: secondsLater(0) });
     const { statusCode, body } = await get(kind, external_id, { history: 'true' });
     expect(statusCode).toBe(200);
     const common = { hardware_type, firmware_update_time: null, source: 'confirmation' };
@@ -42,17 +42,25 @@ describe.each<Kind>(['scooter', 'cabinet'])('GET /v1/%ss/{external_id}?history=t
       items: [
         {
           ...{ ...common, firmware_id: null, version: 'made at home', version_num: null },
-          ...{ firmware_update_dt: '2026-11-24T08:01:00.000Z', observed_dt: '2026-11-24T08:01:00.000Z' },
+          ...{
+            firmware_update_dt: '2026-11-24T07:59:30.000Z',
+            observed_dt: '2026-11-24T07:59:30.000Z',
+            occurred_dt: '2026-11-24T07:59:30.000Z',
+          },
         },
         {
           ...{ ...common, firmware_id: old.id, version: old.version, version_num: old.version_num },
-          ...{ firmware_update_dt: '2026-11-24T08:00:00.000Z', observed_dt: '2026-11-24T08:00:00.000Z' },
+          ...{
+            firmware_update_dt: '2026-11-24T07:58:30.000Z',
+            observed_dt: '2026-11-24T07:58:30.000Z',
+            occurred_dt: '2026-11-24T07:58:30.000Z',
+          },
         },
       ],
       next_cursor: null,
     });
-    expect(body.firmwares).toMatchObject([{ version: 'made at home', observed_dt: '2026-11-24T08:01:30.000Z' }]);
-    expect(body.last_seen_dt).toBe('2026-11-24T08:01:30.000Z');
+    expect(body.firmwares).toMatchObject([{ version: 'made at home', observed_dt: '2026-11-24T08:00:00.000Z' }]);
+    expect(body.last_seen_dt).toBe('2026-11-24T08:00:00.000Z');
   });
 
   it('200: without a history unless it is asked for, in one statement', async () => {

@@ -61,7 +61,7 @@ describe.each<Kind>(['scooter', 'cabinet'])('GET /v1/%ss/{external_id}', (kind) 
     const channel = kind === 'scooter' ? 'telematics' : 'iot';
     expect(await get(kind, external_id)).toMatchObject({
       statusCode: 200,
-      body: { kind, external_id, version: kind === 'scooter' ? 1 : null, channel, created_dt: '2026-11-24T08:00:00.000Z', firmwares: [] },
+      body: { kind, external_id, version: kind === 'scooter' ? 1 : null, channel, created_dt: '2024-01-01T00:00:00.000Z', firmwares: [] },
     });
     expect(takeStatements()).toHaveLength(1);
   });

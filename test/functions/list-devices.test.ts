@@ -138,7 +138,7 @@ describe('GET /v1/devices', () => {
     expect(body.items).toEqual([
       {
         ...{ kind: 'scooter', external_id: fleet[0]?.external_id, version: 1, channel: 'telematics' },
-        created_dt: '2026-11-24T08:00:00.000Z',
+        created_dt: '2024-01-01T00:00:00.000Z',
         last_seen_dt: '2026-11-23T08:00:00.000Z',
         firmwares: [
           {

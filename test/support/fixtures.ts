@@ -11,6 +11,9 @@ import { UpdateRequest } from '../../lib/update/update.ts';
 /** When tests begin, unless they say otherwise. */
 export const startOfTime = new Date('2026-11-24T08:00:00.000Z');
 
+/** So that what a device says of the time before a test can be true. */
+export const registeredLongAgo = new Date('2024-01-01T00:00:00.000Z');
+
 /** A clock that stands still until it is told to go on. */
 export class TestClock {
   #now: Date;
@@ -77,7 +80,7 @@ export const givenDevices = async (db: Db, count = 1, device: Partial<NewDevice>
       kind,
     }),
   );
-  await upsertDevices(db, devices, startOfTime);
+  await upsertDevices(db, devices, registeredLongAgo);
   return devices.map(({ external_id }) => external_id);
 };
 

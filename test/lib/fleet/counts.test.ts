@@ -147,20 +147,22 @@ describe('devices', () => {
     await Promise.all(
       Array.from({ length: 10 }, (_, i) => {
         const some = devices.slice(i, i + 31);
-        return i % 2 ? upsertDevices(db, some, now()) : addDevices(db, some, now());
+        return i % 2 ? upsertDevices(db, some, startOfTime) : addDevices(db, some, startOfTime);
       }),
     );
     expect((await expectRightCounts()).days).toEqual([
       { kind: 'cabinet', seen_on: '-infinity', n: 10 },
       { kind: 'scooter', seen_on: '-infinity', n: 30 },
     ]);
-    const reports = devices.slice(0, 20).map(({ kind, external_id }) => confirmation({ kind, external_id, version: '1.0' }));
+    const reports = devices
+      .slice(0, 20)
+      .map(({ kind, external_id }) => confirmation({ kind, external_id, version: '1.0', occurred_dt: now() }));
     await Promise.all([0, 5, 10].map((from) => confirmUpdate({ db, now }, reports.slice(from, from + 10))));
     expect((await expectRightCounts()).days).toEqual([
       { kind: 'cabinet', seen_on: '-infinity', n: 5 },
-      { kind: 'cabinet', seen_on: '2026-11-24', n: 5 },
+      { kind: 'cabinet', seen_on: '2026-11-26', n: 5 },
       { kind: 'scooter', seen_on: '-infinity', n: 15 },
-      { kind: 'scooter', seen_on: '2026-11-24', n: 15 },
+      { kind: 'scooter', seen_on: '2026-11-26', n: 15 },
     ]);
   });
 

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { sql } from 'kysely';
 import { describe, expect, it } from 'vitest';
 import { confirmUpdate } from '../../../lib/report/confirm-update.ts';
 import { createTestDatabase } from '../../support/database.ts';
@@ -33,13 +34,31 @@ describe('when a device was last seen', () => {
     expect(await lastSeen(external_id)).toEqual(startOfTime);
   });
 
-  it('is not moved by a report from the future, nor by one that says that nothing is installed yet', async () => {
+  it('is not moved by a report that says that nothing is installed yet', async () => {
     const external_id = await givenDevice();
-    await report({ external_id, version: '1', occurred_dt: secondsAfter(301) });
     await report({ external_id, version: '1', status: 'IN_PROGRESS' });
     expect(await lastSeen(external_id)).toBeNull();
-    await report({ external_id, version: '1', occurred_dt: secondsAfter(300) });
-    expect(await lastSeen(external_id)).toEqual(secondsAfter(300));
+  });
+
+  it.each([
+    ['1970', new Date(0)],
+    ['the year 1', new Date('0001-01-01T00:00:00Z')],
+    ['before it was registered', new Date('2023-12-31T23:59:59Z')],
+    ['a second ahead', secondsAfter(1)],
+    ['ten years ahead', secondsAfter(315_360_000)],
+  ])('is the moment in which a report came whose clock says %s', async (_, occurred_dt) => {
+    const external_id = await givenDevice();
+    await report({ external_id, version: '1', occurred_dt });
+    expect(await lastSeen(external_id)).toEqual(startOfTime);
+  });
+
+  it('is what the clock of the device says from its registration on, however long that is ago', async () => {
+    const [external_id, another] = [await givenDevice(), await givenDevice()];
+    await report({ external_id, version: '1', occurred_dt: secondsAfter(-864_000) });
+    expect(await lastSeen(external_id)).toEqual(secondsAfter(-864_000));
+    await sql`UPDATE devices SET created_dt = ${secondsAfter(-60)} WHERE external_id = ${another}`.execute(db);
+    await report({ external_id: another, version: '1', occurred_dt: secondsAfter(-61) });
+    expect(await lastSeen(another)).toEqual(startOfTime);
   });
 
   it('is of that device alone', async () => {

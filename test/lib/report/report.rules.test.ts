@@ -9,6 +9,8 @@ const reportOf = (version: string, second: number, source: VersionReport['source
   version,
   firmware_id: firmwareIds[version] ?? null,
   occurred_dt: at(second),
+  received_dt: at(59),
+  registered_dt: at(0),
   source,
 });
 
@@ -110,6 +112,7 @@ describe('a report', () => {
         firmware_update_dt: at(5),
         firmware_update_time: null,
         observed_dt: at(5),
+        occurred_dt: at(5),
         source: 'confirmation',
       },
     });
@@ -125,6 +128,7 @@ describe('a report', () => {
         firmware_update_dt: at(2),
         firmware_update_time: null,
         observed_dt: at(2),
+        occurred_dt: at(2),
         source: 'confirmation',
       },
     });
@@ -134,7 +138,7 @@ describe('a report', () => {
     const before = { ...learn([reportOf('1.0', 1)]), firmware_update_time: 42 };
     expect(applyReport(before, reportOf('1.0', 9, 'observation'))).toEqual({
       effect: 'seen',
-      known: { ...before, observed_dt: at(9), source: 'observation' },
+      known: { ...before, observed_dt: at(9), occurred_dt: at(9), source: 'observation' },
     });
   });
 

@@ -28,7 +28,9 @@ const keyOf = ({ external_id, hardware_type }: { external_id: string; hardware_t
 
 interface Known {
   version: string;
+  /** When it was so: as stated, or when it came, where that cannot be right. */
   at: Date;
+  stated: Date;
   source: 'confirmation' | 'observation';
 }
 
@@ -43,7 +45,8 @@ const none: Snapshot = { executions: [], updates: [], known: [] };
 
 export class Model {
   readonly #deps: Deps;
-  readonly #known = new Map<string, Known>();
+  /** What devices may be known to run: one of these. Whether a report was an answer to a command is known only to who sent that. */
+  readonly #known = new Map<string, Known[]>();
   readonly #learned: Learned[] = [];
   readonly #calls: Called[] = [];
   readonly #promised = new Map<number, Promised[]>();
@@ -160,11 +163,17 @@ export class Model {
     this.#learned.push(fact);
     // What a device that has not succeeded says of the version wanted is not taken for what it runs.
     if (report.status !== 'SUCCEEDED' && (!execution || report.version === execution.wanted_version)) return;
-    const known = this.#known.get(keyOf(report));
-    const isNews = !known || supersedes(fact, known);
-    if (isNews) this.#known.set(keyOf(report), { version: report.version, at: report.occurred_dt, source });
-    const isRepeated = known?.version === report.version && known.at.getTime() === report.occurred_dt.getTime();
-    const isProof = report.status === 'SUCCEEDED' && (isNews || isRepeated);
+    const before = this.#known.get(keyOf(report)) ?? [undefined];
+    const mayBeAnswer = report.execution_id !== undefined || report.version === execution?.wanted_version;
+    const possible = before.map((known) => ({ known, next: nextOf(fact, known, source === 'confirmation' && mayBeAnswer) }));
+    this.#known.set(
+      keyOf(report),
+      possible.flatMap(({ next }) => next),
+    );
+    const isRepeated = ({ known }: { known: Known | undefined }) =>
+      known?.version === report.version && known.stated.getTime() === report.occurred_dt.getTime();
+    const isNewsOrRepeated = possible.every((each) => isRepeated(each) || each.next.every((next) => next !== each.known));
+    const isProof = report.status === 'SUCCEEDED' && isNewsOrRepeated;
     if (
       isProof &&
       execution?.wanted_version === report.version &&
@@ -194,7 +203,7 @@ export class Model {
     if (!this.#deps.external_ids.includes(external_id)) return 'UNKNOWN_DEVICE';
     const mine = this.#before.executions.filter((e) => keyOf(e) === keyOf({ external_id, ...firmware }));
     if (mine.some((execution) => !isFinal(execution))) return 'UPDATE_IN_FLIGHT';
-    const version = this.#known.get(keyOf({ external_id, ...firmware }))?.version;
+    const version = this.#known.get(keyOf({ external_id, ...firmware }))?.[0]?.version;
     if (version === firmware.version) return 'ALREADY_ON_TARGET';
     const known = this.#deps.firmwares.find((f) => f.hardware_type === firmware.hardware_type && f.version === version);
     if (known && known.version_num > firmware.version_num && !request.allow_downgrade) return 'DOWNGRADE';
@@ -253,9 +262,16 @@ export class Model {
 
   /** G4: what a device runs is what its latest report says, whatever the order. */
   #checkKnown(after: Snapshot): void {
-    const rows = after.known.map((row) => [keyOf(row), row.reported_version, row.observed_dt.getTime(), row.source].join(' '));
-    const expected = [...this.#known].map(([key, { version, at, source }]) => [key, version, at.getTime(), source].join(' '));
-    claim(JSON.stringify(rows.sort()) === JSON.stringify(expected.sort()), 'a device runs what its latest report says', rows, expected);
+    claim(after.known.length === this.#known.size, 'what devices run is known of those that have said it', after.known);
+    for (const row of after.known) {
+      const possible = this.#known.get(keyOf(row)) ?? [];
+      const so = possible.filter(
+        ({ version, at, source }) =>
+          version === row.reported_version && at.getTime() === row.observed_dt.getTime() && source === row.source,
+      );
+      claim(so.length > 0, 'a device runs what its latest report says', row, possible);
+      this.#known.set(keyOf(row), so);
+    }
     for (const row of after.known) {
       const firmware = this.#deps.firmwares.find((f) => f.hardware_type === row.hardware_type && f.version === row.reported_version);
       claim(row.firmware_id === (firmware?.id ?? null), 'a reported version is the firmware of that name', row);
@@ -349,8 +365,25 @@ export class Model {
   }
 }
 
+/** What may be known after a report. A time ahead is taken as the moment in which it came, and then the order is that of coming. */
+const nextOf = ({ report, at, source }: Learned, known: Known | undefined, mayBeAnswer: boolean): Known[] => {
+  const { version, occurred_dt: stated } = report;
+  if (known?.version === version && known.stated.getTime() === stated.getTime()) {
+    // Told by the device itself, it is believed more.
+    return [source === 'confirmation' ? { ...known, source } : known];
+  }
+  const asItCame: Known = { version, at, stated, source };
+  const asStated = { ...asItCame, at: stated };
+  if (stated > at) return [asItCame];
+  if (!known) return mayBeAnswer ? [asStated, asItCame] : [asStated];
+  const isOlder = stated < known.at;
+  if (isOlder && known.stated > known.at) return [asItCame];
+  const byTime = supersedes(report, source, known) ? asStated : known;
+  return mayBeAnswer ? [byTime, asItCame] : [byTime];
+};
+
 /** The later one; of two about one moment the device's own; else the greater text. */
-const supersedes = ({ report, source }: Learned, known: Known): boolean => {
+const supersedes = (report: Learned['report'], source: Learned['source'], known: Known): boolean => {
   const later = report.occurred_dt.getTime() - known.at.getTime();
   if (later !== 0) return later > 0;
   if (source !== known.source) return source === 'confirmation';

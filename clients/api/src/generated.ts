@@ -566,6 +566,8 @@ export interface PastFirmware {
   /** When it was first seen running this version */
   observed_dt: string;
   source: PastFirmwareSource;
+  /** The same by the clock of whoever told it, which may be wrong: then observed_dt is when it came. null: not kept */
+  occurred_dt: string | null;
 }
 
 /**
@@ -1596,7 +1598,7 @@ export type ConfirmationOutcomeOutcome = 'stored' | 'unchanged' | 'outdated' | '
 /**
  * Why it was refused
  */
-export type ConfirmationOutcomeCode = 'device.not_found' | 'hardware_type.unknown' | 'execution.not_found' | 'occurred_dt.in_future';
+export type ConfirmationOutcomeCode = 'device.not_found' | 'hardware_type.unknown' | 'execution.not_found';
 export type ConfirmationOutcomeExecutionStatus = 'QUEUED' | 'IN_PROGRESS' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'REJECTED' | 'CANCELED' | 'REMOVED';
 /**
  * The execution it was about
@@ -3059,6 +3061,12 @@ export type ConfirmVersionsBodyConfirmationsItem = {
      * @maximum 2147483647
      */
   execution_id?: number;
+  /**
+     * As in the command, beside execution_id: then an end other than success counts for this command alone. Without it, for the last command, if it happened after that was sent
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  attempt?: number;
   /**
      * In the words of the device
      * @maxLength 10000

@@ -12,6 +12,7 @@ import { getStatsRoute } from './get-stats/routes.ts';
 import {
   getUpdateRoute,
   listCabinetUpdatesRoute,
+  listExclusionsRoute,
   listExecutionsRoute,
   listScooterUpdatesRoute,
   listUpdatesRoute,
@@ -58,6 +59,7 @@ export const routes: readonly Route[] = [
   listUpdatesRoute,
   getUpdateRoute,
   listExecutionsRoute,
+  listExclusionsRoute,
   cancelUpdateRoute,
   pauseUpdateRoute,
   resumeUpdateRoute,

@@ -59,6 +59,9 @@ export const ObservationsConfig = { OBSERVATIONS_QUEUE_URL: z.url() };
 /** Empty: no events are told. */
 export const EventsConfig = { EVENT_BUS_NAME: z._default(z.string().check(z.maxLength(1_600)), '') };
 
+/** How many months (of 31 days) of history are kept; 0: all of it (lib/retention/README.md). */
+export const RetentionConfig = { HISTORY_MONTHS: z._default(z.coerce.number().check(z.int(), z.minimum(0), z.maximum(1_200)), 24) };
+
 /** BACKEND_TOKEN is the token or, in a cloud, the ARN of the secret that holds it (lib/secret.ts). */
 export const BackendConfig = { BACKEND_URL: z.url({ protocol: /^https?$/ }), BACKEND_TOKEN: text };
 

@@ -25,6 +25,7 @@ export type ErrorCode =
   | 'update.ended'
   | 'update.not_ended'
   | 'update.nothing_eligible'
+  | 'update.executions_removed'
   | 'update.idempotency_key_reused'
   | 'observation.not_found'
   | 'observation.idempotency_key_reused'

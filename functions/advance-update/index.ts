@@ -5,27 +5,32 @@ import {
   EventsConfig,
   loadConfig,
   PollConfig,
+  RetentionConfig,
   VerificationsConfig,
 } from '../../lib/config.ts';
 import { toPollIntervals } from '../../lib/ddi/device-deps.ts';
 import { offerTimesOf } from '../../lib/ddi/poll-interval.ts';
 import { createSqsQueue } from '../../lib/ports/sqs-queue.ts';
+import { removeOldRows } from '../../lib/retention/remove-old-rows.ts';
 import { createServiceDeps } from '../../lib/service-deps.ts';
 import { createHandler } from './handler.ts';
 
 const config = loadConfig(
-  { ...DatabaseConfig, ...AdvancesConfig, ...DispatchesConfig, ...VerificationsConfig, ...PollConfig, ...EventsConfig },
+  { ...DatabaseConfig, ...AdvancesConfig, ...DispatchesConfig, ...VerificationsConfig, ...PollConfig, ...EventsConfig, ...RetentionConfig },
   process.env,
 );
 
 /** Loaded only where there is a bus. */
 const createEvents = async (name: string) => (await import('../../lib/ports/eventbridge-event-bus.ts')).createEventBridgeBus(name);
 
+const deps = createServiceDeps(config);
+
 export const handler = createHandler({
-  ...createServiceDeps(config),
+  ...deps,
   advances: createSqsQueue(config.ADVANCES_QUEUE_URL),
   dispatches: createSqsQueue(config.DISPATCHES_QUEUE_URL),
   verifications: createSqsQueue(config.VERIFICATIONS_QUEUE_URL),
   offerTimes: offerTimesOf(toPollIntervals(config)),
   events: config.EVENT_BUS_NAME === '' ? undefined : await createEvents(config.EVENT_BUS_NAME),
+  removeOldRows: (now) => removeOldRows(deps.db, config.HISTORY_MONTHS, now),
 });

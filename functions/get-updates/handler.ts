@@ -1,9 +1,16 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { Db } from '../../lib/db/database.ts';
 import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
-import { getDeviceUpdates, getExecutions, getUpdate } from '../../lib/update/get-update.ts';
+import { getDeviceUpdates, getExclusions, getExecutions, getUpdate } from '../../lib/update/get-update.ts';
 import { listUpdates } from '../../lib/update/update-queries.ts';
-import { getUpdateRoute, listCabinetUpdatesRoute, listExecutionsRoute, listScooterUpdatesRoute, listUpdatesRoute } from './routes.ts';
+import {
+  getUpdateRoute,
+  listCabinetUpdatesRoute,
+  listExclusionsRoute,
+  listExecutionsRoute,
+  listScooterUpdatesRoute,
+  listUpdatesRoute,
+} from './routes.ts';
 
 export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
   endpoint(
@@ -11,6 +18,9 @@ export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
     operation(deps, getUpdateRoute, async ({ path }) => json(200, await getUpdate(deps.db, path.id, deps.now()))),
     operation(deps, listExecutionsRoute, async ({ path, query }) =>
       json(200, await getExecutions(deps.db, { update_id: path.id, ...query })),
+    ),
+    operation(deps, listExclusionsRoute, async ({ path, query }) =>
+      json(200, await getExclusions(deps.db, { update_id: path.id, ...query })),
     ),
     operation(deps, listScooterUpdatesRoute, async ({ path, query }) =>
       json(200, await getDeviceUpdates(deps.db, { kind: 'scooter', ...path, ...query })),

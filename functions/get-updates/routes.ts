@@ -5,7 +5,7 @@ import { IdInPath } from '../../lib/http/path-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 import { requestedText } from '../../lib/text.ts';
 import { DeviceExecution, Execution, executionStatuses } from '../../lib/update/execution.ts';
-import { Update, UpdateDetail } from '../../lib/update/update.ts';
+import { Exclusion, eligibilities, Update, UpdateDetail } from '../../lib/update/update.ts';
 import { updateStatuses } from '../../lib/update/update-status.ts';
 
 export const listUpdatesRoute = defineRoute({
@@ -47,6 +47,23 @@ export const listExecutionsRoute = defineRoute({
     ...PageQuery,
   }),
   responses: { 200: { description: 'A page of executions', body: pageOf(Execution) } },
+  problems: [404],
+});
+
+export const listExclusionsRoute = defineRoute({
+  operationId: 'listExclusions',
+  method: 'GET',
+  path: '/v1/updates/{id}/exclusions',
+  tag: 'Updates',
+  scope: 'read',
+  summary: 'The devices that were chosen for an update and do not take part, and why',
+  description: 'By reason, then by external_id. Empty when they are no longer kept: the update then says so in `executions_removed_dt`.',
+  pathParameters: IdInPath,
+  query: z.strictObject({
+    reason: z.optional(z.enum(eligibilities)).check(z.meta({ description: 'Only devices with this reason', example: 'DOWNGRADE' })),
+    ...PageQuery,
+  }),
+  responses: { 200: { description: 'A page of devices', body: pageOf(Exclusion) } },
   problems: [404],
 });
 

@@ -222,6 +222,11 @@ export interface Observations {
   status: string;
 }
 
+export interface RemovalPlaces {
+  after_id: number;
+  table_name: string;
+}
+
 export interface Scooters {
   audio_battery_low_firmware_id: number | null;
   audio_locate_firmware_id: number | null;
@@ -303,12 +308,14 @@ export interface Updates {
   comment: string;
   created_by: string;
   created_dt: Timestamp;
+  executions_removed_dt: Timestamp | null;
   exponential: Json | null;
   final_counts: Json | null;
   final_figures: Json | null;
   finished_dt: Timestamp | null;
   firmware_id: number;
   force: Generated<boolean>;
+  has_executions: Generated<boolean>;
   id: Generated<number>;
   idempotency_key: string | null;
   in_progress_minutes: Generated<number>;
@@ -352,6 +359,7 @@ export interface DB {
   hardware_types: HardwareTypes;
   iot_devices: IotDevices;
   observations: Observations;
+  removal_places: RemovalPlaces;
   scooters: Scooters;
   update_dispatches: UpdateDispatches;
   update_exclusions: UpdateExclusions;

@@ -29,6 +29,7 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
   'update.ended': 409,
   'update.not_ended': 409,
   'update.nothing_eligible': 422,
+  'update.executions_removed': 422,
   'update.idempotency_key_reused': 422,
   'observation.not_found': 404,
   'observation.idempotency_key_reused': 422,

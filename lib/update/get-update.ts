@@ -2,9 +2,10 @@ import type { Db } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
 import { getDevice } from '../fleet/get-devices.ts';
 import type { Page } from '../http/page.ts';
+import { type ExclusionFilter, listExclusions } from './exclusion-queries.ts';
 import type { DeviceExecution, Execution } from './execution.ts';
 import { type DeviceExecutionFilter, type ExecutionFilter, listDeviceExecutions, listExecutions } from './execution-queries.ts';
-import type { UpdateDetail } from './update.ts';
+import type { Exclusion, UpdateDetail } from './update.ts';
 import { findUpdateDetail } from './update-detail-queries.ts';
 import { findUpdate } from './update-queries.ts';
 
@@ -20,6 +21,13 @@ export async function getUpdate(db: Db, id: number, now: Date): Promise<UpdateDe
 /** @throws `update.not_found` */
 export async function getExecutions(db: Db, filter: ExecutionFilter): Promise<Page<Execution>> {
   const page = await listExecutions(db, filter);
+  if (page.items.length === 0 && !(await findUpdate(db, filter.update_id))) throw notFound(filter.update_id);
+  return page;
+}
+
+/** @throws `update.not_found` */
+export async function getExclusions(db: Db, filter: ExclusionFilter): Promise<Page<Exclusion>> {
+  const page = await listExclusions(db, filter);
   if (page.items.length === 0 && !(await findUpdate(db, filter.update_id))) throw notFound(filter.update_id);
   return page;
 }

@@ -116,6 +116,7 @@ const selectUpdates = (db: Db) =>
       'u.created_dt',
       'u.started_dt',
       'u.finished_dt',
+      'u.executions_removed_dt',
     ])
     .$narrowType<{ status: UpdateStatus; firmware_status: FirmwareStatus }>();
 
@@ -154,7 +155,14 @@ export const getRequestedUpdate = async (db: Db, id: number): Promise<Update> =>
   const row = await selectUpdates(db).where('u.id', '=', id).executeTakeFirstOrThrow();
   const { ELIGIBLE = 0, ALREADY_ON_TARGET = 0 } = row.planned;
   const asRequested = { status: 'SCHEDULED', reason: null, firmware_status: 'available' } as const;
-  const notYet = { canary_started_dt: null, canary_passed_dt: null, started_dt: null, finished_dt: null, late_successes: 0 };
+  const notYet = {
+    canary_started_dt: null,
+    canary_passed_dt: null,
+    started_dt: null,
+    finished_dt: null,
+    executions_removed_dt: null,
+    late_successes: 0,
+  };
   return toUpdate({ ...row, ...asRequested, ...notYet, counts: { QUEUED: ELIGIBLE, SUCCEEDED: ALREADY_ON_TARGET } });
 };
 
@@ -263,4 +271,10 @@ export const findRetryable = async (db: Db, id: number): Promise<(Update & { kin
     .$narrowType<{ device_kind: DeviceKind }>()
     .executeTakeFirstOrThrow();
   return { ...update, kind: device_kind };
+};
+
+/** Whether the executions of an update are no longer kept. Their removal does not begin before this transaction has ended. */
+export const areExecutionsRemoved = async (trx: Trx, id: number): Promise<boolean> => {
+  const row = await trx.selectFrom('updates').select('executions_removed_dt').where('id', '=', id).forShare().executeTakeFirst();
+  return row?.executions_removed_dt != null;
 };

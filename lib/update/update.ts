@@ -47,9 +47,12 @@ const DeviceFilter = z.strictObject({
     kind: z._default(DeviceKind, 'scooter'),
     version: z.optional(z.union([z.literal(1), z.literal(2)])),
     running: z.optional(Running).check(z.meta({ description: 'Only devices that run this version now' })),
-    failed_in_update_id: z
-      .optional(PositiveInteger)
-      .check(z.meta({ description: 'Only devices whose execution in this update has ended without success' })),
+    failed_in_update_id: z.optional(PositiveInteger).check(
+      z.meta({
+        description:
+          'Only devices whose execution in this update has ended without success. Refused when the executions of that update are no longer kept (`executions_removed_dt`)',
+      }),
+    ),
     percentage: z
       .optional(z.number().check(z.gt(0), z.maximum(100)))
       .check(z.meta({ description: 'A sample of so many per cent: always the same devices, and a larger one contains a smaller one' })),
@@ -130,7 +133,9 @@ export const UpdateRequest = z
     allow_downgrade: z
       ._default(z.boolean(), false)
       .check(z.meta({ description: 'Also devices that run a higher version_num; needs a comment' })),
-    force: z._default(z.boolean(), false).check(z.meta({ description: 'Also devices that failed this firmware three times' })),
+    force: z
+      ._default(z.boolean(), false)
+      .check(z.meta({ description: 'Also devices that failed this firmware three times, in updates whose executions are still kept' })),
     comment: z._default(Comment, ''),
   })
   .check(
@@ -193,6 +198,12 @@ export type DryRun = z.infer<typeof DryRun>;
 export const DryRunDevices = pageOf(DryRunDevice).register(z.globalRegistry, { id: 'DryRunDevices' });
 export type DryRunDevices = z.infer<typeof DryRunDevices>;
 
+/** A device that was chosen and does not take part. */
+export const Exclusion = z
+  .object({ kind: DeviceKind, external_id: ExternalId, reason: z.enum(eligibilities) })
+  .register(z.globalRegistry, { id: 'Exclusion' });
+export type Exclusion = z.infer<typeof Exclusion>;
+
 const Counts = ExecutionCounts.check(z.meta({ description: 'Executions by status' }));
 const Exclusions = z
   .partialRecord(z.enum(eligibilities), z.int())
@@ -234,6 +245,12 @@ export const Update = z
     created_dt: Timestamp,
     started_dt: z.nullable(Timestamp),
     finished_dt: z.nullable(Timestamp).check(z.meta({ description: 'When the last execution had ended' })),
+    executions_removed_dt: z.nullable(Timestamp).check(
+      z.meta({
+        description:
+          'Since when its executions and exclusions are no longer kept, because the update ended so long ago. Its counts and reasons stay. null: all of them are there',
+      }),
+    ),
   })
   .register(z.globalRegistry, { id: 'Update' });
 export type Update = z.infer<typeof Update>;

@@ -206,6 +206,54 @@ describe('GET /v1/updates/{id}/executions', () => {
   });
 });
 
+describe('GET /v1/updates/{id}/exclusions', () => {
+  const ask = async () => {
+    const api = await createUpdateApi(db, identity);
+    const firmware = await givenFirmware(db);
+    const known = await givenDevices(db, 2);
+    const other = await givenDevices(db, 2, { version: 2 });
+    const busy = await givenFirmware(db, { hardware_type: firmware.hardware_type });
+    await api.create({ firmware_id: busy.id, targets: { external_ids: [known[1]] }, canary: null });
+    const external_ids = ['X-3', 'X-1', 'X-2', ...known, ...other];
+    const { body } = await api.create({ firmware_id: firmware.id, targets: { external_ids }, canary: null });
+    return { ...api, body, id: body.id, known };
+  };
+
+  it('200: every device that was chosen and does not take part, once, and why; as many as the update says', async () => {
+    const { id, body, known, listExclusions } = await ask();
+    expect(body.not_eligible).toEqual({ UNKNOWN_DEVICE: 3, UPDATE_IN_FLIGHT: 1 });
+    const seen: unknown[] = [];
+    let page = (await listExclusions(id, { limit: '3' })).body;
+    seen.push(...page.items);
+    while (page.next_cursor) {
+      page = (await listExclusions(id, { limit: '3', cursor: page.next_cursor })).body;
+      seen.push(...page.items);
+    }
+    expect(seen).toEqual([
+      { kind: 'scooter', external_id: 'X-1', reason: 'UNKNOWN_DEVICE' },
+      { kind: 'scooter', external_id: 'X-2', reason: 'UNKNOWN_DEVICE' },
+      { kind: 'scooter', external_id: 'X-3', reason: 'UNKNOWN_DEVICE' },
+      { kind: 'scooter', external_id: known[1], reason: 'UPDATE_IN_FLIGHT' },
+    ]);
+  });
+
+  it('200: those of one reason, over pages; none of a reason that nobody has', async () => {
+    const { id, listExclusions } = await ask();
+    const { body } = await listExclusions(id, { reason: 'UNKNOWN_DEVICE', limit: '2' });
+    expect(body.items.map(({ external_id }) => external_id)).toEqual(['X-1', 'X-2']);
+    const second = await listExclusions(id, { reason: 'UNKNOWN_DEVICE', limit: '2', cursor: body.next_cursor ?? '' });
+    expect(second.body).toEqual({ items: [{ kind: 'scooter', external_id: 'X-3', reason: 'UNKNOWN_DEVICE' }], next_cursor: null });
+    expect((await listExclusions(id, { reason: 'DOWNGRADE' })).body).toEqual({ items: [], next_cursor: null });
+  });
+
+  it('400 and 404', async () => {
+    const { id, listExclusions } = await ask();
+    expect(await listExclusions<ProblemBody>(id, { reason: 'DISLIKED' })).toMatchObject({ statusCode: 400 });
+    expect(await listExclusions<ProblemBody>(id, { cursor: 'x' })).toMatchObject({ statusCode: 400 });
+    expect(await listExclusions<ProblemBody>(999_999)).toMatchObject({ statusCode: 404 });
+  });
+});
+
 describe('GET /v1/scooters/{external_id}/updates', () => {
   it('200: a device’s own past, the latest first, and nobody else’s', async () => {
     const { run, id, firmware, external_ids, listOfDevice, request, backend } = await given(2);

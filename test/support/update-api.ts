@@ -65,6 +65,10 @@ export const createUpdateApi = async (db: Db, identity: Identity) => {
       id: number | string,
       query: Record<string, string> = {},
     ): Promise<CallAnswer<Body>> => call<Body>(get, { method: 'GET', path: '/v1/updates/{id}/executions', ...pathOf(id), query, token }),
+    listExclusions: <Body = { items: Record<string, unknown>[]; next_cursor: string | null }>(
+      id: number | string,
+      query: Record<string, string> = {},
+    ): Promise<CallAnswer<Body>> => call<Body>(get, { method: 'GET', path: '/v1/updates/{id}/exclusions', ...pathOf(id), query, token }),
     listOfDevice: <Body = { items: Record<string, unknown>[]; next_cursor: string | null }>(
       external_id: string,
       query: Record<string, string> = {},

@@ -9,7 +9,7 @@ import { type RequestUpdate, requestUpdate } from '../../lib/update/plan/request
 import { openGate } from '../../lib/update/reach/backend-gate.ts';
 import { dispatchUpdate } from '../../lib/update/reach/dispatch-update.ts';
 import type { Update } from '../../lib/update/update.ts';
-import { advanceUpdate } from '../../lib/update/walk/advance-update.ts';
+import { type AdvanceUpdateDeps, advanceUpdate } from '../../lib/update/walk/advance-update.ts';
 import { confirmation, givenDevices, givenFirmware, silentLog, startOfTime, TestClock, updateRequest } from './fixtures.ts';
 import { InMemoryBackend } from './in-memory-backend.ts';
 import { InMemoryQueue } from './in-memory-queue.ts';
@@ -32,7 +32,8 @@ export const createUpdateService = (db: Db) => {
   };
   type Deps = typeof deps;
   /** Ports that a call gets instead of its own, for example a queue that fails. */
-  type Instead = Partial<{ advances: Queue<AdvanceMessage>; dispatches: Queue<DispatchMessage>; db: Db }>;
+  type Instead = Partial<{ advances: Queue<AdvanceMessage>; dispatches: Queue<DispatchMessage>; db: Db }> &
+    Pick<AdvanceUpdateDeps, 'removeOldRows'>;
 
   const service = {
     clock,

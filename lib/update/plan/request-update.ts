@@ -1,14 +1,21 @@
 import type { Clock } from '../../clock.ts';
 import type { Db, Trx } from '../../db/database.ts';
-import { DomainError } from '../../errors.ts';
+import { DomainError, wrongField } from '../../errors.ts';
 import type { Firmware } from '../../firmware/firmware.ts';
 import { findFirmware } from '../../firmware/firmware-queries.ts';
 import { hashOf } from '../../http/idempotency.ts';
 import type { Queue } from '../../ports/queue.ts';
 import { firstStepDelaySeconds } from '../../walk.ts';
 import type { AdvanceMessage } from '../messages.ts';
-import type { Update, UpdateRequest } from '../update.ts';
-import { findIdempotentUpdate, getRequestedUpdate, insertUpdate, keepUpdateAnswer, setPlan } from '../update-queries.ts';
+import type { Targets, Update, UpdateRequest } from '../update.ts';
+import {
+  areExecutionsRemoved,
+  findIdempotentUpdate,
+  getRequestedUpdate,
+  insertUpdate,
+  keepUpdateAnswer,
+  setPlan,
+} from '../update-queries.ts';
 import { canarySizeOf } from './canary.ts';
 import type { WantedFirmware } from './eligibility.ts';
 import { insertExecutions } from './plan-queries.ts';
@@ -35,7 +42,7 @@ export interface RequestUpdate extends UpdateRequest {
  * Plans an update: the update and one execution per eligible device in one transaction. Two requests at one moment cannot both take
  * a device: the unique index decides. The same idempotency key again answers the same and changes nothing.
  *
- * @throws `firmware.not_available`, `update.nothing_eligible` with the reasons, `update.idempotency_key_reused` for another body under
+ * @throws `firmware.not_available`, `update.executions_removed`, `update.nothing_eligible` with the reasons, `update.idempotency_key_reused` for another body under
  *   a known key; `queue.unavailable`: nothing is stored then.
  */
 export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdate): Promise<Update> {
@@ -48,6 +55,7 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
     if (known) return answerAgain(trx, known, request_hash);
     const firmware = await getWantedFirmware(trx, request.firmware_id);
     if (firmware.version_num === null) throw notAvailable(await findFirmware(trx, firmware.id));
+    await refuseRemovedExecutions(trx, request.targets);
 
     const { targets, rollout, timeouts, retry, abort, start_dt, allow_downgrade, force, comment } = request;
     const id = await insertUpdate(trx, {
@@ -115,6 +123,18 @@ export const getWantedFirmware = async (db: Db, id: number): Promise<WantedFirmw
     minimum_from_version_num,
     version_num: status === 'available' ? firmware.version_num : null,
   };
+};
+
+/**
+ * Those who failed in an update are known for as long as its executions are kept. A part of them would look like all.
+ *
+ * @throws `update.executions_removed`
+ */
+export const refuseRemovedExecutions = async (trx: Trx, targets: Targets): Promise<void> => {
+  const id = 'filter' in targets ? targets.filter.failed_in_update_id : undefined;
+  if (id === undefined || !(await areExecutionsRemoved(trx, id))) return;
+  const message = `Update ${id} ended so long ago that its executions are no longer kept: name the devices, or choose others`;
+  throw wrongField('update.executions_removed', 'targets.filter.failed_in_update_id', message);
 };
 
 const notAvailable = (firmware: Firmware | undefined): DomainError => {

@@ -25,6 +25,8 @@ export interface AdvanceUpdateDeps extends TellEventsDeps {
   verifications: Queue<VerifyMessage>;
   /** When devices that poll are offered their work, and for how long. */
   offerTimes?: OfferTimes;
+  /** Removes a batch of rows that are older than is kept, whose they ever are; answers whether there may be more. Missing: all are kept. */
+  removeOldRows?: (now: Date) => Promise<boolean>;
 }
 
 /** For devices that poll every five minutes. */
@@ -74,7 +76,7 @@ export async function advanceUpdate(deps: AdvanceUpdateDeps, message: AdvanceMes
   if (unproven.length > 0) await verifications.send(unproven.map((dispatch_id) => ({ dispatch_id })));
   const delaySeconds = result.isRepeated
     ? await delayOfRepetition(deps, result, update_id)
-    : delayAfterTelling(result, await tellEvents(deps, update_id), now);
+    : (delayAfterTelling(result, await tellEvents(deps, update_id), now) ?? (await delayAfterRemoving(deps, now)));
   if (delaySeconds === null) return;
   await deps.advances.send([{ update_id, step: step + 1, created_dt: message.created_dt }], { delaySeconds });
   await markStepSent(db, update_id, step + 1);
@@ -93,6 +95,10 @@ const delayAfterTelling = ({ nextDelaySeconds, finished_dt }: Done, told: Told, 
   const isGivenUp = finished_dt !== null && now > addSeconds(finished_dt, longestToldAfterSeconds);
   return nextDelaySeconds ?? (isGivenUp ? null : longestDelaySeconds);
 };
+
+/** Nothing runs by itself, so the walk of an update that has ended also removes what is old, a batch a step, until nothing is left. */
+const delayAfterRemoving = async ({ removeOldRows }: AdvanceUpdateDeps, now: Date): Promise<number | null> =>
+  (await removeOldRows?.(now)) ? shortestDelaySeconds : null;
 
 const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: OfferTimes, now: Date): Promise<StepResult> => {
   const update = await lockUpdate(trx, update_id);

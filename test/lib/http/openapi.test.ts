@@ -91,6 +91,7 @@ describe('who may call', () => {
     'GET /v1/updates': 'read',
     'GET /v1/updates/{id}': 'read',
     'GET /v1/updates/{id}/executions': 'read',
+    'GET /v1/updates/{id}/exclusions': 'read',
     'POST /v1/updates/{id}/cancel': 'updates:write',
     'POST /v1/updates/{id}/pause': 'updates:write',
     'POST /v1/updates/{id}/resume': 'updates:write',

@@ -91,6 +91,7 @@ describe('a problem', () => {
     ['request.unsupported_media_type', 415],
     ['firmware.not_available', 422],
     ['update.nothing_eligible', 422],
+    ['update.executions_removed', 422],
     ['update.idempotency_key_reused', 422],
     ['internal', 500],
     ['auth.keys_unavailable', 503],

@@ -2,7 +2,7 @@ import { CompiledQuery, sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDatabase } from '../../../lib/db/database.ts';
 import { keepFinalFigures } from '../../../lib/update/figure-queries.ts';
-import { getExecutions, getUpdate } from '../../../lib/update/get-update.ts';
+import { getExclusions, getExecutions, getUpdate } from '../../../lib/update/get-update.ts';
 import { listUpdates } from '../../../lib/update/update-queries.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { givenFirmware, startOfTime } from '../../support/fixtures.ts';
@@ -83,6 +83,10 @@ beforeAll(async () => {
       await keepFinalFigures(trx, id);
     });
   }
+  await sql`
+    INSERT INTO update_exclusions (update_id, kind, external_id, reason)
+    SELECT u, 'scooter', 'X-' || n, CASE WHEN n % 40 = 0 THEN 'DOWNGRADE' ELSE 'BLOCKED' END
+    FROM generate_series(1, ${updates}::integer) u, generate_series(1, ${devices}::integer) n`.execute(db);
   await sql`VACUUM ANALYZE`.execute(db);
 }, 120_000);
 
@@ -129,6 +133,16 @@ describe('what is read does not grow with the history', () => {
     // The 51 that are answered, and at most 51 of each of the two statuses there are.
     expect(rows).toBeLessThanOrEqual(3 * 51);
     expect(pages).toBeLessThan(600);
+  });
+
+  it.each([
+    ['of all reasons', {}],
+    ['of one reason', { reason: 'DOWNGRADE' as const }],
+  ])('a page of exclusions, %s, reads its own entries of the key', async (_name, filter) => {
+    const { pages } = await planOf(async () => {
+      expect((await getExclusions(reader, { update_id: 5, ...filter, ...page })).items).toHaveLength(page.limit);
+    });
+    expect(pages).toBeLessThan(80);
   });
 
   it('pages of executions come in the order of ids, whatever their status, each execution once', async () => {

@@ -1,0 +1,62 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { Trx } from '../db/database.ts';
+import type { Removal } from '../removal.ts';
+
+/**
+ * Removes what devices ran before something that they began to run long ago. So the history of the months that are kept is whole, what a
+ * device ran at their beginning included, and the last thing known of a device stays for ever. Goes through the history once, in the order in
+ * which it was written, and stops at the first row that is not old. Answers whether there may be more.
+ */
+export async function removeOldHistory(trx: Trx, { before, limit }: Removal): Promise<boolean> {
+  const { rows } = await sql<{ n: number }>`
+    WITH place AS (
+      SELECT after_id FROM removal_places WHERE table_name = 'device_firmware_history' FOR UPDATE SKIP LOCKED
+    ), next AS MATERIALIZED (
+      SELECT id, device_id, hardware_type, observed_dt
+      FROM device_firmware_history
+      WHERE id > (SELECT after_id FROM place)
+      ORDER BY id
+      LIMIT ${limit}
+    ), old AS MATERIALIZED (
+      SELECT * FROM (SELECT *, bool_and(observed_dt < ${before}) OVER (ORDER BY id) AS are_all_old FROM next) so_far WHERE are_all_old
+    ), removed AS (
+      DELETE FROM device_firmware_history WHERE id = ANY (ARRAY(
+        -- Those before it have gone when this one's turn was.
+        SELECT (
+          SELECT h.id FROM device_firmware_history h
+          WHERE h.device_id = old.device_id AND h.hardware_type = old.hardware_type AND h.id < old.id
+          ORDER BY h.id DESC LIMIT 1
+        )
+        FROM old
+      ))
+    ), moved AS (
+      UPDATE removal_places SET after_id = (SELECT max(id) FROM old)
+      WHERE table_name = 'device_firmware_history' AND EXISTS (SELECT FROM old)
+    )
+    SELECT count(*) AS n FROM old`.execute(trx);
+  return (rows[0]?.n ?? 0) >= limit;
+}
+
+/** The rows of one count, over all its shards, that together are nought: without them every sum stays what it is. */
+const removeZeros = (table: string, key: readonly string[], limit: number): RawBuilder<unknown> => {
+  const columns = sql.join(key.map((column) => sql.ref(column)));
+  const counts = sql.table(table);
+  return sql`
+    WITH unused AS (
+      SELECT ${columns} FROM ${counts} GROUP BY ${columns} HAVING sum(device_count) = 0 LIMIT ${limit}
+    ), locked AS (
+      -- As they are when nobody else is at them; nobody is waited for, so nobody waits in a circle.
+      SELECT * FROM ${counts} WHERE (${columns}) IN (SELECT * FROM unused) FOR UPDATE SKIP LOCKED
+    ), zeros AS (
+      SELECT ${columns} FROM locked GROUP BY ${columns} HAVING sum(device_count) = 0
+    )
+    DELETE FROM ${counts} WHERE (${columns}, shard) IN (SELECT ${columns}, shard FROM locked WHERE (${columns}) IN (SELECT * FROM zeros))`;
+};
+
+/** Removes counts of versions that no device runs any more, and of days on which none was seen last. They come again when they are needed. */
+export async function removeUnusedCounts(trx: Trx, { limit }: Removal): Promise<boolean> {
+  const versions = await removeZeros('device_firmware_counts', ['hardware_type', 'reported_version'], limit).execute(trx);
+  const days = await removeZeros('device_seen_counts', ['kind', 'seen_on'], limit).execute(trx);
+  const removed = (versions.numAffectedRows ?? 0n) + (days.numAffectedRows ?? 0n);
+  return removed >= limit;
+}

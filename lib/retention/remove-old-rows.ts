@@ -1,0 +1,32 @@
+import { addSeconds } from '../clock.ts';
+import type { Db, Trx } from '../db/database.ts';
+import { removeOldHistory, removeUnusedCounts } from '../fleet/removal-queries.ts';
+import { removeOldObservation } from '../observation/removal-queries.ts';
+import type { Removal } from '../removal.ts';
+import { removeOldExecutions } from '../update/removal-queries.ts';
+
+/** Of each kind; some 100 ms of work altogether. */
+const batch = 2_000;
+const secondsPerMonth = 31 * 86_400;
+
+const removals: readonly ((trx: Trx, removal: Removal) => Promise<boolean>)[] = [
+  removeOldExecutions,
+  removeOldHistory,
+  removeOldObservation,
+  removeUnusedCounts,
+];
+
+/**
+ * Removes a batch of each kind of old row, each in a transaction of its own, and answers whether there may be more. `historyMonths`: how many
+ * months of 31 days are kept; 0: nothing is ever removed. README.md of this folder says what goes and what stays. Safe to repeat, and while
+ * others do the same: what another one is at is left to it.
+ */
+export async function removeOldRows(db: Db, historyMonths: number, now: Date): Promise<boolean> {
+  if (historyMonths === 0) return false;
+  const removal = { before: addSeconds(now, -historyMonths * secondsPerMonth), limit: batch, now };
+  let isMore = false;
+  for (const remove of removals) {
+    if (await db.transaction().execute((trx) => remove(trx, removal))) isMore = true;
+  }
+  return isMore;
+}

@@ -13,6 +13,13 @@ const parts: { file: RegExp; what: string; except?: readonly string[]; instead?:
     except: ['migrate'],
   },
   { file: /pg\/lib\/native\/index\.js$/, what: "pg's binding to libpq", instead: 'module.exports = undefined;' },
+  { file: /pg-types\/lib\/binaryParsers\.js$/, what: "pg's parsers of binary results", instead: 'module.exports = { init() {} };' },
+  // Which pg does only when it is told to.
+  {
+    file: /pg\/lib\/crypto\/cert-signatures\.js$/,
+    what: 'a password check that is bound to the TLS channel',
+    instead: 'module.exports = {};',
+  },
   // As without such a file: there is no password.
   { file: /pgpass\/lib\/index\.js$/, what: 'the file ~/.pgpass', instead: 'module.exports = (_connection, answer) => answer();' },
 ];

@@ -1,7 +1,7 @@
 import type { Db } from '../db/database.ts';
-import { DomainError } from '../errors.ts';
 import type { Device, DeviceKind } from './device.ts';
 import type { DeviceWithHistory } from './device-detail.ts';
+import { deviceNotFound } from './device-exists.ts';
 import { findDeviceWithAttributes, type HistoryFilter, listDevicesWithFirmwares, listHistory } from './device-queries.ts';
 
 /** @throws `device.not_found` */
@@ -10,8 +10,6 @@ export async function getDevice(db: Db, kind: DeviceKind, external_id: string): 
   if (!device) throw deviceNotFound(kind, external_id);
   return device;
 }
-
-const deviceNotFound = (kind: DeviceKind, external_id: string) => new DomainError('device.not_found', `There is no ${kind} ${external_id}`);
 
 export interface DeviceQuery extends HistoryFilter {
   /** Whether the past is wanted too. */

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
-import { decodeCursor, type Page, toPage } from '../http/page.ts';
+import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
 import { type Eligibility, type Exclusion, eligibilities } from './update.ts';
 
 const Cursor = z.tuple([z.enum(eligibilities), z.string()]);
@@ -14,7 +14,8 @@ export interface ExclusionFilter {
 
 /** By reason, then by external_id: the order of the key, so that every page costs the same. */
 export const listExclusions = async (db: Db, { update_id, reason, limit, cursor }: ExclusionFilter): Promise<Page<Exclusion>> => {
-  const after = decodeCursor(Cursor, cursor);
+  const list = listOf('exclusions', { update_id, reason });
+  const after = decodeCursor(list, Cursor, cursor);
   let query = db.selectFrom('update_exclusions').select(['kind', 'external_id', 'reason']).where('update_id', '=', update_id);
   if (reason) query = query.where('reason', '=', reason);
   if (after) query = query.where(({ eb, refTuple, tuple }) => eb(refTuple('reason', 'external_id'), '>', tuple(after[0], after[1])));
@@ -24,5 +25,5 @@ export const listExclusions = async (db: Db, { update_id, reason, limit, cursor 
     .limit(limit + 1)
     .$narrowType<{ kind: Exclusion['kind']; reason: Eligibility }>()
     .execute();
-  return toPage(rows, limit, (row) => [row.reason, row.external_id]);
+  return toPage(list, rows, limit, (row) => [row.reason, row.external_id]);
 };

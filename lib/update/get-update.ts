@@ -1,6 +1,6 @@
 import type { Db } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
-import { getDevice } from '../fleet/get-devices.ts';
+import { checkDeviceExists } from '../fleet/device-exists.ts';
 import type { Page } from '../http/page.ts';
 import { type ExclusionFilter, listExclusions } from './exclusion-queries.ts';
 import type { DeviceExecution, Execution } from './execution.ts';
@@ -35,6 +35,6 @@ export async function getExclusions(db: Db, filter: ExclusionFilter): Promise<Pa
 /** @throws `device.not_found` */
 export async function getDeviceUpdates(db: Db, filter: DeviceExecutionFilter): Promise<Page<DeviceExecution>> {
   const page = await listDeviceExecutions(db, filter);
-  if (page.items.length === 0) await getDevice(db, filter.kind, filter.external_id);
+  if (page.items.length === 0) await checkDeviceExists(db, filter.kind, filter.external_id);
   return page;
 }

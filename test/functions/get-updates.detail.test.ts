@@ -121,6 +121,8 @@ describe('GET /v1/updates/{id}', () => {
       .set({ status: 'FAILED', reason: 'DEVICE_FAILED', detail: '' })
       .where('update_id', '=', id)
       .execute();
+    // Which kept no figures.
+    await db.updateTable('updates').set({ final_counts: null, final_figures: null }).where('id', '=', id).execute();
     expect((await get(id)).body.reasons).toEqual([{ status: 'FAILED', reason: 'DEVICE_FAILED', count: 4, texts: [] }]);
     expect((await listExecutions(id, {})).body.items.map(({ detail }) => detail)).toEqual([null, null, null, null]);
   });

@@ -1215,6 +1215,8 @@ export interface Update {
   started_dt: string | null;
   /** When the last execution had ended */
   finished_dt: string | null;
+  /** Since when its executions and exclusions are no longer kept, because the update ended so long ago. Its counts and reasons stay. null: all of them are there */
+  executions_removed_dt: string | null;
 }
 
 /**
@@ -1474,6 +1476,8 @@ export interface UpdateDetail {
   started_dt: string | null;
   /** When the last execution had ended */
   finished_dt: string | null;
+  /** Since when its executions and exclusions are no longer kept, because the update ended so long ago. Its counts and reasons stay. null: all of them are there */
+  executions_removed_dt: string | null;
   /** Executions by status and reason, the most frequent first, 50 at most */
   reasons: UpdateDetailReasonsItem[];
   /** Of the canary alone: its executions by status; null: there is none */
@@ -1541,6 +1545,20 @@ export interface Execution {
   next_attempt_dt: string | null;
   /** When the version wanted was seen after the execution had ended otherwise */
   late_success_dt: string | null;
+}
+
+export type ExclusionKind = 'scooter' | 'cabinet';
+export type ExclusionReason = 'ELIGIBLE' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'FIRMWARE_NOT_AVAILABLE';
+export interface Exclusion {
+  kind: ExclusionKind;
+  /**
+     * The device's id in the scooters' database
+     * @minLength 1
+     * @maxLength 128
+     * @pattern ^(?!\.{1,2}$)[\w.:~-]+$
+     */
+  external_id: string;
+  reason: ExclusionReason;
 }
 
 export type DeviceExecutionStatus = 'QUEUED' | 'IN_PROGRESS' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'REJECTED' | 'CANCELED' | 'REMOVED';
@@ -2676,7 +2694,7 @@ export type RequestUpdateBodyTargets = {
   firmware_id: number;
 };
   /**
-     * Only devices whose execution in this update has ended without success
+     * Only devices whose execution in this update has ended without success. Refused when the executions of that update are no longer kept (`executions_removed_dt`)
      * @minimum 1
      * @maximum 2147483647
      */
@@ -2851,7 +2869,7 @@ export type RequestUpdateBody = {
   start_dt?: string | null;
   /** Also devices that run a higher version_num; needs a comment */
   allow_downgrade?: boolean;
-  /** Also devices that failed this firmware three times */
+  /** Also devices that failed this firmware three times, in updates whose executions are still kept */
   force?: boolean;
   /** @maxLength 2000 */
   comment?: string;
@@ -2948,6 +2966,35 @@ cursor?: string;
 export type ListExecutionsStatus = 'QUEUED' | 'IN_PROGRESS' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'REJECTED' | 'CANCELED' | 'REMOVED';
 export type ListExecutions200 = {
   items: Execution[];
+  /**
+     * null on the last page
+     * @nullable
+     */
+  next_cursor: string | null;
+};
+
+export type ListExclusionsParams = {
+/**
+ * Only devices with this reason
+ */
+reason?: ListExclusionsReason;
+/**
+ * Items a page, 1 to 500
+ * @minimum 1
+ * @maximum 500
+ * @pattern ^\d{1,15}$
+ */
+limit?: number;
+/**
+ * `next_cursor` of the page before, of the same list under the same conditions
+ * @maxLength 512
+ */
+cursor?: string;
+};
+
+export type ListExclusionsReason = 'ELIGIBLE' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'FIRMWARE_NOT_AVAILABLE';
+export type ListExclusions200 = {
+  items: Exclusion[];
   /**
      * null on the last page
      * @nullable
@@ -3960,6 +4007,40 @@ export const listExecutions = async (id: number,
     params?: ListExecutionsParams, options?: Parameters<typeof request>[1]): Promise<ListExecutions200> => {
 
   return request<ListExecutions200>(getListExecutionsUrl(id,params),
+  {
+    ...options,
+    method: 'GET'
+
+
+  }
+);}
+
+
+
+export const getListExclusionsUrl = (id: number,
+    params?: ListExclusionsParams,) => {
+  const normalizedParams = new URLSearchParams();
+
+  Object.entries(params || {}).forEach(([key, value]) => {
+
+    if (value !== undefined) {
+      normalizedParams.append(key, value === null ? 'null' : String(value))
+    }
+  });
+
+  const stringifiedParams = normalizedParams.toString();
+
+  return stringifiedParams.length > 0 ? `/v1/updates/${encodeURIComponent(String(id))}/exclusions?${stringifiedParams}` : `/v1/updates/${encodeURIComponent(String(id))}/exclusions`
+}
+
+/**
+ * By reason, then by external_id. Empty when they are no longer kept: the update then says so in `executions_removed_dt`.
+ * @summary The devices that were chosen for an update and do not take part, and why
+ */
+export const listExclusions = async (id: number,
+    params?: ListExclusionsParams, options?: Parameters<typeof request>[1]): Promise<ListExclusions200> => {
+
+  return request<ListExclusions200>(getListExclusionsUrl(id,params),
   {
     ...options,
     method: 'GET'

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import { defineRoute } from '../../lib/http/route.ts';
-import { Confirmation, ConfirmationOutcome } from '../../lib/report/confirmation.ts';
+import { ConfirmationOutcome, SentConfirmation } from '../../lib/report/confirmation.ts';
 
 export const confirmUpdateRoute = defineRoute({
   operationId: 'confirmVersions',
@@ -10,9 +10,10 @@ export const confirmUpdateRoute = defineRoute({
   scope: 'devices:report',
   summary: 'Report what devices run and what became of their updates, up to 1,000 in one call',
   description:
-    'Each report has an outcome of its own, in the order of the reports; one that is refused hinders no other. ' +
+    'Each report has an outcome of its own, in the order of the reports; one that is refused, also one that is not well-formed, hinders no ' +
+    'other. 400 is only about the envelope: no object, no list, or more than 1,000 reports. ' +
     'Sending the same reports again changes nothing.',
-  body: z.strictObject({ confirmations: z.array(Confirmation).check(z.minLength(1), z.maxLength(1_000)) }),
+  body: z.strictObject({ confirmations: z.array(SentConfirmation).check(z.minLength(1), z.maxLength(1_000)) }),
   maximumBodyBytes: 2 * 1024 * 1024,
   responses: {
     200: { description: 'One outcome per report, in the same order', body: z.object({ outcomes: z.array(ConfirmationOutcome) }) },

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import { IdInPath } from '../http/path-parameters.ts';
-import { storableText } from '../update/execution.ts';
+import { wordsOfOthers } from '../words-of-others.ts';
 
 /**
  * The shapes of Eclipse hawkBit's Direct Device Integration API, version 1 (https://eclipse.dev/hawkbit/apis/ddi_api/), as far as its
@@ -74,15 +74,9 @@ export type CancelAction = z.infer<typeof CancelAction>;
 const maximumDetails = 50;
 const maximumDetailLength = 512;
 
-/** SWUpdate tells its own log, in which is the link that it was led to, and some clients their token. */
-const withoutSecrets = (line: string): string =>
-  line
-    .replaceAll(/(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s"']+/gi, '$1…')
-    .replaceAll(/((?:Target|Gateway)Token\s+)\S+/gi, '$1…');
-
 /** What was sent, in the form in which it is kept. */
 export const keptText = (value: unknown, maximumLength: number): string =>
-  storableText(withoutSecrets(typeof value === 'string' ? value : (JSON.stringify(value) ?? '')), maximumLength);
+  wordsOfOthers(typeof value === 'string' ? value : (JSON.stringify(value) ?? ''), maximumLength);
 
 const toLine = (value: unknown): string => keptText(value, maximumDetailLength);
 

@@ -76,7 +76,8 @@ const summarize = (errors: readonly FieldError[], count: number): string =>
 type Issue = z.core.$ZodIssue;
 type UnionIssue = z.core.$ZodIssueInvalidUnion;
 
-function* fieldErrorsOf(part: FieldError['in'], issue: Issue, outer: PropertyKey[] = []): Iterable<FieldError> {
+/** The wrong fields that an issue of zod tells of. */
+export function* fieldErrorsOf(part: FieldError['in'], issue: Issue, outer: PropertyKey[] = []): Iterable<FieldError> {
   const path = [...outer, ...issue.path];
   const at = (place: PropertyKey[], message: string): FieldError => ({ in: part, path: place.map(String).join('.'), message });
   if (issue.code === 'unrecognized_keys') {

@@ -1,6 +1,8 @@
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
-import type { Confirmation, ConfirmationOutcome } from './confirmation.ts';
+import { Malformed } from '../http/judged.ts';
+import { wordsOfOthers } from '../words-of-others.ts';
+import type { Confirmation, ConfirmationOutcome, Report, SentConfirmation } from './confirmation.ts';
 import { recordReports } from './record-reports.ts';
 
 export interface ConfirmUpdateDeps {
@@ -13,16 +15,26 @@ const maximumDetailLength = 2_000;
 
 /**
  * Stores what devices report: what each runs now, and what became of its execution. One outcome per report, in their order; a refused
- * one hinders no other. Repeating a call changes nothing.
+ * one, also one that is not well-formed, hinders no other. Repeating a call changes nothing.
  */
-export async function confirmUpdate(
-  { db, now }: ConfirmUpdateDeps,
-  confirmations: readonly Confirmation[],
-): Promise<ConfirmationOutcome[]> {
-  const reports = confirmations.map(({ detail, ...confirmation }) => ({
-    ...confirmation,
-    detail: detail?.slice(0, maximumDetailLength),
-    source: 'confirmation' as const,
-  }));
-  return db.transaction().execute((trx) => recordReports(trx, reports, now()));
+export async function confirmUpdate({ db, now }: ConfirmUpdateDeps, sent: readonly SentConfirmation[]): Promise<ConfirmationOutcome[]> {
+  const reports = sent.flatMap((item) => (item instanceof Malformed ? [] : [toReport(item)]));
+  const outcomes = reports.length > 0 ? await db.transaction().execute((trx) => recordReports(trx, reports, now())) : [];
+  const ofReports = outcomes.values();
+  return sent.map((item) => (item instanceof Malformed ? toRefusal(item) : (ofReports.next().value as ConfirmationOutcome)));
 }
+
+const toReport = ({ detail, ...confirmation }: Confirmation): Report => ({
+  ...confirmation,
+  detail: detail === undefined ? undefined : wordsOfOthers(detail, maximumDetailLength),
+  source: 'confirmation',
+});
+
+const toRefusal = (report: Malformed): ConfirmationOutcome => ({
+  external_id: report.textOf('external_id'),
+  hardware_type: report.textOf('hardware_type'),
+  outcome: 'refused',
+  code: 'report.malformed',
+  message: report.summary,
+  errors: report.itemErrors,
+});

@@ -2,6 +2,7 @@ import * as z from 'zod/mini';
 import { HardwareTypeName, PositiveInteger, RequestedTimestamp } from '../firmware/firmware.ts';
 import { FirmwareVersion } from '../firmware/version.ts';
 import { DeviceKind, ExternalId, type ReportSource } from '../fleet/device.ts';
+import { ItemError, judged } from '../http/judged.ts';
 import { executionStatuses } from '../update/execution.ts';
 
 /** What a device can say of an installation. */
@@ -39,6 +40,13 @@ export const Confirmation = z.strictObject({
 });
 export type Confirmation = z.output<typeof Confirmation>;
 
+/** One of many in a call, judged on its own. */
+export const SentConfirmation = judged(
+  Confirmation,
+  'Whatever else is sent in the place of a report is refused by itself, and hinders no other',
+);
+export type SentConfirmation = z.output<typeof SentConfirmation>;
+
 /** What only a device that polls says: INSTALLED without having shown it, and how it took it to be asked to stop. */
 export const reportStatuses = [...confirmationStatuses, 'INSTALLED', 'CANCELED', 'CANCEL_REFUSED'] as const;
 
@@ -57,8 +65,8 @@ export interface Report extends Omit<Confirmation, 'status' | 'version'> {
 
 export const ConfirmationOutcome = z
   .object({
-    external_id: z.string(),
-    hardware_type: z.string(),
+    external_id: z.nullable(z.string()).check(z.meta({ description: 'As in the report; null: it names none' })),
+    hardware_type: z.nullable(z.string()).check(z.meta({ description: 'As in the report; null: it names none' })),
     outcome: z.enum(['stored', 'unchanged', 'outdated', 'refused']).check(
       z.meta({
         description:
@@ -66,9 +74,10 @@ export const ConfirmationOutcome = z
       }),
     ),
     code: z
-      .optional(z.enum(['device.not_found', 'hardware_type.unknown', 'execution.not_found']))
+      .optional(z.enum(['report.malformed', 'device.not_found', 'hardware_type.unknown', 'execution.not_found']))
       .check(z.meta({ description: 'Why it was refused' })),
     message: z.optional(z.string()),
+    errors: z.optional(z.array(ItemError)).check(z.meta({ description: 'Of a malformed report: the first of its wrong fields' })),
     execution: z
       .optional(z.object({ id: z.int(), status: z.enum(executionStatuses) }))
       .check(z.meta({ description: 'The execution it was about' })),

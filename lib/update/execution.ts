@@ -259,10 +259,6 @@ export const moveOf = (execution: Movable, event: ExecutionEvent, now: Date): Mo
   return { ...transition, from, event, next_attempt_dt: null };
 };
 
-/** The words of others in a form and length that PostgreSQL stores: it has no place for NUL and half characters. */
-export const storableText = (text: string, maximumLength: number): string =>
-  text.slice(0, maximumLength).replaceAll('\u0000', '').toWellFormed();
-
 /** Two times what a device's words are cut to when they come: 50 lines of 512 characters. */
 export const longestDetail = 2 * 50 * 513;
 

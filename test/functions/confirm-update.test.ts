@@ -19,7 +19,7 @@ beforeEach(() => {
 interface Answer {
   code: string;
   errors: { path: string }[];
-  outcomes: { outcome: string; code?: string; execution?: { id: number; status: string } }[];
+  outcomes: { outcome: string; code?: string; errors?: { path: string }[]; execution?: { id: number; status: string } }[];
 }
 const post = (body: unknown, request: { token?: string; headers?: Record<string, string> } = { token }, deps: object = {}) =>
   call<Answer>(createHandler({ ...service.deps, authenticate, log: silentLog, ...deps }), {
@@ -77,27 +77,63 @@ describe('POST /v1/confirmations', () => {
     expect(await service.find(update.id)).toMatchObject({ counts: { SUCCEEDED: 1_000 } });
   });
 
-  it('400: names every wrong field of every report, and stores none of them', async () => {
-    const { external_ids, firmware, update } = await service.givenSent();
+  it('200: a report that is not well-formed is refused with its wrong fields, and hinders no other', async () => {
+    const { external_ids, firmware, update } = await service.givenSent({ devices: 2 });
+    const [first, second] = external_ids;
+    const { version } = firmware;
     const answer = await post({
       confirmations: [
-        report({ external_id: external_ids[0], version: firmware.version }),
-        report({ status: 'DONE', occurred_dt: 'now', extra: 1 }),
+        report({ external_id: first, version: '1.9.0\n' }),
+        report({ external_id: first, version }),
+        report({ external_id: 'a b', status: 'DONE', occurred_dt: 'now', extra: 1 }),
         {},
+        null,
+        'SUCCEEDED',
+        [],
+        report({ external_id: second, version, attempt: 1.5 }),
+        report({ external_id: second, version }),
       ],
     });
-    expect(answer).toMatchObject({ statusCode: 400, body: { code: 'request.invalid' } });
-    expect(answer.body.errors.map(({ path }) => path).toSorted()).toEqual([
-      'confirmations.1.extra',
-      'confirmations.1.occurred_dt',
-      'confirmations.1.status',
-      'confirmations.2.external_id',
-      'confirmations.2.hardware_type',
-      'confirmations.2.occurred_dt',
-      'confirmations.2.status',
-      'confirmations.2.version',
+    expect(answer.statusCode).toBe(200);
+    expect(answer.body.outcomes.map(({ outcome, code }) => code ?? outcome)).toEqual([
+      'report.malformed',
+      'stored',
+      ...Array.from({ length: 6 }, () => 'report.malformed'),
+      'stored',
     ]);
-    expect(await service.find(update.id)).toMatchObject({ counts: { IN_PROGRESS: 1 } });
+    expect(answer.body.outcomes[0]).toMatchObject({
+      ...{ external_id: first, hardware_type: 'vega_mcu', outcome: 'refused', message: expect.stringContaining('version') },
+      errors: expect.arrayContaining([{ path: 'version', message: 'must not have control characters or a slash' }]),
+    });
+    const paths = answer.body.outcomes.map(({ errors }) => errors?.map(({ path }) => path).toSorted());
+    expect(paths.slice(2, 5)).toEqual([
+      ['external_id', 'extra', 'occurred_dt', 'status'],
+      ['external_id', 'hardware_type', 'occurred_dt', 'status', 'version'],
+      [''],
+    ]);
+    expect(answer.body.outcomes[4]).toMatchObject({ external_id: null, hardware_type: null });
+    expect(answer.body.outcomes[7]).toMatchObject({ external_id: second, errors: [{ path: 'attempt' }] });
+    expect(await service.find(update.id)).toMatchObject({ counts: { SUCCEEDED: 2 } });
+  });
+
+  it('200: 1,000 reports with all fields wrong have an answer that can be sent', async () => {
+    const wrong = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`unknown_field_with_a_long_name_${i}`, 1]));
+    const answer = await post({ confirmations: Array.from({ length: 1_000 }, () => wrong) });
+    expect(answer.statusCode).toBe(200);
+    expect(answer.body.outcomes.every(({ errors }) => errors?.length === 10)).toBe(true);
+    expect(JSON.stringify(answer.body).length).toBeLessThan(5 * 1024 * 1024);
+  });
+
+  it('200: what a device says is kept without the secrets that it quotes', async () => {
+    const { external_ids, firmware, update } = await service.givenSent();
+    const detail = `GET https://s3.test/x?X-Amz-Credential=AKIA&X-Amz-Signature=abcdef0123 failed; Authorization: Bearer abc.def.ghi`;
+    const answer = await post({
+      confirmations: [report({ external_id: external_ids[0], version: firmware.version, status: 'FAILED', detail })],
+    });
+    expect(answer.body.outcomes).toMatchObject([{ execution: { status: 'FAILED' } }]);
+    expect((await service.executions(update.id))[0]?.detail).toBe(
+      'GET https://s3.test/x?X-Amz-Credential=…&X-Amz-Signature=… failed; Authorization: Bearer …',
+    );
   });
 
   it.each([

@@ -2,7 +2,8 @@ import { sql } from 'kysely';
 import type { Db, Trx } from '../../db/database.ts';
 import type { FirmwareRequirement } from '../../firmware/firmware.ts';
 import type { DeviceKind } from '../../fleet/device.ts';
-import { reasons, storableText } from '../execution.ts';
+import { wordsOfOthers } from '../../words-of-others.ts';
+import { reasons } from '../execution.ts';
 import { moved, movesOf, movesOrRetriesOf } from '../move-executions.ts';
 import { atWork, unfinished } from '../predicates.ts';
 import type { BackendGate } from './backend-gate.ts';
@@ -205,7 +206,7 @@ export const recordDispatch = async (
     })}`.execute(db);
 };
 
-export const deferredReason = (text: string): string => storableText(`${reasons.deferred}: ${text}`, 500);
+export const deferredReason = (text: string): string => wordsOfOthers(`${reasons.deferred}: ${text}`, 500);
 
 export const getGate = async (db: Db): Promise<BackendGate> =>
   db.selectFrom('backend_gate').select(['share', 'changed_dt', 'failures', 'closed_until', 'usual_latency_ms']).executeTakeFirstOrThrow();

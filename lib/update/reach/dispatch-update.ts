@@ -13,7 +13,7 @@ import {
 import { oddItemSeconds } from '../../ports/backend-answers.ts';
 import type { Storage } from '../../ports/storage.ts';
 import { UnderWay } from '../../walk.ts';
-import { storableText } from '../execution.ts';
+import { wordsOfOthers } from '../../words-of-others.ts';
 import type { DispatchMessage } from '../messages.ts';
 import { afterCall, mayCall } from './backend-gate.ts';
 import {
@@ -202,5 +202,5 @@ const toUnanswered = (execution_id: number, text: string, next_attempt_dt: Date)
 });
 
 const toRefusal = (execution_id: number, text: string): DispatchOutcome => ({
-  ...{ execution_id, event: 'refused', reason: null, detail: storableText(text, 2_000), next_attempt_dt: null },
+  ...{ execution_id, event: 'refused', reason: null, detail: wordsOfOthers(text, 2_000), next_attempt_dt: null },
 });

@@ -22,7 +22,7 @@ describe('a version in configData', () => {
   });
 
   it('is kept as it was sent, and in bounds, where it is none', () => {
-    expect(told({ token: `TargetToken ${'x'.repeat(1_000)}` })).toMatchObject({ sent: '{"token":"TargetToken …' });
+    expect(told({ token: `TargetToken ${'x'.repeat(1_000)}` })).toMatchObject({ sent: '{"token":"…"}' });
     expect((told('y'.repeat(5_000)) as { sent: string }).sent).toBe(`"${'y'.repeat(255)}`);
     expect(told('1.9.0\n')).toMatchObject({ sent: '"1.9.0\\n"' });
   });

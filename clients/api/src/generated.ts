@@ -1616,7 +1616,13 @@ export type ConfirmationOutcomeOutcome = 'stored' | 'unchanged' | 'outdated' | '
 /**
  * Why it was refused
  */
-export type ConfirmationOutcomeCode = 'device.not_found' | 'hardware_type.unknown' | 'execution.not_found';
+export type ConfirmationOutcomeCode = 'report.malformed' | 'device.not_found' | 'hardware_type.unknown' | 'execution.not_found';
+export type ConfirmationOutcomeErrorsItem = {
+  /** Dotted; empty: the item itself */
+  path: string;
+  message: string;
+};
+
 export type ConfirmationOutcomeExecutionStatus = 'QUEUED' | 'IN_PROGRESS' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'REJECTED' | 'CANCELED' | 'REMOVED';
 /**
  * The execution it was about
@@ -1631,13 +1637,23 @@ export type ConfirmationOutcomeExecution = {
 };
 
 export interface ConfirmationOutcome {
-  external_id: string;
-  hardware_type: string;
+  /**
+     * As in the report; null: it names none
+     * @nullable
+     */
+  external_id: string | null;
+  /**
+     * As in the report; null: it names none
+     * @nullable
+     */
+  hardware_type: string | null;
   /** stored: something is known now that was not; unchanged: nothing new; outdated: something newer is known; refused: see code */
   outcome: ConfirmationOutcomeOutcome;
   /** Why it was refused */
   code?: ConfirmationOutcomeCode;
   message?: string;
+  /** Of a malformed report: the first of its wrong fields */
+  errors?: ConfirmationOutcomeErrorsItem[];
   /** The execution it was about */
   execution?: ConfirmationOutcomeExecution;
 }
@@ -3077,10 +3093,8 @@ export type ListCabinetUpdates200 = {
   next_cursor: string | null;
 };
 
-export type ConfirmVersionsBodyConfirmationsItemKind = 'scooter' | 'cabinet';
-export type ConfirmVersionsBodyConfirmationsItemStatus = 'IN_PROGRESS' | 'SUCCEEDED' | 'FAILED' | 'REJECTED';
 export type ConfirmVersionsBodyConfirmationsItem = {
-  kind?: ConfirmVersionsBodyConfirmationsItemKind;
+  kind?: 'scooter' | 'cabinet';
   /**
      * The device's id in the scooters' database
      * @minLength 1
@@ -3096,7 +3110,7 @@ export type ConfirmVersionsBodyConfirmationsItem = {
      * @maxLength 64
      */
   version: string;
-  status: ConfirmVersionsBodyConfirmationsItemStatus;
+  status: 'IN_PROGRESS' | 'SUCCEEDED' | 'FAILED' | 'REJECTED';
   /**
      * When it was so, by the clock of the device
      * @pattern ^(?:(?:\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29|\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:02)-(?:0[1-9]|1\d|2[0-8])))T(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|([+-](?:[01]\d|2[0-3]):[0-5]\d)))$
@@ -3119,7 +3133,7 @@ export type ConfirmVersionsBodyConfirmationsItem = {
      * @maxLength 10000
      */
   detail?: string;
-};
+} | unknown;
 
 export type ConfirmVersionsBody = {
   /**
@@ -4283,7 +4297,7 @@ export const getConfirmVersionsUrl = () => {
 }
 
 /**
- * Each report has an outcome of its own, in the order of the reports; one that is refused hinders no other. Sending the same reports again changes nothing.
+ * Each report has an outcome of its own, in the order of the reports; one that is refused, also one that is not well-formed, hinders no other. 400 is only about the envelope: no object, no list, or more than 1,000 reports. Sending the same reports again changes nothing.
  * @summary Report what devices run and what became of their updates, up to 1,000 in one call
  */
 export const confirmVersions = async (confirmVersionsBody: ConfirmVersionsBody, options?: Parameters<typeof request>[1]): Promise<ConfirmVersions200> => {

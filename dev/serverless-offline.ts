@@ -34,7 +34,8 @@ export async function startServerlessOffline(options: {
   const child = spawn(
     process.execPath,
     [
-      ...['--import', new URL('./end-with-parent.mjs', import.meta.url).href, program, 'offline', '--stage', 'offline', '--noSponsor'],
+      ...['--import', new URL('./end-with-parent.mjs', import.meta.url).href],
+      ...['--import', new URL('./offline-problems.ts', import.meta.url).href, program, 'offline', '--stage', 'offline', '--noSponsor'],
       ...['--host', '127.0.0.1', '--httpPort', String(httpPort), '--lambdaPort', String(lambdaPort)],
     ],
     // A session of its own: Ctrl-C on the terminal must not end the functions before the queue consumers have finished their work.

@@ -5,6 +5,7 @@ export type ErrorCode =
   | 'request.too_large'
   | 'request.unsupported_media_type'
   | 'route.not_found'
+  | 'route.method_not_allowed'
   | 'auth.missing_token'
   | 'auth.invalid_token'
   | 'auth.insufficient_scope'

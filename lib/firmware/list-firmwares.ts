@@ -4,6 +4,7 @@ import { pageOf } from '../http/page.ts';
 import { Download, type DownloadDeps, findStorageState, StorageState, withDownload } from './download.ts';
 import { ListedFirmware } from './firmware.ts';
 import { type FirmwareFilter, listFirmwares as listFilteredFirmwares } from './firmware-queries.ts';
+import { ofKnownHardwareType } from './known-hardware-type.ts';
 
 /** With links and the state of the storage when they are asked for. */
 export const FirmwarePage = z.extend(
@@ -19,9 +20,15 @@ export interface FirmwareQuery extends FirmwareFilter {
   links: boolean;
 }
 
-/** A page of firmwares, each with a fresh link to its file when that is asked for and can be had. */
+/**
+ * A page of firmwares, each with a fresh link to its file when that is asked for and can be had.
+ *
+ * @throws `request.invalid` when there is no such hardware type.
+ */
 export async function listFirmwares(deps: { db: Db } & DownloadDeps, { links, ...filter }: FirmwareQuery): Promise<FirmwarePage> {
-  if (!links) return listFilteredFirmwares(deps.db, filter);
-  const [{ items, next_cursor }, storage] = await Promise.all([listFilteredFirmwares(deps.db, filter), findStorageState(deps)]);
+  const page = await ofKnownHardwareType(deps.db, filter.hardware_type, await listFilteredFirmwares(deps.db, filter));
+  if (!links) return page;
+  const { items, next_cursor } = page;
+  const storage = await findStorageState(deps);
   return { items: await Promise.all(items.map((item) => withDownload(deps.storage, storage, item))), next_cursor, storage };
 }

@@ -1,7 +1,7 @@
 import type { Db } from '../db/database.ts';
-import { DomainError, type FieldError } from '../errors.ts';
+import type { FieldError } from '../errors.ts';
 import { findFirmware } from '../firmware/firmware-queries.ts';
-import { findHardwareType } from '../firmware/hardware-type-queries.ts';
+import { findUnknownHardwareType, missingSubjects } from '../firmware/known-hardware-type.ts';
 import type { Page } from '../http/page.ts';
 import type { Device } from './device.ts';
 import { type DeviceFilter, listDevices as listFilteredDevices } from './device-queries.ts';
@@ -16,7 +16,7 @@ export async function listDevices(db: Db, filter: DeviceFilter): Promise<Page<De
   const page = await listFilteredDevices(db, filter);
   if (page.items.length > 0) return page;
   const errors = await findMissingSubjects(db, filter);
-  if (errors.length > 0) throw new DomainError('request.invalid', 'The filter names what does not exist', { errors });
+  if (errors.length > 0) throw missingSubjects(errors);
   return page;
 }
 
@@ -29,9 +29,5 @@ const findMissingSubjects = async (db: Db, filter: DeviceFilter): Promise<FieldE
     if (!firmware) errors.push({ in: 'query', path, message: `there is no firmware ${id}` });
     else if (firmware.version_num === null) errors.push({ in: 'query', path, message: `firmware ${id} is ${firmware.status}` });
   }
-  const { unknown_version } = filter;
-  if (unknown_version !== undefined && !(await findHardwareType(db, unknown_version))) {
-    errors.push({ in: 'query', path: 'unknown_version', message: `there is no hardware type ${unknown_version}` });
-  }
-  return errors;
+  return [...errors, ...(await findUnknownHardwareType(db, 'unknown_version', filter.unknown_version))];
 };

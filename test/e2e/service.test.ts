@@ -100,6 +100,28 @@ const changeSimulator = (behaviour: Record<string, unknown>) =>
     body: JSON.stringify(behaviour),
   });
 
+describe('a path or method that is no route', () => {
+  it('404 and 405: is answered with a problem document, also by what answers without any function', async () => {
+    const ask = (method: string, path: string) => fetch(`${target.api_url}${path}`, { method });
+    for (const [method, path] of [
+      ['GET', '/v1/nothing'],
+      ['POST', '/v1/health/x'],
+      ['DELETE', '/v1/updates'],
+    ] as const) {
+      const response = await ask(method, path);
+      const problem = (await response.json()) as { code: string; status: number; request_id: string };
+      expect(response.headers.get('content-type')).toContain('application/problem+json');
+      expect(problem.request_id).toBeTruthy();
+      // API Gateway does not tell a method that a path does not take from a path that there is not.
+      const isLocal = target.deployed === undefined && method === 'DELETE';
+      expect([response.status, problem.code], `${method} ${path}`).toEqual(
+        isLocal ? [405, 'route.method_not_allowed'] : [404, 'route.not_found'],
+      );
+      if (isLocal) expect(response.headers.get('allow')?.split(', ')).toEqual(expect.arrayContaining(['GET', 'POST']));
+    }
+  });
+});
+
 describe('an upload', () => {
   it('takes exactly the promised bytes, once, and is registered by the event of S3', async () => {
     const bytes = new Uint8Array(randomBytes(5_000));

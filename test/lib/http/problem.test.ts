@@ -81,6 +81,7 @@ describe('a problem', () => {
     ['auth.invalid_token', 401],
     ['auth.insufficient_scope', 403],
     ['route.not_found', 404],
+    ['route.method_not_allowed', 405],
     ['firmware.not_found', 404],
     ['device.not_found', 404],
     ['update.not_found', 404],

@@ -41,6 +41,12 @@ export const placeOf = (step: number, { next_step, sent_step }: Walk): 'due' | '
   return next_step === step + 1 ? 'done' : 'due';
 };
 
+/** Longer than SQS and the delay of a step vary, and than one step's second delivery takes; a late step is shown and counted. */
+export const lateAfterSeconds = 300;
+
+/** Whether a step that was due then has not come. Its message is lost, or nobody can do it. */
+export const isLate = (due_dt: Date | null, now: Date): boolean => due_dt !== null && now > addSeconds(due_dt, lateAfterSeconds);
+
 /** The first message is visible no sooner than this, so that the commit has nearly always happened by then. */
 export const firstStepDelaySeconds = 1;
 /** Longer than a request can take: after this, a walk that does not exist was never committed. */

@@ -18,6 +18,7 @@ import * as recallDispatches from './20261124160000_recall_dispatches.ts';
 import * as namePhases from './20261126100000_name_phases.ts';
 import * as findExecutionsByPhase from './20261126100100_find_executions_by_phase.ts';
 import * as keepStatedTimes from './20261126110000_keep_stated_times.ts';
+import * as noticeLateWalks from './20261126120000_notice_late_walks.ts';
 import * as keepFinalFigures from './20261126130000_keep_final_figures.ts';
 import * as removeOldRows from './20261126130100_remove_old_rows.ts';
 import * as keepFirstAnswers from './20261126140000_keep_first_answers.ts';
@@ -45,6 +46,7 @@ export const migrations: Record<string, Migration> = {
   '20261126100000_name_phases': namePhases,
   '20261126100100_find_executions_by_phase': findExecutionsByPhase,
   '20261126110000_keep_stated_times': keepStatedTimes,
+  '20261126120000_notice_late_walks': noticeLateWalks,
   '20261126130000_keep_final_figures': keepFinalFigures,
   '20261126130100_remove_old_rows': removeOldRows,
   '20261126140000_keep_first_answers': keepFirstAnswers,

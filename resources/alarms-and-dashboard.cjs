@@ -80,7 +80,7 @@ module.exports = async ({ resolveConfigurationProperty, resolveVariable }) => {
     });
   }
 
-  // Published whenever the API is asked how an update is, or whether the service is well (lib/stats/README.md).
+  // Published whenever the API is asked for /v1/health or /v1/stats.
   alarm('LateUpdates', 'An update takes no step: its message is lost, or nobody works on it', {
     ...{ namespace: 'scooters-updater', metric: 'late_updates', dimensions: { service: prefix }, statistic: 'Maximum', threshold: 0 },
     ...{ period: 300, periods: 1 },

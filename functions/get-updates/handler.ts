@@ -14,7 +14,7 @@ import {
 
 export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
   endpoint(
-    operation(deps, listUpdatesRoute, async ({ query }) => json(200, await listUpdates(deps.db, query))),
+    operation(deps, listUpdatesRoute, async ({ query }) => json(200, await listUpdates(deps.db, query, deps.now()))),
     operation(deps, getUpdateRoute, async ({ path }) => json(200, await getUpdate(deps.db, path.id, deps.now()))),
     operation(deps, listExecutionsRoute, async ({ path, query }) =>
       json(200, await getExecutions(deps.db, { update_id: path.id, ...query })),

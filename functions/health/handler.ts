@@ -1,12 +1,14 @@
-import { sql } from 'kysely';
+import type { Clock } from '../../lib/clock.ts';
 import type { Db } from '../../lib/db/database.ts';
 import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
+import { countLateUpdates, publishLateUpdates } from '../../lib/update/late-updates.ts';
 import { healthRoute } from './routes.ts';
 
-export const createHandler = (deps: HttpDeps & { db: Db }) =>
+/** What is asked by a monitor every minute is also what notices updates that take no step: nothing here runs by itself. */
+export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
   endpoint(
     operation(deps, healthRoute, async () => {
-      await sql`SELECT 1`.execute(deps.db);
+      publishLateUpdates(deps.metrics, await countLateUpdates(deps.db, deps.now()));
       return json(200, { status: 'ok', database: 'ok' });
     }),
   );

@@ -54,6 +54,7 @@ export interface BackendGate {
   closed_until: Timestamp | null;
   failures: number;
   id: number;
+  reason: string | null;
   share: number;
   usual_latency_ms: number | null;
 }
@@ -246,6 +247,7 @@ export interface Scooters {
 
 export interface UpdateDispatches {
   answered_dt: Timestamp | null;
+  calls: Generated<number>;
   commands: number;
   error: string | null;
   id: Generated<number>;
@@ -308,6 +310,7 @@ export interface Updates {
   comment: string;
   created_by: string;
   created_dt: Timestamp;
+  due_dt: Timestamp | null;
   executions_removed_dt: Timestamp | null;
   exponential: Json | null;
   final_counts: Json | null;

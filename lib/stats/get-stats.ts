@@ -3,6 +3,8 @@ import type { Db } from '../db/database.ts';
 import { DeviceKind } from '../fleet/device.ts';
 import type { Metrics } from '../metrics.ts';
 import { noCounts } from '../update/execution.ts';
+import { publishLateUpdates } from '../update/late-updates.ts';
+import { toShownGate } from '../update/reach/backend-gate.ts';
 import { updateStatuses } from '../update/update-status.ts';
 import { summarize } from './histogram.ts';
 import { publishStats } from './publish-stats.ts';
@@ -20,7 +22,7 @@ const secondsPerDay = 86_400;
 /** The numbers of the fleet, in one round trip that costs the same for ten devices and a million; publishes them as metrics too. */
 export async function getStats({ db, metrics, now }: GetStatsDeps, not_seen_days: number): Promise<Stats> {
   const generated_dt = now();
-  const counted = await countFleet(db, addSeconds(generated_dt, -not_seen_days * secondsPerDay));
+  const counted = await countFleet(db, addSeconds(generated_dt, -not_seen_days * secondsPerDay), generated_dt);
   const stats: Stats = {
     generated_dt,
     not_seen_days,
@@ -30,10 +32,13 @@ export async function getStats({ db, metrics, now }: GetStatsDeps, not_seen_days
     hardware_types: counted.hardware_types.map((type) => ({ ...sharesOf(type), ...timesOf(counted.update_times, type.hardware_type) })),
     updates: { ...noUpdates(), ...counted.updates },
     executions: { ...noCounts(), ...counted.executions },
+    late_updates: counted.late_updates,
+    backend_gate: toShownGate(counted.gate, generated_dt),
     tables: counted.tables,
     sequences: counted.sequences,
   };
   if (metrics) publishStats(metrics, stats);
+  publishLateUpdates(metrics, stats.late_updates);
   return stats;
 }
 

@@ -3,6 +3,8 @@ import type { Db } from '../db/database.ts';
 import type { FirmwareStatus } from '../firmware/firmware.ts';
 import type { DeviceKind } from '../fleet/device.ts';
 import type { ExecutionStatus } from '../update/execution.ts';
+import { isLateAt } from '../update/late-updates.ts';
+import type { BackendGate } from '../update/reach/backend-gate.ts';
 import type { UpdateStatus } from '../update/update-status.ts';
 import type { Histogram } from './histogram.ts';
 import { maximumTimedFirmwares, maximumVersions } from './stats.ts';
@@ -46,6 +48,8 @@ export interface CountedFleet {
   updates: Partial<Record<UpdateStatus, number>>;
   /** Of updates that have not ended, to their last device. */
   executions: Partial<Record<ExecutionStatus, number>>;
+  late_updates: number;
+  gate: BackendGate;
   tables: { table: string; rows: number | null }[];
   sequences: { sequence: string; last_value: number; left: number }[];
 }
@@ -151,15 +155,23 @@ const executions = sql`
 
 const listOf = (query: RawBuilder<unknown>) => sql`(SELECT coalesce(jsonb_agg(to_jsonb(q)), '[]') FROM (${query}) q)`;
 
+type StoredGate = Omit<BackendGate, 'changed_dt' | 'closed_until'> & Record<'changed_dt' | 'closed_until', string | null>;
+
 /** Everything that is counted, in one statement. Devices last seen before the (UTC) day of `seenSince` are not seen. */
-export const countFleet = async (db: Db, seenSince: Date): Promise<CountedFleet> => {
-  const { rows } = await sql<CountedFleet>`
+export const countFleet = async (db: Db, seenSince: Date, now: Date): Promise<CountedFleet> => {
+  const { rows } = await sql<Omit<CountedFleet, 'gate'> & { gate: StoredGate }>`
     SELECT ${listOf(devices(seenSince))} AS devices,
            ${listOf(hardwareTypes)} AS hardware_types,
            ${listOf(updateTimes)} AS update_times,
            (SELECT coalesce(jsonb_object_agg(status, n), '{}') FROM (SELECT status, count(*) AS n FROM updates GROUP BY status) q) AS updates,
            (SELECT coalesce(jsonb_object_agg(status, n), '{}') FROM (${executions}) q) AS executions,
+           (SELECT count(*) FROM updates WHERE ${isLateAt(now)}) AS late_updates,
+           (SELECT to_jsonb(g) FROM backend_gate g) AS gate,
            ${listOf(tables)} AS tables,
            ${listOf(sequences)} AS sequences`.execute(db);
-  return rows[0] as CountedFleet;
+  const [counted] = rows;
+  if (!counted) throw new Error('Nothing was counted');
+  const { gate } = counted;
+  const timeOf = (text: string | null) => (text === null ? null : new Date(text));
+  return { ...counted, gate: { ...gate, changed_dt: timeOf(gate.changed_dt) ?? now, closed_until: timeOf(gate.closed_until) } };
 };

@@ -2,6 +2,7 @@ import * as z from 'zod/mini';
 import { FirmwareId, firmwareStatuses, HardwareTypeName, Timestamp } from '../firmware/firmware.ts';
 import { DeviceKind, ScooterVersion } from '../fleet/device.ts';
 import { ExecutionCounts } from '../update/execution.ts';
+import { ShownGate } from '../update/update.ts';
 import { UpdateCounts } from '../update/update-status.ts';
 
 /** Versions named one by one per hardware type; a device that makes up a version at every start must not make the answer endless. */
@@ -78,6 +79,8 @@ export const Stats = z
     hardware_types: z.array(HardwareTypeStats),
     updates: UpdateCounts.check(z.meta({ description: 'Updates by status' })),
     executions: ExecutionCounts.check(z.meta({ description: 'Executions by status, of updates that have not ended to their last device' })),
+    late_updates: z.int().check(z.meta({ description: 'Updates whose next step is more than five minutes late: `walk` in each of them' })),
+    backend_gate: ShownGate,
     tables: z
       .array(z.object({ table: z.string(), rows: z.nullable(z.int()) }))
       .check(

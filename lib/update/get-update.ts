@@ -7,7 +7,7 @@ import type { DeviceExecution, Execution } from './execution.ts';
 import { type DeviceExecutionFilter, type ExecutionFilter, listDeviceExecutions, listExecutions } from './execution-queries.ts';
 import type { Exclusion, UpdateDetail } from './update.ts';
 import { findUpdateDetail } from './update-detail-queries.ts';
-import { findUpdate } from './update-queries.ts';
+import { isUpdate } from './update-queries.ts';
 
 const notFound = (id: number) => new DomainError('update.not_found', `There is no update ${id}`);
 
@@ -21,14 +21,14 @@ export async function getUpdate(db: Db, id: number, now: Date): Promise<UpdateDe
 /** @throws `update.not_found` */
 export async function getExecutions(db: Db, filter: ExecutionFilter): Promise<Page<Execution>> {
   const page = await listExecutions(db, filter);
-  if (page.items.length === 0 && !(await findUpdate(db, filter.update_id))) throw notFound(filter.update_id);
+  if (page.items.length === 0 && !(await isUpdate(db, filter.update_id))) throw notFound(filter.update_id);
   return page;
 }
 
 /** @throws `update.not_found` */
 export async function getExclusions(db: Db, filter: ExclusionFilter): Promise<Page<Exclusion>> {
   const page = await listExclusions(db, filter);
-  if (page.items.length === 0 && !(await findUpdate(db, filter.update_id))) throw notFound(filter.update_id);
+  if (page.items.length === 0 && !(await isUpdate(db, filter.update_id))) throw notFound(filter.update_id);
   return page;
 }
 

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
 import { noCounts } from './execution.ts';
 import { type FinalFigures, figuresOf } from './figure-queries.ts';
+import { findShownGate } from './reach/dispatch-queries.ts';
 import type { Update, UpdateDetail } from './update.ts';
 import { selectCountedUpdates, toUpdate } from './update-queries.ts';
 
@@ -36,7 +37,7 @@ export const findUpdateDetail = async (db: Db, id: number, now: Date): Promise<U
     .executeTakeFirst();
   if (!row) return undefined;
   const { figures, pace_per_minute, ended_lately, ...rest } = row;
-  const update = toUpdate(rest);
+  const update = toUpdate(rest, now);
   return {
     ...update,
     reasons: figures.reasons,
@@ -44,6 +45,7 @@ export const findUpdateDetail = async (db: Db, id: number, now: Date): Promise<U
     pace_per_minute,
     estimated_end_dt: estimateEnd(update, ended_lately, now),
     backend_errors: figures.backend_errors.map((e) => ({ ...e, last_dt: new Date(e.last_dt) })),
+    backend_gate: await findShownGate(db, now),
   };
 };
 

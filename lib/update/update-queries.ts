@@ -1,10 +1,12 @@
 import { sql } from 'kysely';
 import * as z from 'zod/mini';
+import { addSeconds } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import type { FirmwareStatus } from '../firmware/firmware.ts';
 import type { DeviceKind } from '../fleet/device.ts';
 import { readAnswer } from '../http/idempotency.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
+import { firstStepDelaySeconds, isLate } from '../walk.ts';
 import { noCounts } from './execution.ts';
 import { countsOf, lateSuccessesOf } from './figure-queries.ts';
 import type { StopRule } from './rules.ts';
@@ -39,7 +41,13 @@ export interface NewUpdate {
 export const insertUpdate = async (trx: Trx, { exponential, abort, ...update }: NewUpdate): Promise<number | undefined> => {
   const row = await trx
     .insertInto('updates')
-    .values({ ...update, exponential: exponential && JSON.stringify(exponential), abort: JSON.stringify(abort), status: 'SCHEDULED' })
+    .values({
+      ...update,
+      due_dt: addSeconds(update.created_dt, firstStepDelaySeconds),
+      exponential: exponential && JSON.stringify(exponential),
+      abort: JSON.stringify(abort),
+      status: 'SCHEDULED',
+    })
     .onConflict((oc) => oc.constraint('updates_created_by_idempotency_key_key').doNothing())
     .returning('id')
     .executeTakeFirst();
@@ -117,6 +125,7 @@ const selectUpdates = (db: Db) =>
       'u.started_dt',
       'u.finished_dt',
       'u.executions_removed_dt',
+      'u.due_dt',
     ])
     .$narrowType<{ status: UpdateStatus; firmware_status: FirmwareStatus }>();
 
@@ -129,8 +138,8 @@ export const selectCountedUpdates = (db: Db) =>
     lateSuccessesOf(sql.ref('u.id')).as('late_successes'),
   ]);
 
-export const toUpdate = (row: UpdateRow & { counts: Partial<Counts>; late_successes: number }): Update => {
-  const { planned, maximum_per_minute, maximum_in_progress, exponential, ...rest } = row;
+export const toUpdate = (row: UpdateRow & { counts: Partial<Counts>; late_successes: number }, now: Date): Update => {
+  const { planned, maximum_per_minute, maximum_in_progress, exponential, due_dt, ...rest } = row;
   const { queued_minutes, in_progress_minutes, number_of_retries, retry_failure_types, ...update } = rest;
   const { ELIGIBLE: _eligible, ALREADY_ON_TARGET: _onTarget, ...not_eligible } = planned;
   const counts = { ...noCounts(), ...row.counts };
@@ -142,13 +151,18 @@ export const toUpdate = (row: UpdateRow & { counts: Partial<Counts>; late_succes
     rollout: { maximum_per_minute, maximum_in_progress, exponential },
     timeouts: { queued_minutes, in_progress_minutes },
     retry: { number_of_retries, failure_types: retry_failure_types },
+    walk: { due_dt, is_late: isLate(due_dt, now) },
   };
 };
 
-export const findUpdate = async (db: Db, id: number): Promise<Update | undefined> => {
+export const findUpdate = async (db: Db, id: number, now: Date): Promise<Update | undefined> => {
   const row = await selectCountedUpdates(db).where('u.id', '=', id).executeTakeFirst();
-  return row && toUpdate(row);
+  return row && toUpdate(row, now);
 };
+
+/** Whether there is an update of this id. */
+export const isUpdate = async (db: Db, id: number): Promise<boolean> =>
+  (await db.selectFrom('updates').select('id').where('id', '=', id).executeTakeFirst()) !== undefined;
 
 /** The update as it was when it was requested: the same however often it is asked, whatever has happened since. */
 export const getRequestedUpdate = async (db: Db, id: number): Promise<Update> => {
@@ -163,7 +177,8 @@ export const getRequestedUpdate = async (db: Db, id: number): Promise<Update> =>
     executions_removed_dt: null,
     late_successes: 0,
   };
-  return toUpdate({ ...row, ...asRequested, ...notYet, counts: { QUEUED: ELIGIBLE, SUCCEEDED: ALREADY_ON_TARGET } });
+  const due_dt = addSeconds(row.created_dt, firstStepDelaySeconds);
+  return toUpdate({ ...row, ...asRequested, ...notYet, due_dt, counts: { QUEUED: ELIGIBLE, SUCCEEDED: ALREADY_ON_TARGET } }, due_dt);
 };
 
 const Cursor = z.tuple([z.int32()]);
@@ -175,7 +190,7 @@ export interface UpdateFilter {
 }
 
 /** The latest request first. */
-export const listUpdates = async (db: Db, { status, limit, cursor }: UpdateFilter): Promise<Page<Update>> => {
+export const listUpdates = async (db: Db, { status, limit, cursor }: UpdateFilter, now: Date): Promise<Page<Update>> => {
   const list = listOf('updates', { status });
   const after = decodeCursor(list, Cursor, cursor);
   let query = selectCountedUpdates(db);
@@ -186,7 +201,7 @@ export const listUpdates = async (db: Db, { status, limit, cursor }: UpdateFilte
     .limit(limit + 1)
     .execute();
   const { items, next_cursor } = toPage(list, rows, limit, (row) => [row.id]);
-  return { items: items.map(toUpdate), next_cursor };
+  return { items: items.map((row) => toUpdate(row, now)), next_cursor };
 };
 
 /** The row is the lock of an update: its walk and the admin's controls wait for each other here. */
@@ -236,6 +251,7 @@ export interface UpdateChange {
   next_step?: number;
   started_dt?: Date;
   finished_dt?: Date;
+  due_dt?: Date | null;
   last_release_dt?: Date;
   canary_started_dt?: Date;
   canary_passed_dt?: Date;
@@ -261,8 +277,8 @@ export const markStepSent = async (db: Db, id: number, step: number): Promise<vo
 };
 
 /** An ended update's settings, for trying its failures again. */
-export const findRetryable = async (db: Db, id: number): Promise<(Update & { kind: DeviceKind }) | undefined> => {
-  const update = await findUpdate(db, id);
+export const findRetryable = async (db: Db, id: number, now: Date): Promise<(Update & { kind: DeviceKind }) | undefined> => {
+  const update = await findUpdate(db, id, now);
   if (!update) return undefined;
   const { device_kind } = await db
     .selectFrom('hardware_types')

@@ -251,10 +251,35 @@ export const Update = z
           'Since when its executions and exclusions are no longer kept, because the update ended so long ago. Its counts and reasons stay. null: all of them are there',
       }),
     ),
+    walk: z
+      .object({
+        due_dt: z
+          .nullable(Timestamp)
+          .check(z.meta({ description: 'When the next step is due; null: there is none, the update has finished' })),
+        is_late: z.boolean().check(
+          z.meta({
+            description:
+              'The step is more than five minutes late: its message is lost, or the service cannot work on it. `resume`, any other ' +
+              'control, or the request repeated with its Idempotency-Key sends its messages again',
+          }),
+        ),
+      })
+      .check(z.meta({ description: 'An update is carried out step by step' })),
   })
   .register(z.globalRegistry, { id: 'Update' });
 export type Update = z.infer<typeof Update>;
 export type Counts = Record<ExecutionStatus, number>;
+
+/** How much of its pace the backend is trusted with: one for all updates. */
+export const ShownGate = z
+  .object({
+    share: z.number().check(z.meta({ description: 'Share of the pace that is let through, 0 to 1; it grows back within seconds' })),
+    failures: z.int().check(z.meta({ description: 'Failed calls in a row; while there are any, single devices are asked to find out' })),
+    closed_until: z.nullable(Timestamp).check(z.meta({ description: 'No call before; `resume` of an update has it tried at once' })),
+    reason: z.nullable(z.string()).check(z.meta({ description: 'What happened to the last call that failed; null: the backend is well' })),
+  })
+  .register(z.globalRegistry, { id: 'BackendGate' });
+export type ShownGate = z.infer<typeof ShownGate>;
 
 /** What only the answer about one update has. */
 export const UpdateDetail = z
@@ -281,6 +306,7 @@ export const UpdateDetail = z
     backend_errors: z
       .array(z.object({ error: z.string(), calls: z.int(), last_dt: Timestamp }))
       .check(z.meta({ description: 'Failed calls to the backend by text' })),
+    backend_gate: ShownGate,
   })
   .register(z.globalRegistry, { id: 'UpdateDetail' });
 export type UpdateDetail = z.infer<typeof UpdateDetail>;

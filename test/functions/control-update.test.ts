@@ -78,7 +78,8 @@ describe('POST /v1/updates/{id}/cancel', () => {
       canceled: 0,
       update: { reason: 'first', counts: { IN_PROGRESS: 5, CANCELED: 15 } },
     });
-    expect(deps.advances.sent).toBe(sent);
+    // But the message of its next step is sent again: it may be lost.
+    expect(deps.advances.sent).toBe(sent + 1);
     expect((await control('cancel', id, { body: { force: true } })).body).toMatchObject({
       changed: true,
       canceled: 5,

@@ -68,7 +68,8 @@ describe('POST /v1/updates/{id}/retry', () => {
     expect(new Set(answers.map(({ statusCode }) => statusCode))).toEqual(new Set([202]));
     expect(new Set(answers.map(({ body }) => body.id)).size).toBe(1);
     expect(answers[0]?.body.comment).toBe('again');
-    expect(deps.advances.sent).toBe(sent + 1);
+    // The message of its first step, by each of them.
+    expect(deps.advances.sent).toBe(sent + 10);
     expect(await retry<ProblemBody>(id, { headers, body: { comment: 'other' } })).toMatchObject({
       statusCode: 422,
       body: { code: 'update.idempotency_key_reused' },

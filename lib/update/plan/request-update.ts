@@ -7,6 +7,7 @@ import { hashOf } from '../../http/idempotency.ts';
 import type { Queue } from '../../ports/queue.ts';
 import { firstStepDelaySeconds } from '../../walk.ts';
 import type { AdvanceMessage } from '../messages.ts';
+import { wakeUpdate } from '../reach/wake-update.ts';
 import type { Targets, Update, UpdateRequest } from '../update.ts';
 import {
   areExecutionsRemoved,
@@ -14,6 +15,7 @@ import {
   getRequestedUpdate,
   insertUpdate,
   keepUpdateAnswer,
+  lockUpdate,
   setPlan,
 } from '../update-queries.ts';
 import { canarySizeOf } from './canary.ts';
@@ -40,7 +42,8 @@ export interface RequestUpdate extends UpdateRequest {
 
 /**
  * Plans an update: the update and one execution per eligible device in one transaction. Two requests at one moment cannot both take
- * a device: the unique index decides. The same idempotency key again answers the same and changes nothing.
+ * a device: the unique index decides. The same idempotency key again answers the same and plans nothing;
+ * if the update has not finished, its messages are sent again.
  *
  * @throws `firmware.not_available`, `update.executions_removed`, `update.nothing_eligible` with the reasons, `update.idempotency_key_reused` for another body under
  *   a known key; `queue.unavailable`: nothing is stored then.
@@ -52,7 +55,7 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
   return deps.db.transaction().execute(async (trx) => {
     // First, so that a repeated request gets its answer also when the firmware is withdrawn by now.
     const known = idempotency_key && (await findIdempotentUpdate(trx, created_by, idempotency_key));
-    if (known) return answerAgain(trx, known, request_hash);
+    if (known) return answerAgain(trx, deps, known, request_hash);
     const firmware = await getWantedFirmware(trx, request.firmware_id);
     if (firmware.version_num === null) throw notAvailable(await findFirmware(trx, firmware.id));
     await refuseRemovedExecutions(trx, request.targets);
@@ -83,7 +86,7 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
       // Another request with this key was under way and has just been committed.
       const other = await findIdempotentUpdate(trx, created_by, idempotency_key ?? '');
       if (!other) throw new Error('An update that could not be inserted because its key is known is not known');
-      return answerAgain(trx, other, request_hash);
+      return answerAgain(trx, deps, other, request_hash);
     }
 
     const { planned, includes_iot } = await insertExecutions(
@@ -146,8 +149,18 @@ const notAvailable = (firmware: Firmware | undefined): DomainError => {
   });
 };
 
-const answerAgain = async (trx: Trx, known: IdempotentUpdate, request_hash: string): Promise<Update> => {
-  if (known.request_hash === request_hash) return known.answer ?? getRequestedUpdate(trx, known.id);
+const answerAgain = async (
+  trx: Trx,
+  { advances, now }: RequestUpdateDeps,
+  known: IdempotentUpdate,
+  request_hash: string,
+): Promise<Update> => {
+  if (known.request_hash === request_hash) {
+    const answer = known.answer ?? (await getRequestedUpdate(trx, known.id));
+    const locked = await lockUpdate(trx, known.id);
+    if (locked) await wakeUpdate(trx, advances, locked, now());
+    return answer;
+  }
   throw new DomainError('update.idempotency_key_reused', 'This Idempotency-Key was used for another request', {
     errors: [{ in: 'header', path: 'idempotency-key', message: 'was used for another request' }],
     answer: { update_id: known.id },

@@ -1,7 +1,8 @@
 import type { Db } from '../../db/database.ts';
 import { DomainError } from '../../errors.ts';
+import { wakeUpdate } from '../reach/wake-update.ts';
 import { type Update, UpdateRequest } from '../update.ts';
-import { findRetryable } from '../update-queries.ts';
+import { findRetryable, lockUpdate } from '../update-queries.ts';
 import { type RequestUpdateDeps, requestUpdate } from './request-update.ts';
 
 export interface RetryUpdate {
@@ -17,9 +18,15 @@ export interface RetryUpdate {
  * @throws `update.not_found`, `update.not_ended`, and what `requestUpdate` throws; `update.nothing_eligible` when nothing has failed.
  */
 export async function retryUpdate(deps: RequestUpdateDeps & { db: Db }, id: number, { comment, ...request }: RetryUpdate): Promise<Update> {
-  const old = await findRetryable(deps.db, id);
+  const old = await findRetryable(deps.db, id, deps.now());
   if (!old) throw new DomainError('update.not_found', `There is no update ${id}`);
-  if (!old.finished_dt) throw new DomainError('update.not_ended', `Update ${id} has not ended: it is ${old.status}`);
+  if (!old.finished_dt) {
+    await deps.db.transaction().execute(async (trx) => {
+      const locked = await lockUpdate(trx, id);
+      if (locked) await wakeUpdate(trx, deps.advances, locked, deps.now());
+    });
+    throw new DomainError('update.not_ended', `Update ${id} has not ended: it is ${old.status}`);
+  }
   const { rollout, abort, timeouts, retry, allow_downgrade, force } = old;
   const settings = UpdateRequest.parse({
     firmware_id: old.firmware_id,

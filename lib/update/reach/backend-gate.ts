@@ -1,5 +1,6 @@
 import { addSeconds, secondsBetween } from '../../clock.ts';
 import { longestRetryAfterSeconds } from '../../ports/backend.ts';
+import type { ShownGate } from '../update.ts';
 
 /**
  * How much of the pace the backend stands at the moment: one for all updates, because they share the backend. Slowed down by errors and
@@ -15,10 +16,14 @@ export interface BackendGate {
   closed_until: Date | null;
   /** What a call usually takes; a slow mean that one slow call hardly moves. */
   usual_latency_ms: number | null;
+  /** What the last failed call said; null while the backend is well. */
+  reason: string | null;
 }
 
 export interface CallResult {
   isTaken: boolean;
+  /** What happened to a call that was not taken. */
+  error?: string | undefined;
   latencyMilliseconds: number;
   retryAfterSeconds?: number | undefined;
   /** When the call began: an answer to a call from before the last change says nothing about the time after it. */
@@ -45,11 +50,20 @@ export const openGate = (now: Date): BackendGate => ({
   failures: 0,
   closed_until: null,
   usual_latency_ms: null,
+  reason: null,
 });
 
 /** The share of the pace now. */
 export const shareAt = ({ share, changed_dt }: Pick<BackendGate, 'share' | 'changed_dt'>, now: Date): number =>
   Math.min(1, share + Math.max(0, secondsBetween(changed_dt, now)) / secondsToFullShare);
+
+/** As people are shown it. */
+export const toShownGate = ({ share, changed_dt, failures, closed_until, reason }: BackendGate, now: Date): ShownGate => ({
+  share: shareAt({ share, changed_dt }, now),
+  failures,
+  closed_until: closed_until !== null && closed_until > now ? closed_until : null,
+  reason,
+});
 
 /**
  * How many commands may be released now, of those that the pace allows.
@@ -63,7 +77,10 @@ export const allowedCommands = (gate: BackendGate, wanted: number, underWay: boo
 };
 
 /** The gate after a call; the same object when nothing has changed, so that the usual call writes nothing. */
-export const afterCall = (gate: BackendGate, { isTaken, latencyMilliseconds, retryAfterSeconds, began, now }: CallResult): BackendGate => {
+export const afterCall = (
+  gate: BackendGate,
+  { isTaken, error, latencyMilliseconds, retryAfterSeconds, began, now }: CallResult,
+): BackendGate => {
   if (!isTaken) {
     // Calls that were under way when the trouble began add nothing to it but a longer wait that they were asked for.
     const isNew = began > gate.changed_dt || gate.failures === 0;
@@ -74,12 +91,13 @@ export const afterCall = (gate: BackendGate, { isTaken, latencyMilliseconds, ret
       ...gate,
       ...(isNew && { share: failures === 1 ? Math.max(smallestShare, shareAt(gate, now) / 2) : smallestShare, changed_dt: now }),
       failures,
+      reason: error ?? null,
       closed_until: gate.closed_until && gate.closed_until > closed_until ? gate.closed_until : closed_until,
     };
   }
   if (gate.failures > 0) {
     if (began < gate.changed_dt) return gate;
-    return { ...gate, failures: 0, closed_until: null, share: Math.max(smallestShare, gate.share), changed_dt: now };
+    return { ...gate, failures: 0, closed_until: null, reason: null, share: Math.max(smallestShare, gate.share), changed_dt: now };
   }
   const usual = gate.usual_latency_ms;
   // The last slowing down was `holdSeconds` before `changed_dt`.

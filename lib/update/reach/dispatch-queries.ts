@@ -6,24 +6,44 @@ import { wordsOfOthers } from '../../words-of-others.ts';
 import { reasons } from '../execution.ts';
 import { moved, movesOf, movesOrRetriesOf } from '../move-executions.ts';
 import { atWork, unfinished } from '../predicates.ts';
-import type { BackendGate } from './backend-gate.ts';
+import type { ShownGate } from '../update.ts';
+import { type BackendGate, toShownGate } from './backend-gate.ts';
 
 /**
- * Longer than a message can be on its way: ten receives, each for the queue's visibility timeout. A chunk that nobody has taken to the
- * backend since has lost its message.
+ * A chunk that nobody has taken to the backend for so long has probably lost its message. If it has not, because the backend is slow, a second
+ * message does no harm.
  */
-const lostAfterSeconds = 1_800;
+export const lostAfterSeconds = 300;
 
-/** Makes chunks whose message is lost part of this step, which sends them again. Only while the update is locked. */
-export const adoptLostDispatches = async (trx: Trx, update_id: number, step: number, now: Date): Promise<void> => {
+/**
+ * Makes chunks that wait for an answer part of a step, which sends their messages again: those whose message was sent at or before
+ * `releasedBefore`, and whose call, if there was one, began before `calledBefore`. Only while the update is locked.
+ */
+export const adoptDispatches = async (
+  trx: Trx,
+  update_id: number,
+  step: number,
+  { releasedBefore, calledBefore, now }: { releasedBefore: Date; calledBefore: Date; now: Date },
+): Promise<void> => {
   await sql`
     UPDATE update_dispatches SET step = ${step}, released_dt = ${now}
     WHERE id IN (
       SELECT id FROM update_dispatches
-      WHERE update_id = ${update_id} AND answered_dt IS NULL
-        AND greatest(released_dt, sent_dt) < ${now}::timestamptz - make_interval(secs => ${lostAfterSeconds})
+      WHERE update_id = ${update_id} AND answered_dt IS NULL AND released_dt <= ${releasedBefore}
+        AND (sent_dt IS NULL OR sent_dt < ${calledBefore})
       FOR NO KEY UPDATE SKIP LOCKED
     )`.execute(trx);
+};
+
+/** Has look-ups that are out sent again by the next step: their messages may be lost. Only while the update is locked. */
+export const hastenVerifications = async (trx: Trx, update_id: number, now: Date): Promise<void> => {
+  await trx
+    .updateTable('update_dispatches')
+    .set({ next_verification_dt: now })
+    .where('update_id', '=', update_id)
+    .where('verification_step', 'is not', null)
+    .where('next_verification_dt', '>', now)
+    .execute();
 };
 
 /**
@@ -209,19 +229,30 @@ export const recordDispatch = async (
 export const deferredReason = (text: string): string => wordsOfOthers(`${reasons.deferred}: ${text}`, 500);
 
 export const getGate = async (db: Db): Promise<BackendGate> =>
-  db.selectFrom('backend_gate').select(['share', 'changed_dt', 'failures', 'closed_until', 'usual_latency_ms']).executeTakeFirstOrThrow();
+  db
+    .selectFrom('backend_gate')
+    .select(['share', 'changed_dt', 'failures', 'closed_until', 'usual_latency_ms', 'reason'])
+    .executeTakeFirstOrThrow();
 
 /** Changes the gate while no other call does: several calls end at one moment. Writes only when something has changed. */
 export const changeGate = (db: Db, change: (gate: BackendGate) => BackendGate): Promise<void> =>
   db.transaction().execute(async (trx) => {
     const gate = await trx
       .selectFrom('backend_gate')
-      .select(['share', 'changed_dt', 'failures', 'closed_until', 'usual_latency_ms'])
+      .select(['share', 'changed_dt', 'failures', 'closed_until', 'usual_latency_ms', 'reason'])
       .forUpdate()
       .executeTakeFirstOrThrow();
     const changed = change(gate);
     if (changed !== gate) await trx.updateTable('backend_gate').set(changed).execute();
   });
+
+/** As people are shown it. */
+export const findShownGate = async (db: Db, now: Date): Promise<ShownGate> => toShownGate(await getGate(db), now);
+
+/** Has the backend tried again at once, by one device if it was in trouble. */
+export const reopenGate = async (db: Db): Promise<void> => {
+  await db.updateTable('backend_gate').set({ closed_until: null }).where('closed_until', 'is not', null).execute();
+};
 
 const longestVerificationMinutes = 15;
 

@@ -101,6 +101,7 @@ export async function dispatchUpdate(
 
   const result = {
     isTaken: !(error instanceof BackendUnavailable),
+    error: error?.message,
     latencyMilliseconds: answered.getTime() - began.getTime(),
     retryAfterSeconds: error instanceof BackendUnavailable ? error.retryAfterSeconds : undefined,
     began,

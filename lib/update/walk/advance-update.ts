@@ -5,7 +5,13 @@ import { placeOf, waitForCommit } from '../../walk.ts';
 import { reasons } from '../execution.ts';
 import { keepFinalFigures } from '../figure-queries.ts';
 import type { AdvanceMessage, DispatchMessage, VerifyMessage } from '../messages.ts';
-import { adoptLostDispatches, listUnansweredDispatches, listVerifications, scheduleVerifications } from '../reach/dispatch-queries.ts';
+import {
+  adoptDispatches,
+  listUnansweredDispatches,
+  listVerifications,
+  lostAfterSeconds,
+  scheduleVerifications,
+} from '../reach/dispatch-queries.ts';
 import { leaseSeconds } from '../reach/dispatch-update.ts';
 import { getOfferProgress, type OfferTimes, offerExecutions, withdrawOffers } from '../reach/offer-queries.ts';
 import { changeUpdate, type LockedUpdate, lockUpdate, markStepSent, type UpdateChange } from '../update-queries.ts';
@@ -116,16 +122,17 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: Offe
     return { kind: 'done', nextDelaySeconds: null, finished_dt: update.finished_dt };
   }
   if (isRunning(update.status) && update.start_dt && update.start_dt > now) {
-    await changeUpdate(trx, update_id, { next_step: step + 1 });
     const seconds = Math.ceil(secondsBetween(now, update.start_dt));
     const nextDelaySeconds = Math.min(longestScheduleDelaySeconds, Math.max(shortestDelaySeconds, seconds));
+    await changeUpdate(trx, update_id, { next_step: step + 1, due_dt: addSeconds(now, nextDelaySeconds) });
     return { kind: 'done', nextDelaySeconds, finished_dt: null };
   }
 
   // One that is paused or canceled before its time has not started.
   const started_dt = update.started_dt ?? (isRunning(update.status) ? now : null);
   await expireOverdue(trx, update, started_dt, now);
-  await adoptLostDispatches(trx, update_id, step, now);
+  const lostBefore = addSeconds(now, -lostAfterSeconds);
+  await adoptDispatches(trx, update_id, step, { releasedBefore: lostBefore, calledBefore: lostBefore, now });
   const change: UpdateChange = { next_step: step + 1, ...(started_dt && { started_dt }) };
   let released = 0;
   if (isRunning(update.status)) {
@@ -156,10 +163,10 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: Offe
     const status = change.status ?? update.status;
     if (!isEnded(status)) change.status = 'COMPLETED';
   }
-  await changeUpdate(trx, update_id, change);
   const lastReleaseDt = change.last_release_dt ?? update.last_release_dt ?? update.created_dt;
   const isReleasing = isRunning(change.status ?? update.status);
   const nextDelaySeconds = remaining.hasUnfinished ? delayUntilNextStep({ now, lastReleaseDt, remaining, isReleasing }) : null;
+  await changeUpdate(trx, update_id, { ...change, due_dt: nextDelaySeconds === null ? null : addSeconds(now, nextDelaySeconds) });
   return { kind: 'done', nextDelaySeconds, finished_dt: change.finished_dt ?? null };
 };
 

@@ -3,12 +3,12 @@ import { type Clock, secondsBetween } from '../../clock.ts';
 import type { Db, Trx } from '../../db/database.ts';
 import { DomainError } from '../../errors.ts';
 import type { Queue } from '../../ports/queue.ts';
-import { firstStepDelaySeconds } from '../../walk.ts';
 import { reasons } from '../execution.ts';
 import { getCounts } from '../figure-queries.ts';
 import type { AdvanceMessage } from '../messages.ts';
-import { recallDispatches } from '../reach/dispatch-queries.ts';
+import { recallDispatches, reopenGate } from '../reach/dispatch-queries.ts';
 import { withdrawOffers } from '../reach/offer-queries.ts';
+import { wakeUpdate } from '../reach/wake-update.ts';
 import type { Rollout, Update } from '../update.ts';
 import { changeUpdate, findUpdate, type LockedUpdate, lockUpdate, type UpdateChange } from '../update-queries.ts';
 import { isEnded, isRunning, type UpdateStatus } from '../update-status.ts';
@@ -28,7 +28,14 @@ export interface ControlAnswer {
   update: Update;
 }
 
-type Control = (trx: Trx, update: LockedUpdate, now: Date) => Promise<{ change?: UpdateChange; canceled?: number }>;
+interface Controlled {
+  change?: UpdateChange;
+  canceled?: number;
+  /** Why nothing was done: the update has ended. Its messages are sent again all the same, while it has not finished. */
+  refusal?: DomainError;
+}
+
+type Control = (trx: Trx, update: LockedUpdate, now: Date) => Promise<Controlled>;
 
 /**
  * Ends an update: devices that wait are never asked, those at work finish; `force` ends their record, too, whatever they do then.
@@ -38,7 +45,7 @@ type Control = (trx: Trx, update: LockedUpdate, now: Date) => Promise<{ change?:
  */
 export const cancelUpdate = (deps: ControlUpdateDeps, id: number, { force, reason }: { force: boolean; reason: string | null }) =>
   control(deps, id, async (trx, update, now) => {
-    if (isEnded(update.status) && update.status !== 'CANCELED' && !force) throw ended(update);
+    if (isEnded(update.status) && update.status !== 'CANCELED' && !force) return { refusal: ended(update) };
     const canceled = update.finished_dt ? 0 : await cancelExecutions(trx, id, force ? 'all' : 'unasked', reasons.updateCanceled, now);
     return { canceled, ...(!isEnded(update.status) && { change: { status: 'CANCELED', reason } }) };
   });
@@ -50,18 +57,20 @@ export const cancelUpdate = (deps: ControlUpdateDeps, id: number, { force, reaso
  */
 export const pauseUpdate = (deps: ControlUpdateDeps, id: number, { reason }: { reason: string | null }) =>
   control(deps, id, async (_trx, update, now) => {
-    if (isEnded(update.status)) throw ended(update);
+    if (isEnded(update.status)) return { refusal: ended(update) };
     return isRunning(update.status) ? { change: { status: 'PAUSED', reason, paused_dt: now } } : {};
   });
 
 /**
- * Goes on with a paused update, also with one that a stop rule has paused: rules that pause judge what ends from now on.
+ * Goes on with a paused update, also with one that a stop rule has paused: rules that pause judge what ends from now on. The backend is tried
+ * again at once, whatever it asked for.
  *
  * @throws `update.not_found`, `update.ended`
  */
 export const resumeUpdate = (deps: ControlUpdateDeps, id: number) =>
   control(deps, id, async (trx, update, now) => {
-    if (isEnded(update.status)) throw ended(update);
+    if (isEnded(update.status)) return { refusal: ended(update) };
+    await reopenGate(trx);
     if (update.status !== 'PAUSED') return {};
     const status: UpdateStatus = update.started_dt ? 'IN_PROGRESS' : 'SCHEDULED';
     // Nothing is late before the start, so that there is nothing to make up for.
@@ -78,7 +87,7 @@ export const resumeUpdate = (deps: ControlUpdateDeps, id: number) =>
  */
 export const changePace = (deps: ControlUpdateDeps, id: number, rollout: { [K in keyof Rollout]?: Rollout[K] | undefined }) =>
   control(deps, id, async (trx, update, now) => {
-    if (isEnded(update.status)) throw ended(update);
+    if (isEnded(update.status)) return { refusal: ended(update) };
     const { maximum_per_minute, maximum_in_progress, exponential } = update;
     const current = { maximum_per_minute, maximum_in_progress, exponential };
     const wanted = { ...current, ...Object.fromEntries(Object.entries(rollout).filter(([, value]) => value !== undefined)) };
@@ -89,24 +98,24 @@ export const changePace = (deps: ControlUpdateDeps, id: number, rollout: { [K in
     return { change: { rollout: wanted } };
   });
 
-/** Under the lock that the walk takes, so that a control and a step never see half of each other. */
-const control = ({ db, advances, now }: ControlUpdateDeps, id: number, work: Control): Promise<ControlAnswer> =>
-  db.transaction().execute(async (trx) => {
+/**
+ * Under the lock that the walk takes, so that a control and a step never see half of each other. Wakes the walk, which may be waiting for long
+ * or have lost its message: whatever is asked for, and also when there is nothing to do.
+ */
+const control = async ({ db, advances, now }: ControlUpdateDeps, id: number, work: Control): Promise<ControlAnswer> => {
+  const { refusal, ...answer } = await db.transaction().execute(async (trx) => {
     const locked = await lockUpdate(trx, id);
     if (!locked) throw new DomainError('update.not_found', `There is no update ${id}`);
-    const { change, canceled = 0 } = await work(trx, locked, now());
+    const { change, canceled = 0, refusal } = await work(trx, locked, now());
     if (change) await changeUpdate(trx, id, change);
-    const update = await findUpdate(trx, id);
+    const update = await findUpdate(trx, id, now());
     if (!update) throw new Error('An update that is locked does not exist');
-    // Wakes the walk, which may be waiting for long; the message it waits for finds its step done and ends. Sent before the commit, like
-    // the first one (README.md of this folder).
-    if ((change || canceled > 0) && !locked.finished_dt) {
-      await advances.send([{ update_id: id, step: locked.next_step, created_dt: update.created_dt }], {
-        delaySeconds: firstStepDelaySeconds,
-      });
-    }
-    return { changed: change !== undefined || canceled > 0, canceled, update };
+    await wakeUpdate(trx, advances, locked, now());
+    return { changed: change !== undefined || canceled > 0, canceled, update, refusal };
   });
+  if (refusal) throw refusal;
+  return answer;
+};
 
 const ended = ({ id, status }: LockedUpdate): DomainError =>
   new DomainError('update.ended', `Update ${id} has ended: it is ${status}`, { answer: { update_status: status } });

@@ -10,9 +10,9 @@ const toldOf = ({ status, finished_dt }: Pick<Update, 'status' | 'finished_dt'>)
 const currentlyTold = sql<string>`status || CASE WHEN finished_dt IS NULL THEN '' ELSE ' finished' END`;
 
 /** The update as it is now, if that is not what was last told of it; undefined also when nothing is told of it at all. */
-export const findUntoldUpdate = async (db: Db, id: number): Promise<Update | undefined> => {
+export const findUntoldUpdate = async (db: Db, id: number, now: Date): Promise<Update | undefined> => {
   const row = await db.selectFrom('updates').select('id').where('id', '=', id).where('told', '<>', currentlyTold).executeTakeFirst();
-  return row && findUpdate(db, id);
+  return row && findUpdate(db, id, now);
 };
 
 /** Whether anything is left to tell. */

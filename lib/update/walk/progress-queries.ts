@@ -37,6 +37,7 @@ interface ProgressRow {
   changed_dt: Date;
   failures: number;
   closed_until: Date | null;
+  reason: string | null;
   usual_latency_ms: number | null;
 }
 
@@ -75,11 +76,11 @@ export const getProgress = async (
       (
         SELECT count(*) FROM update_executions e WHERE e.update_id = ${id} AND ${waiting} AND e.is_unanswered
       ) AS unanswered,
-      g.share, g.changed_dt, g.failures, g.closed_until, g.usual_latency_ms
+      g.share, g.changed_dt, g.failures, g.closed_until, g.usual_latency_ms, g.reason
     FROM backend_gate g`.execute(trx);
   const [row] = rows;
   if (!row) throw new Error('The backend gate has no row');
-  const { share, changed_dt, failures, closed_until, usual_latency_ms } = row;
+  const { share, changed_dt, failures, closed_until, usual_latency_ms, reason } = row;
   const canary = { ...noCounts(), ...row.canary };
   return {
     counts: { ...noCounts(), ...row.counts },
@@ -93,6 +94,6 @@ export const getProgress = async (
     isUnderWay: row.is_under_way,
     inProgress: row.handed_over + row.unanswered,
     unanswered: row.unanswered,
-    gate: { share, changed_dt, failures, closed_until, usual_latency_ms },
+    gate: { share, changed_dt, failures, closed_until, usual_latency_ms, reason },
   };
 };

@@ -28,7 +28,7 @@ export type Told = 'all' | 'some' | 'failed';
 export async function tellEvents({ db, events, log, now }: TellEventsDeps, update_id: number): Promise<Told> {
   if (!events) return 'all';
   try {
-    const update = await findUntoldUpdate(db, update_id);
+    const update = await findUntoldUpdate(db, update_id, now());
     if (update) {
       await events.publishEvents([{ type: 'Update status changed', occurred_dt: now(), detail: update }]);
       await markUpdateTold(db, update);

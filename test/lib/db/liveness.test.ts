@@ -152,7 +152,7 @@ it('200: the first request after a freeze, in which the server closed the connec
   const errors: Error[] = [];
   const pool = createPool({ onIdleError: (error) => errors.push(error) });
   // It has no token to check, which would give the news of the closed connection time to come.
-  const health = createHealth({ db: pool, authenticate, log: silentLog });
+  const health = createHealth({ db: pool, authenticate, log: silentLog, now: () => new Date() });
   const ask = () => call(health, { method: 'GET', path: '/v1/health' });
   const { rows } = await sql<{ pid: number }>`SELECT pg_backend_pid() AS pid`.execute(pool);
   const terminate = `

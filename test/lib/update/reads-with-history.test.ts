@@ -94,12 +94,12 @@ const page = { limit: 50 };
 
 describe('what is read does not grow with the history', () => {
   it('the list of updates looks at no execution of those that have ended', async () => {
-    const { scans, rows } = await planOf(() => listUpdates(reader, { ...page, status: 'COMPLETED' }));
+    const { scans, rows } = await planOf(() => listUpdates(reader, { ...page, status: 'COMPLETED' }, startOfTime));
     expect({ scans, rows }).toEqual({ scans: [], rows: 0 });
   });
 
   it('the list of updates looks at the executions of one that runs only, by an index', async () => {
-    expect(await planOf(() => listUpdates(reader, page))).toMatchObject({ scans: ['by index'], rows: devices });
+    expect(await planOf(() => listUpdates(reader, page, startOfTime))).toMatchObject({ scans: ['by index'], rows: devices });
   });
 
   it('an update that has ended is answered with all its figures without a look at its executions', async () => {

@@ -1,0 +1,29 @@
+import { addSeconds } from '../../clock.ts';
+import type { Trx } from '../../db/database.ts';
+import type { Queue } from '../../ports/queue.ts';
+import { firstStepDelaySeconds } from '../../walk.ts';
+import type { AdvanceMessage } from '../messages.ts';
+import { changeUpdate, type LockedUpdate } from '../update-queries.ts';
+import { adoptDispatches, hastenVerifications } from './dispatch-queries.ts';
+import { leaseSeconds } from './dispatch-update.ts';
+
+/**
+ * Sends the messages of an update again, whatever became of them: the one of its next step now, and with it the chunks that the backend has
+ * not answered and look-ups that are out. Messages that were not lost find their work done, and end. Nothing of an update that has finished.
+ *
+ * Only while the update is locked, and as the last act before the commit (README.md of lib/update).
+ *
+ * @throws `queue.unavailable`
+ */
+export const wakeUpdate = async (
+  trx: Trx,
+  advances: Queue<AdvanceMessage>,
+  { id, next_step, created_dt, finished_dt }: Pick<LockedUpdate, 'id' | 'next_step' | 'created_dt' | 'finished_dt'>,
+  now: Date,
+): Promise<void> => {
+  if (finished_dt) return;
+  await adoptDispatches(trx, id, next_step, { releasedBefore: now, calledBefore: addSeconds(now, -leaseSeconds), now });
+  await hastenVerifications(trx, id, now);
+  await changeUpdate(trx, id, { due_dt: addSeconds(now, firstStepDelaySeconds) });
+  await advances.send([{ update_id: id, step: next_step, created_dt }], { delaySeconds: firstStepDelaySeconds });
+};

@@ -1161,6 +1161,16 @@ export type UpdateRetry = {
   failure_types: string[];
 };
 
+/**
+ * An update is carried out step by step
+ */
+export type UpdateWalk = {
+  /** When the next step is due; null: there is none, the update has finished */
+  due_dt: string | null;
+  /** The step is more than five minutes late: its message is lost, or the service cannot work on it. `resume`, any other control, or the request repeated with its Idempotency-Key sends its messages again */
+  is_late: boolean;
+};
+
 export interface Update {
   /**
      * @minimum -9007199254740991
@@ -1217,6 +1227,8 @@ export interface Update {
   finished_dt: string | null;
   /** Since when its executions and exclusions are no longer kept, because the update ended so long ago. Its counts and reasons stay. null: all of them are there */
   executions_removed_dt: string | null;
+  /** An update is carried out step by step */
+  walk: UpdateWalk;
 }
 
 /**
@@ -1343,6 +1355,16 @@ export type UpdateDetailRetry = {
   failure_types: string[];
 };
 
+/**
+ * An update is carried out step by step
+ */
+export type UpdateDetailWalk = {
+  /** When the next step is due; null: there is none, the update has finished */
+  due_dt: string | null;
+  /** The step is more than five minutes late: its message is lost, or the service cannot work on it. `resume`, any other control, or the request repeated with its Idempotency-Key sends its messages again */
+  is_late: boolean;
+};
+
 export type UpdateDetailReasonsItemStatus = 'QUEUED' | 'IN_PROGRESS' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'REJECTED' | 'CANCELED' | 'REMOVED';
 export type UpdateDetailReasonsItemTextsItem = {
   text: string;
@@ -1422,6 +1444,24 @@ export type UpdateDetailBackendErrorsItem = {
   last_dt: string;
 };
 
+export interface BackendGate {
+  /** Share of the pace that is let through, 0 to 1; it grows back within seconds */
+  share: number;
+  /**
+     * Failed calls in a row; while there are any, single devices are asked to find out
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  failures: number;
+  /** No call before; `resume` of an update has it tried at once */
+  closed_until: string | null;
+  /**
+     * What happened to the last call that failed; null: the backend is well
+     * @nullable
+     */
+  reason: string | null;
+}
+
 export interface UpdateDetail {
   /**
      * @minimum -9007199254740991
@@ -1478,6 +1518,8 @@ export interface UpdateDetail {
   finished_dt: string | null;
   /** Since when its executions and exclusions are no longer kept, because the update ended so long ago. Its counts and reasons stay. null: all of them are there */
   executions_removed_dt: string | null;
+  /** An update is carried out step by step */
+  walk: UpdateDetailWalk;
   /** Executions by status and reason, the most frequent first, 50 at most */
   reasons: UpdateDetailReasonsItem[];
   /** Of the canary alone: its executions by status; null: there is none */
@@ -1492,6 +1534,7 @@ export interface UpdateDetail {
   estimated_end_dt: string | null;
   /** Failed calls to the backend by text */
   backend_errors: UpdateDetailBackendErrorsItem[];
+  backend_gate: BackendGate;
 }
 
 export interface ControlAnswer {
@@ -2130,6 +2173,13 @@ export interface Stats {
   updates: StatsUpdates;
   /** Executions by status, of updates that have not ended to their last device */
   executions: StatsExecutions;
+  /**
+     * Updates whose next step is more than five minutes late: `walk` in each of them
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  late_updates: number;
+  backend_gate: BackendGate;
   /** Rows as PostgreSQL's planner estimates them; null until it has looked at the table for the first time */
   tables: StatsTablesItem[];
   /** Where ids come from: the last one given out, and which share is left; the fullest first */

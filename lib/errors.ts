@@ -4,6 +4,7 @@ export type ErrorCode =
   | 'request.invalid'
   | 'request.too_large'
   | 'request.unsupported_media_type'
+  | 'answer.too_large'
   | 'route.not_found'
   | 'route.method_not_allowed'
   | 'auth.missing_token'

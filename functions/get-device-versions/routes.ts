@@ -54,4 +54,5 @@ export const lookUpDevicesRoute = defineRoute({
       body: z.object({ items: z.array(Device), unknown: z.array(z.string()) }),
     },
   },
+  problems: [422],
 });

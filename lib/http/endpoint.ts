@@ -65,7 +65,7 @@ export const operation = <R extends Route, C extends Authenticated = Caller>(
     handle: handle.handler(async (event, context) => {
       const body = schema && readJsonBody(event, { maximumBodyBytes, isOptional });
       const request = { ...parseRequest(route, event, body), requestId: requestIdOf(event), apiUrl: apiUrlOf(event) };
-      return work(request as RouteRequest<R>, callers.get(event) as never, context);
+      return refuseLargeAnswer(await work(request as RouteRequest<R>, callers.get(event) as never, context));
     }),
   };
 };
@@ -78,6 +78,15 @@ export const endpoint = (...operations: Operation[]): HttpHandler => {
     if (!handle) return toProblemAnswer(new DomainError('route.not_found', 'There is no such route'), requestIdOf(event));
     return logWith({ request_id: requestIdOf(event) }, () => handle(event, context));
   };
+};
+
+/** Lambda hands on 6 MB and fails with what is larger; the rest is for headers and for what is escaped once more on the way. */
+const maximumAnswerBytes = 5_000_000;
+
+/** Lists end a page before this; who asks for a thousand devices with very many firmwares each is told to ask for fewer. */
+const refuseLargeAnswer = (answer: Answer): Answer => {
+  if (Buffer.byteLength(answer.body) <= maximumAnswerBytes) return answer;
+  throw new DomainError('answer.too_large', `The answer would have more than ${maximumAnswerBytes} bytes: ask for less at once`);
 };
 
 /** The first middleware in, and so the last to see an error: logs and measures every request once, turns errors into problem documents. */

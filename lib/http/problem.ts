@@ -8,6 +8,7 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
   'request.invalid': 400,
   'request.too_large': 413,
   'request.unsupported_media_type': 415,
+  'answer.too_large': 422,
   'route.not_found': 404,
   'route.method_not_allowed': 405,
   'auth.missing_token': 401,

@@ -161,7 +161,7 @@ describe('GET /v1/firmwares', () => {
     expect(versionsOf(await list({ hardware_type: 'vega_gsm' }))).toEqual(['gsm', 'gsm draft']);
     expect(versionsOf(await list({ status: 'awaiting_upload' }))).toEqual(['gsm draft', 'mcu draft']);
     expect(versionsOf(await list({ hardware_type: 'vega_mcu', status: 'available' }))).toEqual(['mcu']);
-    expect(versionsOf(await list({ hardware_type: 'hoverboard' }))).toEqual([]);
+    expect(versionsOf(await list({ hardware_type: 'audio_unlock' }))).toEqual([]);
     expect(versionsOf(await list({ status: 'withdrawn' }))).toEqual([]);
   });
 

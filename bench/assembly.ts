@@ -22,7 +22,7 @@ import { AssemblyRequest } from '../lib/assembly/assembly.ts';
 import { requestAssembly } from '../lib/assembly/request-assembly.ts';
 import { createDatabase } from '../lib/db/database.ts';
 import { migrateToLatest } from '../lib/db/migrate.ts';
-import { insertDraft, makeAvailable } from '../lib/firmware/firmware-queries.ts';
+import { insertDraft, makeAvailable } from '../lib/firmware/draft-queries.ts';
 import { createS3Storage } from '../lib/ports/s3-storage.ts';
 
 export interface AssemblyFigures {
@@ -95,7 +95,7 @@ export const benchAssembly = (sizes: readonly number[] = [1, 50, 600]): Promise<
         const { id } = (await insertDraft(db, draft)) ?? { id: 0 };
         const file_link = storage.toLink({ key: object_key, version_id: VersionId });
         const digest = { sha256: hashes.sha256.digest('hex'), sha1: hashes.sha1.digest('hex'), md5: hashes.md5.digest('hex') };
-        await makeAvailable(db, id, { file_link, size_bytes: size, ...digest });
+        await makeAvailable(db, { id, object_key }, { file_link, size_bytes: size, ...digest });
         parts.push({ firmware_id: id });
         await pipeline(generated(size), createWriteStream(join(files, `${hardware_type}.bin`)));
       }

@@ -188,7 +188,7 @@ async function startSurroundings(undo: Undo, directory: string, bundleOf: (name:
   const targets = { external_ids: externalIds.slice(0, 1), kind: 'scooter' };
 
   const events: Record<string, () => Events | Promise<Events>> = {
-    'add-hardware-type': () => same(() => http({ method: 'POST', path: '/v1/hardware-types', body: { name: name(), ...types } })),
+    'edit-hardware-type': () => same(() => http({ method: 'POST', path: '/v1/hardware-types', body: { name: name(), ...types } })),
     'advance-update': () => divided(advances.take().map(message)),
     'confirm-update': () => {
       const event = () => http({ method: 'POST', path: '/v1/confirmations', body: reports() });

@@ -1,9 +1,9 @@
 import type { Route } from '../lib/http/route.ts';
-import { addHardwareTypeRoute } from './add-hardware-type/routes.ts';
 import { confirmUpdateRoute } from './confirm-update/routes.ts';
 import { cancelUpdateRoute, changePaceRoute, pauseUpdateRoute, resumeUpdateRoute } from './control-update/routes.ts';
 import { docsAssetRoute, docsRoute, openapiRoute } from './docs/routes.ts';
-import { editFirmwareRoute } from './edit-firmware/routes.ts';
+import { deleteFirmwareRoute, editFirmwareRoute } from './edit-firmware/routes.ts';
+import { addHardwareTypeRoute, changeHardwareTypeRoute, deleteHardwareTypeRoute } from './edit-hardware-type/routes.ts';
 import { getAssemblyRoute, listAssembliesRoute } from './get-assemblies/routes.ts';
 import { getCabinetRoute, getScooterRoute, lookUpDevicesRoute } from './get-device-versions/routes.ts';
 import { getKeysRoute, getManifestRoute } from './get-manifest/routes.ts';
@@ -37,10 +37,13 @@ import { uploadFirmwareRoute } from './upload-firmware/routes.ts';
 export const routes: readonly Route[] = [
   listHardwareTypesRoute,
   addHardwareTypeRoute,
+  changeHardwareTypeRoute,
+  deleteHardwareTypeRoute,
   uploadFirmwareRoute,
   listFirmwaresRoute,
   getFirmwareRoute,
   editFirmwareRoute,
+  deleteFirmwareRoute,
   getManifestRoute,
   getKeysRoute,
   requestAssemblyRoute,

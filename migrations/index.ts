@@ -23,6 +23,7 @@ import * as keepFinalFigures from './20261126130000_keep_final_figures.ts';
 import * as removeOldRows from './20261126130100_remove_old_rows.ts';
 import * as keepFirstAnswers from './20261126140000_keep_first_answers.ts';
 import * as nameIotFirmware from './20261126150000_name_iot_firmware.ts';
+import * as extendCatalogue from './20261126160000_extend_catalogue.ts';
 import * as keepAttributes from './20261126170000_keep_attributes.ts';
 
 /** Every migration by its name, in the order in which they run. A list rather than a folder scan, so that it can be bundled. */
@@ -51,5 +52,6 @@ export const migrations: Record<string, Migration> = {
   '20261126130100_remove_old_rows': removeOldRows,
   '20261126140000_keep_first_answers': keepFirstAnswers,
   '20261126150000_name_iot_firmware': nameIotFirmware,
+  '20261126160000_extend_catalogue': extendCatalogue,
   '20261126170000_keep_attributes': keepAttributes,
 };

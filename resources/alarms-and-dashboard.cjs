@@ -80,6 +80,16 @@ module.exports = async ({ resolveConfigurationProperty, resolveVariable }) => {
     });
   }
 
+  alarm('LostFirmware', 'The file of a firmware is not in the bucket any more', {
+    ...{
+      namespace: 'scooters-updater',
+      metric: 'lost_firmwares',
+      dimensions: { service: prefix },
+      statistic: 'Sum',
+      threshold: 0,
+      period: 300,
+    },
+  });
   // Published whenever the API is asked for /v1/health or /v1/stats.
   alarm('LateUpdates', 'An update takes no step: its message is lost, or nobody works on it', {
     ...{ namespace: 'scooters-updater', metric: 'late_updates', dimensions: { service: prefix }, statistic: 'Maximum', threshold: 0 },

@@ -1,4 +1,5 @@
 import { BackendConfig, DatabaseConfig, DispatchesConfig, loadConfig, ManifestSigningConfig, StorageConfig } from '../../lib/config.ts';
+import { createFileCheck } from '../../lib/firmware/lost-file.ts';
 import { createManifestKeys, createManifestSigner } from '../../lib/firmware/manifest.ts';
 import { createHttpBackend } from '../../lib/ports/http-backend.ts';
 import { createS3Storage } from '../../lib/ports/s3-storage.ts';
@@ -12,10 +13,13 @@ const config = loadConfig(
 );
 const deps = createServiceDeps(config);
 
+const storage = createS3Storage({ bucket: config.FIRMWARE_BUCKET, now: deps.now });
+
 export const handler = createHandler({
   ...deps,
   dispatches: createSqsQueue(config.DISPATCHES_QUEUE_URL),
   backend: createHttpBackend({ url: config.BACKEND_URL, token: config.BACKEND_TOKEN }),
-  storage: createS3Storage({ bucket: config.FIRMWARE_BUCKET, now: deps.now }),
+  storage,
+  isFileThere: createFileCheck({ ...deps, storage }),
   signManifest: createManifestSigner(createManifestKeys(config.MANIFEST_SIGNING_KEYS), deps.now),
 });

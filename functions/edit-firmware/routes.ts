@@ -9,12 +9,28 @@ export const editFirmwareRoute = defineRoute({
   path: '/v1/firmwares/{id}',
   tag: 'Firmwares',
   scope: 'firmware:write',
-  summary: 'Change the comment of a firmware, or withdraw it',
+  summary: 'Change the comment or the ordinal of a firmware, or withdraw it',
   description:
     'A withdrawn firmware has no download link and is refused by new updates; devices that run it are still known to do so. It cannot be ' +
-    'made available again: upload it under another version. Sending the same again changes nothing.',
+    'made available again: upload it under another version. Sending the same again changes nothing. `version_num` can be corrected while ' +
+    'no update rests on it: none that is open, and none that may have asked devices.',
   pathParameters: IdInPath,
   body: FirmwareChange,
   responses: { 200: { description: 'The firmware as it is now', body: ListedFirmware } },
+  problems: [404, 409],
+});
+
+export const deleteFirmwareRoute = defineRoute({
+  operationId: 'deleteFirmware',
+  method: 'DELETE',
+  path: '/v1/firmwares/{id}',
+  tag: 'Firmwares',
+  scope: 'firmware:write',
+  summary: 'Take back a firmware that awaits its upload or was rejected',
+  description:
+    'Version, ordinal and key are free again, and a file that comes late by the link is passed over. What is or was available is never ' +
+    'deleted: withdraw it.',
+  pathParameters: IdInPath,
+  responses: { 204: { description: 'Deleted', body: null } },
   problems: [404, 409],
 });

@@ -1,16 +1,35 @@
 import * as z from 'zod/mini';
-import { Comment, FileName, Firmware, firmwareNeeds, HardwareTypeName, Sha256, Timestamp } from '../../lib/firmware/firmware.ts';
+import {
+  Comment,
+  FileName,
+  Firmware,
+  firmwareNeeds,
+  HardwareTypeName,
+  RequestedVersionNum,
+  Sha256,
+  Timestamp,
+} from '../../lib/firmware/firmware.ts';
+import { LookAlike } from '../../lib/firmware/new-version.ts';
 import { FirmwareVersion } from '../../lib/firmware/version.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 
 const Answer = z
   .extend(Firmware, {
-    upload: z.object({
-      method: z.literal('PUT'),
-      url: z.url(),
-      headers: z.record(z.string(), z.string()).check(z.meta({ description: 'To be sent exactly so: they are part of the signature' })),
-      expires_dt: Timestamp,
-    }),
+    upload: z
+      .nullable(
+        z.object({
+          method: z.literal('PUT'),
+          url: z.url(),
+          headers: z.record(z.string(), z.string()).check(z.meta({ description: 'To be sent exactly so: they are part of the signature' })),
+          expires_dt: Timestamp,
+        }),
+      )
+      .check(z.meta({ description: 'Where to send the file; null: it is here already' })),
+    look_alikes: z.array(LookAlike).check(
+      z.meta({
+        description: 'Versions of the same hardware type that people may take for this one. A warning: it was reserved nevertheless',
+      }),
+    ),
   })
   .register(z.globalRegistry, { id: 'FirmwareUpload' });
 
@@ -24,7 +43,9 @@ export const uploadFirmwareRoute = defineRoute({
   description:
     'Send the file to `upload.url` with `upload.headers` as they are. S3 refuses other bytes, another length and a second upload. ' +
     'The firmware becomes `available` when S3 has told the service about the file. The same request again, while the file is awaited, ' +
-    'answers a fresh link.',
+    'answers a fresh link; after that it answers the firmware, without a link. Another request for the same version, while its file is ' +
+    'awaited or when it was rejected, replaces the former one. A version that differs from an existing one only by case or a leading v ' +
+    'is refused. For a firmware that is `lost`, the same bytes get a link, and bring it back.',
   body: z.strictObject({
     hardware_type: HardwareTypeName,
     version: FirmwareVersion,
@@ -32,12 +53,15 @@ export const uploadFirmwareRoute = defineRoute({
     comment: z._default(Comment, ''),
     requires: z._default(firmwareNeeds.requires, []),
     minimum_from_version_num: z._default(firmwareNeeds.minimum_from_version_num, null),
+    version_num: z
+      ._default(z.nullable(RequestedVersionNum), null)
+      .check(z.meta({ description: 'Its ordinal within the hardware type; null: as the `order` of the hardware type says' })),
     size_bytes: z.int().check(z.minimum(1)),
     sha256: Sha256,
   }),
   responses: {
     201: { description: 'Reserved', body: Answer },
-    200: { description: 'Was reserved by the same request before: a fresh link', body: Answer },
+    200: { description: 'Was reserved before: a fresh link, or the firmware that is here already', body: Answer },
   },
   problems: [409],
 });

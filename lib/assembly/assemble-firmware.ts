@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
-import { promiseDraft, rejectDraft } from '../firmware/firmware-queries.ts';
+import { promiseDraft, rejectDraft } from '../firmware/draft-queries.ts';
 import type { Log } from '../log.ts';
 import type { ObjectWriter } from '../ports/object-writer.ts';
 import type { Queue } from '../ports/queue.ts';
@@ -72,7 +72,7 @@ export async function assembleFirmware(
   } catch (error) {
     if (error instanceof NoDraft) return;
     if (error instanceof PartRefused) {
-      await rejectDraft(db, claimed.firmware_id, error.message);
+      await rejectDraft(db, { id: claimed.firmware_id, object_key: claimed.object_key }, error.message);
       log.warn('assembly failed', { assembly_id, firmware_id: claimed.firmware_id, error });
       return;
     }

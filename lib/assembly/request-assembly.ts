@@ -1,9 +1,12 @@
 import type { Clock } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import { DomainError, type FieldError, wrongField } from '../errors.ts';
+import { insertDraft } from '../firmware/draft-queries.ts';
 import { type Firmware, formatFirmwareKey } from '../firmware/firmware.ts';
-import { findFirmwareByVersion, insertDraft, listFirmwaresById } from '../firmware/firmware-queries.ts';
-import { findHardwareType } from '../firmware/hardware-type-queries.ts';
+import { findFirmwareByVersion, listFirmwaresById } from '../firmware/firmware-queries.ts';
+import type { HardwareType } from '../firmware/hardware-type.ts';
+import { findHardwareType, lockHardwareType } from '../firmware/hardware-type-queries.ts';
+import { findLookAlikes, findVersionRefusal, lookAlikeExists } from '../firmware/new-version.ts';
 import { checkRequirements, versionExists } from '../firmware/upload-firmware.ts';
 import { hashOf } from '../http/idempotency.ts';
 import type { Queue } from '../ports/queue.ts';
@@ -37,6 +40,7 @@ export async function requestAssembly(deps: RequestAssemblyDeps, input: RequestA
   const { idempotency_key, created_by, request_id, ...request } = input;
   const request_hash = hashOf(request);
   const created_dt = deps.now();
+  const type = await checkedType(deps.db, request);
   return deps.db.transaction().execute(async (trx) => {
     const { hardware_type, version, comment, requires, minimum_from_version_num, hardware_compatibility, signed } = request;
     const inserted = await insertAssembly(trx, {
@@ -51,7 +55,10 @@ export async function requestAssembly(deps: RequestAssemblyDeps, input: RequestA
     let answer: Assembly;
     if (inserted) {
       const { id } = inserted;
-      const parts = await checkedParts(trx, request);
+      const parts = await checkedParts(trx, request, type);
+      await lockHardwareType(trx, hardware_type, 'add');
+      const { taken } = await findLookAlikes(trx, request, created_dt);
+      if (taken) throw lookAlikeExists(version, taken);
       await checkRequirements(trx, requires);
       const object_key = formatFirmwareKey({ hardware_type, version, filename: packageFilename });
       const draft = { hardware_type, version, object_key, size_bytes: null, sha256: null, requires, minimum_from_version_num };
@@ -82,9 +89,15 @@ const answerAgain = async (trx: Trx, created_by: string, idempotency_key: string
   });
 };
 
-const checkedParts = async (db: Db, { hardware_type, parts }: AssemblyRequest) => {
+const checkedType = async (db: Db, { hardware_type, version }: AssemblyRequest): Promise<HardwareType> => {
   const type = await findHardwareType(db, hardware_type);
   if (!type) throw wrongField('hardware_type.unknown', 'hardware_type', `there is no hardware type ${hardware_type}`);
+  const refusal = await findVersionRefusal(db, type, version);
+  if (refusal) throw wrongField('request.invalid', 'version', refusal);
+  return type;
+};
+
+const checkedParts = async (db: Db, { hardware_type, parts }: AssemblyRequest, type: HardwareType) => {
   const ids = parts.map(({ firmware_id }) => firmware_id);
   const firmwares = new Map((await listFirmwaresById(db, ids)).map((firmware) => [firmware.id, firmware]));
 

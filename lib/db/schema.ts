@@ -151,6 +151,7 @@ export interface Firmwares {
   sha256: string | null;
   size_bytes: number | null;
   status: string;
+  upload_expires_dt: Timestamp | null;
   version: string;
   version_num: number | null;
 }
@@ -168,13 +169,17 @@ export interface FirmwareUpdateTimeCounts {
 export interface HardwareTypes {
   channel: string;
   device_kind: string;
+  file_kinds: string[] | null;
   fits_own_iot: Generated<boolean>;
   last_version_num: Generated<number>;
   max_size_bytes: number;
   name: string;
+  order: Generated<string>;
   proof: Generated<string>;
   scooter_versions: Generated<number[]>;
   version_attribute: string | null;
+  version_maximum_length: number | null;
+  version_pattern: string | null;
 }
 
 export interface IotDevices {
@@ -344,6 +349,7 @@ export interface Updates {
   started_dt: Timestamp | null;
   status: string;
   told: string | null;
+  unknown_version: Generated<string>;
 }
 
 export interface DB {

@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
 import { parseFirmwareKey } from '../firmware/firmware.ts';
+import { type FileCheckDeps, isFileThere } from '../firmware/lost-file.ts';
 import type { ManifestFacts, SignManifest } from '../firmware/manifest.ts';
 import type { Storage } from '../ports/storage.ts';
 import { type DeviceWork, type OfferedFirmware, type WorkState, workStateOf } from '../update/reach/device-work.ts';
@@ -65,9 +66,8 @@ export async function getCancelAction({ db }: Pick<DeploymentDeps, 'db'>, device
   return { id: String(actionId), cancelAction: { stopId: String(actionId) } };
 }
 
-export interface ArtifactDeps {
-  db: Db;
-  storage: Pick<Storage, 'probe' | 'signDownload' | 'fromLink'>;
+export interface ArtifactDeps extends FileCheckDeps {
+  storage: Pick<Storage, 'hasObject' | 'signDownload' | 'fromLink'>;
 }
 
 export interface ArtifactRequest {
@@ -81,14 +81,17 @@ export interface ArtifactRequest {
  *
  * @throws `execution.not_found` for a file that is not part of its work, or whose firmware was withdrawn; `storage.unavailable`
  */
-export async function getArtifactLink({ db, storage }: ArtifactDeps, device: IotDevice, request: ArtifactRequest): Promise<string> {
+export async function getArtifactLink(deps: ArtifactDeps, device: IotDevice, request: ArtifactRequest): Promise<string> {
   const { softwareModuleId, filename, method } = request;
+  const { db, storage } = deps;
   const work = (await listWork(db, device)).find(
     (each) =>
       each.firmware.id === softwareModuleId && isSameName(filenameOf(each.firmware), filename) && downloadable.has(workStateOf(each)),
   );
-  if (work?.firmware.status !== 'available') throw new DomainError('execution.not_found', 'This device has no such file to download');
-  await storage.probe();
+  // In place of asking whether the storage answers at all.
+  if (work?.firmware.status !== 'available' || !(await isFileThere(deps, work.firmware))) {
+    throw new DomainError('execution.not_found', 'This device has no such file to download');
+  }
   return (await storage.signDownload(storage.fromLink(work.firmware.file_link), method)).url;
 }
 

@@ -1,5 +1,8 @@
 import * as z from 'zod/mini';
+import type { Db } from '../db/database.ts';
+import { DomainError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
 import type { SignedLink, Storage } from '../ports/storage.ts';
 import { type Firmware, Timestamp } from './firmware.ts';
 
@@ -14,17 +17,24 @@ export const Download = z.object({
 });
 
 export interface DownloadDeps {
-  storage: Pick<Storage, 'probe' | 'fromLink' | 'signDownload'>;
+  db: Db;
+  storage: Pick<Storage, 'probe' | 'hasObject' | 'fromLink' | 'signDownload'>;
   log: Log;
+  metrics?: Metrics;
 }
 
-/** Never fails: who asks what versions there are is answered while the storage is down. */
-export const findStorageState = async ({ storage, log }: DownloadDeps): Promise<StorageState> => {
+/**
+ * A storage that does not answer is no failure: who asks what versions there are is answered while it is down.
+ *
+ * @param look the question to the storage by which that is found out.
+ */
+export const findStorageState = async (log: Log, look: () => Promise<unknown>): Promise<StorageState> => {
   try {
-    await storage.probe();
+    await look();
     return 'available';
   } catch (error) {
-    log.warn('storage does not answer', { error: error instanceof Error ? error : new Error(String(error)) });
+    if (!(error instanceof DomainError && error.code === 'storage.unavailable')) throw error;
+    log.warn('storage does not answer', { error });
     return 'unavailable';
   }
 };

@@ -1,20 +1,28 @@
 import * as z from 'zod/mini';
-import type { Db } from '../db/database.ts';
+import type { Clock } from '../clock.ts';
+import type { Db, Trx } from '../db/database.ts';
+import { violatedConstraint } from '../db/database-error.ts';
 import { DomainError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { Comment, type ListedFirmware } from './firmware.ts';
-import { findFirmware, updateFirmware } from './firmware-queries.ts';
+import { deleteDraft, reserveVersionNum } from './draft-queries.ts';
+import { Comment, type Firmware, type ListedFirmware, RequestedVersionNum, registeredStatuses } from './firmware.ts';
+import { findFirmware, findUpdateWith, lockFirmware, updateFirmware } from './firmware-queries.ts';
+import { lockHardwareType } from './hardware-type-queries.ts';
+import { versionNumTaken } from './upload-firmware.ts';
 
-/** What may change of a firmware; all else is immutable, and nothing is ever deleted. */
+/** What may change of a firmware; all else is immutable. */
 export const FirmwareChange = z
   .strictObject({
     comment: z.optional(Comment),
+    version_num: z
+      .optional(RequestedVersionNum)
+      .check(z.meta({ description: 'Corrects the ordinal, while no device has been asked for this firmware' })),
     status: z.optional(z.literal('withdrawn')).check(z.meta({ description: 'Withdraws it: from then on it is offered to nobody' })),
     reason: z.optional(Comment.check(z.minLength(1))).check(z.meta({ description: 'Why it is withdrawn' })),
   })
   .check(
-    z.refine(({ comment, status, reason }) => comment !== undefined || status !== undefined || reason !== undefined, {
-      error: 'must have a comment, or a status and its reason',
+    z.refine((change) => Object.values(change).some((value) => value !== undefined), {
+      error: 'must have a comment, a version_num, or a status and its reason',
     }),
     z.refine(({ status, reason }) => status === undefined || reason !== undefined, {
       path: ['reason'],
@@ -24,22 +32,82 @@ export const FirmwareChange = z
   );
 export type FirmwareChange = z.output<typeof FirmwareChange>;
 
+interface EditFirmwareDeps {
+  db: Db;
+  log: Log;
+  now: Clock;
+}
+
 /**
- * Changes the comment of a firmware, withdraws it, or both, in one statement. Only an available one can be withdrawn; withdrawing it
- * again changes nothing, and the first reason stays.
+ * Changes the comment or the ordinal of a firmware, withdraws it, or all of these at once. Only one that was available can be withdrawn;
+ * withdrawing it again changes nothing, and the first reason stays.
  *
- * @throws `firmware.not_found`, `firmware.not_withdrawable`; nothing is changed then.
+ * @throws `firmware.not_found`, `firmware.not_withdrawable`, `firmware.version_num_fixed` with the update that rests on the ordinal,
+ *   `firmware.version_num_taken`; nothing is changed then.
  */
-export async function editFirmware(deps: { db: Db; log: Log }, id: number, { comment, reason }: FirmwareChange): Promise<ListedFirmware> {
-  const changed = await updateFirmware(deps.db, id, { comment, withdrawal_reason: reason });
+export async function editFirmware(deps: EditFirmwareDeps, id: number, change: FirmwareChange): Promise<ListedFirmware> {
+  const { db, now } = deps;
+  const { comment, reason, version_num } = change;
+  const edit = { comment, withdrawal_reason: reason };
+  const changed =
+    version_num === undefined
+      ? await updateFirmware(db, id, edit)
+      : await db.transaction().execute(async (trx) => {
+          await setVersionNum(trx, id, version_num, now());
+          return updateFirmware(trx, id, edit);
+        });
   if (changed) {
     deps.log.info('firmware changed', { firmware_id: id, status: changed.status });
     return changed;
   }
-  const existing = await findFirmware(deps.db, id);
-  if (!existing) throw new DomainError('firmware.not_found', `There is no firmware ${id}`);
-  throw new DomainError('firmware.not_withdrawable', `Firmware ${id} is ${existing.status}: only an available one can be withdrawn`, {
+  const { status } = await getFirmwareRow(deps.db, id);
+  throw new DomainError('firmware.not_withdrawable', `Firmware ${id} is ${status}: only one that was available can be withdrawn`, {
     errors: [{ in: 'body', path: 'status', message: 'cannot be changed to withdrawn' }],
-    answer: { firmware_status: existing.status },
+    answer: { firmware_status: status },
   });
 }
+
+/** An update was planned by the ordinal, and devices that were asked compare it with what they run: after that it stays. */
+const setVersionNum = async (trx: Trx, id: number, version_num: number, now: Date): Promise<void> => {
+  const { hardware_type, status, version_num: before } = await getFirmwareRow(trx, id);
+  if (before === version_num) return;
+  // In the order in which registrations take them.
+  await lockHardwareType(trx, hardware_type, 'add');
+  await lockFirmware(trx, id);
+  const isNumbered = registeredStatuses.some((known) => known === status) || status === 'awaiting_upload';
+  const update = await findUpdateWith(trx, id);
+  if (!isNumbered || update) {
+    const why = update ? `update ${update.id} rests on its version_num` : `it is ${status}`;
+    throw new DomainError('firmware.version_num_fixed', `The version_num of firmware ${id} cannot be changed: ${why}`, {
+      errors: [{ in: 'body', path: 'version_num', message: `cannot be changed: ${why}` }],
+      answer: { firmware_status: status, ...(update && { update_id: update.id }) },
+    });
+  }
+  try {
+    await reserveVersionNum(trx, hardware_type, version_num, now);
+    await updateFirmware(trx, id, { version_num });
+  } catch (error) {
+    throw violatedConstraint(error) === 'firmwares_hardware_type_version_num_key' ? versionNumTaken({ hardware_type, version_num }) : error;
+  }
+};
+
+/**
+ * Takes back what awaits its upload, or was rejected: version and key are free again, and a file that comes late by its link is passed over.
+ *
+ * @throws `firmware.not_found`; `firmware.not_deletable` for one that is or was available, or is a package.
+ */
+export async function deleteFirmware({ db, log }: EditFirmwareDeps, id: number): Promise<void> {
+  const deleted = await deleteDraft(db, id);
+  if (deleted) return log.info('firmware deleted', { firmware_id: id, hardware_type: deleted.hardware_type, version: deleted.version });
+  const { status, assembly_id } = await getFirmwareRow(db, id);
+  const why = assembly_id === null ? `is ${status}` : `is the package of assembly ${assembly_id}`;
+  throw new DomainError('firmware.not_deletable', `Firmware ${id} ${why}: only what awaits its upload or was rejected can be deleted`, {
+    answer: { firmware_status: status },
+  });
+}
+
+const getFirmwareRow = async (db: Db, id: number): Promise<Firmware> => {
+  const firmware = await findFirmware(db, id);
+  if (!firmware) throw new DomainError('firmware.not_found', `There is no firmware ${id}`);
+  return firmware;
+};

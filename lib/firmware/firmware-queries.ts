@@ -1,13 +1,14 @@
-import { type NotNull, type SelectQueryBuilder, sql } from 'kysely';
+import { type SelectQueryBuilder, sql } from 'kysely';
 import * as z from 'zod/mini';
-import type { Db } from '../db/database.ts';
+import type { Db, Trx } from '../db/database.ts';
 import type { DB } from '../db/schema.ts';
 import { deviceCountOfFirmware } from '../fleet/count-queries.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
-import type { Firmware, FirmwareRequirement, FirmwareStatus, ListedFirmware, ObjectFacts } from './firmware.ts';
+import { type Firmware, type FirmwareRequirement, type FirmwareStatus, type ListedFirmware, registeredStatuses } from './firmware.ts';
 import type { ManifestFacts } from './manifest.ts';
 
-const columns = [
+/** What is answered of a firmware. */
+export const firmwareColumns = [
   'id',
   'hardware_type',
   'version',
@@ -22,37 +23,56 @@ const columns = [
   'requires',
   'minimum_from_version_num',
   'assembly_id',
+  'upload_expires_dt',
   'comment',
   'created_by',
   'created_dt',
 ] as const;
 
-const selectFirmware = (db: Db) =>
-  db.selectFrom('firmwares').select(columns).$narrowType<{ status: FirmwareStatus; requires: FirmwareRequirement[] }>();
+/** Of the columns above, those that hold less than their types in the database say. */
+export type NarrowedFirmware = { status: FirmwareStatus; requires: FirmwareRequirement[] };
 
-export interface NewFirmware {
-  hardware_type: string;
-  version: string;
-  object_key: string;
-  size_bytes: number | null;
-  sha256: string | null;
-  requires?: readonly FirmwareRequirement[];
-  minimum_from_version_num?: number | null;
-  /** Of a package. */
-  assembly_id?: number;
-  comment: string;
-  created_by: string;
-  created_dt: Date;
-}
+const selectFirmware = (db: Db) => db.selectFrom('firmwares').select(firmwareColumns).$narrowType<NarrowedFirmware>();
 
-/** Reserves a version for its upload; undefined when the version exists already. */
-export const insertDraft = (db: Db, firmware: NewFirmware): Promise<Firmware | undefined> =>
+/** For whoever decides about a firmware and then changes it: nobody requests an update with it or changes it meanwhile. */
+export const lockFirmware = (trx: Trx, id: number): Promise<Firmware | undefined> =>
+  selectFirmware(trx).where('id', '=', id).forUpdate().executeTakeFirst();
+
+/** For whoever plans by a firmware: its ordinal stays as it is until the transaction ends. */
+export const findFirmwareForPlan = (trx: Trx, id: number): Promise<Firmware | undefined> =>
+  selectFirmware(trx).where('id', '=', id).forKeyShare().executeTakeFirst();
+
+/** An update that rests on the ordinal of a firmware: it has not ended, or devices may have been asked by it. */
+export const findUpdateWith = (trx: Trx, firmware_id: number) =>
+  trx
+    .selectFrom('updates')
+    .select('id')
+    .where('firmware_id', '=', firmware_id)
+    .where(({ or, eb }) => or([eb('finished_dt', 'is', null), eb('last_release_dt', 'is not', null)]))
+    .orderBy('id')
+    .limit(1)
+    .executeTakeFirst();
+
+/** The file of an available firmware is gone. Undefined when it is not available any more, or by another file. */
+export const markLost = (db: Db, id: number, file_link: string, reason: string) =>
   db
-    .insertInto('firmwares')
-    .values({ ...firmware, requires: JSON.stringify(firmware.requires ?? []), status: 'awaiting_upload' })
-    .onConflict((oc) => oc.constraint('firmwares_hardware_type_version_key').doNothing())
-    .returning(columns)
-    .$narrowType<{ status: FirmwareStatus; requires: FirmwareRequirement[] }>()
+    .updateTable('firmwares')
+    .set({ status: 'lost', reason })
+    .where('id', '=', id)
+    .where('status', '=', 'available')
+    .where('file_link', '=', file_link)
+    .returning('id')
+    .executeTakeFirst();
+
+/** The same bytes are there again. Undefined when it was not lost any more, or these are others. */
+export const restoreFile = (db: Db, id: number, file: { file_link: string; object_key: string }, sha256: string) =>
+  db
+    .updateTable('firmwares')
+    .set({ ...file, status: 'available', reason: null, upload_expires_dt: null })
+    .where('id', '=', id)
+    .where('status', '=', 'lost')
+    .where('sha256', '=', sha256)
+    .returning('id')
     .executeTakeFirst();
 
 export const findFirmware = (db: Db, id: number): Promise<Firmware | undefined> =>
@@ -66,113 +86,45 @@ export const findListedFirmware = (db: Db, id: number): Promise<ListedFirmware |
 export const findFirmwareByVersion = (db: Db, { hardware_type, version }: { hardware_type: string; version: string }) =>
   selectFirmware(db).select('object_key').where('hardware_type', '=', hardware_type).where('version', '=', version).executeTakeFirst();
 
-/** What a manifest is numbered with (README.md of this folder). */
-const nextManifestCounter = sql<number>`nextval('firmware_manifest_counter')`;
-
-export interface AvailableFirmware {
-  file_link: string;
-  size_bytes: number;
-  sha256: string;
-  sha1: string;
-  md5: string;
-}
-
-/**
- * Turns a draft into a firmware with the next ordinal of its hardware type, in one statement: the ordinal is raised only together
- * with the change of status. Undefined when it was no draft any more. While devices report, the catalogue has to be locked
- * (`lockCatalogue`): what they run is linked to it next.
- */
-export const makeAvailable = (db: Db, id: number, facts: AvailableFirmware) =>
-  db
-    .with('draft', (cte) =>
-      cte.selectFrom('firmwares').select(['id', 'hardware_type']).where('id', '=', id).where('status', '=', 'awaiting_upload').forUpdate(),
-    )
-    .with('ordinal', (cte) =>
-      cte
-        .updateTable('hardware_types')
-        .from('draft')
-        .set((eb) => ({ last_version_num: eb('hardware_types.last_version_num', '+', 1) }))
-        .whereRef('hardware_types.name', '=', 'draft.hardware_type')
-        .returning('hardware_types.last_version_num as version_num'),
-    )
-    .updateTable('firmwares')
-    .from(['draft', 'ordinal'])
-    .set((eb) => ({
-      ...facts,
-      status: 'available',
-      version_num: eb.ref('ordinal.version_num'),
-      manifest_counter: nextManifestCounter,
-    }))
-    .whereRef('firmwares.id', '=', 'draft.id')
-    .returning(['firmwares.id', 'firmwares.version_num'])
-    .$narrowType<{ version_num: NotNull }>()
-    .executeTakeFirst();
-
 /** The firmwares with these ids, in no order; unknown ones are missing. */
 export const listFirmwaresById = (db: Db, ids: readonly number[]): Promise<Firmware[]> =>
   selectFirmware(db)
     .where('id', 'in', [...ids])
     .execute();
 
-/**
- * Writes down what the file of a package will be, before anybody can see that file, so that no other one is ever registered for it. False
- * when it is no draft any more, or one of its parts is not available any more.
- */
-export const promiseDraft = async (
-  db: Db,
-  id: number,
-  { size_bytes, sha256 }: ObjectFacts,
-  partIds: readonly number[],
-): Promise<boolean> => {
-  const promised = await db
-    .updateTable('firmwares as f')
-    .set({ size_bytes, sha256 })
-    .where('f.id', '=', id)
-    .where('f.status', '=', 'awaiting_upload')
-    .where(({ not, exists, selectFrom }) =>
-      not(
-        exists(
-          selectFrom('firmwares as part')
-            .select('part.id')
-            .where('part.id', 'in', [...partIds])
-            .where('part.status', '<>', 'available'),
-        ),
-      ),
-    )
-    .returning('f.id')
-    .executeTakeFirst();
-  return promised !== undefined;
-};
-
-/** Undefined when it was no draft any more. */
-export const rejectDraft = (db: Db, id: number, reason: string) =>
-  db
-    .updateTable('firmwares')
-    .set({ status: 'rejected', reason })
-    .where('id', '=', id)
-    .where('status', '=', 'awaiting_upload')
-    .returning('id')
-    .executeTakeFirst();
-
 export interface FirmwareEdit {
   comment?: string | undefined;
   /** Withdraws it. A firmware that is withdrawn already keeps the reason it has. */
   withdrawal_reason?: string | undefined;
+  version_num?: number | undefined;
 }
 
 /** Changes what may change of a firmware, in one statement. Undefined when there is none, or none that can be withdrawn. */
-export const updateFirmware = (db: Db, id: number, { comment, withdrawal_reason }: FirmwareEdit): Promise<ListedFirmware | undefined> => {
-  let query = db.updateTable('firmwares').where('id', '=', id);
-  if (comment !== undefined) query = query.set({ comment });
+export const updateFirmware = (
+  db: Db,
+  id: number,
+  { comment, withdrawal_reason, version_num }: FirmwareEdit,
+): Promise<ListedFirmware | undefined> => {
+  let query = db
+    .updateTable('firmwares')
+    // Something has to be set, also when nothing is left to change.
+    .set((eb) => ({ comment: comment ?? eb.ref('comment') }))
+    .where('id', '=', id);
+  if (version_num !== undefined) query = query.set({ version_num });
   if (withdrawal_reason !== undefined) {
     query = query
-      .set((eb) => ({ status: 'withdrawn', reason: eb.fn.coalesce('reason', eb.val(withdrawal_reason)) }))
-      .where('status', 'in', ['available', 'withdrawn']);
+      // Why it was lost is no reason of a withdrawal.
+      .set({
+        status: 'withdrawn',
+        upload_expires_dt: null,
+        reason: sql<string>`CASE status WHEN 'withdrawn' THEN reason ELSE ${withdrawal_reason} END`,
+      })
+      .where('status', 'in', registeredStatuses);
   }
   return query
-    .returning(columns)
+    .returning(firmwareColumns)
     .returning(deviceCountOfFirmware.as('device_count'))
-    .$narrowType<{ status: FirmwareStatus; requires: FirmwareRequirement[] }>()
+    .$narrowType<NarrowedFirmware>()
     .executeTakeFirst();
 };
 
@@ -193,7 +145,7 @@ export const findManifestFacts = async (
       ]).as('counter'),
     )
     .where('id', '=', id)
-    .$narrowType<{ status: FirmwareStatus; requires: FirmwareRequirement[] }>()
+    .$narrowType<NarrowedFirmware>()
     .executeTakeFirst();
   if (!row) return undefined;
   const { status, version_num, size_bytes, sha256, ...rest } = row;

@@ -1,21 +1,32 @@
 import * as z from 'zod/mini';
 import { requestedText } from '../text.ts';
+import type { FileContent } from './file-kind.ts';
 import { FirmwareVersion, keySegment } from './version.ts';
 
 /**
- * Firmware status (design.md section 2):
+ * Firmware status:
  *
  *   awaiting_upload ──object registered──▶ available ──withdrawn by an engineer──▶ withdrawn
- *          └────────object refused───────▶ rejected
+ *     │       ▲                            │       ▲
+ *     │       └─another request─┐   file gone from S3, and put there again
+ *     └──object refused──▶ rejected        ▼       │
+ *                                          lost ───┘
+ *
+ * What awaits its upload or was rejected can be deleted, too: nobody has ever had its file.
  */
-export const firmwareStatuses = ['awaiting_upload', 'available', 'withdrawn', 'rejected'] as const;
+export const firmwareStatuses = ['awaiting_upload', 'available', 'lost', 'withdrawn', 'rejected'] as const;
 export type FirmwareStatus = (typeof firmwareStatuses)[number];
+
+/** Those that devices may run: they were available once, and are in the catalogue for ever. */
+export const registeredStatuses = ['available', 'lost', 'withdrawn'] as const satisfies readonly FirmwareStatus[];
 
 export const HardwareTypeName = z
   .string()
   .check(z.regex(/^[a-z][a-z0-9_]{0,62}$/, 'must be a hardware type name such as vega_mcu'), z.meta({ example: 'vega_mcu' }));
 /** Up to the largest `integer` of PostgreSQL: what is beyond is refused here and not by the database. */
 export const PositiveInteger = z.int().check(z.minimum(1), z.maximum(2_147_483_647));
+/** A caller's own ordinal; above it there is room for those that the service gives out. */
+export const RequestedVersionNum = z.int().check(z.minimum(1), z.maximum(2_000_000_000));
 export const FirmwareId = PositiveInteger.check(z.meta({ example: 17 }));
 export const Sha256 = z
   .pipe(
@@ -60,11 +71,13 @@ export const Firmware = z
     id: FirmwareId,
     hardware_type: HardwareTypeName,
     version: z.string(),
-    version_num: z
-      .nullable(z.int())
-      .check(z.meta({ description: 'Ordinal within the hardware type: a higher one is newer. null until available' })),
+    version_num: z.nullable(z.int()).check(
+      z.meta({
+        description: 'Ordinal within the hardware type: a higher one is newer. null until available, unless the request said it',
+      }),
+    ),
     status: z.enum(firmwareStatuses),
-    reason: z.nullable(z.string()).check(z.meta({ description: 'Why it was rejected or withdrawn' })),
+    reason: z.nullable(z.string()).check(z.meta({ description: 'Why it was rejected or withdrawn, or is lost' })),
     file_link: z
       .nullable(z.string())
       .check(z.meta({ description: 's3://bucket/key?versionId=…, for ever the same bytes. null until available' })),
@@ -74,6 +87,12 @@ export const Firmware = z
     md5: z.nullable(z.string()).check(z.meta({ description: 'Hexadecimal' })),
     ...firmwareNeeds,
     assembly_id: z.nullable(z.int()).check(z.meta({ description: 'The assembly that it is the package of; null: it was uploaded' })),
+    upload_expires_dt: z.nullable(Timestamp).check(
+      z.meta({
+        description:
+          'While its file is awaited: until when the link is good. After that the version is free for any request. null: no file is awaited',
+      }),
+    ),
     comment: z.string(),
     created_by: z.string(),
     created_dt: Timestamp,
@@ -95,20 +114,30 @@ export interface FirmwareKey {
   hardware_type: string;
   version: string;
   filename: string;
+  /**
+   * Of an announced upload: each has a key of its own, so that a link that was given out before brings nothing in. Missing: a build
+   * pipeline has written into the bucket by itself.
+   */
+  upload_id?: string;
 }
 
-/** `firmwares/{hardware_type}/{version}/{filename}` */
-export const formatFirmwareKey = ({ hardware_type, version, filename }: FirmwareKey): string =>
-  `${prefix}/${hardware_type}/${version}/${filename}`;
+/** `firmwares/{hardware_type}/{version}/{filename}`, with the id of the upload before the file name if it was announced. */
+export const formatFirmwareKey = ({ hardware_type, version, filename, upload_id }: FirmwareKey): string =>
+  [prefix, hardware_type, version, ...(upload_id === undefined ? [] : [upload_id]), filename].join('/');
 
-const FirmwareKeyParts = z.tuple([z.literal(prefix), HardwareTypeName, FirmwareVersion, FileName]);
+const FirmwareKeyParts = z.union([
+  z.tuple([z.literal(prefix), HardwareTypeName, FirmwareVersion, FileName]),
+  z.tuple([z.literal(prefix), HardwareTypeName, FirmwareVersion, z.uuid(), FileName]),
+]);
 
 /** undefined for a key that is nobody's firmware. */
 export const parseFirmwareKey = (key: string): FirmwareKey | undefined => {
   const parts = FirmwareKeyParts.safeParse(key.split('/'));
   if (!parts.success) return undefined;
-  const [, hardware_type, version, filename] = parts.data;
-  return { hardware_type, version, filename };
+  const [, hardware_type, version] = parts.data;
+  return parts.data.length === 4
+    ? { hardware_type, version, filename: parts.data[3] }
+    : { hardware_type, version, upload_id: parts.data[3], filename: parts.data[4] };
 };
 
 export interface ObjectFacts {
@@ -137,4 +166,11 @@ export const findRefusal = (
     return `The SHA-256 of the file is ${object.sha256}; ${promised.sha256} was announced`;
   }
   return undefined;
+};
+
+/** Why a file is no firmware of a hardware type by what is in it, or undefined when it can be. */
+export const findContentRefusal = ({ kind, mistake }: FileContent, kinds: readonly string[] | null): string | undefined => {
+  if (mistake) return `The file is ${mistake}, no firmware`;
+  if (kinds === null || (kind !== null && kinds.includes(kind))) return undefined;
+  return `The file begins like ${kind ?? 'no kind that is known'}; this hardware type takes ${kinds.join(', ')}`;
 };

@@ -1,9 +1,9 @@
 import * as z from 'zod/mini';
-import type { Db } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
 import { Download, type DownloadDeps, findStorageState, StorageState, withDownload } from './download.ts';
 import { ListedFirmware } from './firmware.ts';
 import { findListedFirmware } from './firmware-queries.ts';
+import { isFileThere } from './lost-file.ts';
 
 export const FirmwareDownload = z
   .extend(ListedFirmware, { ...Download.shape, storage: StorageState })
@@ -11,12 +11,25 @@ export const FirmwareDownload = z
 export type FirmwareDownload = z.infer<typeof FirmwareDownload>;
 
 /**
- * One firmware, with a fresh link to its file while that can be had.
+ * One firmware, with a fresh link to its file while that can be had. Whether the storage answers is found out by asking it for this file,
+ * so that one that is lost is noticed.
  *
  * @throws `firmware.not_found`
  */
-export async function getFirmware(deps: { db: Db } & DownloadDeps, id: number): Promise<FirmwareDownload> {
-  const [firmware, storage] = await Promise.all([findListedFirmware(deps.db, id), findStorageState(deps)]);
+export async function getFirmware(deps: DownloadDeps, id: number): Promise<FirmwareDownload> {
+  const firmware = await findListedFirmware(deps.db, id);
   if (!firmware) throw new DomainError('firmware.not_found', `There is no firmware ${id}`);
-  return { ...(await withDownload(deps.storage, storage, firmware)), storage };
+  const { status, file_link } = firmware;
+  if (status !== 'available' || file_link === null)
+    return toAnswer(deps, firmware, await findStorageState(deps.log, () => deps.storage.probe()));
+  let isThere = true;
+  const storage = await findStorageState(deps.log, async () => {
+    isThere = await isFileThere(deps, { id, file_link });
+  });
+  return toAnswer(deps, (isThere ? undefined : await findListedFirmware(deps.db, id)) ?? firmware, storage);
 }
+
+const toAnswer = async ({ storage }: DownloadDeps, firmware: ListedFirmware, state: StorageState): Promise<FirmwareDownload> => ({
+  ...(await withDownload(storage, state, firmware)),
+  storage: state,
+});

@@ -4,7 +4,7 @@ import type { Db, Trx } from '../db/database.ts';
 import type { Channel, DeviceKind } from '../fleet/device.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
 import { requestedText } from '../text.ts';
-import type { HardwareType, Proof } from './hardware-type.ts';
+import type { HardwareType, Proof, VersionOrder } from './hardware-type.ts';
 
 const columns = [
   'name',
@@ -15,8 +15,12 @@ const columns = [
   'max_size_bytes',
   'version_attribute',
   'proof',
+  'order',
+  'file_kinds',
+  'version_maximum_length',
+  'version_pattern',
 ] as const;
-type Narrowed = { device_kind: DeviceKind; channel: Channel; proof: Proof };
+type Narrowed = { device_kind: DeviceKind; channel: Channel; proof: Proof; order: VersionOrder };
 
 const selectHardwareType = (db: Db) => db.selectFrom('hardware_types').select(columns).$narrowType<Narrowed>();
 
@@ -32,6 +36,32 @@ export const insertHardwareType = (db: Db, type: HardwareType): Promise<Hardware
     .returning(columns)
     .$narrowType<Narrowed>()
     .executeTakeFirst();
+
+/**
+ * Waits for others who lock the same hardware type, and has them wait until the transaction ends. `add`: to add a firmware to it; reports
+ * about it go on. `change`, `delete`: nothing that refers to it comes meanwhile.
+ */
+export const lockHardwareType = (trx: Trx, name: string, purpose: 'add' | 'change' | 'delete'): Promise<HardwareType | undefined> => {
+  const query = selectHardwareType(trx).where('name', '=', name);
+  return (purpose === 'add' ? query.forNoKeyUpdate() : query.forUpdate()).executeTakeFirst();
+};
+
+export const updateHardwareType = async (trx: Trx, { name, ...type }: HardwareType): Promise<void> => {
+  await trx.updateTable('hardware_types').set(type).where('name', '=', name).execute();
+};
+
+export const deleteHardwareType = async (trx: Trx, name: string): Promise<void> => {
+  await trx.deleteFrom('hardware_types').where('name', '=', name).execute();
+};
+
+/** Whether a firmware, a requirement of one, or a report of a device refers to it. */
+export const isHardwareTypeUsed = async (trx: Trx, name: string): Promise<boolean> => {
+  const { rows } = await sql<{ is_used: boolean }>`
+    SELECT EXISTS (SELECT FROM firmwares WHERE hardware_type = ${name})
+        OR EXISTS (SELECT FROM firmwares WHERE requires @> ${JSON.stringify([{ hardware_type: name }])}::jsonb)
+        OR EXISTS (SELECT FROM device_firmwares WHERE hardware_type = ${name}) AS is_used`.execute(trx);
+  return rows[0]?.is_used ?? false;
+};
 
 const Cursor = z.tuple([requestedText(63)]);
 const list = listOf('hardware types');
@@ -74,10 +104,10 @@ export const lockCatalogue = async (trx: Trx, hardwareType: string): Promise<voi
   await sql`SELECT pg_advisory_xact_lock(${catalogueLocks}, hashtext(${hardwareType}))`.execute(trx);
 };
 
-/** Those of the names that are no hardware type. Without names, asks nothing. */
-export const listUnknownHardwareTypes = async (db: Db, names: readonly string[]): Promise<string[]> => {
+/** Those of the names that are no hardware type. The others are not deleted before the transaction ends. Without names, asks nothing. */
+export const listUnknownHardwareTypes = async (trx: Trx, names: readonly string[]): Promise<string[]> => {
   if (names.length === 0) return [];
-  const known = await db.selectFrom('hardware_types').select('name').where('name', 'in', names).execute();
+  const known = await trx.selectFrom('hardware_types').select('name').where('name', 'in', names).orderBy('name').forKeyShare().execute();
   return names.filter((name) => !known.some((type) => type.name === name));
 };
 

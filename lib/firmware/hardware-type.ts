@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
 import { Channel, DeviceKind, ScooterVersion } from '../fleet/device.ts';
 import { requestedText } from '../text.ts';
+import { FileKind } from './file-kind.ts';
 import { HardwareTypeName } from './firmware.ts';
 
 /** S3 takes no more in one PUT, which is what a link for an upload is for. */
@@ -13,11 +14,22 @@ const maximumSizeBytes = 5 * 1024 ** 3;
 export const Proof = z.enum(['version', 'feedback']);
 export type Proof = z.infer<typeof Proof>;
 
+export const VersionOrder = z.enum(['registration', 'semver']);
+export type VersionOrder = z.infer<typeof VersionOrder>;
+
+/** PostgreSQL's expressions, which no text makes slow: without references back, that is (hardware-type-queries.ts). */
+const VersionPattern = z.string().check(
+  z.minLength(1),
+  z.maxLength(128),
+  z.refine((text) => /^[\x20-\x7e]*$/.test(text), 'must be made of printable ASCII characters'),
+  z.refine((text) => !/\\[1-9]/.test(text), 'must not refer back to a group'),
+);
+
 const definition = {
   name: HardwareTypeName,
   device_kind: DeviceKind.check(z.meta({ description: 'Only devices of this kind have it' })),
   channel: Channel,
-  scooter_versions: z.array(ScooterVersion).check(z.meta({ description: 'Generations of scooters it fits' })),
+  scooter_versions: z.array(ScooterVersion).check(z.maxLength(20), z.meta({ description: 'Generations of scooters it fits' })),
   fits_own_iot: z.boolean().check(z.meta({ description: 'Whether it fits scooters with an IoT of their own, which have no generation' })),
   max_size_bytes: z
     .int()
@@ -31,40 +43,79 @@ const definition = {
         'What proves an installation on devices that poll: their version, seen afterwards; or their feedback alone, for those that cannot tell a version',
     }),
   ),
+  order: VersionOrder.check(
+    z.meta({
+      description:
+        'Which firmware is newer, where the request does not say its version_num: the one that was registered later, or the one whose ' +
+        'version is higher as a semantic version (semver.org). With semver, other versions are refused',
+    }),
+  ),
+  version_maximum_length: z
+    .nullable(z.int().check(z.minimum(1), z.maximum(64)))
+    .check(z.meta({ description: 'How many characters of a version its devices can tell; a longer one is refused. null: any' })),
+  version_pattern: z.nullable(VersionPattern).check(
+    z.meta({
+      description:
+        'A regular expression of PostgreSQL that the whole of a version has to match, because its devices can tell no other. null: any',
+      example: String.raw`\d+\.\d+\.\d+`,
+    }),
+  ),
 };
 
 /** A component that has firmware of its own: everything the service knows of it. A row, not code: adding one is one insert. */
 export const HardwareType = z
-  .object({ ...definition, scooter_versions: z.array(z.int()) })
+  .object({ ...definition, scooter_versions: z.array(z.int()), file_kinds: z.nullable(z.array(z.string())) })
   .register(z.globalRegistry, { id: 'HardwareType' });
 export type HardwareType = z.infer<typeof HardwareType>;
+
+const sortedSet = <T extends z.ZodMiniType<(number | string)[]>>(schema: T) =>
+  z.pipe(
+    schema,
+    z.transform((values: z.output<T>) => [...new Set(values)].sort() as z.output<T>),
+  );
+
+const scooterVersions = sortedSet(definition.scooter_versions);
+const fileKinds = z
+  .nullable(sortedSet(z.array(FileKind).check(z.minLength(1), z.maxLength(20))))
+  .check(z.meta({ description: 'Only files that begin like one of these are taken; null: any' }));
+
+type Fit = Pick<HardwareType, 'device_kind' | 'scooter_versions' | 'fits_own_iot'>;
+
+/** Which devices it fits has to make sense as a whole. What is wrong, by field. */
+export const findMisfits = ({ device_kind, scooter_versions, fits_own_iot }: Fit): { path: keyof Fit; message: string }[] => {
+  if (device_kind !== 'scooter') {
+    return [
+      ...(scooter_versions.length > 0 ? [{ path: 'scooter_versions' as const, message: 'only scooters have a version' }] : []),
+      ...(fits_own_iot ? [{ path: 'fits_own_iot' as const, message: 'is said of scooters only' }] : []),
+    ];
+  }
+  if (scooter_versions.length > 0 || fits_own_iot) return [];
+  return [{ path: 'scooter_versions', message: 'it would fit no scooter: name versions here, or set fits_own_iot' }];
+};
 
 export const NewHardwareType = z
   .strictObject({
     ...definition,
-    scooter_versions: z.pipe(
-      z._default(definition.scooter_versions, []),
-      z.transform((versions) => [...new Set(versions)].sort()),
-    ),
+    scooter_versions: z.prefault(scooterVersions, []),
     fits_own_iot: z._default(definition.fits_own_iot, false),
     version_attribute: z._default(definition.version_attribute, null),
     proof: z._default(definition.proof, 'version'),
+    order: z._default(definition.order, 'registration'),
+    file_kinds: z._default(fileKinds, null),
+    version_maximum_length: z._default(definition.version_maximum_length, null),
+    version_pattern: z._default(definition.version_pattern, null),
   })
   .check(
-    z.refine(({ device_kind, scooter_versions }) => device_kind === 'scooter' || scooter_versions.length === 0, {
-      path: ['scooter_versions'],
-      error: 'only scooters have a version',
+    z.superRefine((type, context) => {
+      for (const { path, message } of findMisfits(type)) context.addIssue({ code: 'custom', path: [path], message });
     }),
-    z.refine(({ device_kind, fits_own_iot }) => device_kind === 'scooter' || !fits_own_iot, {
-      path: ['fits_own_iot'],
-      error: 'is said of scooters only',
-    }),
-    z.refine(
-      ({ device_kind, scooter_versions, fits_own_iot }) => device_kind !== 'scooter' || scooter_versions.length > 0 || fits_own_iot,
-      {
-        path: ['scooter_versions'],
-        error: 'it would fit no scooter: name versions here, or set fits_own_iot',
-      },
-    ),
   );
 export type NewHardwareType = z.output<typeof NewHardwareType>;
+
+const { name: _name, ...changeable } = definition;
+
+/** What is not named stays as it is. */
+export const HardwareTypeChange = z
+  .partial(z.strictObject({ ...changeable, scooter_versions: scooterVersions, file_kinds: fileKinds }))
+  .check(z.refine((change) => Object.keys(change).length > 0, 'must have at least one field'));
+export type HardwareTypeChange = z.output<typeof HardwareTypeChange>;

@@ -1,5 +1,4 @@
 import * as z from 'zod/mini';
-import type { Db } from '../db/database.ts';
 import { pageOf } from '../http/page.ts';
 import { Download, type DownloadDeps, findStorageState, StorageState, withDownload } from './download.ts';
 import { ListedFirmware } from './firmware.ts';
@@ -25,10 +24,10 @@ export interface FirmwareQuery extends FirmwareFilter {
  *
  * @throws `request.invalid` when there is no such hardware type.
  */
-export async function listFirmwares(deps: { db: Db } & DownloadDeps, { links, ...filter }: FirmwareQuery): Promise<FirmwarePage> {
+export async function listFirmwares(deps: DownloadDeps, { links, ...filter }: FirmwareQuery): Promise<FirmwarePage> {
   const page = await ofKnownHardwareType(deps.db, filter.hardware_type, await listFilteredFirmwares(deps.db, filter));
   if (!links) return page;
   const { items, next_cursor } = page;
-  const storage = await findStorageState(deps);
+  const storage = await findStorageState(deps.log, () => deps.storage.probe());
   return { items: await Promise.all(items.map((item) => withDownload(deps.storage, storage, item))), next_cursor, storage };
 }

@@ -1,10 +1,14 @@
-import type { Clock } from '../clock.ts';
-import type { Db } from '../db/database.ts';
+import { randomUUID } from 'node:crypto';
+import { addSeconds, type Clock } from '../clock.ts';
+import type { Db, Trx } from '../db/database.ts';
+import { violatedConstraint } from '../db/database-error.ts';
 import { DomainError, wrongField } from '../errors.ts';
-import type { SignedRequest, Storage } from '../ports/storage.ts';
-import { type Firmware, type FirmwareRequirement, formatFirmwareKey } from './firmware.ts';
-import { findFirmwareByVersion, insertDraft } from './firmware-queries.ts';
-import { findHardwareType, listUnknownHardwareTypes } from './hardware-type-queries.ts';
+import { type SignedRequest, type Storage, uploadSeconds } from '../ports/storage.ts';
+import { extendUpload, insertDraft, type NewFirmware, replaceDraft, reserveVersionNum } from './draft-queries.ts';
+import { type Firmware, type FirmwareRequirement, formatFirmwareKey, parseFirmwareKey } from './firmware.ts';
+import { findFirmwareByVersion } from './firmware-queries.ts';
+import { findHardwareType, listUnknownHardwareTypes, lockHardwareType } from './hardware-type-queries.ts';
+import { findLookAlikes, findVersionRefusal, type LookAlike, lookAlikeExists } from './new-version.ts';
 
 export interface UploadFirmwareDeps {
   db: Db;
@@ -21,40 +25,127 @@ export interface UploadFirmware {
   sha256: string;
   requires?: readonly FirmwareRequirement[];
   minimum_from_version_num?: number | null;
+  version_num?: number | null;
   created_by: string;
 }
 
 export interface UploadAnswer extends Firmware {
-  upload: SignedRequest;
+  /** null: the file is here already. */
+  upload: SignedRequest | null;
+  look_alikes: LookAlike[];
 }
 
+type Existing = NonNullable<Awaited<ReturnType<typeof findFirmwareByVersion>>>;
+
 /**
- * Reserves a version and answers the link for its file. The same request again, while the file is still awaited, gets a fresh link.
+ * Reserves a version and answers the link for its file. The same request again, while the file is awaited, gets a fresh link; another one
+ * replaces the promise, and nothing can come in by the link of the former one. After success the same request is answered with the
+ * firmware. For a firmware whose file is lost, the same bytes get a link.
  *
- * @throws `hardware_type.unknown`, `request.invalid` for a file too large for its type, `firmware.exists` with the existing id,
- *   `storage.unavailable`: nothing is reserved then, because the link would be worth nothing.
+ * @throws `hardware_type.unknown`, `request.invalid` for a file or a version that its type does not take, `firmware.exists` and
+ *   `firmware.look_alike` with the existing id, `firmware.version_num_taken`, `storage.unavailable`: nothing is reserved then, because the
+ *   link would be worth nothing.
  */
 export async function uploadFirmware(deps: UploadFirmwareDeps, input: UploadFirmware): Promise<{ isNew: boolean; answer: UploadAnswer }> {
-  const { filename: _filename, ...promised } = input;
-  const { hardware_type, size_bytes, sha256 } = input;
-  const type = await findHardwareType(deps.db, hardware_type);
-  if (!type) throw wrongField('hardware_type.unknown', 'hardware_type', `there is no hardware type ${hardware_type}`);
+  const { db } = deps;
+  await checkType(db, input);
+  const existing = await findFirmwareByVersion(db, input);
+  if (existing && isDone(existing, input)) return { isNew: false, answer: { ...withoutKey(existing), upload: null, look_alikes: [] } };
+
+  await deps.storage.probe();
+  const { isNew, object_key, firmware, look_alikes } = await db
+    .transaction()
+    .execute((trx) => promise(trx, input, deps.now()))
+    .catch((error: unknown) => {
+      throw violatedConstraint(error) === 'firmwares_hardware_type_version_num_key' ? versionNumTaken(input) : error;
+    });
+  const { size_bytes, sha256 } = input;
+  const upload = await deps.storage.signUpload({ key: object_key, size_bytes, sha256 });
+  return { isNew, answer: { ...firmware, upload, look_alikes } };
+}
+
+const checkType = async (db: Db, { hardware_type, version, size_bytes }: UploadFirmware): Promise<void> => {
+  const type = await findHardwareType(db, hardware_type);
+  if (!type) throw unknownType(hardware_type);
   if (size_bytes > type.max_size_bytes) {
     throw wrongField('request.invalid', 'size_bytes', `${hardware_type} takes ${type.max_size_bytes} bytes at most`);
   }
-  await deps.storage.probe();
-  const object_key = formatFirmwareKey(input);
-  await checkRequirements(deps.db, input.requires ?? []);
-  const created = await insertDraft(deps.db, { ...promised, object_key, created_dt: deps.now() });
-  const firmware = created ?? (await findSameDraft(deps.db, input, object_key));
-  const upload = await deps.storage.signUpload({ key: object_key, size_bytes, sha256 });
-  return { isNew: created !== undefined, answer: { ...firmware, upload } };
+  const refusal = await findVersionRefusal(db, type, version);
+  if (refusal) throw wrongField('request.invalid', 'version', refusal);
+};
+
+/** Under a lock, so that of two requests at one moment the second one sees what the first one was promised. */
+const promise = async (trx: Trx, input: UploadFirmware, now: Date) => {
+  const { hardware_type, version, filename } = input;
+  if (!(await lockHardwareType(trx, hardware_type, 'add'))) throw unknownType(hardware_type);
+  const { taken, others: look_alikes } = await findLookAlikes(trx, input, now);
+  const existing = await findFirmwareByVersion(trx, input);
+  if (existing && !isReplaceable(existing, input)) throw versionExists(existing);
+  const upload_expires_dt = addSeconds(now, uploadSeconds);
+  const isPromised = existing?.status === 'awaiting_upload' && keepsPromise(existing, input);
+  const object_key = isPromised ? existing.object_key : formatFirmwareKey({ hardware_type, version, filename, upload_id: randomUUID() });
+  const firmware =
+    existing && (isPromised || existing.status === 'lost')
+      ? await extendUpload(trx, existing.id, { upload_expires_dt, object_key })
+      : await storePromise(trx, existing, taken, { input, object_key, upload_expires_dt, now });
+  // Somebody who takes no lock: the previous release, which runs beside this one during a deploy.
+  if (!firmware) throw new DomainError('firmware.exists', `Version ${version} of ${hardware_type} has just been added`);
+  return { isNew: !existing, object_key, firmware, look_alikes };
+};
+
+interface NewPromise {
+  input: UploadFirmware;
+  object_key: string;
+  upload_expires_dt: Date;
+  now: Date;
 }
 
+const storePromise = async (
+  trx: Trx,
+  existing: Existing | undefined,
+  taken: LookAlike | undefined,
+  { input, object_key, upload_expires_dt, now }: NewPromise,
+): Promise<Firmware | undefined> => {
+  const { filename: _filename, version_num = null, ...promised } = input;
+  if (taken) throw lookAlikeExists(input.version, taken);
+  await checkRequirements(trx, input.requires ?? []);
+  if (version_num !== null) await reserveVersionNum(trx, input.hardware_type, version_num, now);
+  const draft: NewFirmware = { ...promised, version_num, object_key, upload_expires_dt, created_dt: now };
+  return existing ? replaceDraft(trx, existing.id, draft) : insertDraft(trx, draft);
+};
+
+/** The file is here, and is what the request is about. */
+const isDone = (existing: Existing, input: UploadFirmware): boolean => existing.status === 'available' && keepsPromise(existing, input);
+
+/** Nobody has ever had its file, or the same file is to come back. */
+const isReplaceable = (existing: Existing, input: UploadFirmware): boolean => {
+  if (existing.status === 'lost') return isSameFile(existing, input);
+  return (existing.status === 'awaiting_upload' || existing.status === 'rejected') && existing.assembly_id === null;
+};
+
+const isSameFile = ({ size_bytes, sha256 }: Firmware, input: UploadFirmware): boolean =>
+  size_bytes === input.size_bytes && sha256 === input.sha256;
+
+/** Whether a request asks for what is promised already. Its comment may differ: it can be changed at any time. */
+const keepsPromise = (existing: Existing, input: UploadFirmware): boolean =>
+  isSameFile(existing, input) &&
+  parseFirmwareKey(existing.object_key)?.filename === input.filename &&
+  existing.minimum_from_version_num === (input.minimum_from_version_num ?? null) &&
+  (input.version_num == null || existing.version_num === input.version_num) &&
+  isSameSet(existing.requires, input.requires ?? []);
+
+const isSameSet = (some: readonly FirmwareRequirement[], others: readonly FirmwareRequirement[]): boolean => {
+  const texts = (requires: readonly FirmwareRequirement[]) =>
+    requires.map(({ hardware_type, minimum_version_num }) => `${hardware_type} ${minimum_version_num}`).sort();
+  return texts(some).join() === texts(others).join();
+};
+
+const withoutKey = ({ object_key: _key, ...firmware }: Existing): Firmware => firmware;
+
 /** @throws `hardware_type.unknown` naming every requirement that is about none. */
-export const checkRequirements = async (db: Db, requires: readonly FirmwareRequirement[]): Promise<void> => {
+export const checkRequirements = async (trx: Trx, requires: readonly FirmwareRequirement[]): Promise<void> => {
   const unknown = await listUnknownHardwareTypes(
-    db,
+    trx,
     requires.map((r) => r.hardware_type),
   );
   const errors = requires.flatMap(({ hardware_type }, i) =>
@@ -65,17 +156,16 @@ export const checkRequirements = async (db: Db, requires: readonly FirmwareRequi
   if (errors.length > 0) throw new DomainError('hardware_type.unknown', 'A requirement names an unknown hardware type', { errors });
 };
 
-const findSameDraft = async (db: Db, { hardware_type, version, size_bytes, sha256 }: UploadFirmware, key: string): Promise<Firmware> => {
-  const existing = await findFirmwareByVersion(db, { hardware_type, version });
-  if (!existing) throw new Error('A version that could not be inserted because it exists does not exist');
-  const { object_key, ...firmware } = existing;
-  const isSame = firmware.size_bytes === size_bytes && firmware.sha256 === sha256 && object_key === key;
-  if (firmware.status === 'awaiting_upload' && isSame) return firmware;
-  throw versionExists(firmware);
-};
+const unknownType = (hardware_type: string): DomainError =>
+  wrongField('hardware_type.unknown', 'hardware_type', `there is no hardware type ${hardware_type}`);
 
 export const versionExists = ({ id, hardware_type, version, status, assembly_id }: Firmware): DomainError =>
   new DomainError('firmware.exists', `Version ${version} of ${hardware_type} exists already (${status})`, {
     errors: [{ in: 'body', path: 'version', message: 'exists already for this hardware type' }],
     answer: { firmware_id: id, firmware_status: status, ...(assembly_id !== null && { assembly_id }) },
+  });
+
+export const versionNumTaken = ({ hardware_type, version_num }: { hardware_type: string; version_num?: number | null }): DomainError =>
+  new DomainError('firmware.version_num_taken', `Another firmware of ${hardware_type} has the version_num ${version_num}`, {
+    errors: [{ in: 'body', path: 'version_num', message: 'is that of another firmware' }],
   });

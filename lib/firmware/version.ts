@@ -34,6 +34,8 @@ const isMistakenForLatin = (word: string): boolean => cyrillicOrGreek.test(word)
 
 /** Names the first character of a version (in NFC) that nobody can see, or that people take for another one; undefined: there is none. */
 const findUnreadable = (version: string): string | undefined => {
+  // Told of by the checks before.
+  if (!version.isWellFormed() || unprintable.test(version)) return undefined;
   const unreadable = [...version].find((character) => invisible.test(character));
   if (unreadable) return `must not have ${codePointOf(unreadable)}, which cannot be seen`;
   for (const character of version) {
@@ -73,16 +75,17 @@ const foldings = {
   'build metadata': (version: string) => version.replace(/\+.*$/s, ''),
 } as const;
 type Folding = keyof typeof foldings;
-const foldingNames = Object.keys(foldings) as Folding[];
 
 export type VersionDifference = Folding | 'a cut end';
 
 const fold = (version: string, names: readonly Folding[]): string => names.reduce((text, name) => foldings[name](text), version);
 
-/** Every choice of foldings, the smallest first. */
-const choices: readonly Folding[][] = Array.from({ length: 2 ** foldingNames.length }, (_, bits) =>
-  foldingNames.filter((_name, i) => bits & (1 << i)),
-).sort((a, b) => a.length - b.length);
+/** Every choice of foldings, the smallest first. Made when it is needed: most functions know versions, and never compare two. */
+const choicesOfFoldings = (): Folding[][] => {
+  const names = Object.keys(foldings) as Folding[];
+  const choices = Array.from({ length: 2 ** names.length }, (_, bits) => names.filter((_name, i) => bits & (1 << i)));
+  return choices.sort((a, b) => a.length - b.length);
+};
 
 /** A field that is too short cuts a version: between two of its parts, or, if it is long, anywhere. */
 const isCut = (whole: string, start: string): boolean => {
@@ -98,7 +101,7 @@ const isCut = (whole: string, start: string): boolean => {
  */
 export const differencesOf = (one: string, other: string): VersionDifference[] | undefined => {
   if (one === other) return undefined;
-  const enough = choices.find((chosen) => fold(one, chosen) === fold(other, chosen));
+  const enough = choicesOfFoldings().find((chosen) => fold(one, chosen) === fold(other, chosen));
   if (enough) return enough;
   return isCut(one, other) || isCut(other, one) ? ['a cut end'] : undefined;
 };

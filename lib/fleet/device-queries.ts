@@ -195,7 +195,7 @@ export const listHistory = async (db: Db, { kind, external_id, limit, cursor }: 
       join
         .onRef('f.hardware_type', '=', 'h.hardware_type')
         .onRef('f.version', '=', 'h.reported_version')
-        .on('f.status', 'in', ['available', 'withdrawn']),
+        .on('f.status', 'in', ['available', 'lost', 'withdrawn']),
     )
     .select([
       'h.id',

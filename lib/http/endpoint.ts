@@ -37,6 +37,9 @@ export const json = (statusCode: number, body: unknown, headers: Record<string, 
   body: JSON.stringify(body),
 });
 
+/** Nothing is left to tell. */
+export const noContent = (): Answer => ({ statusCode: 204, headers: { 'cache-control': 'no-store' }, body: '' });
+
 /** For bodies that lie elsewhere. */
 export const redirect = (location: string): Answer => ({ statusCode: 302, headers: { location, 'cache-control': 'no-store' }, body: '' });
 

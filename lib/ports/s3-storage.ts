@@ -11,10 +11,8 @@ import {
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { addSeconds, type Clock } from '../clock.ts';
 import { DomainError } from '../errors.ts';
-import type { Storage } from './storage.ts';
+import { type Storage, uploadSeconds } from './storage.ts';
 
-/** Long enough for the largest file on a slow line, short enough that a leaked link is soon worthless. */
-const uploadSeconds = 3600;
 /** A device may be told to update and start its download much later, in a tunnel's far end. */
 const downloadSeconds = 3600;
 
@@ -51,6 +49,8 @@ export const createS3Client = (config: S3ClientConfig = {}): S3Client =>
 /** What S3 answers when there is no such version: other 4xx are about the caller (an expired token, no bucket) and pass. */
 const absences = new Set(['NoSuchKey', 'NoSuchVersion', 'MethodNotAllowed', 'InvalidArgument']);
 
+const absentStatuses = new Set([400, 404, 405]);
+
 export const storageUnavailable = (cause: unknown) =>
   new DomainError('storage.unavailable', 'The file storage does not answer', { cause, retryAfterSeconds: 5 });
 
@@ -67,6 +67,19 @@ export const createS3Storage = ({ bucket, now, client = createS3Client() }: S3St
     try {
       await client.send(new HeadBucketCommand({ Bucket: bucket }), { abortSignal: AbortSignal.timeout(probeMilliseconds) });
     } catch (error) {
+      throw storageUnavailable(error);
+    }
+  },
+
+  async hasObject({ key, version_id }) {
+    try {
+      await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key, VersionId: version_id }), {
+        abortSignal: AbortSignal.timeout(probeMilliseconds),
+      });
+      return true;
+    } catch (error) {
+      // Without a body, S3 has but the status to tell of: 405 is a mark that the object was deleted, 400 an id of no version.
+      if (error instanceof S3ServiceException && absentStatuses.has(error.$metadata.httpStatusCode ?? 0)) return false;
       throw storageUnavailable(error);
     }
   },

@@ -4,6 +4,9 @@ export interface ObjectVersion {
   version_id: string;
 }
 
+/** Long enough for the largest file on a slow line, short enough that a leaked link is soon worthless. */
+export const uploadSeconds = 3600;
+
 export interface SignedRequest {
   method: 'PUT';
   url: string;
@@ -30,10 +33,15 @@ export interface StoredObject {
 export interface Storage {
   /** Whether S3 answers at all, found out fast: a link is signed without asking S3, and is worth nothing while it is down. */
   probe(): Promise<void>;
-  /** A link that takes exactly the bytes with this length and SHA-256 (hex), once: S3 refuses others, and a second upload. */
+  /**
+   * A link that takes exactly the bytes with this length and SHA-256 (hex), once: S3 refuses others, and a second upload. Good for
+   * `uploadSeconds`.
+   */
   signUpload(upload: { key: string; size_bytes: number; sha256: string }): Promise<SignedRequest>;
   /** A link that yields the bytes of this version until it expires; S3 takes it for this method only. */
   signDownload(object: ObjectVersion, method?: 'GET' | 'HEAD'): Promise<SignedLink>;
+  /** Whether there is this version. As fast as `probe`, which it is in place of where one object matters. */
+  hasObject(object: ObjectVersion): Promise<boolean>;
   /** The bytes as a stream in constant memory; undefined when there is no such version. */
   findObject(object: ObjectVersion): Promise<StoredObject | undefined>;
   /** `s3://bucket/key?versionId=…` */

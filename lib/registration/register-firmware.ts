@@ -1,9 +1,22 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
-import type { Db } from '../db/database.ts';
-import { findRefusal, parseFirmwareKey } from '../firmware/firmware.ts';
-import { type AvailableFirmware, findFirmwareByVersion, insertDraft, makeAvailable, rejectDraft } from '../firmware/firmware-queries.ts';
-import { findHardwareType, lockCatalogue } from '../firmware/hardware-type-queries.ts';
+import type { Db, Trx } from '../db/database.ts';
+import {
+  type AvailableFirmware,
+  type Draft,
+  getLastVersionNum,
+  insertDraft,
+  listNumberedVersions,
+  makeAvailable,
+  rejectDraft,
+} from '../firmware/draft-queries.ts';
+import { type FileContent, FileInspector } from '../firmware/file-kind.ts';
+import { type Firmware, type FirmwareKey, findContentRefusal, findRefusal, parseFirmwareKey } from '../firmware/firmware.ts';
+import { findFirmwareByVersion, restoreFile } from '../firmware/firmware-queries.ts';
+import type { HardwareType } from '../firmware/hardware-type.ts';
+import { findHardwareType, lockCatalogue, lockHardwareType } from '../firmware/hardware-type-queries.ts';
+import { findLookAlikes, findVersionRefusal } from '../firmware/new-version.ts';
+import { placeBySemver } from '../firmware/ordinal.ts';
 import type { Log } from '../log.ts';
 import type { ObjectVersion, Storage } from '../ports/storage.ts';
 import { type LinkedFirmware, linkDevices } from '../report/report-queries.ts';
@@ -23,15 +36,19 @@ export class NobodysObject extends Error {
   override readonly name = 'NobodysObject';
 }
 
-export type Registration = 'available' | 'rejected' | 'registered_before';
+/** `not_awaited`: the upload was taken back, or replaced by another one, before its file came. */
+export type Registration = 'available' | 'rejected' | 'registered_before' | 'not_awaited';
+
+type Existing = Firmware & Draft;
 
 /**
- * Makes the firmware of an object that was put under `firmwares/{hardware_type}/{version}/{filename}` available, or rejects it with a
- * reason. The first object of a version that is registered is the firmware for ever: repeated and reordered events, and later
- * objects under the same key, change nothing. Devices that were reported to run the version before it was in the catalogue are linked to
- * it. Does not rely on S3 having checked anything.
+ * Makes the firmware of an object available, or rejects it with a reason. Its key is `firmwares/{hardware_type}/{version}/{filename}`, or
+ * that of an announced upload. The first object of a version that is registered is the firmware for ever: repeated and reordered events,
+ * and later objects under the same key, change nothing; but the same bytes bring back a firmware whose file is lost. Devices that were
+ * reported to run the version before it was in the catalogue are linked to it. Does not rely on S3 having checked anything.
  *
- * @throws {@link NobodysObject} when the key, its hardware type or the object itself says that it is no firmware.
+ * @throws {@link NobodysObject} when the key, its hardware type or the object itself says that it is no firmware, or that it is not the
+ *   one that was announced.
  */
 export async function registerFirmware(deps: RegisterFirmwareDeps, object: ObjectVersion): Promise<Registration> {
   const parsed = parseFirmwareKey(object.key);
@@ -40,43 +57,91 @@ export async function registerFirmware(deps: RegisterFirmwareDeps, object: Objec
   if (!type) throw new NobodysObject(`There is no hardware type ${parsed.hardware_type}`);
 
   const existing = await findFirmwareByVersion(deps.db, parsed);
-  if (existing && existing.status !== 'awaiting_upload') {
-    deps.log.info('object of a registered version', { firmware_id: existing.id, status: existing.status, version_id: object.version_id });
-    // A registration that ended before its time may have left some for its repetition.
-    if (existing.status !== 'rejected') await linkAllDevices(deps.db, existing);
-    return 'registered_before';
-  }
+  const known = await findKnown(deps, object, parsed, existing);
+  if (known) return known;
   if (existing && existing.assembly_id !== null && existing.sha256 === null) {
     throw new NobodysObject(`Version ${existing.version} of ${existing.hardware_type} is being assembled: nobody else may put its file`);
   }
 
-  const facts = await readFacts(deps.storage, object, type.max_size_bytes);
-  if (!facts) throw new NobodysObject(`There is no object ${object.key}, version ${object.version_id}`);
+  const file = await readFile(deps.storage, object, type.max_size_bytes);
+  if (!file) throw new NobodysObject(`There is no object ${object.key}, version ${object.version_id}`);
+  const { facts, content } = file;
 
-  const draft = existing ?? (await insertDraftOf(deps, object.key, parsed));
-  const refusal = findRefusal(facts, draft, type.max_size_bytes);
-  const changed = refusal
-    ? await rejectDraft(deps.db, draft.id, refusal)
-    : await becomeAvailable(deps.db, draft, { ...facts, file_link: deps.storage.toLink(object) });
-  if (!changed) return 'registered_before';
-  deps.log.info(refusal ? 'firmware rejected' : 'firmware available', { firmware_id: draft.id, version_id: object.version_id });
-  return refusal ? 'rejected' : 'available';
+  if (existing?.status === 'lost') return bringBack(deps, existing, object, facts);
+  const { draft, isRefused } = existing ? { draft: existing, isRefused: undefined } : await insertDraftOf(deps, object.key, parsed, type);
+  const isBroken = findRefusal(facts, draft, type.max_size_bytes);
+  if (isBroken && draft.sha256 !== null && draft.object_key !== object.key) {
+    throw new NobodysObject(`Another file is announced for version ${draft.version} of ${draft.hardware_type}. ${isBroken}`);
+  }
+  const refusal = isRefused ?? isBroken ?? findContentRefusal(content, type.file_kinds);
+  const outcome = refusal
+    ? (await rejectDraft(deps.db, draft, refusal)) && 'rejected'
+    : await becomeAvailable(deps.db, draft, type, { ...facts, file_link: deps.storage.toLink(object) });
+  // The promise was replaced, kept or taken back while the file was read.
+  if (!outcome) return registerFirmware(deps, object);
+  deps.log.info(`firmware ${outcome}`, { firmware_id: draft.id, version_id: object.version_id });
+  return outcome;
 }
+
+/** What needs no look at the object. */
+const findKnown = async (
+  { db, log }: RegisterFirmwareDeps,
+  { key, version_id }: ObjectVersion,
+  { upload_id }: FirmwareKey,
+  existing: Existing | undefined,
+): Promise<Registration | undefined> => {
+  if (upload_id !== undefined && existing?.object_key !== key) {
+    log.info('object of an upload that nobody awaits', { key, version_id });
+    return 'not_awaited';
+  }
+  if (!existing || existing.status === 'awaiting_upload' || existing.status === 'lost') return undefined;
+  log.info('object of a registered version', { firmware_id: existing.id, status: existing.status, version_id });
+  // A registration that ended before its time may have left some for its repetition.
+  if (existing.status !== 'rejected') await linkAllDevices(db, existing);
+  return 'registered_before';
+};
+
+/** Only by the same bytes, to the last one: what a link yields never changes. */
+const bringBack = async (deps: RegisterFirmwareDeps, { id }: Existing, object: ObjectVersion, facts: Facts): Promise<Registration> => {
+  const file = { file_link: deps.storage.toLink(object), object_key: object.key };
+  const restored = await restoreFile(deps.db, id, file, facts.sha256);
+  if (!restored) return 'registered_before';
+  deps.log.info('file of a lost firmware is back', { firmware_id: id, version_id: object.version_id });
+  return 'available';
+};
 
 /** So many devices are linked in one transaction, in some 0.2 s; reports about the hardware type wait as long, and come through between two. */
 const linksPerTransaction = 10_000;
 
 /** Devices that run the version already are linked to it: in the same transaction, unless they are very many. */
-const becomeAvailable = async (db: Db, draft: LinkedFirmware, facts: AvailableFirmware): Promise<boolean> => {
-  const available = await db.transaction().execute(async (trx) => {
+const becomeAvailable = async (
+  db: Db,
+  draft: Existing,
+  type: HardwareType,
+  facts: AvailableFirmware,
+): Promise<'available' | 'rejected' | undefined> => {
+  const outcome = await db.transaction().execute(async (trx) => {
     await lockCatalogue(trx, draft.hardware_type);
-    const row = await makeAvailable(trx, draft.id, facts);
+    // In the order in which requests take them: the hardware type, and then its firmwares.
+    await lockHardwareType(trx, type.name, 'add');
+    const place = await findPlace(trx, draft, type);
+    if (place === 'none') return (await rejectDraft(trx, draft, noRoom)) && ('rejected' as const);
+    const row = await makeAvailable(trx, draft, facts, place);
     if (row) await linkDevices(trx, draft, linksPerTransaction);
-    return row;
+    return row && ('available' as const);
   });
-  if (available) await linkAllDevices(db, draft);
-  return available !== undefined;
+  if (outcome === 'available') await linkAllDevices(db, draft);
+  return outcome;
 };
+
+/** The ordinal that the order of the hardware type gives to a version; null: the next one. */
+const findPlace = async (trx: Trx, { version, version_num }: Existing, { name, order }: HardwareType): Promise<number | null | 'none'> => {
+  if (order !== 'semver' || version_num !== null) return null;
+  const others = await listNumberedVersions(trx, name);
+  return placeBySemver(version, others, await getLastVersionNum(trx, name)) ?? 'none';
+};
+
+const noRoom = 'No version_num is free where its version belongs: correct those of its neighbours, or request it with one';
 
 const linkAllDevices = async (db: Db, firmware: LinkedFirmware): Promise<void> => {
   let linked: number;
@@ -88,32 +153,47 @@ const linkAllDevices = async (db: Db, firmware: LinkedFirmware): Promise<void> =
   } while (linked === linksPerTransaction);
 };
 
-/** A version nobody announced: two events about it at one moment make one draft. */
-const insertDraftOf = async (deps: RegisterFirmwareDeps, object_key: string, parsed: { hardware_type: string; version: string }) => {
-  const { hardware_type, version } = parsed;
-  const draft = {
-    hardware_type,
-    version,
-    object_key,
-    size_bytes: null,
-    sha256: null,
-    comment: '',
-    created_by: pipeline,
-    created_dt: deps.now(),
-  };
-  const row = (await insertDraft(deps.db, draft)) ?? (await findFirmwareByVersion(deps.db, parsed));
-  if (!row) throw new Error('A version that could not be inserted because it exists does not exist');
-  return row;
+/** A version nobody announced: two events about it at one moment make one draft. What is wrong with the version is told by its rejection. */
+const insertDraftOf = async (
+  deps: RegisterFirmwareDeps,
+  object_key: string,
+  { hardware_type, version }: FirmwareKey,
+  type: HardwareType,
+): Promise<{ draft: Existing; isRefused: string | undefined }> => {
+  const wrong = await findVersionRefusal(deps.db, type, version);
+  const created_dt = deps.now();
+  const facts = { size_bytes: null, sha256: null, comment: '', created_by: pipeline, created_dt };
+  return deps.db.transaction().execute(async (trx) => {
+    if (!(await lockHardwareType(trx, hardware_type, 'add'))) throw new NobodysObject(`There is no hardware type ${hardware_type}`);
+    const { taken } = await findLookAlikes(trx, { hardware_type, version }, created_dt);
+    const row = await insertDraft(trx, { hardware_type, version, object_key, ...facts });
+    const draft = row ? { ...row, object_key } : await findFirmwareByVersion(trx, { hardware_type, version });
+    if (!draft) throw new Error('A version that could not be inserted because it exists does not exist');
+    if (wrong) return { draft, isRefused: `The version ${wrong}` };
+    return { draft, isRefused: taken && `The version ${taken.difference} from ${taken.version} (firmware ${taken.firmware_id})` };
+  });
 };
 
+interface Facts {
+  size_bytes: number;
+  sha256: string;
+  sha1: string;
+  md5: string;
+}
+
 /**
- * Size and hashes from the bytes themselves, read once as a stream. A file too large for its type is not read: its size alone
+ * Size, hashes and kind from the bytes themselves, read once as a stream. A file too large for its type is not read: its size alone
  * rejects it.
  */
-const readFacts = async (storage: Pick<Storage, 'findObject'>, object: ObjectVersion, maximumSizeBytes: number) => {
+const readFile = async (
+  storage: Pick<Storage, 'findObject'>,
+  object: ObjectVersion,
+  maximumSizeBytes: number,
+): Promise<{ facts: Facts; content: FileContent } | undefined> => {
   const found = await storage.findObject(object);
   if (!found) return undefined;
   const hashes = { sha256: createHash('sha256'), sha1: createHash('sha1'), md5: createHash('md5') };
+  const inspector = new FileInspector();
   let size_bytes = 0;
   if (found.size_bytes > maximumSizeBytes) {
     size_bytes = found.size_bytes;
@@ -121,6 +201,7 @@ const readFacts = async (storage: Pick<Storage, 'findObject'>, object: ObjectVer
   } else {
     for await (const chunk of found.bytes) {
       size_bytes += chunk.length;
+      inspector.see(chunk);
       for (const hash of Object.values(hashes)) hash.update(chunk);
     }
     if (size_bytes !== found.size_bytes) throw new Error(`The object was cut: ${size_bytes} of ${found.size_bytes} bytes came`);
@@ -129,5 +210,6 @@ const readFacts = async (storage: Pick<Storage, 'findObject'>, object: ObjectVer
   if (found.sha256 && found.sha256 !== sha256 && size_bytes <= maximumSizeBytes) {
     throw new Error('The bytes that came are not those that S3 checked');
   }
-  return { size_bytes, sha256, sha1: hashes.sha1.digest('hex'), md5: hashes.md5.digest('hex') };
+  const facts = { size_bytes, sha256, sha1: hashes.sha1.digest('hex'), md5: hashes.md5.digest('hex') };
+  return { facts, content: inspector.content };
 };

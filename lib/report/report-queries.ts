@@ -93,7 +93,7 @@ export const listReportFacts = async (trx: Trx, subjects: readonly ReportSubject
     ) WITH ORDINALITY AS s (kind, external_id, hardware_type, version, ordinal)
     LEFT JOIN devices d ON d.kind = s.kind AND d.external_id = s.external_id
     LEFT JOIN hardware_types h ON h.name = s.hardware_type
-    LEFT JOIN firmwares f ON f.hardware_type = s.hardware_type AND f.version = s.version AND f.status IN ('available', 'withdrawn')
+    LEFT JOIN firmwares f ON f.hardware_type = s.hardware_type AND f.version = s.version AND f.status IN ('available', 'lost', 'withdrawn')
     -- One row for the subject itself, and one for each part of a package.
     CROSS JOIN LATERAL (
       SELECT NULL::integer AS firmware_id, -1 AS position

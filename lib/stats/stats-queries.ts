@@ -89,7 +89,7 @@ const hardwareTypes = sql`
       SELECT c.version, c.devices, f.id AS firmware_id, f.version_num, f.status,
              row_number() OVER (ORDER BY c.devices DESC, c.version) AS place
       FROM counted c
-      LEFT JOIN firmwares f ON f.hardware_type = c.hardware_type AND f.version = c.version AND f.status IN ('available', 'withdrawn')
+      LEFT JOIN firmwares f ON f.hardware_type = c.hardware_type AND f.version = c.version AND f.status IN ('available', 'lost', 'withdrawn')
       WHERE c.hardware_type = h.name
     ) ranked
   ) v

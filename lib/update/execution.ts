@@ -138,6 +138,7 @@ export const reasons = {
   updateCanceled: 'UPDATE_CANCELED',
   updateAborted: 'UPDATE_ABORTED',
   firmwareWithdrawn: 'FIRMWARE_WITHDRAWN',
+  firmwareLost: 'FIRMWARE_LOST',
   deviceCanceled: 'DEVICE_CANCELED',
   awaitingProof: 'AWAITING_PROOF',
   cancelRequested: 'CANCEL_REQUESTED',

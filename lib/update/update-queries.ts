@@ -10,7 +10,16 @@ import { firstStepDelaySeconds, isLate } from '../walk.ts';
 import { noCounts } from './execution.ts';
 import { countsOf, lateSuccessesOf } from './figure-queries.ts';
 import type { StopRule } from './rules.ts';
-import { type Counts, type Eligibility, type ExponentialRate, progressOf, type Rollout, type Update } from './update.ts';
+import {
+  type Counts,
+  countEligible,
+  type Eligibility,
+  type ExponentialRate,
+  progressOf,
+  type Rollout,
+  type UnknownVersion,
+  type Update,
+} from './update.ts';
 import type { UpdateStatus } from './update-status.ts';
 
 export interface NewUpdate {
@@ -26,6 +35,7 @@ export interface NewUpdate {
   start_dt: Date | null;
   allow_downgrade: boolean;
   force: boolean;
+  unknown_version: UnknownVersion;
   comment: string;
   retry_of_update_id: number | null;
   idempotency_key: string | null;
@@ -118,6 +128,7 @@ const selectUpdates = (db: Db) =>
       'u.start_dt',
       'u.allow_downgrade',
       'u.force',
+      'u.unknown_version',
       'u.comment',
       'u.created_by',
       'u.request_id',
@@ -127,7 +138,7 @@ const selectUpdates = (db: Db) =>
       'u.executions_removed_dt',
       'u.due_dt',
     ])
-    .$narrowType<{ status: UpdateStatus; firmware_status: FirmwareStatus }>();
+    .$narrowType<{ status: UpdateStatus; firmware_status: FirmwareStatus; unknown_version: UnknownVersion }>();
 
 type UpdateRow = Awaited<ReturnType<ReturnType<typeof selectUpdates>['executeTakeFirstOrThrow']>>;
 
@@ -141,7 +152,7 @@ export const selectCountedUpdates = (db: Db) =>
 export const toUpdate = (row: UpdateRow & { counts: Partial<Counts>; late_successes: number }, now: Date): Update => {
   const { planned, maximum_per_minute, maximum_in_progress, exponential, due_dt, ...rest } = row;
   const { queued_minutes, in_progress_minutes, number_of_retries, retry_failure_types, ...update } = rest;
-  const { ELIGIBLE: _eligible, ALREADY_ON_TARGET: _onTarget, ...not_eligible } = planned;
+  const { ELIGIBLE: _eligible, ELIGIBLE_UNKNOWN_VERSION: _unknown, ALREADY_ON_TARGET: _onTarget, ...not_eligible } = planned;
   const counts = { ...noCounts(), ...row.counts };
   return {
     ...update,
@@ -167,7 +178,7 @@ export const isUpdate = async (db: Db, id: number): Promise<boolean> =>
 /** The update as it was when it was requested: the same however often it is asked, whatever has happened since. */
 export const getRequestedUpdate = async (db: Db, id: number): Promise<Update> => {
   const row = await selectUpdates(db).where('u.id', '=', id).executeTakeFirstOrThrow();
-  const { ELIGIBLE = 0, ALREADY_ON_TARGET = 0 } = row.planned;
+  const { ALREADY_ON_TARGET = 0 } = row.planned;
   const asRequested = { status: 'SCHEDULED', reason: null, firmware_status: 'available' } as const;
   const notYet = {
     canary_started_dt: null,
@@ -178,7 +189,10 @@ export const getRequestedUpdate = async (db: Db, id: number): Promise<Update> =>
     late_successes: 0,
   };
   const due_dt = addSeconds(row.created_dt, firstStepDelaySeconds);
-  return toUpdate({ ...row, ...asRequested, ...notYet, due_dt, counts: { QUEUED: ELIGIBLE, SUCCEEDED: ALREADY_ON_TARGET } }, due_dt);
+  return toUpdate(
+    { ...row, ...asRequested, ...notYet, due_dt, counts: { QUEUED: countEligible(row.planned), SUCCEEDED: ALREADY_ON_TARGET } },
+    due_dt,
+  );
 };
 
 const Cursor = z.tuple([z.int32()]);

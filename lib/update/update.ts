@@ -18,6 +18,7 @@ import { updateStatuses } from './update-status.ts';
 /** Whether a device takes part in an update, and why not. */
 export const eligibilities = [
   'ELIGIBLE',
+  'ELIGIBLE_UNKNOWN_VERSION',
   'ALREADY_ON_TARGET',
   'UNKNOWN_DEVICE',
   'HARDWARE_MISMATCH',
@@ -25,9 +26,21 @@ export const eligibilities = [
   'DOWNGRADE',
   'REQUIRES_NEWER',
   'BLOCKED',
+  'UNKNOWN_VERSION',
   'FIRMWARE_NOT_AVAILABLE',
 ] as const;
 export type Eligibility = (typeof eligibilities)[number];
+
+/** Those that are updated. What a device of the second case runs now is in no catalogue, so that nobody knows which is newer. */
+export const eligibleCases = ['ELIGIBLE', 'ELIGIBLE_UNKNOWN_VERSION'] as const satisfies readonly Eligibility[];
+
+/** How many devices are updated, of so many of each case. */
+export const countEligible = (planned: Partial<Record<Eligibility, number>>): number =>
+  eligibleCases.reduce((sum, name) => sum + (planned[name] ?? 0), 0);
+
+/** What is done with devices that run a version that is in no catalogue. */
+export const UnknownVersion = z.enum(['INCLUDE', 'EXCLUDE']);
+export type UnknownVersion = z.infer<typeof UnknownVersion>;
 
 /** Devices named one by one in a request; more are chosen by a filter. */
 const maximumTargets = 10_000;
@@ -53,9 +66,13 @@ const DeviceFilter = z.strictObject({
           'Only devices whose execution in this update has ended without success. Refused when the executions of that update are no longer kept (`executions_removed_dt`)',
       }),
     ),
-    percentage: z
-      .optional(z.number().check(z.gt(0), z.maximum(100)))
-      .check(z.meta({ description: 'A sample of so many per cent: always the same devices, and a larger one contains a smaller one' })),
+    percentage: z.optional(z.number().check(z.gt(0), z.maximum(100))).check(
+      z.meta({
+        description:
+          'A sample of so many per cent, at least one device. For one firmware always the same devices, and a larger one contains a ' +
+          'smaller one; drawn anew for every firmware',
+      }),
+    ),
   }),
 });
 
@@ -136,6 +153,13 @@ export const UpdateRequest = z
     force: z
       ._default(z.boolean(), false)
       .check(z.meta({ description: 'Also devices that failed this firmware three times, in updates whose executions are still kept' })),
+    unknown_version: z._default(UnknownVersion, 'INCLUDE').check(
+      z.meta({
+        description:
+          'Devices that run a version that is in no catalogue: INCLUDE updates them too (ELIGIBLE_UNKNOWN_VERSION in the dry run), ' +
+          'EXCLUDE leaves them out (UNKNOWN_VERSION)',
+      }),
+    ),
     comment: z._default(Comment, ''),
   })
   .check(
@@ -215,7 +239,11 @@ export const Update = z
     firmware_id: FirmwareId,
     hardware_type: HardwareTypeName,
     firmware_version: z.string(),
-    firmware_status: z.enum(firmwareStatuses).check(z.meta({ description: 'withdrawn: devices that were not asked yet will not be' })),
+    firmware_status: z
+      .enum(firmwareStatuses)
+      .check(
+        z.meta({ description: 'withdrawn: devices that were not asked yet will not be; lost: they wait until its file is there again' }),
+      ),
     status: z.enum(updateStatuses),
     reason: z.nullable(z.string()).check(z.meta({ description: 'Why it was paused, canceled or aborted' })),
     counts: Counts,
@@ -239,6 +267,7 @@ export const Update = z
     start_dt: z.nullable(Timestamp),
     allow_downgrade: z.boolean(),
     force: z.boolean(),
+    unknown_version: UnknownVersion,
     comment: z.string(),
     created_by: z.string(),
     request_id: z.string(),

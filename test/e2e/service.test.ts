@@ -55,10 +55,12 @@ const sha256Of = (bytes: Uint8Array) => createHash('sha256').update(bytes).diges
 const waitFor = <T>(work: () => Promise<T>, timeout = 60_000) => vi.waitFor(work, { timeout, interval: 150 });
 const queueUrl = (id: string) => target.sqs.queue_urls[id] ?? '';
 
-const reserve = (version: string, bytes: Uint8Array, hardware_type = 'vega_mcu') =>
-  api.uploadFirmware({
-    ...{ hardware_type, version, comment: 'end to end', size_bytes: bytes.length, sha256: sha256Of(bytes) },
-  }) as Promise<FirmwareUpload>;
+const reserve = async (version: string, bytes: Uint8Array, hardware_type = 'vega_mcu') => {
+  const request = { hardware_type, version, comment: 'end to end', size_bytes: bytes.length, sha256: sha256Of(bytes) };
+  const { upload, ...firmware } = (await api.uploadFirmware(request)) as FirmwareUpload;
+  if (!upload) throw new Error(`${version} is there already`);
+  return { ...firmware, upload };
+};
 const put = async (url: string, headers: Record<string, string>, bytes: Uint8Array<ArrayBuffer>) => {
   const { 'content-length': _, ...others } = headers; // fetch gives the true one
   return (await fetch(url, { method: 'PUT', headers: others, body: bytes })).status;

@@ -3,10 +3,10 @@ import { createHandler } from '../../functions/edit-firmware/handler.ts';
 import { createHandler as createGetVersions } from '../../functions/get-versions/handler.ts';
 import { createHandler as createRequestUpdate } from '../../functions/request-update/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
-import { rejectDraft } from '../../lib/firmware/firmware-queries.ts';
+import { rejectDraft } from '../../lib/firmware/draft-queries.ts';
 import { uploadFirmware } from '../../lib/firmware/upload-firmware.ts';
 import { confirmUpdate } from '../../lib/report/confirm-update.ts';
-import { catalogueDeps, firmwareHashes, storedFirmwares } from '../support/catalogue.ts';
+import { catalogueDeps, firmwareBytes, firmwareHashes, storedFirmwares } from '../support/catalogue.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { confirmation, givenDevices, givenFirmware } from '../support/fixtures.ts';
 import { call, createIdentity } from '../support/http.ts';
@@ -38,6 +38,10 @@ const awaitingUpload = async (version: string) => {
   const file = { filename: 'firmware.bin', size_bytes: 14, sha256: firmwareHashes.sha256, comment: '', created_by: 'engineer' };
   return (await uploadFirmware(deps, { hardware_type: 'vega_mcu', version, ...file })).answer.id;
 };
+const reject = async (id: number) => {
+  const { object_key } = await db.selectFrom('firmwares').select('object_key').where('id', '=', id).executeTakeFirstOrThrow();
+  await rejectDraft(db, { id, object_key }, 'The file is empty');
+};
 const withdrawal = { status: 'withdrawn', reason: 'brakes too late' };
 
 beforeEach(() => {
@@ -46,12 +50,13 @@ beforeEach(() => {
 
 describe('PATCH /v1/firmwares/{id}', () => {
   it('200: withdraws a firmware with a reason, in one statement; it has no link any more', async () => {
-    const firmware = await givenFirmware(db);
+    const file_link = deps.storage.toLink(deps.storage.put('firmwares/vega_mcu/1.4.2/firmware.bin', firmwareBytes));
+    const firmware = await givenFirmware(db, { file_link });
     expect((await get(firmware.id)).body.download_url).toMatch(/^https:/);
     takeStatements();
     const answer = await edit(firmware.id, withdrawal);
     expect(takeStatements()).toHaveLength(1);
-    const { id, version, version_num, file_link } = firmware;
+    const { id, version, version_num } = firmware;
     expect(answer).toMatchObject({ statusCode: 200, body: { id, version, version_num, file_link, ...withdrawal, device_count: 0 } });
     expect(await get(id)).toMatchObject({ statusCode: 200, body: { ...withdrawal, download_url: null, download_expires_dt: null } });
   });
@@ -69,7 +74,7 @@ describe('PATCH /v1/firmwares/{id}', () => {
     const withdrawn = await givenFirmware(db);
     await edit(withdrawn.id, withdrawal);
     const rejected = await awaitingUpload('rejected');
-    await rejectDraft(db, rejected, 'The file is empty');
+    await reject(rejected);
     for (const id of [available.id, withdrawn.id, rejected, await awaitingUpload('awaited')]) {
       const before = await stored(id);
       expect(await edit(id, { comment: 'for the brakes' })).toMatchObject({ statusCode: 200, body: { comment: 'for the brakes' } });
@@ -108,7 +113,7 @@ describe('PATCH /v1/firmwares/{id}', () => {
   it('409: what is not available cannot be withdrawn; nothing is changed, the comment neither', async () => {
     const awaited = await awaitingUpload('not yet');
     const rejected = await awaitingUpload('never');
-    await rejectDraft(db, rejected, 'The file is empty');
+    await reject(rejected);
     for (const [id, firmware_status] of [[awaited, 'awaiting_upload'] as const, [rejected, 'rejected'] as const]) {
       const before = await stored(id);
       const answer = await edit(id, { comment: 'x', ...withdrawal });
@@ -135,8 +140,8 @@ describe('PATCH /v1/firmwares/{id}', () => {
     ['a withdrawal taken back', { status: 'available', reason: 'it was good' }, ['status']],
     ['other bytes', { comment: 'x', sha256: firmwareHashes.sha256 }, ['sha256']],
     [
-      'another version, ordinal and file',
-      { ...withdrawal, version: '9', version_num: 9, file_link: 's3://x' },
+      'another version and file, and an ordinal that is none',
+      { ...withdrawal, version: '9', version_num: 0, file_link: 's3://x' },
       ['file_link', 'version', 'version_num'],
     ],
     ['a comment too long', { comment: 'x'.repeat(2_001) }, ['comment']],

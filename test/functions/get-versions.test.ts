@@ -3,7 +3,7 @@ import { createHandler } from '../../functions/get-versions/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
 import { uploadFirmware } from '../../lib/firmware/upload-firmware.ts';
 import { registerFirmware } from '../../lib/registration/register-firmware.ts';
-import { catalogueDeps, emptyCatalogue, firmwareBytes, firmwareHashes, storedFirmwares } from '../support/catalogue.ts';
+import { catalogueDeps, emptyCatalogue, firmwareBytes, firmwareHashes, promisedKey, storedFirmwares } from '../support/catalogue.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { givenFirmware } from '../support/fixtures.ts';
 import { type CallAnswer, call, createIdentity, createRecordingLog } from '../support/http.ts';
@@ -64,6 +64,7 @@ describe('GET /v1/firmwares/{id}', () => {
       requires: [],
       minimum_from_version_num: null,
       assembly_id: null,
+      upload_expires_dt: null,
       comment: '',
       created_by: 's3',
       created_dt: '2026-11-24T08:00:00.000Z',
@@ -79,7 +80,7 @@ describe('GET /v1/firmwares/{id}', () => {
     const { deps, get, draft } = setup();
     const awaited = await draft('1.0');
     const rejected = await draft('1.1');
-    await registerFirmware(deps, deps.storage.put('firmwares/vega_mcu/1.1/firmware.bin', Buffer.alloc(0)));
+    await registerFirmware(deps, deps.storage.put(await promisedKey(db, '1.1'), Buffer.alloc(0)));
     const withdrawn = await givenFirmware(db);
     await db.updateTable('firmwares').set({ status: 'withdrawn', reason: 'bricks' }).where('id', '=', withdrawn.id).execute();
     const none = { download_url: null, download_expires_dt: null };
@@ -130,8 +131,9 @@ describe('GET /v1/firmwares/{id}', () => {
   });
 
   it('keeps the signed link out of the log', async () => {
-    const { log, get } = setup();
-    const { id } = await givenFirmware(db);
+    const { deps, log, get } = setup();
+    await registerFirmware(deps, deps.storage.put('firmwares/vega_mcu/1.0/a.bin', firmwareBytes));
+    const [{ id } = { id: 0 }] = await storedFirmwares(db);
     const { body } = await get(id);
     expect(body.download_url).toMatch(/^https:/);
     expect(log.lines.join()).not.toContain(body.download_url);

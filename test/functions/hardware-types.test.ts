@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { createHandler as createAddHardwareType } from '../../functions/add-hardware-type/handler.ts';
 import { createHandler as createConfirmUpdate } from '../../functions/confirm-update/handler.ts';
+import { createHandler as createEditHardwareType } from '../../functions/edit-hardware-type/handler.ts';
 import { createHandler as createGetDevices } from '../../functions/get-device-versions/handler.ts';
 import { createHandler as createGetUpdates } from '../../functions/get-updates/handler.ts';
 import { createHandler as createGetVersions } from '../../functions/get-versions/handler.ts';
@@ -27,7 +27,7 @@ const engineer = await token({ scopes: ['firmware:write'] });
 const reader = await token({ scopes: ['read'] });
 const deps = { ...catalogueDeps(db), authenticate };
 const getVersions = createGetVersions(deps);
-const addHardwareType = createAddHardwareType(deps);
+const addHardwareType = createEditHardwareType(deps);
 
 const valid = {
   name: 'lamp_front',
@@ -38,6 +38,10 @@ const valid = {
   max_size_bytes: 65_536,
   version_attribute: null,
   proof: 'version',
+  order: 'registration',
+  file_kinds: null,
+  version_maximum_length: null,
+  version_pattern: null,
 };
 type HardwareType = typeof valid;
 interface Problem {
@@ -63,7 +67,8 @@ describe('GET /v1/hardware-types', () => {
     const { statusCode, body } = await list();
     expect(statusCode).toBe(200);
     const mebibytes = (n: number) => n * 1024 * 1024;
-    const proven = { version_attribute: null, proof: 'version' };
+    const free = { order: 'registration', file_kinds: null, version_maximum_length: null, version_pattern: null };
+    const proven = { version_attribute: null, proof: 'version', ...free };
     const carried = { device_kind: 'scooter', channel: 'telematics', scooter_versions: [1, 2], fits_own_iot: false, ...proven };
     const own = { channel: 'iot', scooter_versions: [], max_size_bytes: mebibytes(1024), ...proven };
     expect(body).toEqual({
@@ -177,7 +182,7 @@ it('503: while the database is down', async () => {
   const get = { method: 'GET', path: '/v1/hardware-types', token: reader };
   const post = { method: 'POST', path: '/v1/hardware-types', token: engineer, body: valid };
   expect(await call(createGetVersions(down), get)).toMatchObject({ statusCode: 503 });
-  expect(await call(createAddHardwareType(down), post)).toMatchObject({ statusCode: 503, headers: { 'retry-after': '2' } });
+  expect(await call(createEditHardwareType(down), post)).toMatchObject({ statusCode: 503, headers: { 'retry-after': '2' } });
   await down.db.destroy();
 });
 

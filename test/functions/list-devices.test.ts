@@ -3,7 +3,7 @@ import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createHandler as createGetVersions } from '../../functions/get-versions/handler.ts';
 import { createHandler } from '../../functions/list-devices/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
-import { insertDraft } from '../../lib/firmware/firmware-queries.ts';
+import { insertDraft } from '../../lib/firmware/draft-queries.ts';
 import type { Device } from '../../lib/fleet/device.ts';
 import { getDevice } from '../../lib/fleet/get-devices.ts';
 import { confirmUpdate } from '../../lib/report/confirm-update.ts';

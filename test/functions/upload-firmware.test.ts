@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { createHandler } from '../../functions/upload-firmware/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
 import { registerFirmware } from '../../lib/registration/register-firmware.ts';
-import { catalogueDeps, emptyCatalogue, firmwareBytes, firmwareHashes, storedFirmwares } from '../support/catalogue.ts';
+import { catalogueDeps, emptyCatalogue, firmwareBytes, firmwareHashes, promisedKey, storedFirmwares } from '../support/catalogue.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { call, createIdentity, createRecordingLog } from '../support/http.ts';
 
@@ -48,12 +48,14 @@ describe('POST /v1/firmwares', () => {
       requires: [],
       minimum_from_version_num: null,
       assembly_id: null,
+      upload_expires_dt: '2026-11-24T09:00:00.000Z',
       comment: 'brake',
       created_by: 'engineer',
       created_dt: '2026-11-24T08:00:00.000Z',
+      look_alikes: [],
       upload: {
         method: 'PUT',
-        url: expect.stringContaining('firmwares/vega_mcu/1.4.2/firmware.bin'),
+        url: expect.stringMatching(/firmwares\/vega_mcu\/1\.4\.2\/[0-9a-f-]{36}\/firmware\.bin/),
         headers: {
           'content-length': '14',
           'if-none-match': '*',
@@ -64,7 +66,11 @@ describe('POST /v1/firmwares', () => {
     });
     expect(deps.storage.upload(body.upload, firmwareBytes).status).toBe(200);
     expect(await storedFirmwares(db)).toMatchObject([
-      { id: body.id, status: 'awaiting_upload', object_key: 'firmwares/vega_mcu/1.4.2/firmware.bin' },
+      {
+        id: body.id,
+        status: 'awaiting_upload',
+        object_key: expect.stringMatching(/^firmwares\/vega_mcu\/1\.4\.2\/[0-9a-f-]{36}\/firmware\.bin$/),
+      },
     ]);
   });
 
@@ -75,12 +81,12 @@ describe('POST /v1/firmwares', () => {
     expect((await post({ ...valid, version, filename, comment: '"; \n💡', sha256: firmwareHashes.sha256.toUpperCase() })).statusCode).toBe(
       201,
     );
-    expect(await storedFirmwares(db)).toMatchObject([
-      { version, object_key: `firmwares/vega_mcu/${version}/${filename}`, comment: '"; \n💡', sha256: firmwareHashes.sha256 },
-    ]);
+    expect(await storedFirmwares(db)).toMatchObject([{ version, comment: '"; \n💡', sha256: firmwareHashes.sha256 }]);
+    const [{ object_key } = { object_key: '' }] = await storedFirmwares(db);
+    expect(object_key.split('/')).toEqual(['firmwares', 'vega_mcu', version, expect.any(String), filename]);
   });
 
-  it('200: the same request again, while the file is awaited, gets a fresh link and changes nothing', async () => {
+  it('200: the same request again, while the file is awaited, gets a fresh link and changes nothing else', async () => {
     const { deps, post } = setup();
     const first = await post(valid);
     const before = await storedFirmwares(db);
@@ -89,6 +95,38 @@ describe('POST /v1/firmwares', () => {
     expect(second).toMatchObject({ statusCode: 200, body: { id: first.body.id, upload: { expires_dt: '2026-11-24T11:00:00.000Z' } } });
     expect(second.body.upload.url).not.toBe(first.body.upload.url);
     expect(deps.storage.upload(second.body.upload, firmwareBytes).status).toBe(200);
+    expect(await storedFirmwares(db)).toEqual(before.map((row) => ({ ...row, upload_expires_dt: new Date('2026-11-24T11:00:00.000Z') })));
+  });
+
+  it.each([
+    ['another SHA-256', { sha256: 'b'.repeat(64) }],
+    ['another length', { size_bytes: 15 }],
+    ['another file name', { filename: 'other.bin' }],
+    ['another requirement', { requires: [{ hardware_type: 'vega_gsm', minimum_version_num: 3 }] }],
+    ['another ordinal', { version_num: 9 }],
+  ])('200: a request with %s replaces the promise while the file is awaited; nothing comes in by the former link', async (_, change) => {
+    const { deps, post } = setup();
+    const first = await post(valid);
+    const second = await post({ ...valid, ...change, comment: 'corrected' });
+    expect(second).toMatchObject({ statusCode: 200, body: { id: first.body.id, comment: 'corrected' } });
+    expect(await storedFirmwares(db)).toMatchObject([{ id: first.body.id, status: 'awaiting_upload', comment: 'corrected' }]);
+    const { object } = deps.storage.upload(first.body.upload, firmwareBytes);
+    expect(await registerFirmware(deps, object ?? { key: '', version_id: '' })).toBe('not_awaited');
+    expect(await storedFirmwares(db)).toMatchObject([{ id: first.body.id, status: 'awaiting_upload', comment: 'corrected' }]);
+  });
+
+  it('200: the same request after success answers the firmware and no upload, also while S3 is down', async () => {
+    const { deps, post } = setup();
+    const { body } = await post(valid);
+    const { object } = deps.storage.upload(body.upload, firmwareBytes);
+    await registerFirmware(deps, object ?? { key: '', version_id: '' });
+    const before = await storedFirmwares(db);
+    deps.storage.isDown = true;
+    const again = await post({ ...valid, comment: 'another run' });
+    expect(again).toMatchObject({
+      statusCode: 200,
+      body: { id: body.id, status: 'available', version_num: 1, comment: 'brake', upload: null },
+    });
     expect(await storedFirmwares(db)).toEqual(before);
   });
 
@@ -96,34 +134,102 @@ describe('POST /v1/firmwares', () => {
     ['another SHA-256', { sha256: 'b'.repeat(64) }],
     ['another length', { size_bytes: 15 }],
     ['another file name', { filename: 'other.bin' }],
-  ])('409: refuses the version with %s, and names the existing one', async (_, change) => {
-    const { post } = setup();
+    ['another requirement', { minimum_from_version_num: 1 }],
+    ['another ordinal', { version_num: 9 }],
+  ])('409: refuses a request with %s after success, and names the existing one', async (_, change) => {
+    const { deps, post } = setup();
     const { body } = await post(valid);
+    const { object } = deps.storage.upload(body.upload, firmwareBytes);
+    await registerFirmware(deps, object ?? { key: '', version_id: '' });
     const before = await storedFirmwares(db);
     expect(await post<object>({ ...valid, ...change })).toMatchObject({
       statusCode: 409,
-      body: {
-        code: 'firmware.exists',
-        firmware_id: body.id,
-        firmware_status: 'awaiting_upload',
-        errors: [{ in: 'body', path: 'version' }],
-      },
+      body: { code: 'firmware.exists', firmware_id: body.id, firmware_status: 'available', errors: [{ in: 'body', path: 'version' }] },
     });
     expect(await storedFirmwares(db)).toEqual(before);
   });
 
-  it.each(['available', 'rejected', 'withdrawn'])('409: refuses the same request again once the version is %s', async (status) => {
+  it('409: refuses the same request again once the version is withdrawn', async () => {
     const { deps, post } = setup();
     const { body } = await post(valid);
-    await registerFirmware(
-      deps,
-      deps.storage.put('firmwares/vega_mcu/1.4.2/firmware.bin', status === 'rejected' ? Buffer.alloc(0) : firmwareBytes),
-    );
-    if (status === 'withdrawn') await db.updateTable('firmwares').set({ status }).execute();
+    const { object } = deps.storage.upload(body.upload, firmwareBytes);
+    await registerFirmware(deps, object ?? { key: '', version_id: '' });
+    await db.updateTable('firmwares').set({ status: 'withdrawn' }).execute();
     expect(await post<object>(valid)).toMatchObject({
       statusCode: 409,
-      body: { code: 'firmware.exists', firmware_id: body.id, firmware_status: status },
+      body: { code: 'firmware.exists', firmware_id: body.id, firmware_status: 'withdrawn' },
     });
+  });
+
+  it('200: a version that was rejected can be requested again, and a late event about the rejected file changes nothing', async () => {
+    const { deps, post } = setup();
+    const { body } = await post(valid);
+    const empty = deps.storage.put(await promisedKey(db, '1.4.2'), Buffer.alloc(0));
+    expect(await registerFirmware(deps, empty)).toBe('rejected');
+    const again = await post(valid);
+    expect(again).toMatchObject({ statusCode: 200, body: { id: body.id, status: 'awaiting_upload', reason: null } });
+    expect(await registerFirmware(deps, empty)).toBe('not_awaited');
+    const { object } = deps.storage.upload(again.body.upload, firmwareBytes);
+    expect(await registerFirmware(deps, object ?? { key: '', version_id: '' })).toBe('available');
+  });
+
+  it('200: the same bytes bring back a firmware whose file is lost; others are refused', async () => {
+    const { deps, post } = setup();
+    const { body } = await post(valid);
+    const { object } = deps.storage.upload(body.upload, firmwareBytes);
+    await registerFirmware(deps, object ?? { key: '', version_id: '' });
+    await db.updateTable('firmwares').set({ status: 'lost', reason: 'FILE_LOST' }).execute();
+    expect(await post<object>({ ...valid, sha256: 'b'.repeat(64) })).toMatchObject({ statusCode: 409, body: { firmware_status: 'lost' } });
+    const again = await post(valid);
+    expect(again).toMatchObject({ statusCode: 200, body: { id: body.id, status: 'lost' } });
+    const { object: anew } = deps.storage.upload(again.body.upload, firmwareBytes);
+    expect(await registerFirmware(deps, anew ?? { key: '', version_id: '' })).toBe('available');
+    expect(await storedFirmwares(db)).toMatchObject([
+      {
+        status: 'available',
+        reason: null,
+        version_num: 1,
+        file_link: deps.storage.toLink(anew ?? { key: '', version_id: '' }),
+        upload_expires_dt: null,
+      },
+    ]);
+  });
+
+  it.each(['1.4.2-RC1', 'v1.4.2-rc1', 'V1.4.2-rc1'])('409: refuses %s beside 1.4.2-rc1, naming it', async (version) => {
+    const { post } = setup();
+    const { body } = await post({ ...valid, version: '1.4.2-rc1' });
+    expect(await post<object>({ ...valid, version })).toMatchObject({
+      statusCode: 409,
+      body: { code: 'firmware.look_alike', firmware_id: body.id, firmware_version: '1.4.2-rc1', errors: [{ in: 'body', path: 'version' }] },
+    });
+    expect(await storedFirmwares(db)).toHaveLength(1);
+  });
+
+  it('201: takes a version whose look-alike was promised and has expired, and warns of those that differ by zeros or build metadata', async () => {
+    const { deps, post } = setup();
+    await post({ ...valid, version: 'V1.4.2' });
+    deps.clock.advance(3_601);
+    const { body } = await post(valid);
+    const zeros = await post<{ look_alikes: object[] }>({ ...valid, version: '1.4.02' });
+    expect(zeros).toMatchObject({
+      statusCode: 201,
+      body: { look_alikes: [{ firmware_id: body.id, version: '1.4.2', difference: 'differs only by zeros' }] },
+    });
+  });
+
+  it('version_num by request: 409 when another firmware has it, and it is free again when the promise has expired', async () => {
+    const { deps, post } = setup();
+    expect(await post({ ...valid, version_num: 7 })).toMatchObject({ statusCode: 201, body: { version_num: 7 } });
+    const other = { ...valid, version: '1.5', version_num: 7 };
+    expect(await post<object>(other)).toMatchObject({
+      statusCode: 409,
+      body: { code: 'firmware.version_num_taken', errors: [{ in: 'body', path: 'version_num' }] },
+    });
+    deps.clock.advance(3_601);
+    expect(await post(other)).toMatchObject({ statusCode: 201, body: { version_num: 7 } });
+    const { object } = deps.storage.upload((await post({ ...valid, version: '1.6' })).body.upload, firmwareBytes);
+    await registerFirmware(deps, object ?? { key: '', version_id: '' });
+    expect(await storedFirmwares(db)).toMatchObject([{ version_num: null }, { version_num: 7 }, { version: '1.6', version_num: 8 }]);
   });
 
   it('201: the same version of another hardware type is another firmware', async () => {

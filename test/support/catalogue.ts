@@ -1,4 +1,6 @@
 import type { Db } from '../../lib/db/database.ts';
+import type { UploadAnswer } from '../../lib/firmware/upload-firmware.ts';
+import type { SignedRequest } from '../../lib/ports/storage.ts';
 import { silentLog, TestClock } from './fixtures.ts';
 import { InMemoryStorage } from './in-memory-storage.ts';
 
@@ -22,4 +24,14 @@ export const firmwareHashes = {
   sha256: '0a9353911e1abeeada18861206110183e892fde2aa913bf07c2faa1b53ce3cad',
   sha1: '33608ce3e90da2f514d2d540ecaafb907d0e4562',
   md5: 'c63f84efea978cbabe6deb5f0837bb0b',
+};
+
+/** The key of the announced upload of a version. */
+export const promisedKey = async (db: Db, version: string): Promise<string> =>
+  (await db.selectFrom('firmwares').select('object_key').where('version', '=', version).executeTakeFirstOrThrow()).object_key;
+
+/** Where the file of a firmware is to be sent. */
+export const linkOf = ({ upload }: Pick<UploadAnswer, 'upload'>): SignedRequest => {
+  if (!upload) throw new Error('No file is awaited');
+  return upload;
 };

@@ -118,7 +118,9 @@ export const createDevicesThatPoll = (db: Db, access: Partial<DeviceAccess> = {}
     async givenUpdate({ devices: count = 1, ...request }: { devices?: number } & Record<string, unknown> = {}) {
       const cabinets = await devices.givenPolling(count);
       for (const cabinet of cabinets) await devices.poll(cabinet);
-      const firmware = await givenFirmware(db, { hardware_type: 'cabinet' });
+      const { storage } = service.deps;
+      const file = storage.put('firmwares/cabinet/x/firmware.bin', Buffer.from('the file'));
+      const firmware = await givenFirmware(db, { hardware_type: 'cabinet', file_link: storage.toLink(file) });
       const update = await service.request({
         firmware_id: firmware.id,
         targets: { kind: 'cabinet', external_ids: cabinets.map(({ external_id }) => external_id) },

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Db } from '../../lib/db/database.ts';
+import { insertDraft, makeAvailable } from '../../lib/firmware/draft-queries.ts';
 import type { Firmware, FirmwareRequirement } from '../../lib/firmware/firmware.ts';
-import { insertDraft, makeAvailable } from '../../lib/firmware/firmware-queries.ts';
 import { NewDevice } from '../../lib/fleet/device.ts';
 import { upsertDevices } from '../../lib/fleet/device-queries.ts';
 import type { Log } from '../../lib/log.ts';
@@ -49,10 +49,11 @@ export const givenFirmware = async (
     minimum_from_version_num = null as number | null,
   } = {},
 ): Promise<Firmware & { version_num: number }> => {
+  const object_key = `firmwares/${hardware_type}/${version}/firmware.bin`;
   const draft = await insertDraft(db, {
     hardware_type,
     version,
-    object_key: `firmwares/${hardware_type}/${version}/firmware.bin`,
+    object_key,
     size_bytes: null,
     sha256: null,
     requires,
@@ -64,7 +65,7 @@ export const givenFirmware = async (
   if (!draft) throw new Error(`${hardware_type} ${version} exists`);
   const digest = (algorithm: string) => createHash(algorithm).update(bytes).digest('hex');
   const facts = { file_link, size_bytes: bytes.length, sha256: digest('sha256'), sha1: digest('sha1'), md5: digest('md5') };
-  const available = await makeAvailable(db, draft.id, facts);
+  const available = await makeAvailable(db, { id: draft.id, object_key }, facts);
   if (!available) throw new Error('not available');
   return { ...draft, ...facts, status: 'available', version_num: available.version_num };
 };

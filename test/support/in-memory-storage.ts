@@ -29,6 +29,8 @@ export class InMemoryStorage implements Storage {
   isDown = false;
   /** How many times bytes were asked for. */
   reads = 0;
+  /** How often it was asked whether it, or one object, is there. */
+  probes = 0;
   /** How many objects were let go without their bytes. */
   discards = 0;
 
@@ -86,7 +88,14 @@ export class InMemoryStorage implements Storage {
   }
 
   async probe(): Promise<void> {
+    this.probes += 1;
     if (this.isDown) throw new DomainError('storage.unavailable', 'The file storage does not answer');
+  }
+
+  async hasObject(object: ObjectVersion): Promise<boolean> {
+    this.probes += 1;
+    if (this.isDown) throw new DomainError('storage.unavailable', 'The file storage does not answer');
+    return this.#versions.has(this.toLink(object));
   }
 
   async signUpload(upload: Upload): Promise<SignedRequest> {

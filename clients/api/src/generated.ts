@@ -68,6 +68,10 @@ export type HardwareTypeChannel = 'telematics' | 'iot';
  * What proves an installation on devices that poll: their version, seen afterwards; or their feedback alone, for those that cannot tell a version
  */
 export type HardwareTypeProof = 'version' | 'feedback';
+/**
+ * Which firmware is newer, where the request does not say its version_num: the one that was registered later, or the one whose version is higher as a semantic version (semver.org). With semver, other versions are refused
+ */
+export type HardwareTypeOrder = 'registration' | 'semver';
 export interface HardwareType {
   /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
   name: string;
@@ -92,6 +96,13 @@ export interface HardwareType {
   version_attribute: string | null;
   /** What proves an installation on devices that poll: their version, seen afterwards; or their feedback alone, for those that cannot tell a version */
   proof: HardwareTypeProof;
+  /** Which firmware is newer, where the request does not say its version_num: the one that was registered later, or the one whose version is higher as a semantic version (semver.org). With semver, other versions are refused */
+  order: HardwareTypeOrder;
+  /** How many characters of a version its devices can tell; a longer one is refused. null: any */
+  version_maximum_length: number | null;
+  /** A regular expression of PostgreSQL that the whole of a version has to match, because its devices can tell no other. null: any */
+  version_pattern: string | null;
+  file_kinds: string[] | null;
 }
 
 export type ProblemErrorsItemIn = 'path' | 'query' | 'header' | 'body';
@@ -127,19 +138,33 @@ export interface Problem {
   [key: string]: unknown;
 }
 
-export type FirmwareUploadStatus = 'awaiting_upload' | 'available' | 'withdrawn' | 'rejected';
+export type FirmwareUploadStatus = 'awaiting_upload' | 'available' | 'lost' | 'withdrawn' | 'rejected';
 /**
  * To be sent exactly so: they are part of the signature
  */
 export type FirmwareUploadUploadHeaders = {[key: string]: string};
 
+/**
+ * Where to send the file; null: it is here already
+ */
 export type FirmwareUploadUpload = {
   method: 'PUT';
   url: string;
   /** To be sent exactly so: they are part of the signature */
   headers: FirmwareUploadUploadHeaders;
   expires_dt: string;
-};
+} | null;
+
+export interface LookAlike {
+  /**
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  firmware_id: number;
+  version: string;
+  /** In what alone they differ */
+  difference: string;
+}
 
 export interface FirmwareUpload {
   /**
@@ -150,11 +175,11 @@ export interface FirmwareUpload {
   /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
   hardware_type: string;
   version: string;
-  /** Ordinal within the hardware type: a higher one is newer. null until available */
+  /** Ordinal within the hardware type: a higher one is newer. null until available, unless the request said it */
   version_num: number | null;
   status: FirmwareUploadStatus;
   /**
-     * Why it was rejected or withdrawn
+     * Why it was rejected or withdrawn, or is lost
      * @nullable
      */
   reason: string | null;
@@ -188,13 +213,18 @@ export interface FirmwareUpload {
   minimum_from_version_num: number | null;
   /** The assembly that it is the package of; null: it was uploaded */
   assembly_id: number | null;
+  /** While its file is awaited: until when the link is good. After that the version is free for any request. null: no file is awaited */
+  upload_expires_dt: string | null;
   comment: string;
   created_by: string;
   created_dt: string;
+  /** Where to send the file; null: it is here already */
   upload: FirmwareUploadUpload;
+  /** Versions of the same hardware type that people may take for this one. A warning: it was reserved nevertheless */
+  look_alikes: LookAlike[];
 }
 
-export type FirmwareListItemStatus = 'awaiting_upload' | 'available' | 'withdrawn' | 'rejected';
+export type FirmwareListItemStatus = 'awaiting_upload' | 'available' | 'lost' | 'withdrawn' | 'rejected';
 export interface FirmwareListItem {
   /**
      * @minimum 1
@@ -204,11 +234,11 @@ export interface FirmwareListItem {
   /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
   hardware_type: string;
   version: string;
-  /** Ordinal within the hardware type: a higher one is newer. null until available */
+  /** Ordinal within the hardware type: a higher one is newer. null until available, unless the request said it */
   version_num: number | null;
   status: FirmwareListItemStatus;
   /**
-     * Why it was rejected or withdrawn
+     * Why it was rejected or withdrawn, or is lost
      * @nullable
      */
   reason: string | null;
@@ -242,6 +272,8 @@ export interface FirmwareListItem {
   minimum_from_version_num: number | null;
   /** The assembly that it is the package of; null: it was uploaded */
   assembly_id: number | null;
+  /** While its file is awaited: until when the link is good. After that the version is free for any request. null: no file is awaited */
+  upload_expires_dt: string | null;
   comment: string;
   created_by: string;
   created_dt: string;
@@ -256,7 +288,7 @@ export interface FirmwareListItem {
   download_expires_dt?: string | null;
 }
 
-export type FirmwareDownloadStatus = 'awaiting_upload' | 'available' | 'withdrawn' | 'rejected';
+export type FirmwareDownloadStatus = 'awaiting_upload' | 'available' | 'lost' | 'withdrawn' | 'rejected';
 /**
  * Whether files can be had now. While they cannot, every download_url is null
  */
@@ -270,11 +302,11 @@ export interface FirmwareDownload {
   /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
   hardware_type: string;
   version: string;
-  /** Ordinal within the hardware type: a higher one is newer. null until available */
+  /** Ordinal within the hardware type: a higher one is newer. null until available, unless the request said it */
   version_num: number | null;
   status: FirmwareDownloadStatus;
   /**
-     * Why it was rejected or withdrawn
+     * Why it was rejected or withdrawn, or is lost
      * @nullable
      */
   reason: string | null;
@@ -308,6 +340,8 @@ export interface FirmwareDownload {
   minimum_from_version_num: number | null;
   /** The assembly that it is the package of; null: it was uploaded */
   assembly_id: number | null;
+  /** While its file is awaited: until when the link is good. After that the version is free for any request. null: no file is awaited */
+  upload_expires_dt: string | null;
   comment: string;
   created_by: string;
   created_dt: string;
@@ -324,7 +358,7 @@ export interface FirmwareDownload {
   storage: FirmwareDownloadStorage;
 }
 
-export type ListedFirmwareStatus = 'awaiting_upload' | 'available' | 'withdrawn' | 'rejected';
+export type ListedFirmwareStatus = 'awaiting_upload' | 'available' | 'lost' | 'withdrawn' | 'rejected';
 export interface ListedFirmware {
   /**
      * @minimum 1
@@ -334,11 +368,11 @@ export interface ListedFirmware {
   /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
   hardware_type: string;
   version: string;
-  /** Ordinal within the hardware type: a higher one is newer. null until available */
+  /** Ordinal within the hardware type: a higher one is newer. null until available, unless the request said it */
   version_num: number | null;
   status: ListedFirmwareStatus;
   /**
-     * Why it was rejected or withdrawn
+     * Why it was rejected or withdrawn, or is lost
      * @nullable
      */
   reason: string | null;
@@ -372,6 +406,8 @@ export interface ListedFirmware {
   minimum_from_version_num: number | null;
   /** The assembly that it is the package of; null: it was uploaded */
   assembly_id: number | null;
+  /** While its file is awaited: until when the link is good. After that the version is free for any request. null: no file is awaited */
+  upload_expires_dt: string | null;
   comment: string;
   created_by: string;
   created_dt: string;
@@ -957,7 +993,7 @@ export interface ObservationWithChanges {
   changes: ObservationWithChangesChanges;
 }
 
-export type DryRunReasonsItemReason = 'ELIGIBLE' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'FIRMWARE_NOT_AVAILABLE';
+export type DryRunReasonsItemReason = 'ELIGIBLE' | 'ELIGIBLE_UNKNOWN_VERSION' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'UNKNOWN_VERSION' | 'FIRMWARE_NOT_AVAILABLE';
 export type DryRunReasonsItemDevicesItem = {
   external_id: string;
   /** The update that has this device in flight */
@@ -1038,9 +1074,9 @@ export interface DryRunDevices {
 }
 
 /**
- * withdrawn: devices that were not asked yet will not be
+ * withdrawn: devices that were not asked yet will not be; lost: they wait until its file is there again
  */
-export type UpdateFirmwareStatus = 'awaiting_upload' | 'available' | 'withdrawn' | 'rejected';
+export type UpdateFirmwareStatus = 'awaiting_upload' | 'available' | 'lost' | 'withdrawn' | 'rejected';
 export type UpdateStatus = 'SCHEDULED' | 'IN_PROGRESS' | 'PAUSED' | 'COMPLETED' | 'CANCELED' | 'ABORTED';
 /**
  * Executions by status
@@ -1161,6 +1197,7 @@ export type UpdateRetry = {
   failure_types: string[];
 };
 
+export type UpdateUnknownVersion = 'INCLUDE' | 'EXCLUDE';
 /**
  * An update is carried out step by step
  */
@@ -1185,7 +1222,7 @@ export interface Update {
   /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
   hardware_type: string;
   firmware_version: string;
-  /** withdrawn: devices that were not asked yet will not be */
+  /** withdrawn: devices that were not asked yet will not be; lost: they wait until its file is there again */
   firmware_status: UpdateFirmwareStatus;
   status: UpdateStatus;
   /**
@@ -1196,7 +1233,7 @@ export interface Update {
   /** Executions by status */
   counts: UpdateCounts;
   /** Devices that were chosen and do not take part, by reason */
-  not_eligible: Partial<Record<'ELIGIBLE' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'FIRMWARE_NOT_AVAILABLE', number>>;
+  not_eligible: Partial<Record<'ELIGIBLE' | 'ELIGIBLE_UNKNOWN_VERSION' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'UNKNOWN_VERSION' | 'FIRMWARE_NOT_AVAILABLE', number>>;
   /** Share of the eligible devices whose execution has ended, 0 to 1 */
   progress: number;
   /**
@@ -1218,6 +1255,7 @@ export interface Update {
   start_dt: string | null;
   allow_downgrade: boolean;
   force: boolean;
+  unknown_version: UpdateUnknownVersion;
   comment: string;
   created_by: string;
   request_id: string;
@@ -1232,9 +1270,9 @@ export interface Update {
 }
 
 /**
- * withdrawn: devices that were not asked yet will not be
+ * withdrawn: devices that were not asked yet will not be; lost: they wait until its file is there again
  */
-export type UpdateDetailFirmwareStatus = 'awaiting_upload' | 'available' | 'withdrawn' | 'rejected';
+export type UpdateDetailFirmwareStatus = 'awaiting_upload' | 'available' | 'lost' | 'withdrawn' | 'rejected';
 export type UpdateDetailStatus = 'SCHEDULED' | 'IN_PROGRESS' | 'PAUSED' | 'COMPLETED' | 'CANCELED' | 'ABORTED';
 /**
  * Executions by status
@@ -1355,6 +1393,7 @@ export type UpdateDetailRetry = {
   failure_types: string[];
 };
 
+export type UpdateDetailUnknownVersion = 'INCLUDE' | 'EXCLUDE';
 /**
  * An update is carried out step by step
  */
@@ -1476,7 +1515,7 @@ export interface UpdateDetail {
   /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
   hardware_type: string;
   firmware_version: string;
-  /** withdrawn: devices that were not asked yet will not be */
+  /** withdrawn: devices that were not asked yet will not be; lost: they wait until its file is there again */
   firmware_status: UpdateDetailFirmwareStatus;
   status: UpdateDetailStatus;
   /**
@@ -1487,7 +1526,7 @@ export interface UpdateDetail {
   /** Executions by status */
   counts: UpdateDetailCounts;
   /** Devices that were chosen and do not take part, by reason */
-  not_eligible: Partial<Record<'ELIGIBLE' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'FIRMWARE_NOT_AVAILABLE', number>>;
+  not_eligible: Partial<Record<'ELIGIBLE' | 'ELIGIBLE_UNKNOWN_VERSION' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'UNKNOWN_VERSION' | 'FIRMWARE_NOT_AVAILABLE', number>>;
   /** Share of the eligible devices whose execution has ended, 0 to 1 */
   progress: number;
   /**
@@ -1509,6 +1548,7 @@ export interface UpdateDetail {
   start_dt: string | null;
   allow_downgrade: boolean;
   force: boolean;
+  unknown_version: UpdateDetailUnknownVersion;
   comment: string;
   created_by: string;
   request_id: string;
@@ -1591,7 +1631,7 @@ export interface Execution {
 }
 
 export type ExclusionKind = 'scooter' | 'cabinet';
-export type ExclusionReason = 'ELIGIBLE' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'FIRMWARE_NOT_AVAILABLE';
+export type ExclusionReason = 'ELIGIBLE' | 'ELIGIBLE_UNKNOWN_VERSION' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'UNKNOWN_VERSION' | 'FIRMWARE_NOT_AVAILABLE';
 export interface Exclusion {
   kind: ExclusionKind;
   /**
@@ -1886,7 +1926,7 @@ export type StatsHardwareTypesItemOnUnknownVersion = {
   versions: number;
 };
 
-export type StatsHardwareTypesItemVersionsItemStatus = 'awaiting_upload' | 'available' | 'withdrawn' | 'rejected' | null;
+export type StatsHardwareTypesItemVersionsItemStatus = 'awaiting_upload' | 'available' | 'lost' | 'withdrawn' | 'rejected' | null;
 export type StatsHardwareTypesItemVersionsItem = {
   version: string;
   /** null while the version is in no catalogue */
@@ -2222,6 +2262,10 @@ export type AddHardwareTypeBodyChannel = 'telematics' | 'iot';
  * What proves an installation on devices that poll: their version, seen afterwards; or their feedback alone, for those that cannot tell a version
  */
 export type AddHardwareTypeBodyProof = 'version' | 'feedback';
+/**
+ * Which firmware is newer, where the request does not say its version_num: the one that was registered later, or the one whose version is higher as a semantic version (semver.org). With semver, other versions are refused
+ */
+export type AddHardwareTypeBodyOrder = 'registration' | 'semver';
 export type AddHardwareTypeBody = {
   /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
   name: string;
@@ -2229,7 +2273,10 @@ export type AddHardwareTypeBody = {
   device_kind: AddHardwareTypeBodyDeviceKind;
   /** How the device is reached: through scooters-backend, or it polls this service */
   channel: AddHardwareTypeBodyChannel;
-  /** Generations of scooters it fits */
+  /**
+     * Generations of scooters it fits
+     * @maxItems 20
+     */
   scooter_versions?: (1 | 2)[];
   /** Whether it fits scooters with an IoT of their own, which have no generation */
   fits_own_iot?: boolean;
@@ -2243,6 +2290,62 @@ export type AddHardwareTypeBody = {
   version_attribute?: string | null;
   /** What proves an installation on devices that poll: their version, seen afterwards; or their feedback alone, for those that cannot tell a version */
   proof?: AddHardwareTypeBodyProof;
+  /** Which firmware is newer, where the request does not say its version_num: the one that was registered later, or the one whose version is higher as a semantic version (semver.org). With semver, other versions are refused */
+  order?: AddHardwareTypeBodyOrder;
+  /** How many characters of a version its devices can tell; a longer one is refused. null: any */
+  version_maximum_length?: number | null;
+  /** A regular expression of PostgreSQL that the whole of a version has to match, because its devices can tell no other. null: any */
+  version_pattern?: string | null;
+  /** Only files that begin like one of these are taken; null: any */
+  file_kinds?: ('elf' | 'gzip' | 'ihex' | 'mp3' | 'ogg' | 'srec' | 'swu' | 'uf2' | 'wav' | 'zip')[] | null;
+};
+
+/**
+ * Only devices of this kind have it
+ */
+export type ChangeHardwareTypeBodyDeviceKind = 'scooter' | 'cabinet';
+/**
+ * How the device is reached: through scooters-backend, or it polls this service
+ */
+export type ChangeHardwareTypeBodyChannel = 'telematics' | 'iot';
+/**
+ * What proves an installation on devices that poll: their version, seen afterwards; or their feedback alone, for those that cannot tell a version
+ */
+export type ChangeHardwareTypeBodyProof = 'version' | 'feedback';
+/**
+ * Which firmware is newer, where the request does not say its version_num: the one that was registered later, or the one whose version is higher as a semantic version (semver.org). With semver, other versions are refused
+ */
+export type ChangeHardwareTypeBodyOrder = 'registration' | 'semver';
+export type ChangeHardwareTypeBody = {
+  /** Only devices of this kind have it */
+  device_kind?: ChangeHardwareTypeBodyDeviceKind;
+  /** How the device is reached: through scooters-backend, or it polls this service */
+  channel?: ChangeHardwareTypeBodyChannel;
+  /**
+     * Generations of scooters it fits
+     * @maxItems 20
+     */
+  scooter_versions?: (1 | 2)[];
+  /** Whether it fits scooters with an IoT of their own, which have no generation */
+  fits_own_iot?: boolean;
+  /**
+     * How large a file may be
+     * @minimum 1
+     * @maximum 5368709120
+     */
+  max_size_bytes?: number;
+  /** The key of configData in which devices that poll tell their version; null: the name and `_version` */
+  version_attribute?: string | null;
+  /** What proves an installation on devices that poll: their version, seen afterwards; or their feedback alone, for those that cannot tell a version */
+  proof?: ChangeHardwareTypeBodyProof;
+  /** Which firmware is newer, where the request does not say its version_num: the one that was registered later, or the one whose version is higher as a semantic version (semver.org). With semver, other versions are refused */
+  order?: ChangeHardwareTypeBodyOrder;
+  /** How many characters of a version its devices can tell; a longer one is refused. null: any */
+  version_maximum_length?: number | null;
+  /** A regular expression of PostgreSQL that the whole of a version has to match, because its devices can tell no other. null: any */
+  version_pattern?: string | null;
+  /** Only files that begin like one of these are taken; null: any */
+  file_kinds?: ('elf' | 'gzip' | 'ihex' | 'mp3' | 'ogg' | 'srec' | 'swu' | 'uf2' | 'wav' | 'zip')[] | null;
 };
 
 export type UploadFirmwareBody = {
@@ -2269,6 +2372,8 @@ export type UploadFirmwareBody = {
   requires?: FirmwareRequirement[];
   /** A stepping stone: the lowest version_num of this hardware type it may be installed over */
   minimum_from_version_num?: number | null;
+  /** Its ordinal within the hardware type; null: as the `order` of the hardware type says */
+  version_num?: number | null;
   /**
      * @minimum 1
      * @maximum 9007199254740991
@@ -2308,7 +2413,7 @@ limit?: number;
 cursor?: string;
 };
 
-export type ListFirmwaresStatus = 'awaiting_upload' | 'available' | 'withdrawn' | 'rejected';
+export type ListFirmwaresStatus = 'awaiting_upload' | 'available' | 'lost' | 'withdrawn' | 'rejected';
 /**
  * Whether files can be had now. While they cannot, every download_url is null
  */
@@ -2327,6 +2432,12 @@ export type ListFirmwares200 = {
 export type EditFirmwareBody = {
   /** @maxLength 2000 */
   comment?: string;
+  /**
+     * Corrects the ordinal, while no device has been asked for this firmware
+     * @minimum 1
+     * @maximum 2000000000
+     */
+  version_num?: number;
   /** Withdraws it: from then on it is offered to nobody */
   status?: 'withdrawn';
   /**
@@ -2766,7 +2877,7 @@ export type RequestUpdateBodyTargets = {
      */
   failed_in_update_id?: number;
   /**
-     * A sample of so many per cent: always the same devices, and a larger one contains a smaller one
+     * A sample of so many per cent, at least one device. For one firmware always the same devices, and a larger one contains a smaller one; drawn anew for every firmware
      * @maximum 100
      * @exclusiveMinimum 0
      */
@@ -2901,10 +3012,14 @@ export type RequestUpdateBodyRetry = {
 };
 
 /**
+ * Devices that run a version that is in no catalogue: INCLUDE updates them too (ELIGIBLE_UNKNOWN_VERSION in the dry run), EXCLUDE leaves them out (UNKNOWN_VERSION)
+ */
+export type RequestUpdateBodyUnknownVersion = 'INCLUDE' | 'EXCLUDE';
+/**
  * true: answers who would be updated and why others would not, and changes nothing; {reason, cursor}: all devices of one reason
  */
 export type RequestUpdateBodyDryRun = boolean | {
-  reason: 'ELIGIBLE' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'FIRMWARE_NOT_AVAILABLE';
+  reason: 'ELIGIBLE' | 'ELIGIBLE_UNKNOWN_VERSION' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'UNKNOWN_VERSION' | 'FIRMWARE_NOT_AVAILABLE';
   /**
      * @minimum 1
      * @maximum 500
@@ -2937,6 +3052,8 @@ export type RequestUpdateBody = {
   allow_downgrade?: boolean;
   /** Also devices that failed this firmware three times, in updates whose executions are still kept */
   force?: boolean;
+  /** Devices that run a version that is in no catalogue: INCLUDE updates them too (ELIGIBLE_UNKNOWN_VERSION in the dry run), EXCLUDE leaves them out (UNKNOWN_VERSION) */
+  unknown_version?: RequestUpdateBodyUnknownVersion;
   /** @maxLength 2000 */
   comment?: string;
   /** true: answers who would be updated and why others would not, and changes nothing; {reason, cursor}: all devices of one reason */
@@ -3058,7 +3175,7 @@ limit?: number;
 cursor?: string;
 };
 
-export type ListExclusionsReason = 'ELIGIBLE' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'FIRMWARE_NOT_AVAILABLE';
+export type ListExclusionsReason = 'ELIGIBLE' | 'ELIGIBLE_UNKNOWN_VERSION' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'UNKNOWN_VERSION' | 'FIRMWARE_NOT_AVAILABLE';
 export type ListExclusions200 = {
   items: Exclusion[];
   /**
@@ -3315,6 +3432,71 @@ return request<HardwareType>(getAddHardwareTypeUrl(),
 
 
 
+export const getChangeHardwareTypeUrl = (name: string,) => {
+
+
+
+
+  return `/v1/hardware-types/${encodeURIComponent(String(name))}`
+}
+
+/**
+ * What is not named stays as it is. Rules for files and versions hold for firmwares that are added later. `device_kind` and `channel` can be changed only while nothing uses the hardware type.
+ * @summary Change a hardware type
+ */
+export const changeHardwareType = async (name: string,
+    changeHardwareTypeBody: ChangeHardwareTypeBody, options?: Parameters<typeof request>[1]): Promise<HardwareType> => {
+
+    const getHeaders = (h?: NonNullable<RequestInit['headers']>): Record<string, string | readonly string[]> => {
+    if (!h) return {};
+    if (h instanceof Headers) return Object.fromEntries(h.entries());
+    if (Symbol.iterator in h) {
+      return Object.fromEntries(
+        Array.from(h as Iterable<Iterable<string>>, (entry) => Array.from(entry) as [string, string]),
+      );
+    }
+    const headers: Record<string, string | readonly string[]> = {};
+    for (const [name, value] of Object.entries<string | readonly string[] | undefined>(h)) {
+      if (value !== undefined) headers[name] = value;
+    }
+    return headers;
+  };
+return request<HardwareType>(getChangeHardwareTypeUrl(name),
+  {
+    ...options,
+    method: 'PATCH',
+    headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
+    body: JSON.stringify(changeHardwareTypeBody)
+  }
+);}
+
+
+
+export const getDeleteHardwareTypeUrl = (name: string,) => {
+
+
+
+
+  return `/v1/hardware-types/${encodeURIComponent(String(name))}`
+}
+
+/**
+ * Refused while a firmware of any status, a requirement of one, or a report of a device refers to it.
+ * @summary Delete a hardware type that nothing uses
+ */
+export const deleteHardwareType = async (name: string, options?: Parameters<typeof request>[1]): Promise<void> => {
+
+  return request<void>(getDeleteHardwareTypeUrl(name),
+  {
+    ...options,
+    method: 'DELETE'
+
+
+  }
+);}
+
+
+
 export const getUploadFirmwareUrl = () => {
 
 
@@ -3324,7 +3506,7 @@ export const getUploadFirmwareUrl = () => {
 }
 
 /**
- * Send the file to `upload.url` with `upload.headers` as they are. S3 refuses other bytes, another length and a second upload. The firmware becomes `available` when S3 has told the service about the file. The same request again, while the file is awaited, answers a fresh link.
+ * Send the file to `upload.url` with `upload.headers` as they are. S3 refuses other bytes, another length and a second upload. The firmware becomes `available` when S3 has told the service about the file. The same request again, while the file is awaited, answers a fresh link; after that it answers the firmware, without a link. Another request for the same version, while its file is awaited or when it was rejected, replaces the former one. A version that differs from an existing one only by case or a leading v is refused. For a firmware that is `lost`, the same bytes get a link, and bring it back.
  * @summary Reserve a version and get the link to upload its file to
  */
 export const uploadFirmware = async (uploadFirmwareBody: UploadFirmwareBody, options?: Parameters<typeof request>[1]): Promise<FirmwareUpload> => {
@@ -3418,8 +3600,8 @@ export const getEditFirmwareUrl = (id: number,) => {
 }
 
 /**
- * A withdrawn firmware has no download link and is refused by new updates; devices that run it are still known to do so. It cannot be made available again: upload it under another version. Sending the same again changes nothing.
- * @summary Change the comment of a firmware, or withdraw it
+ * A withdrawn firmware has no download link and is refused by new updates; devices that run it are still known to do so. It cannot be made available again: upload it under another version. Sending the same again changes nothing. `version_num` can be corrected while no update rests on it: none that is open, and none that may have asked devices.
+ * @summary Change the comment or the ordinal of a firmware, or withdraw it
  */
 export const editFirmware = async (id: number,
     editFirmwareBody: EditFirmwareBody, options?: Parameters<typeof request>[1]): Promise<ListedFirmware> => {
@@ -3444,6 +3626,31 @@ return request<ListedFirmware>(getEditFirmwareUrl(id),
     method: 'PATCH',
     headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
     body: JSON.stringify(editFirmwareBody)
+  }
+);}
+
+
+
+export const getDeleteFirmwareUrl = (id: number,) => {
+
+
+
+
+  return `/v1/firmwares/${encodeURIComponent(String(id))}`
+}
+
+/**
+ * Version, ordinal and key are free again, and a file that comes late by the link is passed over. What is or was available is never deleted: withdraw it.
+ * @summary Take back a firmware that awaits its upload or was rejected
+ */
+export const deleteFirmware = async (id: number, options?: Parameters<typeof request>[1]): Promise<void> => {
+
+  return request<void>(getDeleteFirmwareUrl(id),
+  {
+    ...options,
+    method: 'DELETE'
+
+
   }
 );}
 

@@ -1,5 +1,5 @@
 import type { Db } from '../../db/database.ts';
-import type { DryRun, DryRunDevices, DryRunPage, UpdateRequest } from '../update.ts';
+import { countEligible, type DryRun, type DryRunDevices, type DryRunPage, type UpdateRequest } from '../update.ts';
 import type { Choice } from './eligibility.ts';
 import { listEligibilityDevices, listEligibilityGroups, listPartChanges } from './plan-queries.ts';
 import { getWantedFirmware, refuseRemovedExecutions } from './request-update.ts';
@@ -13,12 +13,12 @@ const devicesPerGroup = 100;
  * @throws `update.executions_removed`; `firmware.not_available` when there is no such firmware; one that is withdrawn makes every device FIRMWARE_NOT_AVAILABLE.
  */
 export async function dryRunUpdate(db: Db, request: UpdateRequest, page: DryRunPage | undefined): Promise<DryRun | DryRunDevices> {
-  const { targets, allow_downgrade, force } = request;
-  const choice: Choice = { targets, allow_downgrade, force, firmware: await getWantedFirmware(db, request.firmware_id) };
+  const { targets, allow_downgrade, force, unknown_version } = request;
+  const choice: Choice = { targets, allow_downgrade, force, unknown_version, firmware: await getWantedFirmware(db, request.firmware_id) };
   await db.transaction().execute((trx) => refuseRemovedExecutions(trx, targets));
   if (page) return listEligibilityDevices(db, choice, page);
   const reasons = await listEligibilityGroups(db, choice, devicesPerGroup);
   const { assembly_id } = choice.firmware;
   const parts = assembly_id === null ? [] : await listPartChanges(db, choice, assembly_id);
-  return { eligible: reasons.find(({ reason }) => reason === 'ELIGIBLE')?.count ?? 0, reasons, parts };
+  return { eligible: countEligible(Object.fromEntries(reasons.map(({ reason, count }) => [reason, count]))), reasons, parts };
 }

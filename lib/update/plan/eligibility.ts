@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { FirmwareRequirement } from '../../firmware/firmware.ts';
 import type { DeviceKind } from '../../fleet/device.ts';
-import type { Targets } from '../update.ts';
+import { eligibleCases, type Targets, type UnknownVersion } from '../update.ts';
 
 export interface WantedFirmware {
   id: number;
@@ -20,16 +20,24 @@ export interface Choice {
   allow_downgrade: boolean;
   /** Also devices that failed this firmware so often that they are left out otherwise. */
   force: boolean;
+  unknown_version: UnknownVersion;
 }
 
 export const kindOf = (targets: Targets): DeviceKind => ('filter' in targets ? targets.filter.kind : targets.kind);
 
+/** Of a device that is to be updated, whether what it runs now is in the catalogue or not. */
+export const isEligible = sql`eligibility IN (${sql.join(eligibleCases.map(sql.lit))})`;
+
 const blockedAfterFailures = 3;
 
-/** The hash that decides who is in a sample: 32 bits of an MD5, the same on every version of PostgreSQL. */
-const sampleNumber = sql`('x' || left(md5(d.kind || '.' || d.external_id), 8))::bit(32)::bigint`;
+/**
+ * The lot by which a device is in a sample: 32 bits of an MD5, the same on every version of PostgreSQL. Drawn anew for every firmware, so
+ * that not the same devices are always the first.
+ */
+const lotOf = (firmware_id: number) =>
+  sql`('x' || left(md5(${String(firmware_id)} || '.' || d.kind || '.' || d.external_id), 8))::bit(32)::bigint`;
 
-const chosenDevices = (targets: Targets): RawBuilder<unknown> => {
+const chosenDevices = (targets: Targets, firmware_id: number): RawBuilder<unknown> => {
   if (!('filter' in targets)) {
     return sql`
       SELECT t.external_id, d.id AS device_id, d.version, d.channel, d.kind
@@ -51,19 +59,23 @@ const chosenDevices = (targets: Targets): RawBuilder<unknown> => {
       WHERE failed.update_id = ${failed_in_update_id} AND failed.device_id = d.id AND failed.status IN ('FAILED', 'TIMED_OUT', 'REJECTED')
     )`);
   }
-  // 2^32 numbers: a sample of p per cent are the devices whose number is in the first p per cent of them.
-  if (percentage !== undefined) conditions.push(sql`${sampleNumber} < ${Math.round((percentage / 100) * 2 ** 32)}::bigint`);
+  const matching = sql`FROM devices d WHERE ${sql.join(conditions, sql` AND `)}`;
+  if (percentage === undefined) return sql`SELECT d.external_id, d.id AS device_id, d.version, d.channel, d.kind ${matching}`;
+  // 2^32 lots: a sample of p per cent are the devices whose lot is in the first p per cent of them; at least the one with the lowest.
   return sql`
-    SELECT d.external_id, d.id AS device_id, d.version, d.channel, d.kind
-    FROM devices d
-    WHERE ${sql.join(conditions, sql` AND `)}`;
+    SELECT external_id, device_id, version, channel, kind
+    FROM (
+      SELECT *, min(lot) OVER () AS lowest_lot
+      FROM (SELECT d.external_id, d.id AS device_id, d.version, d.channel, d.kind, ${lotOf(firmware_id)} AS lot ${matching}) drawn
+    ) sampled
+    WHERE lot < ${Math.round((percentage / 100) * 2 ** 32)}::bigint OR lot = lowest_lot`;
 };
 
 /**
  * The chosen devices, each with its one eligibility: the query that decides who is updated and who is not, and why.
  * Columns: external_id, device_id (null: unknown), channel, eligibility, other_update_id (of UPDATE_IN_FLIGHT).
  */
-export const classifiedDevices = ({ targets, firmware, allow_downgrade, force }: Choice): RawBuilder<unknown> => sql`
+export const classifiedDevices = ({ targets, firmware, allow_downgrade, force, unknown_version }: Choice): RawBuilder<unknown> => sql`
   SELECT c.external_id, c.device_id, c.channel, flight.update_id AS other_update_id,
     CASE
       WHEN c.device_id IS NULL THEN 'UNKNOWN_DEVICE'
@@ -88,9 +100,12 @@ export const classifiedDevices = ({ targets, firmware, allow_downgrade, force }:
         GROUP BY e.device_id
         HAVING count(*) >= ${blockedAfterFailures}
       ) THEN 'BLOCKED'
+      -- It runs something, and nobody knows what is newer.
+      WHEN r.device_id IS NOT NULL AND r.firmware_id IS NULL
+        THEN ${unknown_version === 'EXCLUDE' ? 'UNKNOWN_VERSION' : 'ELIGIBLE_UNKNOWN_VERSION'}
       ELSE 'ELIGIBLE'
     END AS eligibility
-  FROM (${chosenDevices(targets)}) c
+  FROM (${chosenDevices(targets, firmware.id)}) c
   CROSS JOIN (SELECT * FROM hardware_types WHERE name = ${firmware.hardware_type}) h
   LEFT JOIN device_firmwares r ON r.device_id = c.device_id AND r.hardware_type = h.name
   LEFT JOIN firmwares current ON current.id = r.firmware_id

@@ -6,7 +6,7 @@ import { requestedText } from '../../text.ts';
 import { reasons } from '../execution.ts';
 import type { DryRun, Eligibility, PartChanges } from '../update.ts';
 import type { Planned } from '../update-queries.ts';
-import { type Choice, classifiedDevices, kindOf } from './eligibility.ts';
+import { type Choice, classifiedDevices, isEligible, kindOf } from './eligibility.ts';
 
 /**
  * Queues one execution per eligible device and notes who is left out and why, in one statement whatever their number.
@@ -20,7 +20,7 @@ export const insertExecutions = async (
   now: Date,
   tellsEvents = false,
 ): Promise<{ planned: Planned; includes_iot: boolean }> => {
-  const status = sql`CASE eligibility WHEN 'ELIGIBLE' THEN 'QUEUED' ELSE 'SUCCEEDED' END`;
+  const status = sql`CASE WHEN ${isEligible} THEN 'QUEUED' ELSE 'SUCCEEDED' END`;
   const { rows } = await sql<{ eligibility: Eligibility; n: number; includes_iot: boolean | null }>`
     WITH classified AS MATERIALIZED (
       ${classifiedDevices(choice)}
@@ -29,12 +29,12 @@ export const insertExecutions = async (
         (update_id, device_id, hardware_type, channel, status, phase, told_status, reason, queued_dt, finished_dt)
       SELECT ${update_id}::integer, device_id, ${choice.firmware.hardware_type}, channel,
              -- How it begins is no change to be told.
-             ${status}, CASE eligibility WHEN 'ELIGIBLE' THEN 'waiting' ELSE 'ended' END, ${tellsEvents ? status : sql`NULL`},
-             CASE eligibility WHEN 'ELIGIBLE' THEN NULL ELSE ${reasons.alreadyOnTarget} END,
+             ${status}, CASE WHEN ${isEligible} THEN 'waiting' ELSE 'ended' END, ${tellsEvents ? status : sql`NULL`},
+             CASE WHEN ${isEligible} THEN NULL ELSE ${reasons.alreadyOnTarget} END,
              ${now}::timestamptz,
-             CASE eligibility WHEN 'ELIGIBLE' THEN NULL ELSE ${now}::timestamptz END
+             CASE WHEN ${isEligible} THEN NULL ELSE ${now}::timestamptz END
       FROM classified
-      WHERE eligibility IN ('ELIGIBLE', 'ALREADY_ON_TARGET')
+      WHERE ${isEligible} OR eligibility = 'ALREADY_ON_TARGET'
       ORDER BY device_id
       ON CONFLICT (device_id, hardware_type) WHERE status IN ('QUEUED', 'IN_PROGRESS') DO NOTHING
       RETURNING device_id
@@ -45,7 +45,7 @@ export const insertExecutions = async (
       FROM classified
     ), outcome AS (
       SELECT external_id, channel, takes_part,
-             CASE WHEN eligibility = 'ELIGIBLE' AND NOT takes_part THEN 'UPDATE_IN_FLIGHT' ELSE eligibility END AS eligibility
+             CASE WHEN ${isEligible} AND NOT takes_part THEN 'UPDATE_IN_FLIGHT' ELSE eligibility END AS eligibility
       FROM taken
     ), excluded AS (
       INSERT INTO update_exclusions (update_id, kind, external_id, reason)
@@ -86,7 +86,7 @@ export const listEligibilityGroups = async (db: Db, choice: Choice, devicesPerGr
 export const listPartChanges = async (db: Db, choice: Choice, assembly_id: number): Promise<PartChanges[]> => {
   const { rows } = await sql<PartChanges>`
     WITH eligible AS MATERIALIZED (
-      SELECT device_id FROM (${classifiedDevices(choice)}) c WHERE eligibility = 'ELIGIBLE'
+      SELECT device_id FROM (${classifiedDevices(choice)}) c WHERE ${isEligible}
     ), changes AS (
       SELECT p.position, r.reported_version AS from_version, f.version_num AS from_version_num, count(*) AS count,
              CASE

@@ -2,13 +2,13 @@ import type { Clock } from '../../clock.ts';
 import type { Db, Trx } from '../../db/database.ts';
 import { DomainError, wrongField } from '../../errors.ts';
 import type { Firmware } from '../../firmware/firmware.ts';
-import { findFirmware } from '../../firmware/firmware-queries.ts';
+import { findFirmware, findFirmwareForPlan } from '../../firmware/firmware-queries.ts';
 import { hashOf } from '../../http/idempotency.ts';
 import type { Queue } from '../../ports/queue.ts';
 import { firstStepDelaySeconds } from '../../walk.ts';
 import type { AdvanceMessage } from '../messages.ts';
 import { wakeUpdate } from '../reach/wake-update.ts';
-import type { Targets, Update, UpdateRequest } from '../update.ts';
+import { countEligible, type Targets, type Update, type UpdateRequest } from '../update.ts';
 import {
   areExecutionsRemoved,
   findIdempotentUpdate,
@@ -56,11 +56,11 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
     // First, so that a repeated request gets its answer also when the firmware is withdrawn by now.
     const known = idempotency_key && (await findIdempotentUpdate(trx, created_by, idempotency_key));
     if (known) return answerAgain(trx, deps, known, request_hash);
-    const firmware = await getWantedFirmware(trx, request.firmware_id);
+    const firmware = toWanted(await findFirmwareForPlan(trx, request.firmware_id));
     if (firmware.version_num === null) throw notAvailable(await findFirmware(trx, firmware.id));
     await refuseRemovedExecutions(trx, request.targets);
 
-    const { targets, rollout, timeouts, retry, abort, start_dt, allow_downgrade, force, comment } = request;
+    const { targets, rollout, timeouts, retry, abort, start_dt, allow_downgrade, force, unknown_version, comment } = request;
     const id = await insertUpdate(trx, {
       firmware_id: firmware.id,
       maximum_per_minute: rollout.maximum_per_minute,
@@ -73,6 +73,7 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
       start_dt,
       allow_downgrade,
       force,
+      unknown_version,
       comment,
       retry_of_update_id: retry_of_update_id ?? null,
       idempotency_key: idempotency_key ?? null,
@@ -92,16 +93,17 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
     const { planned, includes_iot } = await insertExecutions(
       trx,
       id,
-      { targets, firmware, allow_downgrade, force },
+      { targets, firmware, allow_downgrade, force, unknown_version },
       created_dt,
       deps.tellsEvents,
     );
-    if (!planned.ELIGIBLE && !planned.ALREADY_ON_TARGET) {
+    const eligible = countEligible(planned);
+    if (eligible === 0 && !planned.ALREADY_ON_TARGET) {
       throw new DomainError('update.nothing_eligible', 'None of the chosen devices can be updated', {
         answer: { not_eligible: planned },
       });
     }
-    const size = canarySizeOf(request.canary, planned.ELIGIBLE ?? 0);
+    const size = canarySizeOf(request.canary, eligible);
     const { minimum_wait_minutes = 0, success_percentage = 90 } = request.canary ?? {};
     const canary = size === null ? null : { size, minimum_wait_minutes, success_percentage };
     await setPlan(trx, id, { planned, includes_iot, canary });
@@ -115,9 +117,12 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
 
 /** @throws `firmware.not_available` when there is no such firmware. One that is not available has no `version_num`. */
 export const getWantedFirmware = async (db: Db, id: number): Promise<WantedFirmware> => {
-  const firmware = await findFirmware(db, id);
+  return toWanted(await findFirmware(db, id));
+};
+
+const toWanted = (firmware: Firmware | undefined): WantedFirmware => {
   if (!firmware) throw notAvailable(undefined);
-  const { hardware_type, assembly_id, requires, minimum_from_version_num, status } = firmware;
+  const { id, hardware_type, assembly_id, requires, minimum_from_version_num, status } = firmware;
   return {
     id,
     hardware_type,

@@ -27,7 +27,7 @@ export async function retryUpdate(deps: RequestUpdateDeps & { db: Db }, id: numb
     });
     throw new DomainError('update.not_ended', `Update ${id} has not ended: it is ${old.status}`);
   }
-  const { rollout, abort, timeouts, retry, allow_downgrade, force } = old;
+  const { rollout, abort, timeouts, retry, allow_downgrade, force, unknown_version } = old;
   const settings = UpdateRequest.parse({
     firmware_id: old.firmware_id,
     targets: { filter: { kind: old.kind, failed_in_update_id: id } },
@@ -38,6 +38,7 @@ export async function retryUpdate(deps: RequestUpdateDeps & { db: Db }, id: numb
     retry,
     allow_downgrade,
     force,
+    unknown_version,
     comment: comment || `Retry of update ${id}`,
   });
   return requestUpdate(deps, { ...settings, ...request, retry_of_update_id: id });

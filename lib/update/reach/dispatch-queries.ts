@@ -84,6 +84,7 @@ export interface Dispatch {
   hardware_type: string;
   version: string;
   version_num: number;
+  firmware_id: number;
   file_link: string;
   sha256: string;
   size_bytes: number;
@@ -107,7 +108,16 @@ export const findDispatch = (db: Db, id: number, now: Date, leaseSeconds: number
     .selectFrom('update_dispatches as d')
     .innerJoin('updates as u', 'u.id', 'd.update_id')
     .innerJoin('firmwares as f', 'f.id', 'u.firmware_id')
-    .select(['d.id', 'd.commands', 'f.hardware_type', 'f.version', 'f.file_link', 'f.sha256', 'f.minimum_from_version_num'])
+    .select([
+      'd.id',
+      'd.commands',
+      'f.id as firmware_id',
+      'f.hardware_type',
+      'f.version',
+      'f.file_link',
+      'f.sha256',
+      'f.minimum_from_version_num',
+    ])
     .select(['u.allow_downgrade', 'u.manifest_counter', 'u.request_id', 'u.in_progress_minutes'])
     .select([
       sql<boolean>`d.answered_dt IS NOT NULL`.as('is_answered'),

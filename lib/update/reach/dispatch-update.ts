@@ -34,6 +34,11 @@ export interface DispatchUpdateDeps {
   backend: Pick<Backend, 'sendCommands' | 'findVersions'>;
   storage: Pick<Storage, 'fromLink' | 'signDownload'>;
   signManifest: SignManifest;
+  /**
+   * Whether the file that devices are about to be told of is there; a firmware that has lost it is held back from then on. Without it
+   * nobody looks.
+   */
+  isFileThere?: (file: { id: number; file_link: string }) => Promise<boolean>;
   log: Log;
   now: Clock;
 }
@@ -65,6 +70,8 @@ export async function dispatchUpdate(
   if (dispatch.is_under_way) throw new UnderWay(`Dispatch ${dispatch_id} is being sent`);
   const gate = await getGate(db);
   if (!dispatch.is_wanted || !mayCall(gate, dispatch.commands, now())) return putBack(deps, dispatch_id);
+  const isThere = (await deps.isFileThere?.({ id: dispatch.firmware_id, file_link: dispatch.file_link })) ?? true;
+  if (!isThere) return putBack(deps, dispatch_id);
   // Before the chunk is taken: one that is taken and then cannot be sent would keep its devices waiting.
   const shared = await signShared(deps, dispatch);
   const began = now();

@@ -244,12 +244,16 @@ const isWorkOf = (device_id: RawBuilder<unknown>) => sql`e.device_id = ${device_
 /** Whether {@link listDeviceWork} of `devices d` has any. */
 export const hasDeviceWork = sql<boolean>`EXISTS (SELECT FROM update_executions e WHERE ${isWorkOf(sql`d.id`)})`;
 
+/** Devices that an update was planned for: `countEligible`, whose module knows more than a poll needs. */
+const eligibleDevices = sql`
+  coalesce((u.planned->>'ELIGIBLE')::integer, 0) + coalesce((u.planned->>'ELIGIBLE_UNKNOWN_VERSION')::integer, 0)`;
+
 type DeviceWorkRow = Omit<DeviceWork, 'firmware'> & FirmwareRow;
 
 /** The unfinished executions of a device that polls, one or two, the oldest first. */
 export const listDeviceWork = async (db: Db, device_id: number): Promise<DeviceWork[]> => {
   const { rows } = await sql<DeviceWorkRow>`
-    SELECT e.id AS execution_id, e.hardware_type, h.proof, e.phase, u.status AS update_status, coalesce((u.planned->>'ELIGIBLE')::integer, 0) AS devices, u.allow_downgrade, u.manifest_counter,
+    SELECT e.id AS execution_id, e.hardware_type, h.proof, e.phase, u.status AS update_status, ${eligibleDevices} AS devices, u.allow_downgrade, u.manifest_counter,
            ${firmwareColumns}
     FROM update_executions e
     JOIN updates u ON u.id = e.update_id

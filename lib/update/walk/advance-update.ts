@@ -224,6 +224,8 @@ export const decide = (
 ): Decision => {
   const noOffers = { limit: 0, newCanaries: 0 };
   const nothing = { limit: 0, places: null, isCanary: false, newCanaries: 0, offers: noOffers, hasPassed: false };
+  // The same bytes can be put there again: the update waits for them.
+  if (update.firmware_status === 'lost') return { ...nothing, stop: { action: 'PAUSE', reason: reasons.firmwareLost } };
   if (update.firmware_status !== 'available') return { ...nothing, stop: { action: 'ABORT', reason: reasons.firmwareWithdrawn } };
   const alreadyOnTarget = update.planned.ALREADY_ON_TARGET ?? 0;
   const stop = findStop(update.abort, { counts: progress.counts, alreadyOnTarget, resumedCounts: update.resumed_counts });
@@ -284,7 +286,7 @@ const release = async (
 
 const reasonOfEnd = ({ status, firmware_status }: LockedUpdate): string => {
   if (status === 'CANCELED') return reasons.updateCanceled;
-  return firmware_status === 'available' ? reasons.updateAborted : reasons.firmwareWithdrawn;
+  return firmware_status === 'withdrawn' ? reasons.firmwareWithdrawn : reasons.updateAborted;
 };
 
 /** A rule has stopped the update: those that wait are never asked (ABORT), or not for now (PAUSE). */

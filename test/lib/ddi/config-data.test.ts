@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createHandler as createDeviceHandler } from '../../../functions/get-device-versions/handler.ts';
-import { addHardwareType } from '../../../lib/firmware/add-hardware-type.ts';
+import { addHardwareType } from '../../../lib/firmware/edit-hardware-type.ts';
+import { NewHardwareType } from '../../../lib/firmware/hardware-type.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { createDevicesThatPoll, linkedIn, type PollingDevice } from '../../support/devices-that-poll.ts';
 import { silentLog } from '../../support/fixtures.ts';
@@ -102,10 +103,7 @@ describe('attributes without the version that is waited for', () => {
 
 describe('several versions in one request', () => {
   const type = (name: string, version_attribute: string | null = null) =>
-    addHardwareType(db, {
-      ...{ name, version_attribute, device_kind: 'cabinet', channel: 'iot', scooter_versions: [], fits_own_iot: false },
-      ...{ max_size_bytes: 10, proof: 'version' },
-    });
+    addHardwareType(db, NewHardwareType.parse({ name, version_attribute, device_kind: 'cabinet', channel: 'iot', max_size_bytes: 10 }));
   it('400: every wrong one is named, and none hinders the others', async () => {
     await type('own_door');
     await type('own_lamp');

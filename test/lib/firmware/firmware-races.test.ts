@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { insertDraft, makeAvailable, rejectDraft } from '../../../lib/firmware/firmware-queries.ts';
+import { insertDraft, makeAvailable, rejectDraft } from '../../../lib/firmware/draft-queries.ts';
 import { uploadFirmware } from '../../../lib/firmware/upload-firmware.ts';
 import { registerFirmware } from '../../../lib/registration/register-firmware.ts';
-import { catalogueDeps, emptyCatalogue, firmwareBytes, firmwareHashes, storedFirmwares } from '../../support/catalogue.ts';
+import { catalogueDeps, emptyCatalogue, firmwareBytes, firmwareHashes, linkOf, storedFirmwares } from '../../support/catalogue.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { startOfTime } from '../../support/fixtures.ts';
 
@@ -83,18 +83,24 @@ describe('at one moment', () => {
     expect(count(results.map(({ isNew }) => isNew))).toEqual({ true: 1, false: 19 });
     expect(new Set(results.map(({ answer }) => answer.id)).size).toBe(1);
     expect(await storedFirmwares(db)).toHaveLength(1);
-    expect(count(results.map(({ answer }) => deps.storage.upload(answer.upload, firmwareBytes).status))).toEqual({ 200: 1, 412: 19 });
+    expect(count(results.map(({ answer }) => deps.storage.upload(linkOf(answer), firmwareBytes).status))).toEqual({ 200: 1, 412: 19 });
   });
 
-  it('20 requests for one version with different files: one wins, the others learn its id', async () => {
+  it('20 requests for one version with different files: the last promise holds, and only its link brings a file in', async () => {
     const deps = catalogueDeps(db);
-    const results = await Promise.allSettled(
-      Array.from({ length: 20 }, (_, n) => uploadFirmware(deps, { ...promise, sha256: String(n).padStart(64, '0') })),
+    const files = Array.from({ length: 20 }, (_, n) => Buffer.from(`firmware ${String(n).padStart(2, '0')}`));
+    const sha256Of = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
+    const requested = await Promise.all(
+      files.map(async (bytes) => ({ bytes, ...(await uploadFirmware(deps, { ...promise, size_bytes: 11, sha256: sha256Of(bytes) })) })),
     );
-    const [row] = await storedFirmwares(db);
-    const losers = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
-    expect(losers).toHaveLength(19);
-    for (const error of losers) expect(error).toMatchObject({ code: 'firmware.exists', options: { answer: { firmware_id: row?.id } } });
+    expect(count(requested.map(({ isNew }) => isNew))).toEqual({ true: 1, false: 19 });
+    const [promised] = await storedFirmwares(db);
+    for (const { bytes, answer } of requested) {
+      const { object } = deps.storage.upload(linkOf(answer), bytes);
+      if (!object) throw new Error('S3 refuses the file that it was promised');
+      expect(await registerFirmware(deps, object)).toBe(promised?.sha256 === sha256Of(bytes) ? 'available' : 'not_awaited');
+    }
+    expect(await storedFirmwares(db)).toMatchObject([{ status: 'available', version_num: 1, sha256: promised?.sha256 }]);
   });
 
   it('a pipeline and an engineer with the same file: one version, available once', async () => {
@@ -124,10 +130,10 @@ describe('a draft', () => {
   it('that becomes available and is rejected at one moment ends as one of the two', async () => {
     const id = await draft();
     const outcomes = await Promise.all([
-      makeAvailable(db, id, facts),
-      rejectDraft(db, id, 'no'),
-      makeAvailable(db, id, facts),
-      rejectDraft(db, id, 'no'),
+      makeAvailable(db, { id, object_key: key }, facts),
+      rejectDraft(db, { id, object_key: key }, 'no'),
+      makeAvailable(db, { id, object_key: key }, facts),
+      rejectDraft(db, { id, object_key: key }, 'no'),
     ]);
     expect(outcomes.filter(Boolean)).toHaveLength(1);
     const [row] = await storedFirmwares(db);
@@ -143,7 +149,10 @@ describe('a draft', () => {
         WHERE datname = current_database() AND wait_event_type = 'Lock'`.execute(db);
     const [one, two] = await db.transaction().execute(async (trx) => {
       await sql`SELECT 1 FROM hardware_types WHERE name = 'vega_mcu' FOR UPDATE`.execute(trx);
-      const both = [makeAvailable(db, id, facts), makeAvailable(db, id, { ...facts, size_bytes: 15 })] as const;
+      const both = [
+        makeAvailable(db, { id, object_key: key }, facts),
+        makeAvailable(db, { id, object_key: key }, { ...facts, size_bytes: 15 }),
+      ] as const;
       await expect.poll(async () => (await waiting()).rows).toEqual([{ count: 2 }]);
       return both.map((promise) => ({ promise }));
     });
@@ -155,16 +164,16 @@ describe('a draft', () => {
 
   it('that is no draft any more takes no ordinal', async () => {
     const id = await draft();
-    await rejectDraft(db, id, 'no');
-    expect(await makeAvailable(db, id, facts)).toBeUndefined();
-    expect(await makeAvailable(db, 2_147_483_647, facts)).toBeUndefined();
+    await rejectDraft(db, { id, object_key: key }, 'no');
+    expect(await makeAvailable(db, { id, object_key: key }, facts)).toBeUndefined();
+    expect(await makeAvailable(db, { id: 2_147_483_647, object_key: key }, facts)).toBeUndefined();
     expect(await lastNumber()).toEqual({ last_version_num: 0 });
   });
 
   it('cannot become available with an ordinal that is lost when the statement fails', async () => {
     const id = await draft();
-    await expect(makeAvailable(db, id, { ...facts, size_bytes: 0 })).rejects.toThrow('firmwares_available_check');
+    await expect(makeAvailable(db, { id, object_key: key }, { ...facts, size_bytes: 0 })).rejects.toThrow('firmwares_available_check');
     expect(await lastNumber()).toEqual({ last_version_num: 0 });
-    expect(await makeAvailable(db, id, facts)).toEqual({ id, version_num: 1 });
+    expect(await makeAvailable(db, { id, object_key: key }, facts)).toEqual({ id, version_num: 1 });
   });
 });

@@ -52,9 +52,56 @@ describe('an event of S3', () => {
     expect(ObjectCreatedMessage.parse(test)).toEqual([]);
   });
 
-  it('whose key is not well encoded is refused', () => {
-    expect(() => keyOf('100%zz')).toThrow();
-    expect(() => keyOf('%ff')).toThrow();
+  it('whose key has a % that begins no code is taken as it is: nobody has encoded it', () => {
+    for (const key of ['100%zz', '100%', 'firmwares/vega_mcu/50% a+b/%4', '%%41']) expect(keyOf(key)).toBe(key);
+  });
+
+  it('whose key is encoded, but no text, is refused with the key and the shape', () => {
+    expect(() => keyOf('firmwares/%ff')).toThrow(
+      /This is an event of S3 that cannot be understood: Records\.0\.s3\.object\.key: is no text in UTF-8 once it is decoded; about .+firmwares\/%ff/,
+    );
+  });
+
+  it('about the mark of a folder names nothing; other objects of the message are taken', () => {
+    expect(ObjectCreatedMessage.parse(objectCreated({ encodedKey: 'firmwares/vega_mcu/', version_id: '1' }))).toEqual([]);
+    expect(ObjectCreatedMessage.parse(objectCreated({ encodedKey: 'firmwares/', version_id: '1' }))).toEqual([]);
+    const Records = ['firmwares/vega_mcu/1.0%2F', 'a'].flatMap((encodedKey) => objectCreated({ encodedKey, version_id: '1' }).Records);
+    expect(ObjectCreatedMessage.parse({ Records })).toEqual([{ key: 'a', version_id: '1' }]);
+  });
+
+  it('is understood by way of SNS', () => {
+    const Message = JSON.stringify(objectCreated({ encodedKey: 'a+b', version_id: '1' }));
+    const notification = { Type: 'Notification', MessageId: 'm', TopicArn: 'arn:aws:sns:eu-central-1:1:t', Message, Timestamp: 't' };
+    expect(ObjectCreatedMessage.parse(notification)).toEqual([{ key: 'a b', version_id: '1' }]);
+  });
+
+  it('is understood by way of EventBridge, which does not encode the key', () => {
+    const object = { key: 'firmwares/vega_mcu/50%41+b/a.bin', size: 5, etag: 'e', 'version-id': 'v1', sequencer: 's' };
+    const detail = { version: '0', bucket: { name: 'b' }, object, reason: 'PutObject' };
+    const event = { version: '0', id: 'i', 'detail-type': 'Object Created', source: 'aws.s3', account: '1', resources: [], detail };
+    expect(ObjectCreatedMessage.parse(event)).toEqual([{ key: 'firmwares/vega_mcu/50%41+b/a.bin', version_id: 'v1' }]);
+    const inSns = { Type: 'Notification', TopicArn: 'arn:aws:sns:eu-central-1:1:t', Message: JSON.stringify(event) };
+    expect(ObjectCreatedMessage.parse(inSns)).toEqual([{ key: 'firmwares/vega_mcu/50%41+b/a.bin', version_id: 'v1' }]);
+  });
+
+  it.each([
+    [
+      'unknown fields',
+      { key: 'a', bucket: 'b' },
+      'This is no event of S3, of EventBridge, or of SNS about an object: it has the fields key, bucket',
+    ],
+    [
+      'a text in SNS',
+      { Type: 'Notification', TopicArn: 't', Message: 'hello' },
+      'This is no event of S3, of EventBridge, or of SNS about an object: it is string',
+    ],
+    [
+      'no version',
+      objectCreated({ encodedKey: 'firmwares/x', version_id: 'null' }),
+      'This is an event of S3 that cannot be understood: Records.0.s3.object.versionId: the bucket has to be versioned; about "firmwares/x"',
+    ],
+  ])('that has %s is refused with what it is', (_, message, why) => {
+    expect(ObjectCreatedMessage.safeParse(message).error?.issues.map((issue) => issue.message)).toEqual([why]);
   });
 
   it.each([

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { sql } from 'kysely';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod/mini';
-import { createHandler as createAddHardwareType } from '../../../functions/add-hardware-type/handler.ts';
 import { createHandler as createConfirmUpdate } from '../../../functions/confirm-update/handler.ts';
+import { createHandler as createEditHardwareType } from '../../../functions/edit-hardware-type/handler.ts';
 import { createHandler as createGetDevices } from '../../../functions/get-device-versions/handler.ts';
 import { createHandler as createGetUpdates } from '../../../functions/get-updates/handler.ts';
 import { createHandler as createGetVersions } from '../../../functions/get-versions/handler.ts';
@@ -45,7 +45,7 @@ const writes: [string, HttpHandler, unknown][] = [
   ],
   [
     'POST /v1/hardware-types',
-    createAddHardwareType(deps),
+    createEditHardwareType(deps),
     {
       ...{ name: 'display', device_kind: 'scooter', channel: 'telematics' },
       ...{ scooter_versions: [1, 2], fits_own_iot: true, max_size_bytes: 5 },

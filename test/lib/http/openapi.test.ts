@@ -72,10 +72,13 @@ describe('who may call', () => {
   const scopes: Record<string, string | null> = {
     'GET /v1/hardware-types': 'read',
     'POST /v1/hardware-types': 'firmware:write',
+    'PATCH /v1/hardware-types/{name}': 'firmware:write',
+    'DELETE /v1/hardware-types/{name}': 'firmware:write',
     'POST /v1/firmwares': 'firmware:write',
     'GET /v1/firmwares': 'read',
     'GET /v1/firmwares/{id}': 'read',
     'PATCH /v1/firmwares/{id}': 'firmware:write',
+    'DELETE /v1/firmwares/{id}': 'firmware:write',
     'GET /v1/firmwares/{id}/manifest': 'read',
     'GET /v1/keys': null,
     'POST /v1/assemblies': 'firmware:write',

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { insertDraft } from '../../../lib/firmware/firmware-queries.ts';
+import { insertDraft } from '../../../lib/firmware/draft-queries.ts';
 import { uploadFirmware } from '../../../lib/firmware/upload-firmware.ts';
 import { NobodysObject, registerFirmware } from '../../../lib/registration/register-firmware.ts';
-import { catalogueDeps, emptyCatalogue, firmwareBytes, firmwareHashes, storedFirmwares } from '../../support/catalogue.ts';
+import { catalogueDeps, emptyCatalogue, firmwareBytes, firmwareHashes, promisedKey, storedFirmwares } from '../../support/catalogue.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { startOfTime } from '../../support/fixtures.ts';
 
@@ -39,13 +39,14 @@ describe('an object that keeps the promise', () => {
         version_num: 1,
         status: 'available',
         reason: null,
-        object_key: key,
-        file_link: `s3://memory/${key}?versionId=${object?.version_id}`,
+        object_key: object?.key,
+        file_link: `s3://memory/${object?.key}?versionId=${object?.version_id}`,
         size_bytes: 14,
         ...firmwareHashes,
         requires: [],
         minimum_from_version_num: null,
         assembly_id: null,
+        upload_expires_dt: null,
         manifest_counter: expect.any(Number),
         comment: 'brake',
         created_by: 'engineer',
@@ -72,16 +73,17 @@ describe('an object that breaks the promise is rejected for ever, with a reason'
     ],
   ])('when %s', async (_, bytes, reason) => {
     const { deps } = await setup();
-    const object = deps.storage.put(key, bytes);
+    const announced = await promisedKey(db, '1.4.2');
+    const object = deps.storage.put(announced, bytes);
     expect(await registerFirmware(deps, object)).toBe('rejected');
     expect(await registerFirmware(deps, object)).toBe('registered_before');
-    expect(await registerFirmware(deps, deps.storage.put(key, firmwareBytes))).toBe('registered_before');
+    expect(await registerFirmware(deps, deps.storage.put(announced, firmwareBytes))).toBe('registered_before');
     expect(await storedFirmwares(db)).toMatchObject([{ status: 'rejected', reason, version_num: null, file_link: null, sha1: null }]);
   });
 
   it('and takes no ordinal', async () => {
     const { deps } = await setup();
-    await registerFirmware(deps, deps.storage.put(key, Buffer.alloc(0)));
+    await registerFirmware(deps, deps.storage.put(await promisedKey(db, '1.4.2'), Buffer.alloc(0)));
     await registerFirmware(deps, deps.storage.put('firmwares/vega_mcu/1.4.3/firmware.bin', firmwareBytes));
     expect(await storedFirmwares(db)).toMatchObject([
       { status: 'rejected', version_num: null },

@@ -46,6 +46,7 @@ describe('a request for an update', () => {
       start_dt: null,
       allow_downgrade: false,
       force: false,
+      unknown_version: 'INCLUDE',
       comment: '',
     });
     expect(UpdateRequest.parse(byFilter({})).targets).toEqual({ filter: { kind: 'scooter' } });

@@ -52,12 +52,20 @@ const oneDevice = async (device = {}): Promise<string> => {
 };
 
 describe('a device', () => {
-  it('is ELIGIBLE when it runs something older, something unknown, or nothing that is known', async () => {
+  it('is ELIGIBLE when it runs something older, or nothing that is known', async () => {
     const [older, firmware] = [await givenFirmware(db), await givenFirmware(db)];
-    const [a, b, c] = [await oneDevice(), await oneDevice(), await oneDevice()];
+    const [a, b] = [await oneDevice(), await oneDevice()];
     await runs(b, older.version);
-    await runs(c, 'built by hand');
-    for (const device of [a, b, c]) expect(await reasonOf(firmware.id, device)).toBe('ELIGIBLE');
+    for (const device of [a, b]) expect(await reasonOf(firmware.id, device)).toBe('ELIGIBLE');
+  });
+
+  it('is ELIGIBLE_UNKNOWN_VERSION when it runs what is in no catalogue, and UNKNOWN_VERSION when the request leaves those out', async () => {
+    const firmware = await givenFirmware(db);
+    const device = await oneDevice();
+    await runs(device, 'built by hand');
+    expect(await reasonOf(firmware.id, device)).toBe('ELIGIBLE_UNKNOWN_VERSION');
+    expect(await reasonOf(firmware.id, device, { unknown_version: 'INCLUDE' })).toBe('ELIGIBLE_UNKNOWN_VERSION');
+    expect(await reasonOf(firmware.id, device, { unknown_version: 'EXCLUDE' })).toBe('UNKNOWN_VERSION');
   });
 
   it('is ALREADY_ON_TARGET when it runs the version wanted', async () => {

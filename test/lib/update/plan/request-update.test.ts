@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../../lib/clock.ts';
-import { insertDraft } from '../../../../lib/firmware/firmware-queries.ts';
+import { insertDraft } from '../../../../lib/firmware/draft-queries.ts';
 import type { Queue } from '../../../../lib/ports/queue.ts';
 import type { AdvanceMessage } from '../../../../lib/update/messages.ts';
 import { changePace } from '../../../../lib/update/walk/control-update.ts';

@@ -1,0 +1,99 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Db } from '../db/database.ts';
+import { violatedConstraint } from '../db/database-error.ts';
+import { DomainError, wrongField } from '../errors.ts';
+import { findMisfits, type HardwareType, type HardwareTypeChange } from './hardware-type.ts';
+import {
+  deleteHardwareType as deleteRow,
+  findHardwareType,
+  insertHardwareType,
+  isHardwareTypeUsed,
+  lockHardwareType,
+  updateHardwareType,
+} from './hardware-type-queries.ts';
+import { matchesPattern } from './version-pattern-queries.ts';
+
+/**
+ * Adds a hardware type. The same definition again changes nothing.
+ *
+ * @throws `hardware_type.exists` with what the name stands for already; `request.invalid` for a `version_pattern` that is none.
+ */
+export async function addHardwareType(db: Db, type: HardwareType): Promise<{ isNew: boolean; answer: HardwareType }> {
+  await checkPattern(db, type.version_pattern);
+  const added = await insertHardwareType(db, type);
+  if (added) return { isNew: true, answer: added };
+  const existing = await findHardwareType(db, type.name);
+  if (!existing) throw new Error('A hardware type that could not be inserted because it exists does not exist');
+  if (isDeepStrictEqual({ ...existing }, { ...type })) return { isNew: false, answer: existing };
+  throw new DomainError('hardware_type.exists', `There is another hardware type ${type.name}`, {
+    errors: [{ in: 'body', path: 'name', message: 'is the name of another definition' }],
+    answer: { hardware_type: existing },
+  });
+}
+
+/** What other rows rest on, from the first one on. */
+const fixedOnceUsed = ['device_kind', 'channel'] as const;
+
+/**
+ * Changes what is known of a hardware type. Its rules (size, kinds of files, versions) hold for files that come later; firmwares that are
+ * available stay so.
+ *
+ * @throws `hardware_type.not_found`; `hardware_type.in_use` for another kind of device or channel when something refers to it;
+ *   `request.invalid` when the whole would make no sense.
+ */
+export async function changeHardwareType(db: Db, name: string, change: HardwareTypeChange): Promise<HardwareType> {
+  await checkPattern(db, change.version_pattern);
+  return db.transaction().execute(async (trx) => {
+    const existing = await lockHardwareType(trx, name, 'change');
+    if (!existing) throw notFound(name);
+    const changed = { ...existing, ...definedOf(change) };
+    const misfits = findMisfits(changed);
+    if (misfits.length > 0) {
+      const errors = misfits.map(({ path, message }) => ({ in: 'body' as const, path, message }));
+      throw new DomainError('request.invalid', `${name} would make no sense: ${misfits[0]?.message}`, { errors });
+    }
+    const fixed = fixedOnceUsed.filter((field) => changed[field] !== existing[field]);
+    if (fixed.length > 0 && (await isHardwareTypeUsed(trx, name))) {
+      throw inUse(name, fixed);
+    }
+    await updateHardwareType(trx, changed);
+    return changed;
+  });
+}
+
+/**
+ * Deletes a hardware type that nothing refers to: no firmware, not even one that was rejected, no requirement, and no device's report.
+ *
+ * @throws `hardware_type.not_found`, `hardware_type.in_use`
+ */
+export async function deleteHardwareType(db: Db, name: string): Promise<void> {
+  await db.transaction().execute(async (trx) => {
+    if (!(await lockHardwareType(trx, name, 'delete'))) throw notFound(name);
+    if (await isHardwareTypeUsed(trx, name)) throw inUse(name);
+    try {
+      await deleteRow(trx, name);
+    } catch (error) {
+      // A row that refers to it, and was committed since the last statement.
+      throw violatedConstraint(error) ? inUse(name) : error;
+    }
+  });
+}
+
+const definedOf = <T extends object>(change: T): { [K in keyof T]: Exclude<T[K], undefined> } =>
+  Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined)) as { [K in keyof T]: Exclude<T[K], undefined> };
+
+const checkPattern = async (db: Db, pattern: string | null | undefined): Promise<void> => {
+  if (typeof pattern !== 'string') return;
+  if ((await matchesPattern(db, '', pattern)) === 'unusable') {
+    throw wrongField('request.invalid', 'version_pattern', 'is no regular expression of PostgreSQL, or takes too long');
+  }
+};
+
+const notFound = (name: string) => new DomainError('hardware_type.not_found', `There is no hardware type ${name}`);
+
+const inUse = (name: string, fields: readonly string[] = []): DomainError =>
+  new DomainError('hardware_type.in_use', `Hardware type ${name} is in use: a firmware, a device's report or a requirement refers to it`, {
+    ...(fields.length > 0 && {
+      errors: fields.map((path) => ({ in: 'body' as const, path, message: 'can be changed only while nothing uses the hardware type' })),
+    }),
+  });

@@ -1,0 +1,28 @@
+import compare from 'semver/functions/compare.js';
+import parse from 'semver/functions/parse.js';
+
+/** Room between two firmwares that are ordered by their version: for sixteen that come later, in the worst order. */
+const step = 65_536;
+
+export const isSemanticVersion = (version: string): boolean => parse(version) !== null;
+
+/**
+ * Where a version belongs among those of its hardware type that have an ordinal, by its text (semver.org): above all that are lower or
+ * equal, below all that are higher. What is no semantic version counts as lower.
+ *
+ * @param highest the highest ordinal that was ever given out.
+ * @returns undefined when no ordinal is free there.
+ */
+export const placeBySemver = (
+  version: string,
+  others: readonly { version: string; version_num: number }[],
+  highest: number,
+): number | undefined => {
+  const isHigher = (other: string) => isSemanticVersion(other) && compare(other, version) > 0;
+  const higher = others.filter((other) => isHigher(other.version));
+  if (higher.length === 0) return highest + step;
+  const floor = Math.max(0, ...others.filter((other) => !isHigher(other.version)).map(({ version_num }) => version_num));
+  const ceiling = Math.min(...higher.map(({ version_num }) => version_num));
+  const middle = Math.floor((floor + ceiling) / 2);
+  return middle > floor && middle < ceiling ? middle : undefined;
+};

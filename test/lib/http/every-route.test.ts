@@ -3,6 +3,7 @@ import type * as z from 'zod/mini';
 import { routes } from '../../../functions/routes.ts';
 import { endpoint, json, operation } from '../../../lib/http/endpoint.ts';
 import { deviceScope, type Route } from '../../../lib/http/route.ts';
+import { Confirmation } from '../../../lib/report/confirmation.ts';
 import { type Call, createRecordingLog, invoke } from '../../support/http.ts';
 
 /** A route with its own schemas and nothing behind it: whoever is let in was taken at his word. */
@@ -93,7 +94,9 @@ describe('a text with NUL or half a character', () => {
   const takers = new Set([
     'query cursor',
     'body dry_run.cursor',
-    'body confirmations.[].detail',
+    // Judged one by one, by the schema below.
+    'body confirmations.[]',
+    'body status.result',
     'body status.details',
     'body data',
     'path tenant',
@@ -111,6 +114,13 @@ describe('a text with NUL or half a character', () => {
       }
     }
   });
+});
+
+it('a text with NUL or half a character is taken by no field of a confirmation but its detail, which is cleaned', () => {
+  for (const { place, schema } of fieldsOf(Confirmation)) {
+    if (place === 'detail') continue;
+    for (const text of ['a\u0000b', '\ud800']) expect((schema as z.ZodMiniType).safeParse(text).success, place).toBe(false);
+  }
 });
 
 describe('a number in a query or path', () => {

@@ -96,6 +96,7 @@ describe('a text with NUL or half a character', () => {
     'body dry_run.cursor',
     // Judged one by one, by the schema below.
     'body confirmations.[]',
+    'body confirmations.[].detail',
     'body status.result',
     'body status.details',
     'body data',

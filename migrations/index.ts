@@ -17,6 +17,7 @@ import * as planFaster from './20261124150000_plan_faster.ts';
 import * as recallDispatches from './20261124160000_recall_dispatches.ts';
 import * as namePhases from './20261126100000_name_phases.ts';
 import * as findExecutionsByPhase from './20261126100100_find_executions_by_phase.ts';
+import * as noteOutages from './20261126100200_note_outages.ts';
 import * as keepStatedTimes from './20261126110000_keep_stated_times.ts';
 import * as noticeLateWalks from './20261126120000_notice_late_walks.ts';
 import * as keepFinalFigures from './20261126130000_keep_final_figures.ts';
@@ -46,6 +47,7 @@ export const migrations: Record<string, Migration> = {
   '20261124160000_recall_dispatches': recallDispatches,
   '20261126100000_name_phases': namePhases,
   '20261126100100_find_executions_by_phase': findExecutionsByPhase,
+  '20261126100200_note_outages': noteOutages,
   '20261126110000_keep_stated_times': keepStatedTimes,
   '20261126120000_notice_late_walks': noticeLateWalks,
   '20261126130000_keep_final_figures': keepFinalFigures,

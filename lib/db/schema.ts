@@ -228,6 +228,15 @@ export interface Observations {
   status: string;
 }
 
+export interface Outages {
+  began_dt: Timestamp;
+  cause: string;
+  ended_dt: Timestamp | null;
+  id: Generated<number>;
+  seen_dt: Timestamp;
+  update_id: number | null;
+}
+
 export interface RemovalPlaces {
   after_id: number;
   table_name: string;
@@ -258,6 +267,7 @@ export interface UpdateDispatches {
   id: Generated<number>;
   is_recalled: Generated<boolean>;
   next_verification_dt: Timestamp | null;
+  overdue_sent_until: Timestamp | null;
   released_dt: Timestamp;
   sent_dt: Timestamp | null;
   step: number;
@@ -348,6 +358,7 @@ export interface Updates {
   start_dt: Timestamp | null;
   started_dt: Timestamp | null;
   status: string;
+  stepped_dt: Timestamp | null;
   told: string | null;
   unknown_version: Generated<string>;
 }
@@ -368,6 +379,7 @@ export interface DB {
   hardware_types: HardwareTypes;
   iot_devices: IotDevices;
   observations: Observations;
+  outages: Outages;
   removal_places: RemovalPlaces;
   scooters: Scooters;
   update_dispatches: UpdateDispatches;

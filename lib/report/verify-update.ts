@@ -3,7 +3,8 @@ import type { Db } from '../db/database.ts';
 import type { Log } from '../log.ts';
 import { type Backend, BackendRefusal, BackendUnavailable, onlyAsked } from '../ports/backend.ts';
 import type { VerifyMessage } from '../update/messages.ts';
-import { listUnprovenDevices } from '../update/reach/dispatch-queries.ts';
+import { noteOutage, noteReturn } from '../update/outage-queries.ts';
+import { listUnprovenDevices, noteLookUp } from '../update/reach/dispatch-queries.ts';
 import { toReports } from './observed-reports.ts';
 import { recordReports } from './record-reports.ts';
 
@@ -24,12 +25,14 @@ const longestCallMilliseconds = 20_000;
  * @throws `database.unavailable`: the message has to come again.
  */
 export async function verifyUpdate(deps: VerifyUpdateDeps, { dispatch_id }: VerifyMessage, remainingMilliseconds: number): Promise<void> {
-  const devices = await listUnprovenDevices(deps.db, dispatch_id);
+  const { db } = deps;
+  const devices = await listUnprovenDevices(db, dispatch_id);
   const [first] = devices;
   if (!first) return;
+  const askedDt = deps.now();
   // All devices of an update are of one kind, the one its hardware type fits.
   const call = {
-    idempotencyKey: `verify-${dispatch_id}-${deps.now().getTime()}`,
+    idempotencyKey: `verify-${dispatch_id}-${askedDt.getTime()}`,
     requestId: first.request_id,
     timeoutMilliseconds: Math.max(1, Math.min(longestCallMilliseconds, remainingMilliseconds - reservedMilliseconds)),
   };
@@ -37,9 +40,13 @@ export async function verifyUpdate(deps: VerifyUpdateDeps, { dispatch_id }: Veri
     const ids = devices.map(({ external_id }) => external_id);
     const found = onlyAsked(await deps.backend.findVersions(first.kind, ids, call), ids);
     const { reports } = toReports(found.map((device) => ({ ...device, kind: first.kind })));
-    if (reports.length > 0) await deps.db.transaction().execute((trx) => recordReports(trx, reports, deps.now()));
+    if (reports.length > 0) await db.transaction().execute((trx) => recordReports(trx, reports, deps.now()));
+    // After what was learned is stored: what is left was not seen.
+    await noteLookUp(db, dispatch_id, { ...first, askedDt });
+    await noteReturn(db, ['backend'], deps.now());
   } catch (error) {
     if (!(error instanceof BackendUnavailable || error instanceof BackendRefusal)) throw error;
+    if (error instanceof BackendUnavailable) await noteOutage(db, 'backend', askedDt);
     deps.log.warn('backend could not be asked for versions', { dispatch_id, error });
   }
 }

@@ -250,6 +250,7 @@ export const lockUpdate = (trx: Trx, id: number) =>
       'u.includes_iot',
       'u.next_step',
       'u.sent_step',
+      'u.stepped_dt',
       'u.last_release_dt',
     ])
     .where('u.id', '=', id)
@@ -263,6 +264,7 @@ export interface UpdateChange {
   status?: UpdateStatus;
   reason?: string | null;
   next_step?: number;
+  stepped_dt?: Date;
   started_dt?: Date;
   finished_dt?: Date;
   due_dt?: Date | null;

@@ -154,6 +154,17 @@ export const createDevicesThatPoll = (db: Db, access: Partial<DeviceAccess> = {}
       return next;
     },
 
+    /** Time passes with a step a minute, as the walk takes them at least, and devices that poll at its end; the message of the next step. */
+    async pass(message: unknown, seconds: number, polling: readonly PollingDevice[] = []) {
+      let next = message;
+      for (let left = seconds; left > 0; left -= 60) {
+        service.clock.advance(Math.min(60, left));
+        if (left <= 60) for (const device of polling) await devices.poll(device);
+        if (next) next = await devices.step(next);
+      }
+      return next;
+    },
+
     async execution(id: number) {
       return db.selectFrom('update_executions').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
     },

@@ -5,6 +5,8 @@ import type { DeviceKind } from '../../fleet/device.ts';
 import { wordsOfOthers } from '../../words-of-others.ts';
 import { reasons } from '../execution.ts';
 import { moved, movesOf, movesOrRetriesOf } from '../move-executions.ts';
+import { heardSince } from '../outage.ts';
+import { listOutages } from '../outage-queries.ts';
 import { atWork, unfinished } from '../predicates.ts';
 import type { ShownGate } from '../update.ts';
 import { type BackendGate, toShownGate } from './backend-gate.ts';
@@ -284,6 +286,7 @@ export const scheduleVerifications = async (
   step: number,
   now: Date,
 ): Promise<void> => {
+  const deadline = sql`make_interval(secs => ${in_progress_minutes * 60})`;
   await sql`
     WITH due AS (
       SELECT d.id, EXISTS (SELECT FROM update_executions e WHERE e.dispatch_id = d.id AND ${atWork}) AS is_open
@@ -297,10 +300,14 @@ export const scheduleVerifications = async (
     SET verification_step = CASE WHEN due.is_open THEN ${step}::integer END,
         verification_round = d.verification_round + 1,
         next_verification_dt = CASE WHEN due.is_open THEN
-          ${now}::timestamptz + make_interval(secs => 60 * least(
-            ${longestVerificationMinutes},
-            ${firstVerificationMinutes(in_progress_minutes)}::double precision * 2 ^ (d.verification_round + 1)
-          ))
+          least(
+            ${now}::timestamptz + make_interval(secs => 60 * least(
+              ${longestVerificationMinutes},
+              ${firstVerificationMinutes(in_progress_minutes)}::double precision * 2 ^ (d.verification_round + 1)
+            )),
+            -- At the deadline, too: nobody is given up who was not asked about then.
+            CASE WHEN d.sent_dt + ${deadline} > ${now} THEN d.sent_dt + ${deadline} END
+          )
         END
     FROM due WHERE d.id = due.id`.execute(trx);
 };
@@ -323,8 +330,21 @@ export const listUnprovenDevices = (db: Db, dispatch_id: number) =>
     .selectFrom('update_executions as e')
     .innerJoin('devices as d', 'd.id', 'e.device_id')
     .innerJoin('updates as u', 'u.id', 'e.update_id')
-    .select(['d.kind', 'd.external_id', 'u.request_id'])
+    .select(['d.kind', 'd.external_id', 'u.request_id', 'u.id as update_id', 'u.in_progress_minutes'])
     .where('e.dispatch_id', '=', dispatch_id)
     .where(atWork)
     .$narrowType<{ kind: DeviceKind }>()
     .execute();
+
+/**
+ * Notes that what the devices of a chunk run was asked at a time, and that there was an answer. From then on those whose deadline had passed
+ * by that time may be given up.
+ */
+export const noteLookUp = async (
+  db: Db,
+  dispatch_id: number,
+  { update_id, in_progress_minutes, askedDt }: { update_id: number; in_progress_minutes: number; askedDt: Date },
+): Promise<void> => {
+  const overdue_sent_until = heardSince(askedDt, in_progress_minutes * 60, await listOutages(db, update_id, askedDt));
+  await db.updateTable('update_dispatches').set({ overdue_sent_until }).where('id', '=', dispatch_id).execute();
+};

@@ -15,6 +15,7 @@ import type { Storage } from '../../ports/storage.ts';
 import { UnderWay } from '../../walk.ts';
 import { wordsOfOthers } from '../../words-of-others.ts';
 import type { DispatchMessage } from '../messages.ts';
+import { dependencyOf, noteOutage, noteReturn } from '../outage-queries.ts';
 import { afterCall, mayCall } from './backend-gate.ts';
 import {
   type ClaimedCommand,
@@ -115,6 +116,7 @@ export async function dispatchUpdate(
     now: answered,
   };
   if (afterCall(gate, result) !== gate) await changeGate(db, (current) => afterCall(current, result));
+  await (result.isTaken ? noteReturn(db, ['backend', 'signing', 'storage'], answered) : noteOutage(db, 'backend', began));
 }
 
 /**
@@ -163,11 +165,17 @@ const callBackend = async (
 };
 
 /** What all commands of a chunk have in common: they are about one file, whose link and manifest are signed once. */
-const signShared = async ({ storage, signManifest }: Pick<DispatchUpdateDeps, 'storage' | 'signManifest'>, dispatch: Dispatch) => {
+const signShared = async ({ db, storage, signManifest, now }: DispatchUpdateDeps, dispatch: Dispatch) => {
   const { hardware_type, version, sha256, size_bytes } = dispatch;
-  const { url, expires_dt } = await storage.signDownload(storage.fromLink(dispatch.file_link));
-  const { manifest } = await signManifest(toManifestFacts(dispatch));
-  return { hardware_type, version, sha256, size_bytes, url, expires_dt: expires_dt.toISOString(), manifest };
+  try {
+    const { url, expires_dt } = await storage.signDownload(storage.fromLink(dispatch.file_link));
+    const { manifest } = await signManifest(toManifestFacts(dispatch));
+    return { hardware_type, version, sha256, size_bytes, url, expires_dt: expires_dt.toISOString(), manifest };
+  } catch (error) {
+    const dependency = dependencyOf(error);
+    if (dependency) await noteOutage(db, dependency, now());
+    throw error;
+  }
 };
 
 const toManifestFacts = (dispatch: Dispatch): ManifestFacts => {

@@ -5,6 +5,8 @@ import { placeOf, waitForCommit } from '../../walk.ts';
 import { reasons } from '../execution.ts';
 import { keepFinalFigures } from '../figure-queries.ts';
 import type { AdvanceMessage, DispatchMessage, VerifyMessage } from '../messages.ts';
+import { heardSince, type Outage } from '../outage.ts';
+import { listOutages, noteMissedSteps } from '../outage-queries.ts';
 import {
   adoptDispatches,
   listUnansweredDispatches,
@@ -44,6 +46,8 @@ const maximumPerStep = 10_000;
 /** A device that keeps saying that it is at work is given up after so many times the deadline. */
 const longestProgress = 10;
 const shortestDelaySeconds = 1;
+/** A step comes every half minute at least; time beyond this is none in which devices were heard. */
+const latestStepSeconds = 60;
 const longestDelaySeconds = 30;
 /** SQS's own limit. */
 const longestScheduleDelaySeconds = 900;
@@ -130,10 +134,11 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: Offe
 
   // One that is paused or canceled before its time has not started.
   const started_dt = update.started_dt ?? (isRunning(update.status) ? now : null);
-  await expireOverdue(trx, update, started_dt, now);
+  const outages = await noteStep(trx, update, now);
+  await expireOverdue(trx, update, started_dt, outages, now);
   const lostBefore = addSeconds(now, -lostAfterSeconds);
   await adoptDispatches(trx, update_id, step, { releasedBefore: lostBefore, calledBefore: lostBefore, now });
-  const change: UpdateChange = { next_step: step + 1, ...(started_dt && { started_dt }) };
+  const change: UpdateChange = { next_step: step + 1, stepped_dt: now, ...(started_dt && { started_dt }) };
   let released = 0;
   if (isRunning(update.status)) {
     change.status = 'IN_PROGRESS';
@@ -143,7 +148,7 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: Offe
     if (offerTimes) {
       progress.offers = await getOfferProgress(trx, update_id, { now, windowSeconds, times: offerTimes, atMost: maximumPerStep });
     }
-    const decision = decide(update, progress, now);
+    const decision = decide(update, progress, now, outages);
     if (decision.stop) Object.assign(change, await stopUpdate(trx, update_id, decision.stop, now));
     else released = await release(trx, update, step, decision, offerTimes, now);
     if (decision.hasPassed) change.canary_passed_dt = now;
@@ -170,16 +175,34 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: Offe
   return { kind: 'done', nextDelaySeconds, finished_dt: change.finished_dt ?? null };
 };
 
-/** Queued time counts from the start, without the time spent paused; it is the same for all executions of an update. */
-const expireOverdue = async (trx: Trx, update: LockedUpdate, started_dt: Date | null, now: Date): Promise<void> => {
+/** Answers the outages that this update has met, with the one that ends by this step. */
+const noteStep = async (trx: Trx, { id, stepped_dt }: LockedUpdate, now: Date): Promise<Outage[]> => {
+  const expected = stepped_dt && addSeconds(stepped_dt, latestStepSeconds);
+  if (expected && expected < now) await noteMissedSteps(trx, id, expected, now);
+  return listOutages(trx, id, now);
+};
+
+/**
+ * Queued time counts from the start, without the time spent paused; it is the same for all executions of an update. No deadline runs while
+ * nobody could hear (outage.ts).
+ */
+const expireOverdue = async (
+  trx: Trx,
+  update: LockedUpdate,
+  started_dt: Date | null,
+  outages: readonly Outage[],
+  now: Date,
+): Promise<void> => {
   const { id, status, queued_minutes, in_progress_minutes, number_of_retries, retry_failure_types, paused_seconds } = update;
   await expireExecutions(
     trx,
     id,
     {
-      areQueuedLate: started_dt !== null && status !== 'PAUSED' && now >= addSeconds(started_dt, queued_minutes * 60 + paused_seconds),
-      sentBefore: addSeconds(now, -in_progress_minutes * 60),
-      givenUpBefore: addSeconds(now, -in_progress_minutes * 60 * longestProgress),
+      areQueuedLate:
+        started_dt !== null && status !== 'PAUSED' && started_dt <= heardSince(now, queued_minutes * 60 + paused_seconds, outages),
+      sentBefore: heardSince(now, in_progress_minutes * 60, outages),
+      givenUpBefore: heardSince(now, in_progress_minutes * 60 * longestProgress, outages),
+      in_progress_minutes,
       mayRetry: !isEnded(status),
       number_of_retries,
       retry_failure_types,
@@ -221,6 +244,7 @@ export const decide = (
   > & { includes_iot?: boolean },
   progress: Progress,
   now: Date,
+  outages: readonly Outage[] = [],
 ): Decision => {
   const noOffers = { limit: 0, newCanaries: 0 };
   const nothing = { limit: 0, places: null, isCanary: false, newCanaries: 0, offers: noOffers, hasPassed: false };
@@ -237,7 +261,7 @@ export const decide = (
   let hasPassed = false;
   if (canary && isCanary) {
     const startedDt = update.canary_started_dt;
-    const hasWaited = startedDt !== null && now >= addSeconds(startedDt, canary.minimum_wait_minutes * 60);
+    const hasWaited = startedDt !== null && startedDt <= heardSince(now, canary.minimum_wait_minutes * 60, outages);
     const verdict = judgeCanary({ ...canary, succeeded, failed, hasWaited });
     if (verdict === 'failed') {
       return { ...nothing, stop: { action: 'ABORT', reason: `CANARY_FAILED: ${failed} of ${canary.size} failed` } };

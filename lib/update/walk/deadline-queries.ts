@@ -9,19 +9,16 @@ export interface Deadlines extends RetryPolicy {
   areQueuedLate: boolean;
   /** Executions sent before are late, unless their device has said since that it is at work. */
   sentBefore: Date;
-  /** Executions sent before are late, whatever their device says: at some time even the busiest update ends. */
+  /** Executions sent before are late, whatever their device says, and whoever was asked: at some time even the busiest update ends. */
   givenUpBefore: Date;
+  /** From a command until the version wanted has to be seen. */
+  in_progress_minutes: number;
   /** Whether there may be another try at all: not in an update that has been stopped. */
   mayRetry: boolean;
 }
 
 /** Bounds a step's transaction. */
 const maximumExpiredPerStep = 10_000;
-
-/** Asked so long ago that its deadline has passed. */
-const isLate = ({ sentBefore, givenUpBefore }: Deadlines) => sql`(
-  ${atWork} AND e.sent_dt < ${sentBefore} AND (e.progress_dt IS NULL OR e.progress_dt < ${sentBefore} OR e.sent_dt < ${givenUpBefore})
-)`;
 
 /**
  * A device that polls, has said that it is done, and since then that it runs another version, has not been silent: that is a mismatch
@@ -31,6 +28,25 @@ const hasShownAnotherVersion = sql`(e.phase = 'installed' AND EXISTS (
   SELECT FROM device_firmwares r
   WHERE r.device_id = e.device_id AND r.hardware_type = e.hardware_type AND r.observed_dt >= e.installed_dt
 ))`;
+
+/**
+ * What the device runs was asked at or after its deadline, and there was an answer: of the backend about its chunk, or the device has polled.
+ */
+const wasHeardOf = (in_progress_minutes: number) => sql`CASE e.channel
+  WHEN 'iot' THEN EXISTS (
+    SELECT FROM devices d
+    WHERE d.id = e.device_id AND d.last_seen_dt >= greatest(e.sent_dt, e.progress_dt) + make_interval(secs => ${in_progress_minutes * 60})
+  )
+  ELSE EXISTS (SELECT FROM update_dispatches d WHERE d.id = e.dispatch_id AND d.overdue_sent_until >= e.sent_dt)
+END`;
+
+/** Asked so long ago that its deadline has passed, and not for want of anybody who could hear of it. */
+const isLate = ({ sentBefore, givenUpBefore, in_progress_minutes }: Deadlines) => sql`(
+  ${atWork} AND e.sent_dt < ${sentBefore} AND (
+    e.sent_dt < ${givenUpBefore}
+    OR ((e.progress_dt IS NULL OR e.progress_dt < ${sentBefore}) AND (${hasShownAnotherVersion} OR ${wasHeardOf(in_progress_minutes)}))
+  )
+)`;
 
 /** Ends what has passed its deadline, or gives it another try; answers how many. */
 export const expireExecutions = async (trx: Trx, update_id: number, deadlines: Deadlines, now: Date): Promise<number> => {

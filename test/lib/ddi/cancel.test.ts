@@ -87,10 +87,9 @@ describe('an update that is canceled', () => {
   });
 
   it('does not wait for ever for a device that does not answer', async () => {
-    const { id, update } = await given();
+    const { cabinet, id, update } = await given();
     const { message } = await cancel(update.id);
-    clock.advance(3_601);
-    await ddi.step(message);
+    await ddi.pass(message, 3_601, [cabinet]);
     expect(await ddi.execution(id)).toMatchObject({ status: 'TIMED_OUT', reason: 'NOT_CONFIRMED' });
     expect(await ddi.find(update.id)).toMatchObject({ finished_dt: clock.now() });
   });

@@ -35,15 +35,14 @@ describe('a version that a device tells as no text', () => {
   ] as const;
 
   it.each(sent)('400: %s is refused by name, stored nowhere as a version, and kept with the execution', async (_, value, kept) => {
-    const { cabinet, id, message } = await ddi.givenTaken({ timeouts: { in_progress_minutes: 1 } });
+    const { cabinet, id, message } = await ddi.givenTaken({ timeouts: { in_progress_minutes: 5 } });
     await ddi.feedback(cabinet, id, 'closed', 'success');
     expect(await put(cabinet, { cabinet_version: value })).toMatchObject({
       statusCode: 400,
       body: { code: 'request.invalid', errors: [{ in: 'body', path: 'data.cabinet_version' }] },
     });
     expect(await ddi.runs(cabinet)).toBeUndefined();
-    clock.advance(61);
-    await ddi.step(message);
+    await ddi.pass(message, 301, [cabinet]);
     const { status, reason, detail } = await ddi.execution(id);
     expect({ status, reason }).toEqual({ status: 'TIMED_OUT', reason: 'NOT_CONFIRMED' });
     expect(detail?.startsWith(`The device told cabinet_version = ${kept}, which was not taken: `)).toBe(true);
@@ -79,13 +78,12 @@ describe('a version that a device tells as no text', () => {
 
 describe('attributes without the version that is waited for', () => {
   it('are taken, and kept with the execution: NOT_CONFIRMED says why', async () => {
-    const { cabinet, id, message } = await ddi.givenTaken({ timeouts: { in_progress_minutes: 1 } });
+    const { cabinet, id, message } = await ddi.givenTaken({ timeouts: { in_progress_minutes: 5 } });
     await put(cabinet, { uptime: '4' });
     expect((await ddi.execution(id)).detail).toBeNull();
     await ddi.feedback(cabinet, id, 'closed', 'success');
     expect((await put(cabinet, { uptime: '5' })).statusCode).toBe(200);
-    clock.advance(61);
-    await ddi.step(message);
+    await ddi.pass(message, 301, [cabinet]);
     expect(await ddi.execution(id)).toMatchObject({
       ...{ status: 'TIMED_OUT', reason: 'NOT_CONFIRMED' },
       detail: 'The device told its attributes without cabinet_version',
@@ -93,10 +91,9 @@ describe('attributes without the version that is waited for', () => {
   });
 
   it('NOT_CONFIRMED of a device that said nothing has no words, not empty ones', async () => {
-    const { cabinet, id, message } = await ddi.givenTaken({ timeouts: { in_progress_minutes: 1 } });
+    const { cabinet, id, message } = await ddi.givenTaken({ timeouts: { in_progress_minutes: 5 } });
     await ddi.feedback(cabinet, id, 'closed', 'success', ['']);
-    clock.advance(61);
-    await ddi.step(message);
+    await ddi.pass(message, 301, [cabinet]);
     expect(await ddi.execution(id)).toMatchObject({ status: 'TIMED_OUT', reason: 'NOT_CONFIRMED', detail: null });
   });
 });

@@ -86,8 +86,7 @@ describe('offers', () => {
 
   it('end with the deadline for those that wait', async () => {
     const { cabinet, id, message } = await ddi.givenOffered({ timeouts: { queued_minutes: 5 } });
-    clock.advance(301);
-    await ddi.step(message);
+    await ddi.pass(message, 301);
     expect(await ddi.execution(id)).toMatchObject({ status: 'TIMED_OUT', reason: 'QUEUED_TOO_LONG' });
     expect(await deploymentOf(cabinet)).toBeUndefined();
     expect((await ddi.deployment(cabinet, id)).statusCode).toBe(404);

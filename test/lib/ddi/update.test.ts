@@ -185,10 +185,9 @@ describe('an update of a device that polls', () => {
     const { cabinet, id, message } = await ddi.givenTaken({ timeouts: { in_progress_minutes: 10 } });
     await ddi.configData(cabinet, { cabinet_version: '0.9' });
     await ddi.feedback(cabinet, id, 'closed', 'success');
-    clock.advance(300);
+    const next = await ddi.pass(message, 300);
     await ddi.configData(cabinet, { cabinet_version: '0.9' });
-    clock.advance(310);
-    await ddi.step(message);
+    await ddi.pass(next, 310);
     expect(await ddi.execution(id)).toMatchObject({ status: 'FAILED', reason: 'VERSION_MISMATCH', finished_dt: clock.now() });
   });
 
@@ -201,8 +200,7 @@ describe('an update of a device that polls', () => {
       await ddi.feedback(cabinet, id, 'closed', 'success');
       clock.advance(1);
       await ddi.configData(cabinet, { cabinet_version: '0.9' });
-      clock.advance(61);
-      await ddi.step(message);
+      await ddi.pass(message, 61);
       const { status, reason, retries } = await ddi.execution(id);
       outcomes.push({ status, reason, retries });
     }
@@ -236,22 +234,30 @@ describe('an update of a device that polls', () => {
 
   it('is not proven by closing, nor by attributes without the version: TIMED_OUT at the deadline, which counts anew from closing', async () => {
     const { cabinet, id, message } = await ddi.givenTaken({ timeouts: { in_progress_minutes: 10 } });
-    clock.advance(540);
+    const closing = await ddi.pass(message, 540);
     await ddi.feedback(cabinet, id, 'closed', 'success');
     await ddi.configData(cabinet, { uptime: '5' });
-    clock.advance(590);
-    const next = await ddi.step(message);
+    const next = await ddi.pass(closing, 590);
     expect(await ddi.execution(id)).toMatchObject({ status: 'IN_PROGRESS' });
     expect(linkedIn(await ddi.poll(cabinet))).toEqual({ configData: true });
-    clock.advance(20);
-    await ddi.step(next);
+    // Its deadline is past, and nobody has heard of it since.
+    const silent = await ddi.pass(next, 20);
+    expect(await ddi.execution(id)).toMatchObject({ status: 'IN_PROGRESS' });
+    await ddi.pass(silent, 300, [cabinet]);
+    expect(await ddi.execution(id)).toMatchObject({ status: 'TIMED_OUT', reason: 'NOT_CONFIRMED' });
+  });
+
+  it('is given up without a poll at ten times its deadline', async () => {
+    const { id, message } = await ddi.givenTaken({ timeouts: { in_progress_minutes: 1 } });
+    const next = await ddi.pass(message, 590);
+    expect(await ddi.execution(id)).toMatchObject({ status: 'IN_PROGRESS' });
+    await ddi.pass(next, 20);
     expect(await ddi.execution(id)).toMatchObject({ status: 'TIMED_OUT', reason: 'NOT_CONFIRMED' });
   });
 
   it('that is proven after its deadline is a late success', async () => {
-    const { cabinet, firmware, id, message } = await ddi.givenTaken({ timeouts: { in_progress_minutes: 1 } });
-    clock.advance(61);
-    await ddi.step(message);
+    const { cabinet, firmware, id, message } = await ddi.givenTaken({ timeouts: { in_progress_minutes: 5 } });
+    await ddi.pass(message, 301, [cabinet]);
     expect((await ddi.feedback(cabinet, id, 'closed', 'success')).statusCode).toBe(200);
     expect(linkedIn(await ddi.poll(cabinet))).toEqual({ configData: true });
     await ddi.configData(cabinet, { cabinet_version: firmware.version });

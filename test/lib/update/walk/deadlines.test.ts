@@ -113,7 +113,7 @@ describe('the queued deadline', () => {
 });
 
 describe('the deadline of executions in progress', () => {
-  it('ends devices that are never heard of, after all look-ups: 1, 2, 4, 8, 15 and every further 15 minutes', async () => {
+  it('ends devices that are never heard of, after all look-ups: 1, 2, 4, 8, 15 and every further 15 minutes, and at the deadline', async () => {
     const walk = await given({ devices: 2, behave: () => dead });
     await walk.run();
     expect(await ended(walk)).toMatchObject({
@@ -130,7 +130,9 @@ describe('the deadline of executions in progress', () => {
       expect(waits[i]).toBeGreaterThanOrEqual(expected);
       expect(waits[i]).toBeLessThanOrEqual(expected + 0.6);
     }
-    expect(asked).toHaveLength(6);
+    // And once at the deadline: nobody is given up who was not asked about then.
+    expect(asked).toHaveLength(7);
+    expect(asked[6]).toBeGreaterThanOrEqual(60);
     expect(walk.backend.questions.every(({ external_ids }) => external_ids.length === 2)).toBe(true);
   });
 
@@ -295,7 +297,7 @@ describe('retries', () => {
 
   it('a success of an earlier attempt that comes while a retry waits ends the execution well', async () => {
     const walk = await given({ retry: { number_of_retries: 3, failure_types: ['TIMED_OUT'] }, behave: () => dead });
-    await walk.run({ seconds: 60 * minute + 31 });
+    await walk.run({ seconds: 61 * minute });
     const { id: execution_id, status, attempt } = await walk.one();
     expect({ status, attempt }).toEqual({ status: 'IN_PROGRESS', attempt: 2 });
     const [external_id = ''] = walk.external_ids;

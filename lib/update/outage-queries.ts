@@ -1,0 +1,53 @@
+import { sql } from 'kysely';
+import type { Db, Trx } from '../db/database.ts';
+import { DomainError } from '../errors.ts';
+import type { Outage } from './outage.ts';
+
+/** What all updates need of others to reach their devices. */
+export type Dependency = 'backend' | 'signing' | 'storage';
+
+/** The dependency that an error says is away; undefined: another kind of error. */
+export const dependencyOf = (error: unknown): Dependency | undefined => {
+  if (!(error instanceof DomainError)) return undefined;
+  if (error.code === 'signing.unavailable') return 'signing';
+  return error.code === 'storage.unavailable' ? 'storage' : undefined;
+};
+
+/** Notes that something was away at this time; it counts as away until it is heard again ({@link noteReturn}). */
+export const noteOutage = async (db: Db, cause: Dependency, now: Date): Promise<void> => {
+  await sql`
+    INSERT INTO outages AS o (cause, began_dt, seen_dt) VALUES (${cause}, ${now}, ${now})
+    ON CONFLICT (cause) WHERE ended_dt IS NULL AND cause <> 'walk'
+    DO UPDATE SET seen_dt = greatest(o.seen_dt, excluded.seen_dt)`.execute(db);
+};
+
+/** Notes that these are there; writes only when one was away. */
+export const noteReturn = async (db: Db, causes: readonly Dependency[], now: Date): Promise<void> => {
+  await sql`
+    UPDATE outages SET ended_dt = greatest(seen_dt, ${now}::timestamptz)
+    WHERE ended_dt IS NULL AND cause = ANY (${causes}::text[])`.execute(db);
+};
+
+/** Notes that no step of this update was taken for so long. Only while the update is locked. */
+export const noteMissedSteps = async (trx: Trx, update_id: number, began: Date, ended: Date): Promise<void> => {
+  await sql`
+    INSERT INTO outages (cause, update_id, began_dt, seen_dt, ended_dt)
+    VALUES ('walk', ${update_id}, ${began}, ${ended}, ${ended})`.execute(trx);
+};
+
+/** With nobody asking, something that was away does not count as away for longer than this: then a look-up would have come by. */
+const longestSilenceSeconds = 900;
+/** Above what any update meets; bounds a step. */
+const maximumOutages = 1_000;
+
+/** The outages that concern an update, the latest first. */
+export const listOutages = async (db: Db, update_id: number, now: Date): Promise<Outage[]> => {
+  const { rows } = await sql<Outage>`
+    SELECT began_dt, least(coalesce(ended_dt, seen_dt + make_interval(secs => ${longestSilenceSeconds})), ${now}::timestamptz) AS ended_dt
+    FROM outages o
+    WHERE o.update_id = ${update_id}
+       OR (o.update_id IS NULL AND o.seen_dt >= (SELECT u.created_dt FROM updates u WHERE u.id = ${update_id}))
+    ORDER BY 2 DESC
+    LIMIT ${maximumOutages}`.execute(db);
+  return rows;
+};

@@ -1,0 +1,24 @@
+import { addSeconds, secondsBetween } from '../clock.ts';
+
+/** Time in which devices could not be heard: the service took no step, or something that it needs was away. Outages may overlap. */
+export interface Outage {
+  began_dt: Date;
+  ended_dt: Date;
+}
+
+/**
+ * The latest moment since which the service has been able to hear for so many seconds: a deadline of that length has passed for what began
+ * before. Without an outage that is so many seconds ago.
+ */
+export const heardSince = (now: Date, seconds: number, outages: readonly Outage[]): Date => {
+  let moment = now;
+  let left = seconds;
+  for (const { began_dt, ended_dt } of outages.toSorted((a, b) => b.ended_dt.getTime() - a.ended_dt.getTime())) {
+    const heard = Math.max(0, secondsBetween(ended_dt, moment));
+    if (heard >= left) break;
+    left -= heard;
+    if (ended_dt < moment) moment = ended_dt;
+    if (began_dt < moment) moment = began_dt;
+  }
+  return addSeconds(moment, -left);
+};

@@ -1,0 +1,154 @@
+import { sql } from 'kysely';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { DomainError } from '../../../../lib/errors.ts';
+import { verifyUpdate } from '../../../../lib/report/verify-update.ts';
+import { openGate } from '../../../../lib/update/reach/backend-gate.ts';
+import { createTestDatabase } from '../../../support/database.ts';
+import { confirmation, givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
+import { createSimulatedWalk } from '../../../support/simulated-walk.ts';
+import { createUpdateService, type UpdateService } from '../../../support/update-service.ts';
+
+const { db } = await createTestDatabase({ maxConnections: 20 });
+let service: UpdateService;
+beforeEach(async () => {
+  service = createUpdateService(db);
+  await sql`DELETE FROM outages`.execute(db);
+});
+
+const minute = 60;
+const silence = { timeouts: { in_progress_minutes: 60 } };
+
+/** A step a minute, as the walk takes them at least, for so long. */
+const pass = async (message: unknown, minutes: number) => {
+  let next = message;
+  for (let i = 0; i < minutes; i += 1) {
+    service.clock.advance(minute);
+    if (next) await service.advance(next);
+    [next] = service.deps.advances.take();
+  }
+  return next;
+};
+
+const outages = () => db.selectFrom('outages').select(['cause', 'update_id', 'began_dt', 'ended_dt']).orderBy('id').execute();
+
+describe('time in which the service took no step', () => {
+  it('is added to the deadline of devices at work, and no stop rule sees them fail', async () => {
+    const given = await service.givenSent({ devices: 200, ...silence });
+    service.clock.advance(3_700);
+    await service.advance(given.message);
+    expect(await service.find(given.update.id)).toMatchObject({ status: 'IN_PROGRESS', counts: { IN_PROGRESS: 200, TIMED_OUT: 0 } });
+    expect(await outages()).toMatchObject([{ cause: 'walk', update_id: given.update.id, ended_dt: service.clock.now() }]);
+
+    // Their reports come when the database is back.
+    await service.confirmAsked(given.firmware.version);
+    const [next] = service.deps.advances.take();
+    service.clock.advance(10);
+    await service.advance(next);
+    expect(await service.find(given.update.id)).toMatchObject({ status: 'COMPLETED', counts: { SUCCEEDED: 200 } });
+  });
+
+  it('is added to the deadline of executions that wait', async () => {
+    const given = await service.given({ timeouts: { queued_minutes: 10 }, rollout: { maximum_in_progress: 1 }, devices: 2 });
+    await service.advance(given.message);
+    const [message] = service.deps.advances.take();
+    service.clock.advance(7_200);
+    await service.advance(message);
+    expect(await service.find(given.update.id)).toMatchObject({ status: 'IN_PROGRESS', counts: { TIMED_OUT: 0 } });
+  });
+
+  it('does not hold up the end: the rest of the deadline counts', async () => {
+    const given = await service.given({ timeouts: { queued_minutes: 10 } });
+    await service.advance(given.message);
+    const [first] = service.deps.advances.take();
+    service.clock.advance(7_200);
+    await service.advance(first);
+    const [message] = service.deps.advances.take();
+    await pass(message, 10);
+    expect(await service.find(given.update.id)).toMatchObject({ status: 'COMPLETED', counts: { TIMED_OUT: 1 } });
+  });
+});
+
+describe('a device at work', () => {
+  const verify = (dispatch_id: number | null) => verifyUpdate(service.deps, { dispatch_id: dispatch_id ?? 0 }, 29_000);
+
+  it('is given up only when somebody asked what it runs after its deadline, and got an answer', async () => {
+    const given = await service.givenSent(silence);
+    const [dispatch_id = null] = given.executions.map((execution) => execution.dispatch_id);
+    let message = await pass(given.message, 59);
+    // A minute before the deadline: no answer to whether it was done in time.
+    await verify(dispatch_id);
+    message = await pass(message, 3);
+    expect(await service.find(given.update.id)).toMatchObject({ counts: { IN_PROGRESS: 1 } });
+    await verify(dispatch_id);
+    await pass(message, 1);
+    expect(await service.find(given.update.id)).toMatchObject({ counts: { TIMED_OUT: 1 }, reasons: [{ reason: 'NOT_CONFIRMED' }] });
+  });
+
+  it('is given up at ten times its deadline, whoever was asked', async () => {
+    const given = await service.givenSent({ timeouts: { in_progress_minutes: 2 } });
+    const message = await pass(given.message, 20);
+    expect(await service.find(given.update.id)).toMatchObject({ counts: { IN_PROGRESS: 1 } });
+    await pass(message, 1);
+    expect(await service.find(given.update.id)).toMatchObject({ counts: { TIMED_OUT: 1 } });
+  });
+});
+
+describe('a backend that is away for six times the deadline', () => {
+  it('ends no device: each was commanded once, and its report comes when the backend is back', async () => {
+    await db.updateTable('backend_gate').set(openGate(startOfTime)).execute();
+    const walk = createSimulatedWalk(db);
+    const downAt = minute;
+    const backAt = downAt + 30 * minute;
+    walk.backend.behave = () => {
+      const end = walk.seconds() + 120;
+      return { seconds: end > downAt && end < backAt ? backAt + 5 - walk.seconds() : 120, result: 'succeeds' };
+    };
+    const firmware = await givenFirmware(db);
+    const external_ids = await givenDevices(db, 60);
+    const { id } = await walk.request({
+      ...{ firmware_id: firmware.id, targets: { external_ids }, canary: null },
+      timeouts: { in_progress_minutes: 5 },
+    });
+    walk.time.after(downAt, () => {
+      walk.backend.isDown = true;
+    });
+    walk.time.after(backAt, () => {
+      walk.backend.isDown = false;
+    });
+    await walk.run();
+    expect(await walk.find(id)).toMatchObject({ status: 'COMPLETED', counts: { SUCCEEDED: 60 }, late_successes: 0 });
+    const commanded = new Set(walk.backend.commands.map(({ execution_id, attempt }) => `${execution_id} ${attempt}`));
+    expect(commanded.size).toBe(60);
+  });
+});
+
+describe('signing keys that cannot be read for an hour', () => {
+  const signManifest = () => Promise.reject(new DomainError('signing.unavailable', 'The signing keys cannot be read'));
+
+  it('leave no chunk claimed, end nobody, and all are asked when they are back', async () => {
+    const given = await service.given({ devices: 3, timeouts: { queued_minutes: 30, in_progress_minutes: 30 } });
+    await service.advance(given.message);
+    let [message] = service.deps.advances.take() as unknown[];
+    const chunks = service.deps.dispatches.take();
+    for (let i = 0; i < 60; i += 1) {
+      // The message of a chunk is sent anew while something that it needs is away.
+      for (const chunk of chunks)
+        await expect(service.dispatch(chunk, { signManifest })).rejects.toThrow('The signing keys cannot be read');
+      message = await pass(message, 1);
+    }
+    expect((await service.dispatchesOf(given.update.id)).map(({ sent_dt }) => sent_dt)).toEqual([null]);
+    expect(await service.find(given.update.id)).toMatchObject({ status: 'IN_PROGRESS', counts: { QUEUED: 3 } });
+    expect(await outages()).toMatchObject([{ cause: 'signing', update_id: null, ended_dt: null }]);
+
+    for (const chunk of chunks) await service.dispatch(chunk);
+    expect(service.deps.backend.calls.map(({ commands }) => commands.length)).toEqual([3]);
+    expect(await outages()).toMatchObject([{ cause: 'signing', ended_dt: service.clock.now() }]);
+    await service.confirm(
+      ...given.external_ids.map((external_id) =>
+        confirmation({ external_id, version: given.firmware.version, occurred_dt: service.clock.now() }),
+      ),
+    );
+    await pass(message, 1);
+    expect(await service.find(given.update.id)).toMatchObject({ status: 'COMPLETED', counts: { SUCCEEDED: 3 } });
+  });
+});

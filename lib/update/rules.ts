@@ -27,15 +27,18 @@ export const defaultStopRules: StopRule[] = [
   { failure_types: [...failureTypes], threshold_percentage: 10, minimum_executions: 100, action: 'ABORT' },
 ];
 
+/** Of a canary of which no more is said. */
+export const canaryDefaults = { minimum_wait_minutes: 0, success_percentage: 90 };
+
 export const Canary = z
   .strictObject({
     size: z.optional(z.int().check(z.minimum(1), z.maximum(100_000))),
     percentage: z.optional(z.number().check(z.gt(0), z.maximum(100))),
     minimum_wait_minutes: z
-      ._default(z.number().check(z.minimum(0), z.maximum(10_080)), 0)
+      ._default(z.number().check(z.minimum(0), z.maximum(10_080)), canaryDefaults.minimum_wait_minutes)
       .check(z.meta({ description: 'From the first command to the start of the rest' })),
     success_percentage: z
-      ._default(z.number().check(z.gt(0), z.maximum(100)), 90)
+      ._default(z.number().check(z.gt(0), z.maximum(100)), canaryDefaults.success_percentage)
       .check(z.meta({ description: 'Share of the canary that has to succeed' })),
   })
   .check(

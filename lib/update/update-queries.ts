@@ -11,6 +11,7 @@ import { noCounts } from './execution.ts';
 import { countsOf, lateSuccessesOf } from './figure-queries.ts';
 import type { StopRule } from './rules.ts';
 import {
+  type CanaryPlan,
   type Counts,
   countEligible,
   type Eligibility,
@@ -85,7 +86,6 @@ export const keepUpdateAnswer = async (trx: Trx, answer: Update): Promise<void> 
 };
 
 export type Planned = Partial<Record<Eligibility, number>>;
-type CanaryPlan = NonNullable<Update['canary']>;
 
 /** Stores what the request found out about the chosen devices, and how many of them go first. */
 export const setPlan = async (

@@ -254,7 +254,16 @@ export const Update = z
       .check(z.meta({ description: 'Executions that ended otherwise and whose device was later seen running the version wanted' })),
     rollout: Rollout,
     canary: z
-      .nullable(z.object({ size: z.int(), minimum_wait_minutes: z.number(), success_percentage: z.number() }))
+      .nullable(
+        z.object({
+          size: z.int(),
+          percentage: z
+            .optional(z.number())
+            .check(z.meta({ description: 'The share of the devices that was asked for, if it was not a number' })),
+          minimum_wait_minutes: z.number(),
+          success_percentage: z.number(),
+        }),
+      )
       .check(z.meta({ description: 'null: none' })),
     canary_started_dt: z.nullable(Timestamp),
     canary_passed_dt: z.nullable(Timestamp),
@@ -298,6 +307,7 @@ export const Update = z
   .register(z.globalRegistry, { id: 'Update' });
 export type Update = z.infer<typeof Update>;
 export type Counts = Record<ExecutionStatus, number>;
+export type CanaryPlan = NonNullable<Update['canary']>;
 
 /** How much of its pace the backend is trusted with: one for all updates. */
 export const ShownGate = z

@@ -59,6 +59,17 @@ describe('POST /v1/updates/{id}/retry', () => {
     expect((await get(id)).body.counts).toMatchObject({ SUCCEEDED: 6, FAILED: 3, TIMED_OUT: 1 });
   });
 
+  it.each([
+    ['by its number', { size: 10 }, { size: 4 }],
+    ['by its share', { percentage: 50 }, { size: 2, percentage: 50 }],
+  ])('202: takes over the whole canary of the old update, %s', async (_, asked, planned) => {
+    const rest = { minimum_wait_minutes: 7, success_percentage: 20 };
+    const { run, id, get, retry } = await given({ canary: { ...asked, ...rest } });
+    await run();
+    expect((await get(id)).body).toMatchObject({ status: 'COMPLETED', counts: { SUCCEEDED: 6, FAILED: 3, TIMED_OUT: 1 } });
+    expect((await retry(id)).body.canary).toEqual({ ...planned, ...rest });
+  });
+
   it('202: the same with an Idempotency-Key starts nothing twice, also ten times at once', async () => {
     const { run, id, retry, deps } = await given();
     await run();

@@ -1,4 +1,5 @@
-import type { Canary } from '../rules.ts';
+import { type Canary, canaryDefaults } from '../rules.ts';
+import type { CanaryPlan } from '../update.ts';
 
 /** An update of fewer devices has no canary unless asked for: it would be most of the update. */
 const smallestUpdateWithCanary = 200;
@@ -15,3 +16,15 @@ export const canarySizeOf = (canary: Canary | null | undefined, eligible: number
   }
   return Math.min(eligible, canary.size ?? Math.max(1, Math.ceil((eligible * (canary.percentage ?? 0)) / 100)));
 };
+
+/** The canary of an update of so many devices; null: none. */
+export const planCanary = (canary: Canary | null | undefined, eligible: number): CanaryPlan | null => {
+  const size = canarySizeOf(canary, eligible);
+  if (size === null) return null;
+  const { minimum_wait_minutes, success_percentage, percentage } = { ...canaryDefaults, ...canary };
+  return { size, ...(percentage !== undefined && { percentage }), minimum_wait_minutes, success_percentage };
+};
+
+/** As it was asked for, so that an update of other devices has the same. */
+export const requestedCanary = ({ size, percentage, ...rest }: CanaryPlan): Canary =>
+  percentage === undefined ? { size, ...rest } : { percentage, ...rest };

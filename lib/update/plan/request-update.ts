@@ -18,7 +18,7 @@ import {
   lockUpdate,
   setPlan,
 } from '../update-queries.ts';
-import { canarySizeOf } from './canary.ts';
+import { planCanary } from './canary.ts';
 import type { WantedFirmware } from './eligibility.ts';
 import { insertExecutions } from './plan-queries.ts';
 
@@ -103,10 +103,7 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
         answer: { not_eligible: planned },
       });
     }
-    const size = canarySizeOf(request.canary, eligible);
-    const { minimum_wait_minutes = 0, success_percentage = 90 } = request.canary ?? {};
-    const canary = size === null ? null : { size, minimum_wait_minutes, success_percentage };
-    await setPlan(trx, id, { planned, includes_iot, canary });
+    await setPlan(trx, id, { planned, includes_iot, canary: planCanary(request.canary, eligible) });
     const answer = await getRequestedUpdate(trx, id);
     if (idempotency_key !== undefined) await keepUpdateAnswer(trx, answer);
     // The last act before the commit; README.md of this folder says why.

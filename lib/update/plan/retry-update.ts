@@ -3,6 +3,7 @@ import { DomainError } from '../../errors.ts';
 import { wakeUpdate } from '../reach/wake-update.ts';
 import { type Update, UpdateRequest } from '../update.ts';
 import { findRetryable, lockUpdate } from '../update-queries.ts';
+import { requestedCanary } from './canary.ts';
 import { type RequestUpdateDeps, requestUpdate } from './request-update.ts';
 
 export interface RetryUpdate {
@@ -32,7 +33,7 @@ export async function retryUpdate(deps: RequestUpdateDeps & { db: Db }, id: numb
     firmware_id: old.firmware_id,
     targets: { filter: { kind: old.kind, failed_in_update_id: id } },
     rollout,
-    ...(old.canary === null && { canary: null }),
+    canary: old.canary && requestedCanary(old.canary),
     abort,
     timeouts,
     retry,

@@ -16,7 +16,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     // null: nothing has been heard since.
     .addColumn('ended_dt', sql`timestamptz(3)`)
     .addPrimaryKeyConstraint('outages_pkey', ['id'])
-    .addForeignKeyConstraint('outages_update_id_fkey', ['update_id'], 'updates', ['id'])
+    .addForeignKeyConstraint('outages_update_id_fkey', ['update_id'], 'updates', ['id'], (c) => c.onDelete('cascade'))
     .addCheckConstraint('outages_cause_check', sql`cause IN ('walk', 'backend', 'signing', 'storage')`)
     .addCheckConstraint('outages_walk_check', sql`(cause = 'walk') = (update_id IS NOT NULL)`)
     .addCheckConstraint('outages_time_check', sql`began_dt <= seen_dt AND began_dt <= ended_dt`)

@@ -430,6 +430,7 @@ export const forgetHistory = async (db: Db): Promise<void> => {
          history AS (DELETE FROM device_firmware_history),
          exclusions AS (DELETE FROM update_exclusions),
          late_successes AS (DELETE FROM update_late_success_counts),
+         outages AS (DELETE FROM outages),
          executions AS (DELETE FROM update_executions)
     SELECT`.execute(db);
   await sql`

@@ -1168,6 +1168,8 @@ export type UpdateCanary = {
      * @maximum 9007199254740991
      */
   size: number;
+  /** The share of the devices that was asked for, if it was not a number */
+  percentage?: number;
   minimum_wait_minutes: number;
   success_percentage: number;
 } | null;
@@ -1364,6 +1366,8 @@ export type UpdateDetailCanary = {
      * @maximum 9007199254740991
      */
   size: number;
+  /** The share of the devices that was asked for, if it was not a number */
+  percentage?: number;
   minimum_wait_minutes: number;
   success_percentage: number;
 } | null;

@@ -4,7 +4,7 @@ import type { FirmwareStatus } from '../firmware/firmware.ts';
 import type { DeviceKind } from '../fleet/device.ts';
 import type { ExecutionStatus } from '../update/execution.ts';
 import { isLateAt } from '../update/late-updates.ts';
-import type { BackendGate } from '../update/reach/backend-gate.ts';
+import { type BackendGate, type GateInJson, gateOfJson } from '../update/reach/backend-gate.ts';
 import type { UpdateStatus } from '../update/update-status.ts';
 import type { Histogram } from './histogram.ts';
 import { maximumTimedFirmwares, maximumVersions } from './stats.ts';
@@ -155,11 +155,9 @@ const executions = sql`
 
 const listOf = (query: RawBuilder<unknown>) => sql`(SELECT coalesce(jsonb_agg(to_jsonb(q)), '[]') FROM (${query}) q)`;
 
-type StoredGate = Omit<BackendGate, 'changed_dt' | 'closed_until'> & Record<'changed_dt' | 'closed_until', string | null>;
-
 /** Everything that is counted, in one statement. Devices last seen before the (UTC) day of `seenSince` are not seen. */
 export const countFleet = async (db: Db, seenSince: Date, now: Date): Promise<CountedFleet> => {
-  const { rows } = await sql<Omit<CountedFleet, 'gate'> & { gate: StoredGate }>`
+  const { rows } = await sql<Omit<CountedFleet, 'gate'> & { gate: GateInJson }>`
     SELECT ${listOf(devices(seenSince))} AS devices,
            ${listOf(hardwareTypes)} AS hardware_types,
            ${listOf(updateTimes)} AS update_times,
@@ -171,7 +169,5 @@ export const countFleet = async (db: Db, seenSince: Date, now: Date): Promise<Co
            ${listOf(sequences)} AS sequences`.execute(db);
   const [counted] = rows;
   if (!counted) throw new Error('Nothing was counted');
-  const { gate } = counted;
-  const timeOf = (text: string | null) => (text === null ? null : new Date(text));
-  return { ...counted, gate: { ...gate, changed_dt: timeOf(gate.changed_dt) ?? now, closed_until: timeOf(gate.closed_until) } };
+  return { ...counted, gate: gateOfJson(counted.gate) };
 };

@@ -104,14 +104,13 @@ export type FailureType = (typeof failureTypes)[number];
  * - `hand_over`: it becomes part of a chunk or an offer;
  * - `send`: the device counts as asked from now on, unless it was before;
  * - `hold_back`: nobody was asked;
- * - `answer`: what became of the last command is known;
- * - `defer`: the same, and the next command is another one;
+ * - `answer`: what became of the last command is known. One that was put off was no attempt: the next one has its number;
  * - `ask_again`: the next command is the same one again, as its device may be at work;
  * - `withdraw`: another device takes its place in the canary;
  * - `go_on`: the device is not asked to stop again;
  * - `retry`: the next command is another one, and one of the tries is used up.
  */
-export type Effect = 'hand_over' | 'send' | 'hold_back' | 'answer' | 'defer' | 'ask_again' | 'withdraw' | 'go_on' | 'retry';
+export type Effect = 'hand_over' | 'send' | 'hold_back' | 'answer' | 'ask_again' | 'withdraw' | 'go_on' | 'retry';
 
 export interface Transition {
   to: Phase;
@@ -183,7 +182,7 @@ export const transitions: Readonly<Record<Phase, Partial<Readonly<Record<Executi
     claimed: { to: 'calling', effect: 'send' },
     withheld: { to: 'waiting', effect: 'hold_back' },
     accepted: { to: 'asked', status: 'IN_PROGRESS', reason: null, effect: 'answer' },
-    deferred: { to: 'waiting', reason: reasons.deferred, effect: 'defer' },
+    deferred: { to: 'waiting', reason: reasons.deferred, effect: 'answer' },
     unanswered: { to: 'waiting', reason: reasons.deferred, effect: 'ask_again' },
     refused: { to: 'ended', status: 'REJECTED', reason: reasons.backendRejected, effect: 'answer', mayRetry: true },
     started: { to: 'asked', status: 'IN_PROGRESS', reason: null },

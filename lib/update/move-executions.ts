@@ -118,10 +118,10 @@ export const moved = (moves: RawBuilder<unknown>, now: Date, brought: Brought = 
         is_unanswered = CASE m.effect
           WHEN 'send' THEN e.is_unanswered OR e.sent_dt IS NOT NULL
           WHEN 'ask_again' THEN true
-          WHEN 'answer' THEN false WHEN 'defer' THEN false WHEN 'retry' THEN false
+          WHEN 'answer' THEN false WHEN 'retry' THEN false
           ELSE e.is_unanswered
         END,
-        attempt = CASE WHEN m.effect IN ('defer', 'retry') THEN e.attempt + 1 ELSE e.attempt END,
+        attempt = CASE WHEN m.effect = 'retry' THEN e.attempt + 1 ELSE e.attempt END,
         retries = CASE m.effect WHEN 'retry' THEN e.retries + 1 ELSE e.retries END,
         next_attempt_dt = CASE m.to_phase WHEN 'waiting' THEN ${next_attempt_dt} END,
         progress_dt = CASE WHEN m.to_phase = 'installed' THEN ${now}::timestamptz WHEN m.effect = 'hand_over' THEN NULL ELSE e.progress_dt END,

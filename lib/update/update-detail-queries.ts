@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
 import { noCounts } from './execution.ts';
 import { type FinalFigures, figuresOf } from './figure-queries.ts';
-import { findShownGate } from './reach/dispatch-queries.ts';
+import { type GateInJson, gateOfJson, toShownGate } from './reach/backend-gate.ts';
 import type { Update, UpdateDetail } from './update.ts';
 import { selectCountedUpdates, toUpdate } from './update-queries.ts';
 
@@ -32,11 +32,12 @@ export const findUpdateDetail = async (db: Db, id: number, now: Date): Promise<U
       sql<FinalFigures>`coalesce(u.final_figures, ${figuresOf(sql.ref('u.id'))})`.as('figures'),
       pacePerMinute(now).as('pace_per_minute'),
       endedLately(now).as('ended_lately'),
+      sql<GateInJson>`(SELECT to_jsonb(g) FROM backend_gate g)`.as('gate'),
     ])
     .where('u.id', '=', id)
     .executeTakeFirst();
   if (!row) return undefined;
-  const { figures, pace_per_minute, ended_lately, ...rest } = row;
+  const { figures, pace_per_minute, ended_lately, gate, ...rest } = row;
   const update = toUpdate(rest, now);
   return {
     ...update,
@@ -45,7 +46,7 @@ export const findUpdateDetail = async (db: Db, id: number, now: Date): Promise<U
     pace_per_minute,
     estimated_end_dt: estimateEnd(update, ended_lately, now),
     backend_errors: figures.backend_errors.map((e) => ({ ...e, last_dt: new Date(e.last_dt) })),
-    backend_gate: await findShownGate(db, now),
+    backend_gate: toShownGate(gateOfJson(gate), now),
   };
 };
 

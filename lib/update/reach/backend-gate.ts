@@ -57,6 +57,18 @@ export const openGate = (now: Date): BackendGate => ({
 export const shareAt = ({ share, changed_dt }: Pick<BackendGate, 'share' | 'changed_dt'>, now: Date): number =>
   Math.min(1, share + Math.max(0, secondsBetween(changed_dt, now)) / secondsToFullShare);
 
+/** The gate's row as PostgreSQL's `to_jsonb` writes it. */
+export interface GateInJson extends Omit<BackendGate, 'changed_dt' | 'closed_until'> {
+  changed_dt: string;
+  closed_until: string | null;
+}
+
+export const gateOfJson = ({ changed_dt, closed_until, ...gate }: GateInJson): BackendGate => ({
+  ...gate,
+  changed_dt: new Date(changed_dt),
+  closed_until: closed_until === null ? null : new Date(closed_until),
+});
+
 /** As people are shown it. */
 export const toShownGate = ({ share, changed_dt, failures, closed_until, reason }: BackendGate, now: Date): ShownGate => ({
   share: shareAt({ share, changed_dt }, now),

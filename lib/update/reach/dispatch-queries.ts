@@ -8,8 +8,7 @@ import { moved, movesOf, movesOrRetriesOf } from '../move-executions.ts';
 import { heardSince } from '../outage.ts';
 import { listOutages } from '../outage-queries.ts';
 import { atWork, unfinished } from '../predicates.ts';
-import type { ShownGate } from '../update.ts';
-import { type BackendGate, toShownGate } from './backend-gate.ts';
+import type { BackendGate } from './backend-gate.ts';
 
 /**
  * A chunk that nobody has taken to the backend for so long has probably lost its message. If it has not, because the backend is slow, a second
@@ -257,9 +256,6 @@ export const changeGate = (db: Db, change: (gate: BackendGate) => BackendGate): 
     const changed = change(gate);
     if (changed !== gate) await trx.updateTable('backend_gate').set(changed).execute();
   });
-
-/** As people are shown it. */
-export const findShownGate = async (db: Db, now: Date): Promise<ShownGate> => toShownGate(await getGate(db), now);
 
 /** Has the backend tried again at once, by one device if it was in trouble. */
 export const reopenGate = async (db: Db): Promise<void> => {

@@ -154,7 +154,7 @@ describe('what the backend answers', () => {
     expect(execution).toMatchObject({ status: 'REJECTED', reason: 'BACKEND_REJECTED', detail: 'not a scooter', finished_dt: startOfTime });
   });
 
-  it('deferred: QUEUED until then, and the next command is another attempt', async () => {
+  it('deferred: QUEUED until then, and that was no attempt: the next command has the same number', async () => {
     const { execution, next } = await answer((execution_id) => ({
       execution_id,
       outcome: 'deferred',
@@ -165,7 +165,7 @@ describe('what the backend answers', () => {
     expect(execution).toMatchObject({
       status: 'QUEUED',
       reason: 'DEFERRED: is ridden',
-      attempt: 2,
+      attempt: 1,
       dispatch_id: null,
       next_attempt_dt: due,
     });
@@ -179,10 +179,29 @@ describe('what the backend answers', () => {
     for (const message of service.deps.dispatches.take()) await service.dispatch(message);
     expect(commanded()).toEqual([
       { execution_id: execution?.id, attempt: 1 },
-      { execution_id: execution?.id, attempt: 2 },
+      { execution_id: execution?.id, attempt: 1 },
     ]);
     const [asked] = await service.executions(execution?.update_id ?? 0);
     expect(asked).toMatchObject({ status: 'IN_PROGRESS', reason: null, next_attempt_dt: null, sent_dt: due });
+  });
+
+  it('deferred more often than a smallint counts: nothing runs over', async () => {
+    const { execution, next } = await answer((execution_id) => ({
+      execution_id,
+      outcome: 'deferred',
+      reason: 'is ridden',
+      retry_after_seconds: 1,
+    }));
+    // The most that the column holds; each deferral raised it once.
+    await db
+      .updateTable('update_executions')
+      .set({ attempt: 32_767 })
+      .where('id', '=', execution?.id ?? 0)
+      .execute();
+    service.clock.advance(1);
+    await service.advance(next);
+    for (const message of service.deps.dispatches.take()) await service.dispatch(message);
+    expect(await service.executions(execution?.update_id ?? 0)).toMatchObject([{ status: 'QUEUED', attempt: 32_767 }]);
   });
 
   it('deferred for no time: a second later at the soonest', async () => {

@@ -327,9 +327,14 @@ describe('an update always ends', () => {
       calls += 1;
       service.deps.backend.failure = calls % 4 === 0 ? new BackendUnavailable('backend answered 503') : undefined;
     };
-    service.deps.backend.answer = ({ execution_id, attempt }) => {
+    const deferrals = new Map<number, number>();
+    service.deps.backend.answer = ({ execution_id }) => {
       if (execution_id % 7 === 0) return { execution_id, outcome: 'rejected', reason: 'locked by the police' };
-      if (execution_id % 5 === 0 && attempt < 3) return { execution_id, outcome: 'deferred', reason: 'is ridden', retry_after_seconds: 20 };
+      const deferred = deferrals.get(execution_id) ?? 0;
+      if (execution_id % 5 === 0 && deferred < 2) {
+        deferrals.set(execution_id, deferred + 1);
+        return { execution_id, outcome: 'deferred', reason: 'is ridden', retry_after_seconds: 20 };
+      }
       return { execution_id, outcome: 'accepted' };
     };
     let messages: unknown[] = [message];

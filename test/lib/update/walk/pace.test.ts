@@ -89,8 +89,10 @@ const simulate = async ({ seed, devices, maximum_per_minute, maximum_in_progress
     const together = Math.ceil(devices / 100);
     for (let first = 0; first < accepted.length; first += together) install(accepted.slice(first, first + together));
   };
-  deps.backend.answer = ({ execution_id, attempt }) =>
-    (execution_id * 31 + attempt * 17 + seed) % 11 === 0
+  /** Who is ridden changes with time. */
+  const rides = () => Math.floor(clock.now().getTime() / 45_000);
+  deps.backend.answer = ({ execution_id }) =>
+    (execution_id * 31 + rides() * 17 + seed) % 11 === 0
       ? { execution_id, outcome: 'deferred', reason: 'is ridden', retry_after_seconds: 45 }
       : { execution_id, outcome: 'accepted' };
   const install = (commands: readonly FirmwareCommand[]) =>

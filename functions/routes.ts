@@ -26,7 +26,7 @@ import { cancelFeedbackRoute, deploymentFeedbackRoute } from './iot-feedback/rou
 import { pollRoute } from './iot-poll/routes.ts';
 import { issueDeviceTokenRoute } from './issue-device-token/routes.ts';
 import { listDevicesRoute } from './list-devices/routes.ts';
-import { observeVersionsRoute } from './observe-versions/routes.ts';
+import { cancelObservationRoute, observeVersionsRoute, resumeObservationRoute } from './observe-versions/routes.ts';
 import { registerDevicesRoute } from './register-devices/routes.ts';
 import { requestAssemblyRoute } from './request-assembly/routes.ts';
 import { requestUpdateRoute } from './request-update/routes.ts';
@@ -56,6 +56,8 @@ export const routes: readonly Route[] = [
   getCabinetRoute,
   lookUpDevicesRoute,
   observeVersionsRoute,
+  resumeObservationRoute,
+  cancelObservationRoute,
   listObservationsRoute,
   getObservationRoute,
   requestUpdateRoute,

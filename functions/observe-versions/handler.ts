@@ -1,6 +1,7 @@
 import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
+import { cancelObservation, resumeObservation } from '../../lib/observation/control-observation.ts';
 import { type RequestObservationDeps, requestObservation } from '../../lib/observation/request-observation.ts';
-import { observeVersionsRoute } from './routes.ts';
+import { cancelObservationRoute, observeVersionsRoute, resumeObservationRoute } from './routes.ts';
 
 export const createHandler = (deps: RequestObservationDeps & HttpDeps) =>
   endpoint(
@@ -13,4 +14,6 @@ export const createHandler = (deps: RequestObservationDeps & HttpDeps) =>
       });
       return json(202, observation, { location: `/v1/observations/${observation.id}` });
     }),
+    operation(deps, resumeObservationRoute, async ({ path }) => json(200, await resumeObservation(deps, path.id))),
+    operation(deps, cancelObservationRoute, async ({ path }) => json(200, await cancelObservation(deps, path.id))),
   );

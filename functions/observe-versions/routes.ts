@@ -1,4 +1,5 @@
 import { IdempotencyHeaders } from '../../lib/http/idempotency.ts';
+import { IdInPath } from '../../lib/http/path-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 import { Observation, ObservationRequest } from '../../lib/observation/observation.ts';
 
@@ -19,4 +20,27 @@ export const observeVersionsRoute = defineRoute({
   maximumBodyBytes: 1536 * 1024,
   responses: { 202: { description: 'The devices will be asked', body: Observation } },
   problems: [422],
+});
+
+const control = {
+  method: 'POST',
+  tag: 'Devices',
+  scope: 'devices:write',
+  pathParameters: IdInPath,
+  responses: { 200: { description: 'The observation as it is now', body: Observation } },
+  problems: [404],
+} as const;
+
+export const resumeObservationRoute = defineRoute({
+  ...control,
+  operationId: 'resumeObservation',
+  path: '/v1/observations/{id}/resume',
+  summary: 'Have an observation that stands still go on: its message is sent again',
+});
+
+export const cancelObservationRoute = defineRoute({
+  ...control,
+  operationId: 'cancelObservation',
+  path: '/v1/observations/{id}/cancel',
+  summary: 'End an observation: no more devices are asked, and what was learned stays',
 });

@@ -12,7 +12,7 @@ import { lockDevices } from '../report/report-queries.ts';
 import { placeOf, UnderWay, waitForCommit } from '../walk.ts';
 import { type Answers, type AskBackendDeps, askBackend } from './ask-backend.ts';
 import type { ObserveMessage } from './messages.ts';
-import { chunkPace, longestWaitSeconds, waitAfterFailure } from './observation.ts';
+import { chunkPace, isEndless, longestWaitSeconds, waitAfterFailure } from './observation.ts';
 import {
   type ClaimedObservation,
   claimStep,
@@ -80,7 +80,11 @@ interface Step {
 
 const doStep = async (deps: AdvanceObservationDeps, observation: ClaimedObservation, step: Step): Promise<void> => {
   try {
+    if (observation.add_unknown && isEndless(step.step, observation.maximum_per_minute))
+      throw new BackendRefusal('backend lists its devices without end');
     const answers = await askBackend(deps, observation, step.remainingMilliseconds);
+    if (answers.next !== null && answers.next === observation.cursor)
+      throw new BackendRefusal('backend lists the same devices again and again');
     if (answers.error !== null) deps.log.warn('backend refused a question', { observation_id: observation.id, error: answers.error });
     await deps.db.transaction().execute((trx) => storeAnswers(trx, observation, step, answers, deps.now()));
   } catch (error) {
@@ -106,8 +110,8 @@ const storeAnswers = async (
   now: Date,
 ): Promise<void> => {
   const walk = await lockWalk(trx, id);
-  // Another call for this step was answered first.
-  if (!walk || placeOf(step, walk) !== 'due') return;
+  // Another call for this step was answered first, or somebody has canceled it meanwhile.
+  if (walk?.status !== 'IN_PROGRESS' || placeOf(step, walk) !== 'due') return;
   const { reports, malformed } = toReports(answers.answered);
   // Known devices before new ones: whoever stores reports locks devices first and counts them afterwards.
   await lockDevices(trx, reports);

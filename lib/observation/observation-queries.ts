@@ -265,7 +265,10 @@ export const claimStep = (db: Db, id: number, step: number, now: Date, leaseSeco
     .executeTakeFirst();
 
 const selectWalk = (db: Db) =>
-  db.selectFrom('observations').select(['status', 'next_step', 'sent_step', 'due_dt']).$narrowType<{ status: ObservationStatus }>();
+  db
+    .selectFrom('observations')
+    .select(['status', 'next_step', 'sent_step', 'due_dt', 'created_dt'])
+    .$narrowType<{ status: ObservationStatus }>();
 
 export const findWalk = (db: Db, id: number) => selectWalk(db).where('id', '=', id).executeTakeFirst();
 
@@ -330,6 +333,15 @@ export const failStep = async (db: Db, id: number, { nextStep, error, due_dt, no
     .where('id', '=', id)
     .where('status', '=', 'IN_PROGRESS')
     .where('next_step', '<', nextStep)
+    .execute();
+};
+
+/** Ends an observation that is locked by {@link lockWalk}. */
+export const cancelLocked = async (trx: Trx, id: number, now: Date): Promise<void> => {
+  await trx
+    .updateTable('observations')
+    .set({ status: 'CANCELED', finished_dt: now, due_dt: null, claimed_dt: null })
+    .where('id', '=', id)
     .execute();
 };
 

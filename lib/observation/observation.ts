@@ -5,10 +5,10 @@ import { pageOf } from '../http/page.ts';
 import { NamedDevices, Running } from '../update/update.ts';
 
 /**
- * Observation status: IN_PROGRESS until every device was asked, then COMPLETED; FAILED when the backend refuses to list its devices,
+ * Observation status: IN_PROGRESS until every device was asked, then COMPLETED, or CANCELED by somebody; FAILED when the backend refuses to list its devices,
  * so that nobody knows whom to ask.
  */
-export const observationStatuses = ['IN_PROGRESS', 'COMPLETED', 'FAILED'] as const;
+export const observationStatuses = ['IN_PROGRESS', 'COMPLETED', 'CANCELED', 'FAILED'] as const;
 export type ObservationStatus = (typeof observationStatuses)[number];
 
 export const ObservationFilter = z.strictObject({
@@ -116,6 +116,15 @@ export const chunkPace = (maximumPerMinute: number): { size: number; seconds: nu
   const perMinute = Math.ceil(maximumPerMinute / maximumChunk);
   return { size: Math.floor(maximumPerMinute / perMinute), seconds: Math.ceil(60_000 / perMinute) / 1_000 };
 };
+
+/** Above the largest fleet; what a backend lists beyond it, it lists without end. */
+const maximumListed = 5_000_000;
+/** Failed tries are steps too. */
+const spareSteps = 10_000;
+
+/** Whether a backend that names its devices page by page has been followed for longer than any fleet needs. */
+export const isEndless = (step: number, maximumPerMinute: number): boolean =>
+  step > spareSteps + maximumListed / chunkPace(maximumPerMinute).size;
 
 const shortestWaitSeconds = 5;
 /** SQS delays a message no longer. */

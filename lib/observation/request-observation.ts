@@ -4,6 +4,7 @@ import { DomainError } from '../errors.ts';
 import { hashOf } from '../http/idempotency.ts';
 import type { Queue } from '../ports/queue.ts';
 import { firstStepDelaySeconds } from '../walk.ts';
+import { wakeObservation } from './control-observation.ts';
 import type { ObserveMessage } from './messages.ts';
 import type { Observation, ObservationRequest } from './observation.ts';
 import {
@@ -48,7 +49,7 @@ export async function requestObservation(deps: RequestObservationDeps, input: Re
       created_by,
       created_dt,
     });
-    if (!inserted) return answerAgain(trx, created_by, idempotency_key, request_hash);
+    if (!inserted) return answerAgain(trx, deps.observations, created_by, idempotency_key, request_hash);
     const answer = await getRequestedObservation(trx, inserted.id);
     if (idempotency_key !== undefined) await keepObservationAnswer(trx, answer);
     // The last act before the commit; lib/update/README.md says why.
@@ -71,13 +72,18 @@ const toNewTargets = async (
 
 const answerAgain = async (
   trx: Trx,
+  observations: Queue<ObserveMessage>,
   created_by: string,
   idempotency_key: string | undefined,
   request_hash: string,
 ): Promise<Observation> => {
   const known = idempotency_key && (await findIdempotentObservation(trx, created_by, idempotency_key));
   if (!known) throw new Error('An observation that could not be inserted because its key is known is not known');
-  if (known.request_hash === request_hash) return known.answer ?? getRequestedObservation(trx, known.id);
+  if (known.request_hash === request_hash) {
+    const answer = known.answer ?? (await getRequestedObservation(trx, known.id));
+    await wakeObservation(trx, observations, known.id);
+    return answer;
+  }
   throw new DomainError('observation.idempotency_key_reused', 'This Idempotency-Key was used for another request', {
     errors: [{ in: 'header', path: 'idempotency-key', message: 'was used for another request' }],
     answer: { observation_id: known.id },

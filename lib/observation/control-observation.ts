@@ -1,0 +1,54 @@
+import type { Clock } from '../clock.ts';
+import type { Db, Trx } from '../db/database.ts';
+import { DomainError } from '../errors.ts';
+import type { Queue } from '../ports/queue.ts';
+import { firstStepDelaySeconds } from '../walk.ts';
+import type { ObserveMessage } from './messages.ts';
+import type { Observation } from './observation.ts';
+import { cancelLocked, findObservation, lockWalk } from './observation-queries.ts';
+
+export interface ControlObservationDeps {
+  db: Db;
+  observations: Queue<ObserveMessage>;
+  now: Clock;
+}
+
+/**
+ * Sends the message of an observation's next step again, which may be lost: one that was not finds its step done, and ends. Nothing for one that
+ * has ended. Locks its row, and is the last act before the commit.
+ *
+ * @throws `queue.unavailable`
+ */
+export const wakeObservation = async (trx: Trx, observations: Queue<ObserveMessage>, id: number): Promise<void> => {
+  const walk = await lockWalk(trx, id);
+  if (walk?.status !== 'IN_PROGRESS') return;
+  const message = { observation_id: id, step: walk.next_step, created_dt: walk.created_dt };
+  await observations.send([message], { delaySeconds: firstStepDelaySeconds });
+};
+
+const get = async (db: Db, id: number): Promise<Observation> => {
+  const observation = await findObservation(db, id);
+  if (!observation) throw new DomainError('observation.not_found', `There is no observation ${id}`);
+  return observation;
+};
+
+/** Has an observation that stands still go on. One that goes on anyway, or has ended, is not changed. @throws `observation.not_found` */
+export const resumeObservation = ({ db, observations }: ControlObservationDeps, id: number): Promise<Observation> =>
+  db.transaction().execute(async (trx) => {
+    const observation = await get(trx, id);
+    await wakeObservation(trx, observations, id);
+    return observation;
+  });
+
+/**
+ * Ends an observation: no more devices are asked. What was learned stays; the answer to a question that is under way is dropped. One that has
+ * ended is not changed.
+ *
+ * @throws `observation.not_found`
+ */
+export const cancelObservation = ({ db, now }: ControlObservationDeps, id: number): Promise<Observation> =>
+  db.transaction().execute(async (trx) => {
+    const walk = await lockWalk(trx, id);
+    if (walk?.status === 'IN_PROGRESS') await cancelLocked(trx, id, now());
+    return get(trx, id);
+  });

@@ -678,7 +678,7 @@ export interface DeviceWithHistory {
   history?: DeviceWithHistoryHistory;
 }
 
-export type ObservationStatus = 'IN_PROGRESS' | 'COMPLETED' | 'FAILED';
+export type ObservationStatus = 'IN_PROGRESS' | 'COMPLETED' | 'CANCELED' | 'FAILED';
 /**
  * Default: devices of every kind
  */
@@ -821,7 +821,7 @@ export interface Observation {
   finished_dt: string | null;
 }
 
-export type ObservationWithChangesStatus = 'IN_PROGRESS' | 'COMPLETED' | 'FAILED';
+export type ObservationWithChangesStatus = 'IN_PROGRESS' | 'COMPLETED' | 'CANCELED' | 'FAILED';
 /**
  * Default: devices of every kind
  */
@@ -2808,7 +2808,7 @@ limit?: number;
 cursor?: string;
 };
 
-export type ListObservationsStatus = 'IN_PROGRESS' | 'COMPLETED' | 'FAILED';
+export type ListObservationsStatus = 'IN_PROGRESS' | 'COMPLETED' | 'CANCELED' | 'FAILED';
 export type ListObservations200 = {
   items: Observation[];
   /**
@@ -4085,6 +4085,54 @@ export const listObservations = async (params?: ListObservationsParams, options?
   {
     ...options,
     method: 'GET'
+
+
+  }
+);}
+
+
+
+export const getResumeObservationUrl = (id: number,) => {
+
+
+
+
+  return `/v1/observations/${encodeURIComponent(String(id))}/resume`
+}
+
+/**
+ * @summary Have an observation that stands still go on: its message is sent again
+ */
+export const resumeObservation = async (id: number, options?: Parameters<typeof request>[1]): Promise<Observation> => {
+
+  return request<Observation>(getResumeObservationUrl(id),
+  {
+    ...options,
+    method: 'POST'
+
+
+  }
+);}
+
+
+
+export const getCancelObservationUrl = (id: number,) => {
+
+
+
+
+  return `/v1/observations/${encodeURIComponent(String(id))}/cancel`
+}
+
+/**
+ * @summary End an observation: no more devices are asked, and what was learned stays
+ */
+export const cancelObservation = async (id: number, options?: Parameters<typeof request>[1]): Promise<Observation> => {
+
+  return request<Observation>(getCancelObservationUrl(id),
+  {
+    ...options,
+    method: 'POST'
 
 
   }

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
-import { DeviceKind, ExternalId, NewDevice } from '../../lib/fleet/device.ts';
+import { DeviceKind, ExternalId } from '../../lib/fleet/device.ts';
+import { RefusedDevices, SentDevice } from '../../lib/fleet/sent-devices.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 
 export const registerDevicesRoute = defineRoute({
@@ -10,7 +11,14 @@ export const registerDevicesRoute = defineRoute({
   scope: 'devices:write',
   summary: 'Add and change devices, up to 10,000 in one call',
   body: z.strictObject({
-    devices: z.array(NewDevice).check(z.minLength(1), z.maxLength(10_000)),
+    devices: z.array(SentDevice).check(z.minLength(1), z.maxLength(10_000)),
+    partial: z._default(z.boolean(), false).check(
+      z.meta({
+        description:
+          'Whether a device that is not well-formed, or comes twice, is refused by itself, and the others are stored. ' +
+          'Without it all of them are stored or none',
+      }),
+    ),
     issue_tokens: z
       ._default(z.boolean(), false)
       .check(z.meta({ description: 'Whether those that poll and have no token get one: it is shown in this answer and never again' })),
@@ -19,11 +27,13 @@ export const registerDevicesRoute = defineRoute({
   maximumBodyBytes: 3 * 1024 * 1024,
   responses: {
     200: {
-      description: 'All of them are stored',
+      description: 'All of them are stored; with `partial`, those that are not refused',
       body: z.object({
         created: z.int(),
         changed: z.int(),
         unchanged: z.int(),
+        refused_count: z.optional(RefusedDevices.shape.refused_count).check(z.meta({ description: 'With `partial`' })),
+        refused: z.optional(RefusedDevices.shape.refused).check(z.meta({ description: 'With `partial`: why, of the first 1,000' })),
         tokens: z
           .optional(z.array(z.object({ kind: DeviceKind, external_id: ExternalId, token: z.string() })))
           .check(z.meta({ description: 'First tokens, when they were asked for' })),

@@ -67,7 +67,8 @@ class WrongFields {
   }
 }
 
-const summarize = (errors: readonly FieldError[], count: number): string =>
+/** The first of the wrong fields, for people. */
+export const summarize = (errors: readonly FieldError[], count: number): string =>
   `Wrong: ${errors
     .slice(0, 5)
     .map(({ in: part, path, message }) => `${part}${path && ` ${shorten(path, 60)}`} (${shorten(message, 200)})`)

@@ -9,9 +9,35 @@ export const countsOf = (update_id: RawBuilder<unknown>) => sql<Partial<Counts>>
   FROM (SELECT e.status, count(*) AS n FROM update_executions e WHERE e.update_id = ${update_id} GROUP BY e.status) c
 )`;
 
-export const getCounts = async (db: Db, id: number): Promise<Counts> => {
-  const { counts } = await db.selectNoFrom(countsOf(sql`${id}`).as('counts')).executeTakeFirstOrThrow();
-  return { ...noCounts(), ...counts };
+/** What a stop rule that pauses judges from when the update is resumed: only what differs from this. */
+export const getJudgedCounts = async (db: Db, id: number): Promise<Counts> => {
+  const of = sql`${id}`;
+  const row = await db.selectNoFrom([countsOf(of).as('counts'), lateCountsOf(of).as('late')]).executeTakeFirstOrThrow();
+  return judgedCounts(row.counts, row.late);
+};
+
+/**
+ * Those of the failures after which the version wanted was seen after all, by status: they count for no stop rule. Looks at no execution
+ * where there are none.
+ */
+export const lateCountsOf = (update_id: RawBuilder<unknown>, which: RawBuilder<unknown> = sql`true`) => sql<Partial<Counts>>`(
+  SELECT coalesce(jsonb_object_agg(c.status, c.n), '{}')
+  FROM (
+    SELECT e.status, count(*) AS n FROM update_executions e
+    WHERE e.update_id = ${update_id} AND e.status IN ('FAILED', 'TIMED_OUT', 'REJECTED') AND e.late_success_dt IS NOT NULL AND ${which}
+      AND EXISTS (SELECT FROM update_late_success_counts l WHERE l.update_id = ${update_id})
+    GROUP BY e.status
+  ) c
+)`;
+
+/** Executions as stop rules judge them: a failure that is followed by proof is a success. */
+export const judgedCounts = (counts: Partial<Counts>, late: Partial<Counts>): Counts => {
+  const judged = { ...noCounts(), ...counts };
+  for (const [status, n] of Object.entries(late) as [keyof Counts, number][]) {
+    judged[status] -= n;
+    judged.SUCCEEDED += n;
+  }
+  return judged;
 };
 
 /** Counted while they are noted ({@link noteLateSuccesses}), so that they cost a reader nothing. */

@@ -32,6 +32,48 @@ beforeEach(async () => {
   takeStatements();
 });
 
+describe('PUT /v1/devices with partial', () => {
+  const registerSome = (devices: unknown) =>
+    call<{ refused_count: number; refused: { index: number; external_id: string | null; errors: { path: string }[] }[] }>(handler, {
+      ...{ method: 'PUT', path: '/v1/devices', body: { devices, partial: true }, token },
+    });
+
+  it('200: a device that is not well-formed, or comes twice, is refused by itself, and the others are stored', async () => {
+    const { statusCode, body } = await registerSome([
+      { kind: 'scooter', external_id: 'S-1', version: 1 },
+      { kind: 'cabinet', external_id: 'C-1', version: 1 },
+      { kind: 'bicycle', external_id: 'S 2', wheels: 2 },
+      null,
+      { kind: 'scooter', external_id: 'S-3', version: 1 },
+      { kind: 'scooter', external_id: 'S-3', version: 2 },
+      { kind: 'scooter', external_id: 'S-4', version: 2 },
+    ]);
+    expect(statusCode).toBe(200);
+    expect(body).toMatchObject({ created: 2, changed: 0, unchanged: 0, refused_count: 5 });
+    expect(body.refused.map(({ index, external_id, errors }) => [index, external_id, errors.map(({ path }) => path).toSorted()])).toEqual([
+      [1, 'C-1', ['version']],
+      [2, 'S 2', ['external_id', 'kind', 'wheels']],
+      [3, null, ['']],
+      [4, 'S-3', ['external_id']],
+      [5, 'S-3', ['external_id']],
+    ]);
+    expect((await storedDevices()).map(({ external_id }) => external_id)).toEqual(['S-1', 'S-4']);
+  });
+
+  it('200: 10,000 of which none is well-formed have an answer that can be sent', async () => {
+    const { statusCode, body } = await registerSome(Array.from({ length: 10_000 }, () => ({ a: 1, b: 2, c: 3, d: 4, external_id: 'x y' })));
+    expect(statusCode).toBe(200);
+    expect(body).toMatchObject({ created: 0, refused_count: 10_000 });
+    expect(body.refused).toHaveLength(1_000);
+    expect(JSON.stringify(body).length).toBeLessThan(5 * 1024 * 1024);
+  });
+
+  it('400: the envelope is wrong', async () => {
+    expect(await registerSome({})).toMatchObject({ statusCode: 400 });
+    expect(await registerSome([])).toMatchObject({ statusCode: 400 });
+  });
+});
+
 describe('PUT /v1/devices', () => {
   it('200: stores new devices with the channel that follows from their generation', async () => {
     const answer = await register([

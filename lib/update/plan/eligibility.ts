@@ -96,6 +96,8 @@ export const classifiedDevices = ({ targets, firmware, allow_downgrade, force, u
       WHEN c.device_id IN (
         SELECT e.device_id
         FROM updates u JOIN update_executions e ON e.update_id = u.id AND e.status = 'FAILED'
+          -- One that runs it after all was no failure of the firmware.
+          AND e.late_success_dt IS NULL
         WHERE u.firmware_id = ${firmware.id} AND NOT ${force}::boolean
         GROUP BY e.device_id
         HAVING count(*) >= ${blockedAfterFailures}

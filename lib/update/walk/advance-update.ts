@@ -252,7 +252,7 @@ export const decide = (
   if (update.firmware_status === 'lost') return { ...nothing, stop: { action: 'PAUSE', reason: reasons.firmwareLost } };
   if (update.firmware_status !== 'available') return { ...nothing, stop: { action: 'ABORT', reason: reasons.firmwareWithdrawn } };
   const alreadyOnTarget = update.planned.ALREADY_ON_TARGET ?? 0;
-  const stop = findStop(update.abort, { counts: progress.counts, alreadyOnTarget, resumedCounts: update.resumed_counts });
+  const stop = findStop(update.abort, { counts: progress.judged, alreadyOnTarget, resumedCounts: update.resumed_counts });
   if (stop) return { ...nothing, stop };
 
   const { canary } = update;

@@ -4,7 +4,7 @@ import type { Db, Trx } from '../../db/database.ts';
 import { DomainError } from '../../errors.ts';
 import type { Queue } from '../../ports/queue.ts';
 import { reasons } from '../execution.ts';
-import { getCounts } from '../figure-queries.ts';
+import { getJudgedCounts } from '../figure-queries.ts';
 import type { AdvanceMessage } from '../messages.ts';
 import { recallDispatches, reopenGate } from '../reach/dispatch-queries.ts';
 import { withdrawOffers } from '../reach/offer-queries.ts';
@@ -76,7 +76,7 @@ export const resumeUpdate = (deps: ControlUpdateDeps, id: number) =>
     // Nothing is late before the start, so that there is nothing to make up for.
     const seconds = update.started_dt ? Math.max(0, Math.round(secondsBetween(update.paused_dt ?? now, now))) : 0;
     const paused_seconds = update.paused_seconds + seconds;
-    return { change: { status, reason: null, paused_dt: null, paused_seconds, resumed_counts: await getCounts(trx, id) } };
+    return { change: { status, reason: null, paused_dt: null, paused_seconds, resumed_counts: await getJudgedCounts(trx, id) } };
   });
 
 /**

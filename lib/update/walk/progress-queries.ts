@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Trx } from '../../db/database.ts';
 import { type ExecutionStatus, noCounts } from '../execution.ts';
-import { countsOf } from '../figure-queries.ts';
+import { countsOf, judgedCounts, lateCountsOf } from '../figure-queries.ts';
 import { handedOver, waiting } from '../predicates.ts';
 import type { BackendGate } from '../reach/backend-gate.ts';
 import type { OfferProgress } from '../reach/offer-queries.ts';
@@ -9,6 +9,8 @@ import type { Counts } from '../update.ts';
 
 export interface Progress {
   counts: Counts;
+  /** As stop rules judge them. */
+  judged: Counts;
   /** `waiting`: chosen, and put off by the backend or waiting for a retry. */
   canary: { chosen: number; waiting: number; succeeded: number; failed: number };
   commandsInWindow: number;
@@ -27,7 +29,9 @@ export interface Progress {
 
 interface ProgressRow {
   counts: Partial<Counts>;
+  late: Partial<Counts>;
   canary: Partial<Record<ExecutionStatus, number>>;
+  canary_late: Partial<Counts>;
   canary_waiting: number;
   commands_in_window: number;
   is_under_way: boolean;
@@ -50,6 +54,8 @@ export const getProgress = async (
   const { rows } = await sql<ProgressRow>`
     SELECT
       ${countsOf(sql`${id}`)} AS counts,
+      ${lateCountsOf(sql`${id}`)} AS late,
+      ${lateCountsOf(sql`${id}`, sql`e.is_canary`)} AS canary_late,
       (
         SELECT coalesce(jsonb_object_agg(c.status, c.n), '{}')
         FROM (SELECT status, count(*) AS n FROM update_executions WHERE update_id = ${id} AND is_canary GROUP BY status) c
@@ -81,9 +87,10 @@ export const getProgress = async (
   const [row] = rows;
   if (!row) throw new Error('The backend gate has no row');
   const { share, changed_dt, failures, closed_until, usual_latency_ms, reason } = row;
-  const canary = { ...noCounts(), ...row.canary };
+  const canary = judgedCounts(row.canary, row.canary_late);
   return {
     counts: { ...noCounts(), ...row.counts },
+    judged: judgedCounts(row.counts, row.late),
     canary: {
       chosen: Object.values(canary).reduce((sum, n) => sum + n, 0),
       waiting: row.canary_waiting,

@@ -27,7 +27,7 @@ export const findStop = (rules: readonly StopRule[], { counts, alreadyOnTarget, 
   for (const { failure_types, threshold_percentage, minimum_executions, action } of rules) {
     const isJudgedAnew = action === 'PAUSE' && resumedCounts !== null;
     const before: Partial<Counts> = isJudgedAnew ? resumedCounts : { SUCCEEDED: alreadyOnTarget };
-    const endedAs = (status: ExecutionStatus) => counts[status] - (before[status] ?? 0);
+    const endedAs = (status: ExecutionStatus) => Math.max(0, counts[status] - (before[status] ?? 0));
     const ended = endedAs('SUCCEEDED') + sum(failureTypes, endedAs);
     const asked = ended + counts.IN_PROGRESS;
     const failed = sum(failure_types, endedAs);

@@ -161,6 +161,17 @@ describe('a device', () => {
     expect(await reasonOf(firmware.id, device)).toBe('ELIGIBLE');
   });
 
+  it('is not BLOCKED by failures after which it was seen to run the firmware', async () => {
+    const firmware = await givenFirmware(db);
+    const device = await oneDevice();
+    for (let i = 0; i < 3; i += 1) await fail(firmware, device);
+    expect(await reasonOf(firmware.id, device)).toBe('BLOCKED');
+    await db.updateTable('update_executions').set({ sent_dt: clock.now() }).execute();
+    await runs(device, firmware.version);
+    await runs(device, 'something else');
+    expect(await reasonOf(firmware.id, device)).toBe('ELIGIBLE');
+  });
+
   it('is BLOCKED when it has failed this same firmware three times; force lifts that', async () => {
     const [firmware, other] = [await givenFirmware(db), await givenFirmware(db)];
     const device = await oneDevice();

@@ -184,7 +184,16 @@ const simulate = ({ devices, failureRate, perMinute, hasCanary, success, failure
     const now = addSeconds(startOfTime, second);
     let commandsInWindow = 0;
     for (let before = 1; before < windowSeconds; before += 1) commandsInWindow += released[second - before] ?? 0;
-    const progress = { counts, canary, commandsInWindow, isUnderWay: false, inProgress: counts.IN_PROGRESS, unanswered: 0, gate };
+    const progress = {
+      counts,
+      judged: counts,
+      canary,
+      commandsInWindow,
+      isUnderWay: false,
+      inProgress: counts.IN_PROGRESS,
+      unanswered: 0,
+      gate,
+    };
     const { stop, limit, isCanary, newCanaries, hasPassed } = decide(update, progress, now);
     if (stop) return { isStopped: true, touched };
     if (hasPassed) update.canary_passed_dt = now;

@@ -1,0 +1,56 @@
+import * as z from 'zod/mini';
+import { DomainError, type FieldError } from '../errors.ts';
+import { ItemError, judged, Malformed } from '../http/judged.ts';
+import { summarize } from '../http/parse-request.ts';
+import { NewDevice } from './device.ts';
+
+/** One of many devices in a call. */
+export const SentDevice = judged(NewDevice, 'With `partial`, whatever else is sent in the place of a device is refused by itself');
+export type SentDevice = z.output<typeof SentDevice>;
+
+/** Of so many refused devices it is told why: thousands of them have to fit into an answer. */
+const maximumRefusals = 1_000;
+
+export const RefusedDevices = z.object({
+  refused_count: z.int(),
+  refused: z
+    .array(
+      z.object({
+        index: z.int().check(z.meta({ description: 'Its place in `devices`, from 0' })),
+        external_id: z.nullable(z.string()),
+        errors: z.array(ItemError),
+      }),
+    )
+    .check(z.meta({ description: `The first ${maximumRefusals} of them` })),
+});
+export type RefusedDevices = z.infer<typeof RefusedDevices>;
+
+/**
+ * Those of the devices that can be registered, and why the others cannot: one that is not well-formed, or comes twice with a second one.
+ *
+ * @throws `request.invalid` with every wrong field, unless a part of the devices may be registered.
+ */
+export const judgeDevices = (sent: readonly SentDevice[], { partial }: { partial: boolean }): { devices: NewDevice[] } & RefusedDevices => {
+  const wellFormed = sent.flatMap((device) => (device instanceof Malformed ? [] : [device]));
+  if (!partial) {
+    const errors = sent.flatMap((device, i) => (device instanceof Malformed ? device.errors.map((error) => within(error, i)) : []));
+    if (errors.length > 0) throw new DomainError('request.invalid', summarize(errors, errors.length), { errors });
+    return { devices: wellFormed, refused_count: 0, refused: [] };
+  }
+  const times = Map.groupBy(wellFormed, keyOf);
+  const isRepeated = (device: NewDevice) => (times.get(keyOf(device))?.length ?? 0) > 1;
+  const refused = sent.flatMap((device, index) => {
+    if (device instanceof Malformed) return [{ index, external_id: device.textOf('external_id'), errors: device.itemErrors.slice(0, 3) }];
+    if (!isRepeated(device)) return [];
+    return [{ index, external_id: device.external_id, errors: [{ path: 'external_id', message: 'comes more than once' }] }];
+  });
+  const devices = wellFormed.filter((device) => !isRepeated(device));
+  return { devices, refused_count: refused.length, refused: refused.slice(0, maximumRefusals) };
+};
+
+const keyOf = ({ kind, external_id }: NewDevice): string => `${kind} ${external_id}`;
+
+const within = (error: FieldError, i: number): FieldError => ({
+  ...error,
+  path: error.path ? `devices.${i}.${error.path}` : `devices.${i}`,
+});

@@ -2547,13 +2547,8 @@ export type ListAssemblies200 = {
   next_cursor: string | null;
 };
 
-export type RegisterDevicesBodyDevicesItemKind = 'scooter' | 'cabinet';
-/**
- * Default: telematics for scooters of version 1 and 2, iot for all others
- */
-export type RegisterDevicesBodyDevicesItemChannel = 'telematics' | 'iot';
 export type RegisterDevicesBodyDevicesItem = {
-  kind: RegisterDevicesBodyDevicesItemKind;
+  kind: 'scooter' | 'cabinet';
   /**
      * The device's id in the scooters' database
      * @minLength 1
@@ -2563,8 +2558,8 @@ export type RegisterDevicesBodyDevicesItem = {
   external_id: string;
   version?: 1 | 2 | null;
   /** Default: telematics for scooters of version 1 and 2, iot for all others */
-  channel?: RegisterDevicesBodyDevicesItemChannel;
-};
+  channel?: 'telematics' | 'iot';
+} | unknown;
 
 export type RegisterDevicesBody = {
   /**
@@ -2572,8 +2567,28 @@ export type RegisterDevicesBody = {
      * @maxItems 10000
      */
   devices: RegisterDevicesBodyDevicesItem[];
+  /** Whether a device that is not well-formed, or comes twice, is refused by itself, and the others are stored. Without it all of them are stored or none */
+  partial?: boolean;
   /** Whether those that poll and have no token get one: it is shown in this answer and never again */
   issue_tokens?: boolean;
+};
+
+export type RegisterDevices200RefusedItemErrorsItem = {
+  /** Dotted; empty: the item itself */
+  path: string;
+  message: string;
+};
+
+export type RegisterDevices200RefusedItem = {
+  /**
+     * Its place in `devices`, from 0
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  index: number;
+  /** @nullable */
+  external_id: string | null;
+  errors: RegisterDevices200RefusedItemErrorsItem[];
 };
 
 export type RegisterDevices200TokensItemKind = 'scooter' | 'cabinet';
@@ -2605,6 +2620,14 @@ export type RegisterDevices200 = {
      * @maximum 9007199254740991
      */
   unchanged: number;
+  /**
+     * With `partial`
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  refused_count?: number;
+  /** With `partial`: why, of the first 1,000 */
+  refused?: RegisterDevices200RefusedItem[];
   /** First tokens, when they were asked for */
   tokens?: RegisterDevices200TokensItem[];
 };

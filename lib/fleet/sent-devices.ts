@@ -5,7 +5,7 @@ import { summarize } from '../http/parse-request.ts';
 import { NewDevice } from './device.ts';
 
 /** One of many devices in a call. */
-export const SentDevice = judged(NewDevice, 'With `partial`, whatever else is sent in the place of a device is refused by itself');
+export const SentDevice = judged(NewDevice);
 export type SentDevice = z.output<typeof SentDevice>;
 
 /** Of so many refused devices it is told why: thousands of them have to fit into an answer. */

@@ -44,17 +44,26 @@ export class Malformed {
   }
 }
 
-/** An item of a list that is judged on its own: as its schema makes it, or {@link Malformed}. */
-export const judged = <S extends z.ZodMiniType>(schema: S, description: string) =>
-  z.union([
-    schema,
-    z
-      .pipe(
+/**
+ * An item of a list that is judged on its own: as its schema makes it, or {@link Malformed}. The document shows what should be sent, so that
+ * generated clients have its type; the route says what becomes of the rest.
+ */
+export const judged = <S extends z.ZodMiniType>(schema: S) =>
+  z
+    .union([
+      schema,
+      z.pipe(
         z.unknown(),
         z.transform((sent) => new Malformed(sent, errorsOf(schema, sent))),
-      )
-      .check(z.meta({ description })),
-  ]);
+      ),
+    ])
+    .check(z.meta({ override: ({ jsonSchema }) => showFirstOnly(jsonSchema) }));
+
+const showFirstOnly = (shown: { anyOf?: object[] }): void => {
+  const [first] = shown.anyOf ?? [];
+  delete shown.anyOf;
+  Object.assign(shown, first);
+};
 
 const errorsOf = (schema: z.ZodMiniType, sent: unknown): FieldError[] =>
   schema.safeParse(sent).error?.issues.flatMap((issue) => [...fieldErrorsOf('body', issue)]) ?? [];

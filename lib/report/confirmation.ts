@@ -41,10 +41,7 @@ export const Confirmation = z.strictObject({
 export type Confirmation = z.output<typeof Confirmation>;
 
 /** One of many in a call, judged on its own. */
-export const SentConfirmation = judged(
-  Confirmation,
-  'Whatever else is sent in the place of a report is refused by itself, and hinders no other',
-);
+export const SentConfirmation = judged(Confirmation);
 export type SentConfirmation = z.output<typeof SentConfirmation>;
 
 /** What only a device that polls says: INSTALLED without having shown it, and how it took it to be asked to stop. */

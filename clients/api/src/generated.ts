@@ -2547,8 +2547,13 @@ export type ListAssemblies200 = {
   next_cursor: string | null;
 };
 
+export type RegisterDevicesBodyDevicesItemKind = 'scooter' | 'cabinet';
+/**
+ * Default: telematics for scooters of version 1 and 2, iot for all others
+ */
+export type RegisterDevicesBodyDevicesItemChannel = 'telematics' | 'iot';
 export type RegisterDevicesBodyDevicesItem = {
-  kind: 'scooter' | 'cabinet';
+  kind: RegisterDevicesBodyDevicesItemKind;
   /**
      * The device's id in the scooters' database
      * @minLength 1
@@ -2558,8 +2563,8 @@ export type RegisterDevicesBodyDevicesItem = {
   external_id: string;
   version?: 1 | 2 | null;
   /** Default: telematics for scooters of version 1 and 2, iot for all others */
-  channel?: 'telematics' | 'iot';
-} | unknown;
+  channel?: RegisterDevicesBodyDevicesItemChannel;
+};
 
 export type RegisterDevicesBody = {
   /**
@@ -3287,8 +3292,10 @@ export type ListCabinetUpdates200 = {
   next_cursor: string | null;
 };
 
+export type ConfirmVersionsBodyConfirmationsItemKind = 'scooter' | 'cabinet';
+export type ConfirmVersionsBodyConfirmationsItemStatus = 'IN_PROGRESS' | 'SUCCEEDED' | 'FAILED' | 'REJECTED';
 export type ConfirmVersionsBodyConfirmationsItem = {
-  kind?: 'scooter' | 'cabinet';
+  kind?: ConfirmVersionsBodyConfirmationsItemKind;
   /**
      * The device's id in the scooters' database
      * @minLength 1
@@ -3304,7 +3311,7 @@ export type ConfirmVersionsBodyConfirmationsItem = {
      * @maxLength 64
      */
   version: string;
-  status: 'IN_PROGRESS' | 'SUCCEEDED' | 'FAILED' | 'REJECTED';
+  status: ConfirmVersionsBodyConfirmationsItemStatus;
   /**
      * When it was so, by the clock of the device
      * @pattern ^(?:(?:\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29|\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:02)-(?:0[1-9]|1\d|2[0-8])))T(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|([+-](?:[01]\d|2[0-3]):[0-5]\d)))$
@@ -3327,7 +3334,7 @@ export type ConfirmVersionsBodyConfirmationsItem = {
      * @maxLength 10000
      */
   detail?: string;
-} | unknown;
+};
 
 export type ConfirmVersionsBody = {
   /**

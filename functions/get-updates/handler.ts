@@ -17,15 +17,15 @@ export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
     operation(deps, listUpdatesRoute, async ({ query }) => json(200, await listUpdates(deps.db, query, deps.now()))),
     operation(deps, getUpdateRoute, async ({ path }) => json(200, await getUpdate(deps.db, path.id, deps.now()))),
     operation(deps, listExecutionsRoute, async ({ path, query }) =>
-      json(200, await getExecutions(deps.db, { update_id: path.id, ...query })),
+      json(200, await getExecutions(deps.db, { update_id: path.id, ...query }, deps.now())),
     ),
     operation(deps, listExclusionsRoute, async ({ path, query }) =>
       json(200, await getExclusions(deps.db, { update_id: path.id, ...query })),
     ),
     operation(deps, listScooterUpdatesRoute, async ({ path, query }) =>
-      json(200, await getDeviceUpdates(deps.db, { kind: 'scooter', ...path, ...query })),
+      json(200, await getDeviceUpdates(deps.db, { kind: 'scooter', ...path, ...query }, deps.now())),
     ),
     operation(deps, listCabinetUpdatesRoute, async ({ path, query }) =>
-      json(200, await getDeviceUpdates(deps.db, { kind: 'cabinet', ...path, ...query })),
+      json(200, await getDeviceUpdates(deps.db, { kind: 'cabinet', ...path, ...query }, deps.now())),
     ),
   );

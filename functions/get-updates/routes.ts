@@ -4,7 +4,8 @@ import { PageQuery, pageOf } from '../../lib/http/page.ts';
 import { IdInPath } from '../../lib/http/path-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 import { requestedText } from '../../lib/text.ts';
-import { DeviceExecution, Execution, executionStatuses } from '../../lib/update/execution.ts';
+import { executionStatuses } from '../../lib/update/execution.ts';
+import { DeviceExecution, Execution } from '../../lib/update/shown-execution.ts';
 import { Exclusion, eligibilities, Update, UpdateDetail } from '../../lib/update/update.ts';
 import { updateStatuses } from '../../lib/update/update-status.ts';
 

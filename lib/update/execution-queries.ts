@@ -3,7 +3,10 @@ import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
 import type { DeviceKind } from '../fleet/device.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
-import { type DeviceExecution, type Execution, type ExecutionStatus, executionStatuses } from './execution.ts';
+import { type ExecutionStatus, executionStatuses, type Phase } from './execution.ts';
+import type { DeviceExecution, Execution } from './shown-execution.ts';
+import type { UpdateStatus } from './update-status.ts';
+import { waitsFor } from './waits-for.ts';
 
 const Cursor = z.tuple([z.int32()]);
 
@@ -14,6 +17,9 @@ const selectExecutions = (db: Db, detail: RawBuilder<string | null>) =>
   db
     .selectFrom('update_executions as e')
     .innerJoin('devices as d', 'd.id', 'e.device_id')
+    .innerJoin('updates as u', 'u.id', 'e.update_id')
+    .innerJoin('firmwares as f', 'f.id', 'u.firmware_id')
+    .innerJoin('backend_gate as g', (join) => join.onTrue())
     .select([
       'e.id',
       'e.update_id',
@@ -31,7 +37,28 @@ const selectExecutions = (db: Db, detail: RawBuilder<string | null>) =>
       'e.next_attempt_dt',
       'e.late_success_dt',
     ])
-    .$narrowType<{ status: ExecutionStatus }>();
+    .select([
+      'e.phase',
+      'e.channel',
+      'd.last_seen_dt',
+      'u.status as update_status',
+      'u.start_dt',
+      'u.paused_dt',
+      'f.status as firmware_status',
+      sql<boolean>`u.canary IS NOT NULL AND u.canary_passed_dt IS NULL`.as('is_canary_open'),
+      'g.failures as gate_failures',
+      'g.closed_until as gate_closed_until',
+    ])
+    .$narrowType<{ status: ExecutionStatus; phase: Phase; update_status: UpdateStatus }>();
+
+type ExecutionRow = Awaited<ReturnType<ReturnType<typeof selectExecutions>['executeTakeFirstOrThrow']>>;
+
+/** Its facts are in what it waits for. */
+const toExecution = <Row extends ExecutionRow>(row: Row, now: Date) => {
+  const { phase, channel, last_seen_dt, update_status, start_dt, paused_dt, firmware_status, is_canary_open, ...rest } = row;
+  const { gate_failures, gate_closed_until, ...execution } = rest;
+  return { ...execution, waits_for: waitsFor(row, now) };
+};
 
 export interface ExecutionFilter {
   update_id: number;
@@ -60,7 +87,7 @@ const executionIdPage = ({ update_id, status, reason }: ExecutionFilter, after: 
   LIMIT ${size}`;
 
 /** In the order in which they were planned. */
-export const listExecutions = async (db: Db, filter: ExecutionFilter): Promise<Page<Execution>> => {
+export const listExecutions = async (db: Db, filter: ExecutionFilter, now: Date): Promise<Page<Execution>> => {
   const { update_id, status, reason, limit, cursor } = filter;
   const list = listOf('executions', { update_id, status, reason });
   const [after] = decodeCursor(list, Cursor, cursor) ?? [0];
@@ -68,7 +95,8 @@ export const listExecutions = async (db: Db, filter: ExecutionFilter): Promise<P
     .where(sql<boolean>`e.id IN (${executionIdPage(filter, after, limit + 1)})`)
     .orderBy('e.id')
     .execute();
-  return toPage(list, rows, limit, (row) => [row.id]);
+  const { items, next_cursor } = toPage(list, rows, limit, (row) => [row.id]);
+  return { items: items.map((row) => toExecution(row, now)), next_cursor };
 };
 
 export interface DeviceExecutionFilter {
@@ -82,12 +110,11 @@ export interface DeviceExecutionFilter {
 export const listDeviceExecutions = async (
   db: Db,
   { kind, external_id, limit, cursor }: DeviceExecutionFilter,
+  now: Date,
 ): Promise<Page<DeviceExecution>> => {
   const list = listOf('executions of a device', { kind, external_id });
   const after = decodeCursor(list, Cursor, cursor);
   let query = selectExecutions(db, sql`nullif(e.detail, '')`)
-    .innerJoin('updates as u', 'u.id', 'e.update_id')
-    .innerJoin('firmwares as f', 'f.id', 'u.firmware_id')
     .select(['e.hardware_type', 'f.id as firmware_id', 'f.version as firmware_version'])
     .where('d.kind', '=', kind)
     .where('d.external_id', '=', external_id);
@@ -96,5 +123,6 @@ export const listDeviceExecutions = async (
     .orderBy('e.id', 'desc')
     .limit(limit + 1)
     .execute();
-  return toPage(list, rows, limit, (row) => [row.id]);
+  const { items, next_cursor } = toPage(list, rows, limit, (row) => [row.id]);
+  return { items: items.map((row) => toExecution(row, now)), next_cursor };
 };

@@ -1,6 +1,5 @@
 import * as z from 'zod/mini';
 import { addSeconds } from '../clock.ts';
-import { Timestamp } from '../firmware/firmware.ts';
 
 export const executionStatuses = ['QUEUED', 'IN_PROGRESS', 'SUCCEEDED', 'FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED', 'REMOVED'] as const;
 export type ExecutionStatus = (typeof executionStatuses)[number];
@@ -261,32 +260,3 @@ export const moveOf = (execution: Movable, event: ExecutionEvent, now: Date): Mo
 
 /** Two times what a device's words are cut to when they come: 50 lines of 512 characters. */
 export const longestDetail = 2 * 50 * 513;
-
-export const Execution = z
-  .object({
-    id: z.int(),
-    update_id: z.int(),
-    kind: z.string(),
-    external_id: z.string(),
-    status: z.enum(executionStatuses),
-    reason: z.nullable(z.string()),
-    detail: z.nullable(z.string()).check(z.meta({ description: 'What the device or the backend said' })),
-    attempt: z.int(),
-    retries: z.int(),
-    is_canary: z.boolean(),
-    queued_dt: Timestamp,
-    sent_dt: z.nullable(Timestamp),
-    finished_dt: z.nullable(Timestamp),
-    next_attempt_dt: z.nullable(Timestamp),
-    late_success_dt: z
-      .nullable(Timestamp)
-      .check(z.meta({ description: 'When the version wanted was seen after the execution had ended otherwise' })),
-  })
-  .register(z.globalRegistry, { id: 'Execution' });
-export type Execution = z.infer<typeof Execution>;
-
-/** An execution among a device's own past. */
-export const DeviceExecution = z
-  .extend(Execution, { hardware_type: z.string(), firmware_id: z.int(), firmware_version: z.string() })
-  .register(z.globalRegistry, { id: 'DeviceExecution' });
-export type DeviceExecution = z.infer<typeof DeviceExecution>;

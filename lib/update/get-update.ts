@@ -3,8 +3,8 @@ import { DomainError } from '../errors.ts';
 import { checkDeviceExists } from '../fleet/device-exists.ts';
 import type { Page } from '../http/page.ts';
 import { type ExclusionFilter, listExclusions } from './exclusion-queries.ts';
-import type { DeviceExecution, Execution } from './execution.ts';
 import { type DeviceExecutionFilter, type ExecutionFilter, listDeviceExecutions, listExecutions } from './execution-queries.ts';
+import type { DeviceExecution, Execution } from './shown-execution.ts';
 import type { Exclusion, UpdateDetail } from './update.ts';
 import { findUpdateDetail } from './update-detail-queries.ts';
 import { isUpdate } from './update-queries.ts';
@@ -19,8 +19,8 @@ export async function getUpdate(db: Db, id: number, now: Date): Promise<UpdateDe
 }
 
 /** @throws `update.not_found` */
-export async function getExecutions(db: Db, filter: ExecutionFilter): Promise<Page<Execution>> {
-  const page = await listExecutions(db, filter);
+export async function getExecutions(db: Db, filter: ExecutionFilter, now: Date): Promise<Page<Execution>> {
+  const page = await listExecutions(db, filter, now);
   if (page.items.length === 0 && !(await isUpdate(db, filter.update_id))) throw notFound(filter.update_id);
   return page;
 }
@@ -33,8 +33,8 @@ export async function getExclusions(db: Db, filter: ExclusionFilter): Promise<Pa
 }
 
 /** @throws `device.not_found` */
-export async function getDeviceUpdates(db: Db, filter: DeviceExecutionFilter): Promise<Page<DeviceExecution>> {
-  const page = await listDeviceExecutions(db, filter);
+export async function getDeviceUpdates(db: Db, filter: DeviceExecutionFilter, now: Date): Promise<Page<DeviceExecution>> {
+  const page = await listDeviceExecutions(db, filter, now);
   if (page.items.length === 0) await checkDeviceExists(db, filter.kind, filter.external_id);
   return page;
 }

@@ -1594,6 +1594,19 @@ export interface ControlAnswer {
 }
 
 export type ExecutionStatus = 'QUEUED' | 'IN_PROGRESS' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'REJECTED' | 'CANCELED' | 'REMOVED';
+/**
+ * START: the update begins later; RESUME: the update is paused; CANARY: other devices go first; PACE: its turn, or a free place; RETRY: its next try; DEFERRAL: the backend has put it off; BACKEND: the backend does not answer, or is being asked; POLL: the device asks for its work by itself, and has not yet; DEVICE: it is asked, and its proof is awaited; END: the update has ended, and this execution ends with its next step
+ */
+export type WaitsForCause = 'START' | 'RESUME' | 'CANARY' | 'PACE' | 'RETRY' | 'DEFERRAL' | 'BACKEND' | 'POLL' | 'DEVICE' | 'END';
+export interface WaitsFor {
+  /** START: the update begins later; RESUME: the update is paused; CANARY: other devices go first; PACE: its turn, or a free place; RETRY: its next try; DEFERRAL: the backend has put it off; BACKEND: the backend does not answer, or is being asked; POLL: the device asks for its work by itself, and has not yet; DEVICE: it is asked, and its proof is awaited; END: the update has ended, and this execution ends with its next step */
+  cause: WaitsForCause;
+  /** When the wait is over at the earliest, where that is known */
+  until_dt: string | null;
+  /** Since when, where that is known; of POLL, when the device was last seen */
+  since_dt: string | null;
+}
+
 export interface Execution {
   /**
      * @minimum -9007199254740991
@@ -1629,6 +1642,8 @@ export interface Execution {
   queued_dt: string;
   sent_dt: string | null;
   finished_dt: string | null;
+  /** What stands between it and its end; null: it has ended */
+  waits_for: WaitsFor | null;
   next_attempt_dt: string | null;
   /** When the version wanted was seen after the execution had ended otherwise */
   late_success_dt: string | null;
@@ -1684,6 +1699,8 @@ export interface DeviceExecution {
   queued_dt: string;
   sent_dt: string | null;
   finished_dt: string | null;
+  /** What stands between it and its end; null: it has ended */
+  waits_for: WaitsFor | null;
   next_attempt_dt: string | null;
   /** When the version wanted was seen after the execution had ended otherwise */
   late_success_dt: string | null;

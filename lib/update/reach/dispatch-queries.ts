@@ -78,6 +78,8 @@ export interface Dispatch {
   commands: number;
   /** Whether the backend was called, or the chunk put back. */
   is_answered: boolean;
+  /** Whether a call has begun, of which the backend may know: also one whose function died. */
+  was_called: boolean;
   /** Whether a call that may still be under way has it. */
   is_under_way: boolean;
   /** false: the update was paused or has ended, its pace changed, or its firmware was withdrawn since the release. */
@@ -122,6 +124,7 @@ export const findDispatch = (db: Db, id: number, now: Date, leaseSeconds: number
     .select(['u.allow_downgrade', 'u.manifest_counter', 'u.request_id', 'u.in_progress_minutes'])
     .select([
       sql<boolean>`d.answered_dt IS NOT NULL`.as('is_answered'),
+      sql<boolean>`d.sent_dt IS NOT NULL`.as('was_called'),
       sql<boolean>`d.answered_dt IS NULL AND NOT ${isFree(now, leaseSeconds)}`.as('is_under_way'),
       isWanted.as('is_wanted'),
       sql<number>`f.version_num`.as('version_num'),
@@ -186,7 +189,7 @@ export interface DispatchOutcome {
 
 export interface DispatchAnswer {
   now: Date;
-  /** Whether the backend was called at all; a chunk that was held back is no command. */
+  /** Whether the backend was called at all, or may have been; a chunk that was held back is no command, and takes no room of the pace. */
   wasCalled: boolean;
   error: string | null;
   /** When the devices are looked up for the first time; null: they need not be. */
@@ -195,7 +198,8 @@ export interface DispatchAnswer {
 
 /**
  * Stores what the backend answered for a chunk, in one statement. Executions that have moved on since (a device can be faster than
- * the backend's answer) stay as they are; those of the chunk that no outcome is for wait again.
+ * the backend's answer) stay as they are; those of the chunk that no outcome is for wait again, and are asked the same again if a call about
+ * them has begun.
  */
 export const recordDispatch = async (
   db: Db,
@@ -221,7 +225,7 @@ export const recordDispatch = async (
         ${outcomes.map((o) => o.next_attempt_dt)}::timestamptz[]
       ) AS o (execution_id, event, reason, detail, next_attempt_dt)
     ), locked AS (
-      SELECT e.id, e.phase, e.retries, coalesce(o.event, 'withheld') AS event, o.reason, o.detail, o.next_attempt_dt,
+      SELECT e.id, e.phase, e.retries, coalesce(o.event, CASE WHEN ${wasCalled}::boolean AND e.phase = 'calling' THEN 'unanswered' ELSE 'withheld' END) AS event, o.reason, o.detail, o.next_attempt_dt,
              answered.number_of_retries, answered.retry_failure_types, answered.may_retry
       FROM answered
       JOIN update_executions e ON e.dispatch_id = answered.id

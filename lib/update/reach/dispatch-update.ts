@@ -70,16 +70,16 @@ export async function dispatchUpdate(
   if (!dispatch || dispatch.is_answered) return;
   if (dispatch.is_under_way) throw new UnderWay(`Dispatch ${dispatch_id} is being sent`);
   const gate = await getGate(db);
-  if (!dispatch.is_wanted || !mayCall(gate, dispatch.commands, now())) return putBack(deps, dispatch_id);
+  if (!dispatch.is_wanted || !mayCall(gate, dispatch.commands, now())) return putBack(deps, dispatch);
   const isThere = (await deps.isFileThere?.({ id: dispatch.firmware_id, file_link: dispatch.file_link })) ?? true;
-  if (!isThere) return putBack(deps, dispatch_id);
+  if (!isThere) return putBack(deps, dispatch);
   // Before the chunk is taken: one that is taken and then cannot be sent would keep its devices waiting.
   const shared = await signShared(deps, dispatch);
   const began = now();
   const claimed = await claimDispatch(db, dispatch_id, began, leaseSeconds);
   if (!claimed) throw new UnderWay(`Dispatch ${dispatch_id} is being sent, or not wanted any more`);
   const [first] = claimed;
-  if (!first) return putBack(deps, dispatch_id);
+  if (!first) return putBack(deps, dispatch);
 
   const isProbe = gate.failures > 0;
   const call = {
@@ -102,7 +102,7 @@ export async function dispatchUpdate(
   if (error) deps.log.warn('backend did not take a chunk', { dispatch_id, commands: claimed.length, error });
   await recordDispatch(db, dispatch_id, outcomes, {
     now: answered,
-    wasCalled: !trouble,
+    wasCalled: !trouble || dispatch.was_called,
     error: error?.message ?? null,
     next_verification_dt: trouble ? null : addSeconds(answered, firstVerificationMinutes(dispatch.in_progress_minutes) * 60),
   });
@@ -139,9 +139,9 @@ const findTrouble = async (
   }
 };
 
-/** Nobody was asked: its executions wait again. */
-const putBack = ({ db, now }: DispatchUpdateDeps, dispatch_id: number): Promise<void> =>
-  recordDispatch(db, dispatch_id, [], { now: now(), wasCalled: false, error: null, next_verification_dt: null });
+/** Nobody is asked, unless a function has asked before and died: the executions of the chunk wait again. */
+const putBack = ({ db, now }: DispatchUpdateDeps, { id, was_called }: Dispatch): Promise<void> =>
+  recordDispatch(db, id, [], { now: now(), wasCalled: was_called, error: null, next_verification_dt: null });
 
 const callBackend = async (
   { backend, now }: DispatchUpdateDeps,

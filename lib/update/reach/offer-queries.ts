@@ -76,15 +76,15 @@ export const offerExecutions = async (trx: Trx, { update_id, step, limit, newCan
 };
 
 /**
- * Takes back offers made up to `madeUntil` that nobody has come for. Those executions wait behind all others, who get their places;
+ * Takes back offers made up to `madeUntil`, or all of them, that nobody has come for. Those executions wait behind all others, who get their places;
  * another device takes the place of one that was to be part of the canary. Only while the update is locked.
  */
-export const withdrawOffers = async (trx: Trx, update_id: number, madeUntil: Date, now: Date): Promise<void> => {
+export const withdrawOffers = async (trx: Trx, update_id: number, madeUntil: Date | null, now: Date): Promise<void> => {
   await sql`
     WITH locked AS (
       SELECT e.id, e.phase, 'unclaimed' AS event
       FROM update_executions e JOIN update_dispatches o ON o.id = e.dispatch_id
-      WHERE e.update_id = ${update_id} AND ${offered} AND o.released_dt <= ${madeUntil}
+      WHERE e.update_id = ${update_id} AND ${offered} AND (${madeUntil}::timestamptz IS NULL OR o.released_dt <= ${madeUntil})
       ORDER BY e.id
       FOR NO KEY UPDATE OF e SKIP LOCKED
     )

@@ -94,7 +94,7 @@ export const changePace = (deps: ControlUpdateDeps, id: number, rollout: { [K in
     // Not as text: PostgreSQL keeps the keys of a jsonb in an order of its own.
     if (isDeepStrictEqual(wanted, current)) return {};
     await recallDispatches(trx, id);
-    if (update.includes_iot) await withdrawOffers(trx, id, now, now);
+    if (update.includes_iot) await withdrawOffers(trx, id, null, now);
     return { change: { rollout: wanted } };
   });
 

@@ -126,7 +126,7 @@ describe('what is read does not grow with the history', () => {
     ['of a reason and a status that has others', 7, { reason: 'DEVICE_FAILED', status: 'SUCCEEDED' as const }, 0],
   ])('a page of executions, %s, reads a few entries of an index', async (_name, update_id, filter, found) => {
     const { scans, rows, pages } = await planOf(async () => {
-      const { items } = await getExecutions(reader, { update_id, ...filter, ...page });
+      const { items } = await getExecutions(reader, { update_id, ...filter, ...page }, startOfTime);
       expect(items).toHaveLength(Math.min(found, page.limit));
     });
     expect(scans).toEqual(['by index']);
@@ -149,7 +149,7 @@ describe('what is read does not grow with the history', () => {
     const ids: number[] = [];
     let cursor: string | undefined;
     do {
-      const { items, next_cursor } = await getExecutions(reader, { update_id: 3, limit: 500, cursor });
+      const { items, next_cursor } = await getExecutions(reader, { update_id: 3, limit: 500, cursor }, startOfTime);
       ids.push(...items.map(({ id }) => id));
       cursor = next_cursor ?? undefined;
     } while (cursor);

@@ -1,0 +1,92 @@
+import * as z from 'zod/mini';
+import { addSeconds } from '../clock.ts';
+import { Timestamp } from '../firmware/firmware.ts';
+import type { Phase } from './execution.ts';
+import type { UpdateStatus } from './update-status.ts';
+
+const causes = ['START', 'RESUME', 'CANARY', 'PACE', 'RETRY', 'DEFERRAL', 'BACKEND', 'POLL', 'DEVICE', 'END'] as const;
+
+export const WaitsFor = z
+  .object({
+    cause: z.enum(causes).check(
+      z.meta({
+        description:
+          'START: the update begins later; RESUME: the update is paused; CANARY: other devices go first; PACE: its turn, or a free place; ' +
+          'RETRY: its next try; DEFERRAL: the backend has put it off; BACKEND: the backend does not answer, or is being asked; ' +
+          'POLL: the device asks for its work by itself, and has not yet; DEVICE: it is asked, and its proof is awaited; ' +
+          'END: the update has ended, and this execution ends with its next step',
+      }),
+    ),
+    until_dt: z.nullable(Timestamp).check(z.meta({ description: 'When the wait is over at the earliest, where that is known' })),
+    since_dt: z
+      .nullable(Timestamp)
+      .check(z.meta({ description: 'Since when, where that is known; of POLL, when the device was last seen' })),
+  })
+  .register(z.globalRegistry, { id: 'WaitsFor' });
+export type WaitsFor = z.infer<typeof WaitsFor>;
+
+/** What is stored about an execution, its update, its device and the backend that says what it waits for. */
+export interface WaitFacts {
+  phase: Phase;
+  channel: string;
+  reason: string | null;
+  is_canary: boolean;
+  sent_dt: Date | null;
+  next_attempt_dt: Date | null;
+  last_seen_dt: Date | null;
+  update_status: UpdateStatus;
+  start_dt: Date | null;
+  paused_dt: Date | null;
+  firmware_status: string;
+  /** Devices go first, and have not all succeeded. */
+  is_canary_open: boolean;
+  gate_failures: number;
+  gate_closed_until: Date | null;
+}
+
+/** A device that has not polled for so long is offered nothing: two polls of the longest interval, and a little more. */
+const aliveSeconds = 1_050;
+
+const wait = (cause: WaitsFor['cause'], { until = null, since = null }: { until?: Date | null; since?: Date | null } = {}): WaitsFor => ({
+  cause,
+  until_dt: until,
+  since_dt: since,
+});
+
+/** What an execution waits for, the nearest obstacle; null: it has ended. */
+export const waitsFor = (facts: WaitFacts, now: Date): WaitsFor | null => {
+  switch (facts.phase) {
+    case 'ended':
+      return null;
+    case 'asked':
+    case 'canceling':
+    case 'installed':
+      return wait('DEVICE', { since: facts.sent_dt });
+    case 'calling':
+      return wait('BACKEND', { since: facts.sent_dt });
+    case 'waiting':
+    case 'released':
+    case 'offered':
+      return waitOfUpdate(facts, now) ?? waitOfTurn(facts, now);
+  }
+};
+
+/** The update goes on for nobody. */
+const waitOfUpdate = ({ update_status, start_dt, paused_dt, firmware_status }: WaitFacts, now: Date): WaitsFor | undefined => {
+  if (update_status === 'CANCELED' || update_status === 'ABORTED' || firmware_status !== 'available') return wait('END');
+  if (update_status === 'PAUSED') return wait('RESUME', { since: paused_dt });
+  return start_dt && start_dt > now ? wait('START', { until: start_dt }) : undefined;
+};
+
+const waitOfTurn = (facts: WaitFacts, now: Date): WaitsFor => {
+  const { phase, channel, reason, is_canary, is_canary_open, next_attempt_dt, last_seen_dt, gate_failures, gate_closed_until } = facts;
+  if (next_attempt_dt && next_attempt_dt > now) return wait(reason?.startsWith('RETRY') ? 'RETRY' : 'DEFERRAL', { until: next_attempt_dt });
+  if (channel === 'iot') {
+    const isAlive = last_seen_dt !== null && last_seen_dt > addSeconds(now, -aliveSeconds);
+    if (phase === 'offered' || !isAlive) return wait('POLL', { since: last_seen_dt });
+  }
+  if (phase === 'waiting' && is_canary_open && !is_canary) return wait('CANARY');
+  const isClosed = gate_closed_until !== null && gate_closed_until > now;
+  if (channel !== 'iot' && (isClosed || gate_failures > 0)) return wait('BACKEND', { until: isClosed ? gate_closed_until : null });
+  return wait('PACE');
+};

@@ -15,6 +15,8 @@ import { type Storage, uploadSeconds } from './storage.ts';
 
 /** A device may be told to update and start its download much later, in a tunnel's far end. */
 const downloadSeconds = 3600;
+/** The longest that a signature can be valid. A link also dies with the session of the role that signed it. */
+const longestDownloadSeconds = 604_800;
 
 /**
  * All attempts together. S3 answers in some 10 ms, and after a cold start in some 200: what has not come by then will not come soon, and
@@ -103,10 +105,11 @@ export const createS3Storage = ({ bucket, now, client = createS3Client() }: S3St
     return { method: 'PUT', url, headers, expires_dt: addSeconds(now(), uploadSeconds) };
   },
 
-  async signDownload({ key, version_id }, method = 'GET') {
+  async signDownload({ key, version_id }, method = 'GET', seconds = downloadSeconds) {
     const object = { Bucket: bucket, Key: key, VersionId: version_id };
     const command = method === 'GET' ? new GetObjectCommand(object) : new HeadObjectCommand(object);
-    return { url: await getSignedUrl(client, command, { expiresIn: downloadSeconds }), expires_dt: addSeconds(now(), downloadSeconds) };
+    const expiresIn = Math.min(longestDownloadSeconds, seconds);
+    return { url: await getSignedUrl(client, command, { expiresIn }), expires_dt: addSeconds(now(), expiresIn) };
   },
 
   async findObject({ key, version_id }) {

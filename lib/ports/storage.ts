@@ -38,8 +38,8 @@ export interface Storage {
    * `uploadSeconds`.
    */
   signUpload(upload: { key: string; size_bytes: number; sha256: string }): Promise<SignedRequest>;
-  /** A link that yields the bytes of this version until it expires; S3 takes it for this method only. */
-  signDownload(object: ObjectVersion, method?: 'GET' | 'HEAD'): Promise<SignedLink>;
+  /** A link that yields the bytes of this version for so long (default: an hour; a week at most); S3 takes it for this method only. */
+  signDownload(object: ObjectVersion, method?: 'GET' | 'HEAD', seconds?: number): Promise<SignedLink>;
   /** Whether there is this version. As fast as `probe`, which it is in place of where one object matters. */
   hasObject(object: ObjectVersion): Promise<boolean>;
   /** The bytes as a stream in constant memory; undefined when there is no such version. */

@@ -107,11 +107,11 @@ export class InMemoryStorage implements Storage {
     return { method: 'PUT', url, headers, expires_dt: addSeconds(this.#now(), linkSeconds) };
   }
 
-  async signDownload(object: ObjectVersion, method: 'GET' | 'HEAD' = 'GET'): Promise<SignedLink> {
+  async signDownload(object: ObjectVersion, method: 'GET' | 'HEAD' = 'GET', seconds = linkSeconds): Promise<SignedLink> {
     const { key, version_id } = object;
     const url = `https://storage.test/${encodeKey(key)}?versionId=${encodeURIComponent(version_id)}&signature=${randomUUID()}`;
     this.#downloads.set(url, { object, method });
-    return { url, expires_dt: addSeconds(this.#now(), linkSeconds) };
+    return { url, expires_dt: addSeconds(this.#now(), seconds) };
   }
 
   async findObject(object: ObjectVersion): Promise<StoredObject | undefined> {

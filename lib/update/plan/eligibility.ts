@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { FirmwareRequirement } from '../../firmware/firmware.ts';
 import type { DeviceKind } from '../../fleet/device.ts';
+import { unfinished } from '../predicates.ts';
 import { eligibleCases, type Targets, type UnknownVersion } from '../update.ts';
 
 export interface WantedFirmware {
@@ -115,6 +116,6 @@ export const classifiedDevices = ({ targets, firmware, allow_downgrade, force, u
   -- a wrong one, as just after an import, each is compared with each.
   LEFT JOIN LATERAL (
     SELECT e.update_id FROM update_executions e
-    WHERE e.device_id = c.device_id AND e.hardware_type = h.name AND e.status IN ('QUEUED', 'IN_PROGRESS')
+    WHERE e.device_id = c.device_id AND e.hardware_type = h.name AND ${unfinished}
     LIMIT 1
   ) flight ON true`;

@@ -51,6 +51,8 @@ const reservedMilliseconds = 4_000;
 const longestCallMilliseconds = 20_000;
 /** A backend in trouble is asked about one device: one that hangs over it must not delay the next try, and so the return to the pace. */
 const longestProbeMilliseconds = 5_000;
+/** A download takes its time, however short the deadline is. */
+const shortestLinkSeconds = 3_600;
 /** Wait of a device that the backend's answer left out. */
 const forgottenSeconds = 5;
 
@@ -164,11 +166,14 @@ const callBackend = async (
   }
 };
 
+/** A link lives as long as a device may take it: it may begin at any time until its deadline. */
+const linkSecondsOf = ({ in_progress_minutes }: Dispatch): number => Math.max(shortestLinkSeconds, in_progress_minutes * 60);
+
 /** What all commands of a chunk have in common: they are about one file, whose link and manifest are signed once. */
 const signShared = async ({ db, storage, signManifest, now }: DispatchUpdateDeps, dispatch: Dispatch) => {
   const { hardware_type, version, sha256, size_bytes } = dispatch;
   try {
-    const { url, expires_dt } = await storage.signDownload(storage.fromLink(dispatch.file_link));
+    const { url, expires_dt } = await storage.signDownload(storage.fromLink(dispatch.file_link), 'GET', linkSecondsOf(dispatch));
     const { manifest } = await signManifest(toManifestFacts(dispatch));
     return { hardware_type, version, sha256, size_bytes, url, expires_dt: expires_dt.toISOString(), manifest };
   } catch (error) {

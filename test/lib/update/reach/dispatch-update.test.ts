@@ -462,11 +462,14 @@ it.each([
   [60, 3_600],
   [1, 3_600],
   [180, 10_800],
-])('a link lives as long as the work may begin, and an hour at least: a deadline of %i minutes, %i s', async (in_progress_minutes, seconds) => {
-  const service = createUpdateService(db);
-  const given = await service.given({ timeouts: { in_progress_minutes } });
-  await service.advance(given.message);
-  for (const message of service.deps.dispatches.take()) await service.dispatch(message);
-  const [call] = service.deps.backend.calls.splice(0);
-  expect(call?.commands.map(({ expires_dt }) => expires_dt)).toEqual([addSeconds(service.clock.now(), seconds).toISOString()]);
-});
+])(
+  'a link lives as long as the work may begin, and an hour at least: a deadline of %i minutes, %i s',
+  async (in_progress_minutes, seconds) => {
+    const service = createUpdateService(db);
+    const given = await service.given({ timeouts: { in_progress_minutes } });
+    await service.advance(given.message);
+    for (const message of service.deps.dispatches.take()) await service.dispatch(message);
+    const [call] = service.deps.backend.calls.splice(0);
+    expect(call?.commands.map(({ expires_dt }) => expires_dt)).toEqual([addSeconds(service.clock.now(), seconds).toISOString()]);
+  },
+);

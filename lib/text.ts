@@ -7,7 +7,11 @@ export const isStorable = (text: string): boolean => text.isWellFormed() && !tex
 export const requestedText = (maximumLength: number) =>
   z
     .string()
-    .check(z.maxLength(maximumLength), z.refine(isStorable, 'must be well-formed Unicode without NUL, which PostgreSQL cannot store'));
+    .check(
+      z.maxLength(maximumLength),
+      z.refine(isStorable, 'must be well-formed Unicode without NUL, which PostgreSQL cannot store'),
+      z.meta({ pattern: '^[^\\u0000]*$' }),
+    );
 
 /** For people to read: the rest of a long text is cut off. */
 export const shorten = (text: string, maximumLength: number): string =>

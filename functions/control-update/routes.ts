@@ -22,6 +22,10 @@ export const cancelUpdateRoute = defineRoute({
   method: 'POST',
   path: '/v1/updates/{id}/cancel',
   summary: 'End an update: devices that wait are never asked, those at work finish',
+  description:
+    'Nobody is asked after this call. A device that polls and has been offered the update, but has not begun, is offered it no more. One ' +
+    'that is at work finds a `cancelAction` at its next poll: it stops and says so (CANCELED), or goes on, and then its result counts. ' +
+    '`force` ends their record at once; a device that installs all the same is seen on the new version, and counts as late.',
   body: z.prefault(
     z.strictObject({
       force: z

@@ -1,5 +1,6 @@
 import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
 import { createOpenApiDocument } from '../../lib/http/openapi.ts';
+import { links } from '../links.ts';
 import { routes } from '../routes.ts';
 import { docsAssetRoute, docsRoute, openapiRoute } from './routes.ts';
 
@@ -33,7 +34,7 @@ export const createHandler = (deps: HttpDeps & DocsDeps) => {
   let document: ReturnType<typeof createOpenApiDocument> | undefined;
   return endpoint(
     operation(deps, openapiRoute, async () => {
-      document ??= createOpenApiDocument(routes);
+      document ??= createOpenApiDocument(routes, links);
       return json(200, document);
     }),
     operation(deps, docsRoute, async () => ({ statusCode: 200, headers: headersOf('text/html'), body: page })),

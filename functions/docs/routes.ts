@@ -18,7 +18,7 @@ export const docsRoute = defineRoute({
   tag: 'Service',
   scope: null,
   summary: 'This document as a page; needs nothing from the internet',
-  responses: { 200: { description: 'HTML', body: null } },
+  responses: { 200: { description: 'HTML', body: null, contentTypes: ['text/html'] } },
 });
 
 export const docsAssetRoute = defineRoute({
@@ -29,5 +29,5 @@ export const docsAssetRoute = defineRoute({
   scope: null,
   summary: 'Script and style of the page',
   pathParameters: z.object({ asset: z.enum(['swagger-ui-bundle.js', 'swagger-ui.css', 'page.js']) }),
-  responses: { 200: { description: 'JavaScript or CSS', body: null } },
+  responses: { 200: { description: 'JavaScript or CSS', body: null, contentTypes: ['text/javascript', 'text/css'] } },
 });

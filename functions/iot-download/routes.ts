@@ -6,7 +6,7 @@ const route = {
   tag: 'Device protocol',
   scope: deviceScope,
   pathParameters: ArtifactPath,
-  responses: { 302: { description: 'To a link of S3 that works for this method, for an hour', body: null } },
+  responses: { 302: { description: 'To a link of S3 that works for this method, for an hour', body: null, location: 'The file in S3' } },
   problems: [404],
 } as const;
 

@@ -18,7 +18,7 @@ export const observeVersionsRoute = defineRoute({
   body: ObservationRequest,
   // 10,000 devices with the longest ids.
   maximumBodyBytes: 1536 * 1024,
-  responses: { 202: { description: 'The devices will be asked', body: Observation } },
+  responses: { 202: { description: 'The devices will be asked', body: Observation, location: 'The observation' } },
   problems: [422],
 });
 

@@ -16,6 +16,6 @@ export const requestAssemblyRoute = defineRoute({
     'twice.',
   headers: IdempotencyHeaders,
   body: AssemblyRequest,
-  responses: { 202: { description: 'The package will be made', body: Assembly } },
+  responses: { 202: { description: 'The package will be made', body: Assembly, location: 'The assembly' } },
   problems: [409, 422],
 });

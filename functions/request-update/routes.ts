@@ -25,7 +25,7 @@ export const requestUpdateRoute = defineRoute({
   // 10,000 devices with the longest ids.
   maximumBodyBytes: 1536 * 1024,
   responses: {
-    202: { description: 'The update will be carried out', body: Update },
+    202: { description: 'The update will be carried out', body: Update, location: 'The update' },
     200: { description: 'The answer of a dry run, or a page of its devices', body: z.union([DryRun, DryRunDevices]) },
   },
   problems: [422],

@@ -15,6 +15,6 @@ export const retryUpdateRoute = defineRoute({
   pathParameters: IdInPath,
   headers: IdempotencyHeaders,
   body: z.prefault(z.strictObject({ comment: z._default(Comment, '') }), {}),
-  responses: { 202: { description: 'The new update; it has the settings of the old one', body: Update } },
+  responses: { 202: { description: 'The new update; it has the settings of the old one', body: Update, location: 'The new update' } },
   problems: [404, 409, 422],
 });

@@ -60,8 +60,8 @@ export const uploadFirmwareRoute = defineRoute({
     sha256: Sha256,
   }),
   responses: {
-    201: { description: 'Reserved', body: Answer },
-    200: { description: 'Was reserved before: a fresh link, or the firmware that is here already', body: Answer },
+    201: { description: 'Reserved', body: Answer, location: 'The firmware' },
+    200: { description: 'Was reserved before: a fresh link, or the firmware that is here already', body: Answer, location: 'The firmware' },
   },
   problems: [409],
 });

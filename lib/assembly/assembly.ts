@@ -67,6 +67,13 @@ const InstallRequest = z
       error: 'has to be given: what to write it to',
     }),
     z.refine(({ handler, device }) => handler === 'raw' || device === undefined, { path: ['device'], error: 'goes with raw' }),
+    z.meta({
+      oneOf: [
+        { properties: { handler: { const: 'rawfile' }, device: false } },
+        { properties: { handler: { const: 'archive' }, device: false }, required: ['handler', 'path'] },
+        { properties: { handler: { const: 'raw' }, path: false }, required: ['handler', 'device'] },
+      ],
+    }),
   );
 
 /** Fills in where a part goes. */

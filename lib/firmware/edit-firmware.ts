@@ -29,6 +29,7 @@ export const FirmwareChange = z
       error: 'has to be given: those who run it will ask',
     }),
     z.refine(({ status, reason }) => reason === undefined || status !== undefined, { path: ['reason'], error: 'goes with a status' }),
+    z.meta({ minProperties: 1, dependentRequired: { status: ['reason'], reason: ['status'] } }),
   );
 export type FirmwareChange = z.output<typeof FirmwareChange>;
 

@@ -12,8 +12,13 @@ const segmentChecks = (maximumLength: number): z.core.$ZodCheck<string>[] => [
   z.refine((text) => text.trim() === text && text !== '.' && text !== '..', 'must not begin or end with a space, or be . or ..'),
 ];
 
+/** The same for programs that read the document: no control characters, no slash, no space at either end, not `.` or `..`. */
+const keySegmentPattern =
+  '^(?!\\.{1,2}$)(?!\\s)[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029/]*[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029/\\s]$';
+
 /** A text that is one part of an object's key in S3. */
-export const keySegment = (maximumLength: number) => z.string().check(...segmentChecks(maximumLength));
+export const keySegment = (maximumLength: number) =>
+  z.string().check(...segmentChecks(maximumLength), z.meta({ pattern: keySegmentPattern }));
 
 /** Zero-width characters, marks of direction, variation selectors, private and unassigned characters, and every space but the usual one. */
 const invisible = /[\p{Default_Ignorable_Code_Point}\p{Cf}\p{Co}\p{Cn}\u2800]|[^\P{Zs} ]/u;
@@ -63,6 +68,7 @@ export const FirmwareVersion = z.string().check(
     description:
       "The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for " +
       'others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word',
+    pattern: keySegmentPattern,
     example: '1.4.2',
   }),
 );

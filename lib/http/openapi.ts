@@ -1,3 +1,4 @@
+import type * as z from 'zod/mini';
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject, type ZodOpenApiResponsesObject } from 'zod-openapi';
 import { Problem, titleOf } from './problem.ts';
 import { deviceScope, type Route } from './route.ts';
@@ -5,19 +6,35 @@ import { deviceScope, type Route } from './route.ts';
 const description = `Firmware of scooters and cabinets: versions, what each device runs, updates.
 
 Requests carry a bearer token (a JWT) with the scope named at each route; devices that poll carry a token of their own. Errors are problem documents (RFC 9457) with a stable \`code\`.
-Times are UTC, ids are numbers, lists are \`{items, next_cursor}\`; a page ends early where it would become larger than an answer can be. A query parameter that is not named at a route, or comes twice, is refused (400). 503 comes with Retry-After; sending again is safe.`;
+Times are UTC, ids are numbers, lists are \`{items, next_cursor}\`; a page ends early where it would become larger than an answer can be. A query parameter that is not named at a route, or comes twice, is refused (400). 503 and 429 come with Retry-After; sending again is safe. A method that a path does not have is 405, with \`Allow\`.`;
+
+/** What may be asked next: by operation, the operations that take something of its answer, and where in it that is. */
+export type Links = Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, string>>>>>>;
 
 /** The OpenAPI 3.1 document of these routes. */
-export const createOpenApiDocument = (routes: readonly Route[]) => {
+export const createOpenApiDocument = (routes: readonly Route[], links: Links = {}) => {
   const paths: ZodOpenApiPathsObject = {};
   for (const route of routes) {
-    paths[route.path] = { ...paths[route.path], [route.method.toLowerCase()]: toOperation(route) };
+    paths[route.path] = { ...paths[route.path], [route.method.toLowerCase()]: toOperation(route, links[route.operationId]) };
   }
   return createDocument({
     openapi: '3.1.0',
     info: { title: 'scooters-updater', version: '1', description },
     paths,
     components: {
+      headers: {
+        'Request-Id': { description: 'To be named when asking for help', required: true, schema: { type: 'string' } },
+        'Retry-After': {
+          description: 'Seconds after which to send the request again',
+          required: true,
+          schema: { type: 'integer', minimum: 0 },
+        },
+        'WWW-Authenticate': {
+          description: 'Which token is wanted, and what is wrong with the one sent',
+          required: true,
+          schema: { type: 'string' },
+        },
+      },
       securitySchemes: {
         token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
         deviceToken: {
@@ -31,17 +48,10 @@ export const createOpenApiDocument = (routes: readonly Route[]) => {
   });
 };
 
-const toOperation = ({
-  summary,
-  description,
-  tag,
-  scope,
-  pathParameters,
-  query,
-  headers,
-  body,
-  ...route
-}: Route): ZodOpenApiOperationObject => ({
+const toOperation = (
+  { summary, description, tag, scope, pathParameters, query, headers, body, ...route }: Route,
+  links: Links[string] | undefined,
+): ZodOpenApiOperationObject => ({
   operationId: route.operationId,
   summary,
   ...(description && { description }),
@@ -52,8 +62,15 @@ const toOperation = ({
   responses: toResponses(route, {
     isOpen: scope === null,
     hasBody: Boolean(body),
+    links,
   }),
 });
+
+const header = (name: 'Request-Id' | 'Retry-After' | 'WWW-Authenticate') => ({ $ref: `#/components/headers/${name}` as const });
+const contentOf = (types: readonly string[], body: z.ZodMiniType | null) => {
+  if (body) return { content: { 'application/json': { schema: body } } };
+  return types.length > 0 ? { content: Object.fromEntries(types.map((type) => [type, { schema: { type: 'string' as const } }])) } : {};
+};
 
 const securityOf = (scope: Route['scope']) => {
   if (scope === null) return [];
@@ -62,16 +79,37 @@ const securityOf = (scope: Route['scope']) => {
 
 const toResponses = (
   { responses, problems = [] }: Pick<Route, 'responses' | 'problems'>,
-  { isOpen, hasBody }: { isOpen: boolean; hasBody: boolean },
+  { isOpen, hasBody, links }: { isOpen: boolean; hasBody: boolean; links: Links[string] | undefined },
 ): ZodOpenApiResponsesObject => {
-  const answers = Object.entries(responses).map(([status, { description, body }]) => [
+  // Of an operation that makes something, only the answer that says where it is has something to go on with.
+  const isAccepting = Object.values(responses).some(({ location }) => location !== undefined);
+  const answers = Object.entries(responses).map(([status, { description, body, contentTypes = [], location }]) => [
     status,
-    { description, ...(body && { content: { 'application/json': { schema: body } } }) },
+    {
+      description,
+      headers: {
+        'x-request-id': header('Request-Id'),
+        ...(location && { location: { description: location, required: true, schema: { type: 'string', format: 'uri-reference' } } }),
+      },
+      ...contentOf(contentTypes, body),
+      ...(links && (location || !isAccepting) && { links: toLinks(links) }),
+    },
   ]);
-  const statuses = new Set([...problems, 400, ...(isOpen ? [] : [401, 403]), ...(hasBody ? [413, 415] : []), 500, 503]);
+  const statuses = new Set([...problems, 400, ...(isOpen ? [] : [401, 403]), ...(hasBody ? [413, 415] : []), 429, 500, 503]);
   const errors = [...statuses].map((status) => [
     String(status),
-    { description: titleOf[status], content: { 'application/problem+json': { schema: Problem } } },
+    {
+      description: titleOf[status],
+      headers: {
+        'x-request-id': header('Request-Id'),
+        ...(status === 401 || status === 403 ? { 'www-authenticate': header('WWW-Authenticate') } : {}),
+        ...(status === 429 || status === 503 ? { 'retry-after': header('Retry-After') } : {}),
+      },
+      content: { 'application/problem+json': { schema: Problem } },
+    },
   ]);
   return Object.fromEntries([...answers, ...errors]);
 };
+
+const toLinks = (links: Links[string]) =>
+  Object.fromEntries(Object.entries(links).map(([operationId, parameters]) => [operationId, { operationId, parameters }]));

@@ -1,16 +1,21 @@
 import * as z from 'zod/mini';
 
-/** A query parameter that is off unless it is `true`. */
+/** A query parameter that is off unless it is `true`. Its text is checked by hand: a document that says boolean says nothing of texts. */
 export const Flag = z
   .pipe(
-    z._default(z.enum(['true', 'false']), 'false'),
+    z.optional(z.unknown().check(z.refine((text) => text === 'true' || text === 'false', 'must be true or false'))),
     z.transform((text) => text === 'true'),
   )
   .check(z.meta({ type: 'boolean' }));
 
 /** A number of digits only: what `Number()` makes of `0x10`, `1e2` or a space is not what anybody meant. */
 export const integerBetween = (minimum: number, maximum: number) =>
-  z.pipe(z.string().check(z.regex(/^\d{1,15}$/, 'must be a number in digits')), z.transform(Number)).check(
-    z.refine((value) => value >= minimum && value <= maximum, `must be between ${minimum} and ${maximum}`),
-    z.meta({ type: 'integer', minimum, maximum }),
-  );
+  z
+    .pipe(
+      z.unknown().check(z.refine((text) => typeof text === 'string' && /^\d{1,15}$/.test(text), 'must be a number in digits')),
+      z.transform(Number),
+    )
+    .check(
+      z.refine((value) => value >= minimum && value <= maximum, `must be between ${minimum} and ${maximum}`),
+      z.meta({ type: 'integer', minimum, maximum }),
+    );

@@ -30,10 +30,20 @@ export interface Route<
   body?: Body;
   /** Longer bodies are refused with 413 before they are parsed. Default {@link defaultMaximumBodyBytes}. */
   maximumBodyBytes?: number;
-  /** By status; `null` for an answer that is not JSON. */
-  responses: Readonly<Record<number, { description: string; body: z.ZodMiniType | null }>>;
+  /** By status. */
+  responses: Readonly<Record<number, RouteResponse>>;
   /** Problem statuses beside those that every route can answer. */
   problems?: readonly number[];
+}
+
+export interface RouteResponse {
+  description: string;
+  /** `null` for an answer that is not JSON. */
+  body: z.ZodMiniType | null;
+  /** Its content type where it is not JSON. */
+  contentTypes?: readonly string[];
+  /** What the `Location` header leads to; without it there is none. */
+  location?: string;
 }
 
 export const deviceScope = 'device';

@@ -43,5 +43,6 @@ export const Canary = z
   })
   .check(
     z.refine(({ size, percentage }) => (size === undefined) !== (percentage === undefined), { error: 'needs either size or percentage' }),
+    z.meta({ oneOf: [{ required: ['size'] }, { required: ['percentage'] }] }),
   );
 export type Canary = z.output<typeof Canary>;

@@ -183,16 +183,19 @@ const lowerCase = (headers: Record<string, unknown> = {}): Record<string, string
 
 const parseBody = (body: string, contentType = ''): unknown => (/[/+]json\b/.test(contentType) ? JSON.parse(body) : body);
 
-interface MediaTypes {
+interface DocumentedResponse {
   content?: Record<string, { schema: object }>;
+  headers: Record<string, object>;
 }
-type Operations = Record<string, { responses: Record<string, MediaTypes> }>;
+type Operations = Record<string, { responses: Record<string, DocumentedResponse> }>;
 
 // JSON Schema knows its definitions under another name than OpenAPI.
 const { paths, components } = JSON.parse(
   JSON.stringify(createOpenApiDocument(routes)).replaceAll('"#/components/schemas/', '"#/$defs/'),
 ) as { paths: Record<string, Operations>; components: { schemas: Record<string, object> } };
 const checks = new Map<object, z.ZodType>();
+/** Headers that say something to the caller, and so belong into the document. */
+const toldHeaders = ['location', 'retry-after', 'www-authenticate', 'allow', 'x-request-id'];
 
 const checkOf = (schema: object): z.ZodType => {
   const check = checks.get(schema) ?? z.fromJSONSchema({ ...schema, $defs: components.schemas } as Parameters<typeof z.fromJSONSchema>[0]);
@@ -209,8 +212,12 @@ const expectDocumented = ({ method, path }: Call, { statusCode, headers, body }:
   }
   const response = operation.responses[statusCode];
   if (!response) throw new Error(`${where}: this status is not in the document; answered was ${inspect(body)}`);
+  const documented = Object.keys(response.headers);
+  expect(Object.keys(headers), `${where}: headers that the document promises`).toEqual(expect.arrayContaining(documented));
+  const told = toldHeaders.filter((name) => name in headers);
+  expect(documented, `${where}: headers that are answered`).toEqual(expect.arrayContaining(told));
   if (!response.content) return;
-  const contentType = headers['content-type'] ?? '';
+  const [contentType = ''] = (headers['content-type'] ?? '').split(';');
   const media = response.content[contentType];
   if (!media) throw new Error(`${where}: the content type ${contentType} is not in the document`);
   const result = checkOf(media.schema).safeParse(body);

@@ -5,7 +5,7 @@
  * Firmware of scooters and cabinets: versions, what each device runs, updates.
  *
  * Requests carry a bearer token (a JWT) with the scope named at each route; devices that poll carry a token of their own. Errors are problem documents (RFC 9457) with a stable `code`.
- * Times are UTC, ids are numbers, lists are `{items, next_cursor}`; a page ends early where it would become larger than an answer can be. A query parameter that is not named at a route, or comes twice, is refused (400). 503 comes with Retry-After; sending again is safe.
+ * Times are UTC, ids are numbers, lists are `{items, next_cursor}`; a page ends early where it would become larger than an answer can be. A query parameter that is not named at a route, or comes twice, is refused (400). 503 and 429 come with Retry-After; sending again is safe. A method that a path does not have is 405, with `Allow`.
  * OpenAPI spec version: 1
  */
 import { request } from './request.ts';
@@ -693,6 +693,7 @@ export type ObservationFilterRunning = {
      * The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word
      * @minLength 1
      * @maxLength 64
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
      */
   version: string;
 } | {
@@ -836,6 +837,7 @@ export type ObservationWithChangesFilterRunning = {
      * The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word
      * @minLength 1
      * @maxLength 64
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
      */
   version: string;
 } | {
@@ -2252,7 +2254,6 @@ export type ListHardwareTypesParams = {
  * Items a page, 1 to 500
  * @minimum 1
  * @maximum 500
- * @pattern ^\d{1,15}$
  */
 limit?: number;
 /**
@@ -2376,15 +2377,20 @@ export type UploadFirmwareBody = {
      * The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word
      * @minLength 1
      * @maxLength 64
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
      */
   version: string;
   /**
      * The last part of the key in S3
      * @minLength 1
      * @maxLength 128
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
      */
   filename?: string;
-  /** @maxLength 2000 */
+  /**
+     * @maxLength 2000
+     * @pattern ^[^\u0000]*$
+     */
   comment?: string;
   /**
      * What the device has to run of other hardware types
@@ -2413,18 +2419,18 @@ hardware_type?: string;
  * The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word
  * @minLength 1
  * @maxLength 64
+ * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
  */
 version?: string;
 status?: ListFirmwaresStatus;
 /**
  * Also a fresh link to each available file
  */
-links?: 'true' | 'false';
+links?: boolean;
 /**
  * Items a page, 1 to 500
  * @minimum 1
  * @maximum 500
- * @pattern ^\d{1,15}$
  */
 limit?: number;
 /**
@@ -2451,7 +2457,10 @@ export type ListFirmwares200 = {
 };
 
 export type EditFirmwareBody = {
-  /** @maxLength 2000 */
+  /**
+     * @maxLength 2000
+     * @pattern ^[^\u0000]*$
+     */
   comment?: string;
   /**
      * Corrects the ordinal, while no device has been asked for this firmware
@@ -2465,6 +2474,7 @@ export type EditFirmwareBody = {
      * Why it is withdrawn
      * @minLength 1
      * @maxLength 2000
+     * @pattern ^[^\u0000]*$
      */
   reason?: string;
 };
@@ -2481,13 +2491,34 @@ export type RequestAssemblyHeaders = {
  * rawfile: write the file `path`; archive: unpack into the folder `path`; raw: write the block device `device`
  */
 export type RequestAssemblyBodyPartsItemInstallHandler = 'rawfile' | 'archive' | 'raw';
-export type RequestAssemblyBodyPartsItemInstall = {
+export type RequestAssemblyBodyPartsItemInstall = ({
+  handler?: 'rawfile';
+  device?: never;
+} & {
   /** rawfile: write the file `path`; archive: unpack into the folder `path`; raw: write the block device `device` */
   handler?: RequestAssemblyBodyPartsItemInstallHandler;
   /** Default for rawfile: /lib/firmware/{hardware_type}.bin */
   path?: string;
   device?: string;
-};
+}) | ({
+  handler: 'archive';
+  device?: never;
+} & {
+  /** rawfile: write the file `path`; archive: unpack into the folder `path`; raw: write the block device `device` */
+  handler?: RequestAssemblyBodyPartsItemInstallHandler;
+  /** Default for rawfile: /lib/firmware/{hardware_type}.bin */
+  path?: string;
+  device?: string;
+}) | ({
+  handler: 'raw';
+  path?: never;
+} & {
+  /** rawfile: write the file `path`; archive: unpack into the folder `path`; raw: write the block device `device` */
+  handler?: RequestAssemblyBodyPartsItemInstallHandler;
+  /** Default for rawfile: /lib/firmware/{hardware_type}.bin */
+  path?: string;
+  device?: string;
+});
 
 export type RequestAssemblyBodyPartsItem = {
   /**
@@ -2505,9 +2536,13 @@ export type RequestAssemblyBody = {
      * The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word
      * @minLength 1
      * @maxLength 64
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
      */
   version: string;
-  /** @maxLength 2000 */
+  /**
+     * @maxLength 2000
+     * @pattern ^[^\u0000]*$
+     */
   comment?: string;
   /**
      * In the order in which they are installed, one for each hardware type
@@ -2544,7 +2579,6 @@ status?: ListAssembliesStatus;
  * Items a page, 1 to 500
  * @minimum 1
  * @maximum 500
- * @pattern ^\d{1,15}$
  */
 limit?: number;
 /**
@@ -2692,7 +2726,6 @@ not_seen_since?: string;
  * Items a page, 1 to 500
  * @minimum 1
  * @maximum 500
- * @pattern ^\d{1,15}$
  */
 limit?: number;
 /**
@@ -2725,12 +2758,11 @@ export type GetScooterParams = {
 /**
  * Also every version it ran before
  */
-history?: 'true' | 'false';
+history?: boolean;
 /**
  * Items a page, 1 to 500
  * @minimum 1
  * @maximum 500
- * @pattern ^\d{1,15}$
  */
 limit?: number;
 /**
@@ -2744,12 +2776,11 @@ export type GetCabinetParams = {
 /**
  * Also every version it ran before
  */
-history?: 'true' | 'false';
+history?: boolean;
 /**
  * Items a page, 1 to 500
  * @minimum 1
  * @maximum 500
- * @pattern ^\d{1,15}$
  */
 limit?: number;
 /**
@@ -2809,6 +2840,7 @@ export type RequestObservationBodyTargets = {
      * The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word
      * @minLength 1
      * @maxLength 64
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
      */
   version: string;
 } | {
@@ -2833,7 +2865,10 @@ export type RequestObservationBody = {
      * @maximum 1000000
      */
   maximum_per_minute?: number;
-  /** @maxLength 2000 */
+  /**
+     * @maxLength 2000
+     * @pattern ^[^\u0000]*$
+     */
   comment?: string;
 };
 
@@ -2843,7 +2878,6 @@ status?: ListObservationsStatus;
  * Items a page, 1 to 500
  * @minimum 1
  * @maximum 500
- * @pattern ^\d{1,15}$
  */
 limit?: number;
 /**
@@ -2868,7 +2902,6 @@ export type GetObservationParams = {
  * Items a page, 1 to 500
  * @minimum 1
  * @maximum 500
- * @pattern ^\d{1,15}$
  */
 limit?: number;
 /**
@@ -2908,6 +2941,7 @@ export type RequestUpdateBodyTargets = {
      * The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word
      * @minLength 1
      * @maxLength 64
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
      */
   version: string;
 } | {
@@ -2972,7 +3006,7 @@ export type RequestUpdateBodyRollout = {
 /**
  * Devices asked before all others. Default: 0.5 % but at least 50, for updates of 200 devices or more; null: none
  */
-export type RequestUpdateBodyCanary = {
+export type RequestUpdateBodyCanary = (unknown & {
   /**
      * @minimum 1
      * @maximum 100000
@@ -2995,7 +3029,7 @@ export type RequestUpdateBodyCanary = {
      * @exclusiveMinimum 0
      */
   success_percentage?: number;
-} | null;
+}) | null;
 
 /**
  * Rules that stop the update, judged each time executions have ended
@@ -3103,7 +3137,10 @@ export type RequestUpdateBody = {
   force?: boolean;
   /** Devices that run a version that is in no catalogue: INCLUDE updates them too (ELIGIBLE_UNKNOWN_VERSION in the dry run), EXCLUDE leaves them out (UNKNOWN_VERSION) */
   unknown_version?: RequestUpdateBodyUnknownVersion;
-  /** @maxLength 2000 */
+  /**
+     * @maxLength 2000
+     * @pattern ^[^\u0000]*$
+     */
   comment?: string;
   /** true: answers who would be updated and why others would not, and changes nothing; {reason, cursor}: all devices of one reason */
   dry_run?: RequestUpdateBodyDryRun;
@@ -3115,7 +3152,6 @@ status?: ListUpdatesStatus;
  * Items a page, 1 to 500
  * @minimum 1
  * @maximum 500
- * @pattern ^\d{1,15}$
  */
 limit?: number;
 /**
@@ -3179,13 +3215,13 @@ status?: ListExecutionsStatus;
 /**
  * Without the text after the colon that some have
  * @maxLength 64
+ * @pattern ^[^\u0000]*$
  */
 reason?: string;
 /**
  * Items a page, 1 to 500
  * @minimum 1
  * @maximum 500
- * @pattern ^\d{1,15}$
  */
 limit?: number;
 /**
@@ -3214,7 +3250,6 @@ reason?: ListExclusionsReason;
  * Items a page, 1 to 500
  * @minimum 1
  * @maximum 500
- * @pattern ^\d{1,15}$
  */
 limit?: number;
 /**
@@ -3257,7 +3292,10 @@ export type RetryUpdateHeaders = {
 };
 
 export type RetryUpdateBody = {
-  /** @maxLength 2000 */
+  /**
+     * @maxLength 2000
+     * @pattern ^[^\u0000]*$
+     */
   comment?: string;
 };
 
@@ -3266,7 +3304,6 @@ export type ListScooterUpdatesParams = {
  * Items a page, 1 to 500
  * @minimum 1
  * @maximum 500
- * @pattern ^\d{1,15}$
  */
 limit?: number;
 /**
@@ -3290,7 +3327,6 @@ export type ListCabinetUpdatesParams = {
  * Items a page, 1 to 500
  * @minimum 1
  * @maximum 500
- * @pattern ^\d{1,15}$
  */
 limit?: number;
 /**
@@ -3326,6 +3362,7 @@ export type ConfirmVersionsBodyConfirmationsItem = {
      * What the device runs. A report other than SUCCEEDED that names the version of its update, or is about no update, is not taken for it
      * @minLength 1
      * @maxLength 64
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
      */
   version: string;
   status: ConfirmVersionsBodyConfirmationsItemStatus;
@@ -3398,7 +3435,6 @@ export type GetStatsParams = {
  * Devices last seen more than so many days ago count as not seen
  * @minimum 1
  * @maximum 3650
- * @pattern ^\d{1,15}$
  */
 not_seen_days?: number;
 };
@@ -4430,6 +4466,7 @@ export const getCancelUpdateUrl = (id: number,) => {
 }
 
 /**
+ * Nobody is asked after this call. A device that polls and has been offered the update, but has not begun, is offered it no more. One that is at work finds a `cancelAction` at its next poll: it stops and says so (CANCELED), or goes on, and then its result counts. `force` ends their record at once; a device that installs all the same is seen on the new version, and counts as late.
  * @summary End an update: devices that wait are never asked, those at work finish
  */
 export const cancelUpdate = async (id: number,
@@ -5091,9 +5128,9 @@ export const getGetDocsPageUrl = () => {
 /**
  * @summary This document as a page; needs nothing from the internet
  */
-export const getDocsPage = async ( options?: Parameters<typeof request>[1]): Promise<void> => {
+export const getDocsPage = async ( options?: Parameters<typeof request>[1]): Promise<string> => {
 
-  return request<void>(getGetDocsPageUrl(),
+  return request<string>(getGetDocsPageUrl(),
   {
     ...options,
     method: 'GET'
@@ -5115,9 +5152,9 @@ export const getGetDocsAssetUrl = (asset: 'swagger-ui-bundle.js' | 'swagger-ui.c
 /**
  * @summary Script and style of the page
  */
-export const getDocsAsset = async (asset: 'swagger-ui-bundle.js' | 'swagger-ui.css' | 'page.js', options?: Parameters<typeof request>[1]): Promise<void> => {
+export const getDocsAsset = async (asset: 'swagger-ui-bundle.js' | 'swagger-ui.css' | 'page.js', options?: Parameters<typeof request>[1]): Promise<string> => {
 
-  return request<void>(getGetDocsAssetUrl(asset),
+  return request<string>(getGetDocsAssetUrl(asset),
   {
     ...options,
     method: 'GET'

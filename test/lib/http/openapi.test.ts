@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { readServerlessFile } from '../../../dev/serverless-file.ts';
+import { links } from '../../../functions/links.ts';
 import { routes } from '../../../functions/routes.ts';
 import { createOpenApiDocument } from '../../../lib/http/openapi.ts';
 
@@ -18,17 +19,27 @@ interface Operation {
   security: Record<string, string[]>[];
   parameters?: Parameter[];
   requestBody?: { required: boolean; content: Record<string, { schema: object }> };
-  responses: Record<string, { description: string; content?: Record<string, { schema: object }> }>;
+  responses: Record<string, Response>;
+}
+interface Response {
+  description: string;
+  headers: Record<string, object>;
+  content?: Record<string, { schema: object }>;
+  links?: Record<string, { operationId: string; parameters: Record<string, string> }>;
 }
 interface Document {
   openapi: string;
   info: { title: string; version: string };
   paths: Record<string, Record<string, Operation>>;
-  components: { schemas: Record<string, object>; securitySchemes: Record<string, { type: string; scheme: string }> };
+  components: {
+    schemas: Record<string, object>;
+    headers: Record<string, object>;
+    securitySchemes: Record<string, { type: string; scheme: string }>;
+  };
 }
 
 // As a caller gets it: through JSON.
-const document = JSON.parse(JSON.stringify(createOpenApiDocument(routes))) as Document;
+const document = JSON.parse(JSON.stringify(createOpenApiDocument(routes, links))) as Document;
 const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
   Object.entries(methods).map(([method, operation]) => ({ route: `${method.toUpperCase()} ${path}`, path, method, operation })),
 );
@@ -150,7 +161,11 @@ describe('the document', () => {
   it('has nothing that its references do not find, and nothing that nobody refers to', () => {
     const text = JSON.stringify(document);
     const referred = [...text.matchAll(/"\$ref":"([^"]+)"/g)].map(([, ref]) => ref);
-    expect(new Set(referred)).toEqual(new Set(Object.keys(document.components.schemas).map((name) => `#/components/schemas/${name}`)));
+    const { schemas, headers } = document.components;
+    const defined = Object.entries({ schemas, headers }).flatMap(([kind, named]) =>
+      Object.keys(named).map((name) => `#/components/${kind}/${name}`),
+    );
+    expect(new Set(referred)).toEqual(new Set(defined));
     expect(text).not.toMatch(/"\$schema"|"\$defs"|"definitions"|"nullable"/);
   });
 
@@ -183,12 +198,65 @@ describe('the document', () => {
     (_, operation) => {
       const statuses = Object.keys(operation.responses).map(Number);
       // A query parameter that it does not have is refused by every route.
-      expect(statuses).toEqual(expect.arrayContaining([400, 500, 503]));
+      expect(statuses).toEqual(expect.arrayContaining([400, 429, 500, 503]));
       if (operation.security.length > 0) expect(statuses).toEqual(expect.arrayContaining([401, 403]));
       if (operation.requestBody) expect(statuses).toEqual(expect.arrayContaining([413, 415]));
       expect(statuses.filter((status) => status < 400).length).toBeGreaterThan(0);
     },
   );
+
+  it('says which headers an answer has: the request id always, when to try again, which token is wanted, where what was made is', () => {
+    for (const { route, operation } of operations) {
+      for (const [status, { headers }] of Object.entries(operation.responses)) {
+        const where = `${route} ${status}`;
+        expect(Object.keys(headers), where).toContain('x-request-id');
+        expect('retry-after' in headers, where).toBe(['429', '503'].includes(status));
+        expect('www-authenticate' in headers, where).toBe(['401', '403'].includes(status));
+        if (status === '302' || status === '202') expect(Object.keys(headers), where).toContain('location');
+      }
+    }
+  });
+
+  it('links what is made or listed to the operations that take its id, by names that they have', () => {
+    const linked = operations.flatMap(({ route, operation }) =>
+      Object.values(operation.responses).flatMap((response) => Object.values(response.links ?? {}).map((link) => ({ route, ...link }))),
+    );
+    expect(linked.length).toBeGreaterThan(20);
+    for (const { route, operationId, parameters } of linked) {
+      const target = operations.find(({ operation }) => operation.operationId === operationId);
+      const inPath = target?.operation.parameters?.filter((parameter) => parameter.in === 'path').map(({ name }) => name);
+      expect(Object.keys(parameters), `${route} to ${operationId}`).toEqual(inPath);
+    }
+  });
+
+  it('a flag is a boolean, true or false, and off by default', () => {
+    const flags = operations
+      .flatMap(({ operation }) => operation.parameters ?? [])
+      .filter(({ name }) => ['links', 'history'].includes(name));
+    expect(flags).toHaveLength(3);
+    for (const { schema, required } of flags) {
+      expect(schema).toEqual({ type: 'boolean', description: expect.any(String) });
+      expect(required ?? false).toBe(false);
+    }
+  });
+
+  it('says the rules between fields that JSON Schema can say', () => {
+    const text = JSON.stringify(document);
+    for (const rule of [
+      '"oneOf":[{"required":["size"]},{"required":["percentage"]}]',
+      '"dependentRequired":{"status":["reason"],"reason":["status"]}',
+      '"if":{"properties":{"kind":{"const":"cabinet"}}},"then":{"properties":{"version":{"type":"null"}}}',
+    ]) {
+      expect(text).toContain(rule);
+    }
+  });
+
+  it('says what canceling means to a device that polls', () => {
+    const cancel = operations.find(({ operation }) => operation.operationId === 'cancelUpdate')?.operation as Operation & {
+      description: string;
+    };
+    expect(cancel.description).toContain('cancelAction');
+  });
 
   it('refuses unknown fields wherever a request has fields, but for those of devices, whose clients we have not written', () => {
     for (const { route, operation } of operations) {
@@ -200,10 +268,14 @@ describe('the document', () => {
   });
 });
 
+/** Rules between fields, which zod cannot read; that they are well-formed is what openapi-spec-validator looks at. */
+const rulesBetweenFields = new Set(['if', 'then', 'dependentRequired']);
+
 // JSON Schema knows its definitions under another name than OpenAPI. What it cannot read, no client can.
 const expectSchema = (schema: object): void => {
   const whole = JSON.parse(
     JSON.stringify({ ...schema, $defs: document.components.schemas }).replaceAll('"#/components/schemas/', '"#/$defs/'),
+    (key, value) => (rulesBetweenFields.has(key) ? undefined : value),
   );
   expect(z.fromJSONSchema(whole)).toBeInstanceOf(z.ZodType);
   expect(Object.keys(schema).length).toBeGreaterThan(0);

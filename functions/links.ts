@@ -1,0 +1,25 @@
+import type { Links } from '../lib/http/openapi.ts';
+
+const id = { id: '$response.body#/id' };
+const firstId = { id: '$response.body#/items/0/id' };
+const firmware = (parameters: Record<string, string>) => ({ getFirmware: parameters, editFirmware: parameters, getManifest: parameters });
+const update = (parameters: Record<string, string>) => ({
+  ...{ getUpdate: parameters, listExecutions: parameters, cancelUpdate: parameters, pauseUpdate: parameters, resumeUpdate: parameters },
+  ...{ changeUpdatePace: parameters, retryUpdate: parameters },
+});
+const scooter = (external_id: string) => ({ getScooter: { external_id }, listScooterUpdates: { external_id } });
+
+/** What may be asked next about what an operation answers. */
+export const links: Links = {
+  uploadFirmware: firmware(id),
+  listFirmwares: firmware(firstId),
+  requestAssembly: { getAssembly: id },
+  listAssemblies: { getAssembly: firstId },
+  requestUpdate: update(id),
+  retryUpdate: update(id),
+  listUpdates: update(firstId),
+  listExecutions: scooter('$response.body#/items/0/external_id'),
+  lookUpDevices: scooter('$response.body#/items/0/external_id'),
+  requestObservation: { getObservation: id },
+  listObservations: { getObservation: firstId },
+};

@@ -31,7 +31,7 @@ export const NewDevice = z.pipe(
     })
     .check(
       z.refine(({ kind, version }) => kind === 'scooter' || version === null, { path: ['version'], error: 'only scooters have a version' }),
-      z.meta({ if: { properties: { kind: { const: 'cabinet' } } }, then: { properties: { version: { type: 'null' } } } }),
+      z.meta({ if: { properties: { kind: { const: 'scooter' } } }, else: { properties: { version: { type: 'null' } } } }),
     ),
   z.transform((device) => ({ ...device, channel: device.channel ?? defaultChannel(device.version) })),
 );

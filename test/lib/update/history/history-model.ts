@@ -208,7 +208,8 @@ export class Model {
     const known = this.#deps.firmwares.find((f) => f.hardware_type === firmware.hardware_type && f.version === version);
     if (known && known.version_num > firmware.version_num && !request.allow_downgrade) return 'DOWNGRADE';
     const failed = mine.filter((e) => e.status === 'FAILED' && e.wanted_version === firmware.version);
-    return failed.length >= 3 && !request.force ? 'BLOCKED' : 'ELIGIBLE';
+    if (failed.length >= 3 && !request.force) return 'BLOCKED';
+    return version !== undefined && !known ? 'ELIGIBLE_UNKNOWN_VERSION' : 'ELIGIBLE';
   }
 
   /** G2, G3. */

@@ -294,9 +294,9 @@ const end = async (setting: Setting): Promise<void> => {
   claim(world.messages.length === 0, 'the queues are empty in the end', world.messages);
   setting.model.checkTold(before);
   for (const { id, planned } of before.updates) {
-    const { ELIGIBLE = 0, ALREADY_ON_TARGET = 0 } = planned as Record<string, number>;
+    const { ELIGIBLE = 0, ELIGIBLE_UNKNOWN_VERSION = 0, ALREADY_ON_TARGET = 0 } = planned as Record<string, number>;
     const mine = before.executions.filter(({ update_id }) => update_id === id);
-    claim(mine.length === ELIGIBLE + ALREADY_ON_TARGET, 'as many executions as planned', planned, mine);
+    claim(mine.length === ELIGIBLE + ELIGIBLE_UNKNOWN_VERSION + ALREADY_ON_TARGET, 'as many executions as planned', planned, mine);
     const detail = await findUpdateDetail(db, id, world.now());
     claim(detail?.finished_dt instanceof Date && detail.progress === 1, 'every update ends', detail, mine);
     const sum = (numbers: number[] = []) => numbers.reduce((all, n) => all + n, 0);

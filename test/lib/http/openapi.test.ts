@@ -117,6 +117,8 @@ describe('who may call', () => {
     'POST /v1/observations': 'devices:write',
     'GET /v1/observations': 'read',
     'GET /v1/observations/{id}': 'read',
+    'POST /v1/observations/{id}/resume': 'devices:write',
+    'POST /v1/observations/{id}/cancel': 'devices:write',
     'GET /{tenant}/controller/v1/{controllerId}': 'device',
     'PUT /{tenant}/controller/v1/{controllerId}/configData': 'device',
     'GET /{tenant}/controller/v1/{controllerId}/deploymentBase/{actionId}': 'device',

@@ -14,6 +14,8 @@ export interface Connection {
   maximumWaitSeconds?: number | undefined;
   /** Until an answer must have come, in seconds. Default 40: the service ends a request itself after 29. */
   timeoutSeconds?: number | undefined;
+  /** Told before the wait for each repetition. */
+  onRetry?: ((retry: { attempt: number; seconds: number; error: Error }) => void) | undefined;
 }
 
 export interface RequestOptions extends RequestInit {
@@ -37,6 +39,7 @@ export const request = async <Answer>(path: string, { connection, ...init }: Req
     if ('answer' in outcome) return outcome.answer;
     if (attempt >= most || outcome.retryAfterSeconds === null) throw outcome.error;
     const seconds = Math.min(maximumWaitSeconds, outcome.retryAfterSeconds ?? 2 ** (attempt - 1));
+    connection.onRetry?.({ attempt, seconds, error: outcome.error });
     await wait(seconds, connection.signal);
   }
 };

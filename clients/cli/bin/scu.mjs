@@ -1,0 +1,11 @@
+#!/usr/bin/env node
+// What is published is one bundled file. In a clone of the repository the command runs from its sources, without a build.
+import { existsSync } from 'node:fs';
+
+const source = new URL('../src/main.ts', import.meta.url);
+if (!existsSync(source)) await import(new URL('../dist/scu.mjs', import.meta.url).href);
+else if (process.features.typescript) await import(source.href);
+else {
+  console.error(`Node ${process.versions.node} cannot run the sources of scu. In this repository call it as: npx scu (after npm ci)`);
+  process.exitCode = 1;
+}

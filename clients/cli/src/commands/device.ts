@@ -1,0 +1,188 @@
+import type { Command } from 'commander';
+import { all, type Device, type DeviceWithHistory, type InstalledFirmware, type PastFirmware } from '../../../api/src/index.ts';
+import { action, addCommand, addGroup, type Context } from '../command.ts';
+import { addDeviceConditions, type DeviceConditions, type DeviceKind, kindOption, listDevices } from '../device-options.ts';
+import { CommandError, exitCodes, UsageError } from '../exit-codes.ts';
+import { formatNumber, formatTime } from '../format.ts';
+import { importDevices, importStrictly, readFleet, type WrongLine } from '../import-devices.ts';
+import { readText } from '../input.ts';
+import { type Column, Output, tableLines } from '../output.ts';
+
+/** `scu device …`: the fleet. */
+export const addDeviceCommands = (program: Command): void => {
+  const group = addGroup(program, 'device', 'the fleet: scooters and cabinets, and what they run');
+  addList(group);
+  addView(group);
+  addImport(group);
+  addExport(group);
+  addToken(group);
+};
+
+const columns: Column<Device>[] = [
+  { title: 'kind', of: ({ kind }) => kind },
+  { title: 'external_id', of: ({ external_id }) => external_id },
+  { title: 'version', of: ({ version }) => version },
+  { title: 'channel', of: ({ channel }) => channel },
+  { title: 'last_seen_dt', of: ({ last_seen_dt }) => last_seen_dt },
+];
+
+const addList = (group: Command): void => {
+  const command = addCommand(group, 'list', {
+    summary: 'list devices and what they run',
+    examples: ['scu device list --kind scooter --older-than vega_mcu@1.5.0', 'scu device list --not-seen-since 2026-11-01 --json | jq -r .external_id'],
+  });
+  addDeviceConditions(command).action(
+    action<DeviceConditions>(async ({ client, output }, conditions) => {
+      const seen: Column<Device> = { title: 'seen', of: ({ last_seen_dt }) => formatTime(last_seen_dt) ?? 'never' };
+      const runs: Column<Device> = { title: 'runs', of: ({ firmwares }) => firmwares.map(describeInstalled).join(', ') };
+      await output.list(listDevices(client(), conditions), [...columns.slice(0, 4), seen, runs]);
+    }),
+  );
+};
+
+const describeInstalled = ({ hardware_type, version }: InstalledFirmware): string => `${hardware_type} ${version}`;
+
+const addView = (group: Command): void => {
+  addCommand(group, 'view <external-id>', {
+    summary: 'show what a device runs',
+    examples: ['scu device view S-00017', 'scu device view C-0003 --kind cabinet --history'],
+  })
+    .addOption(kindOption().default('scooter'))
+    .option('--history', 'also what it ran before')
+    .action(
+      action<{ kind: DeviceKind; history?: boolean }, [string]>(async ({ client, output }, { kind, history }, externalId) => {
+        const api = client();
+        const device = kind === 'cabinet' ? await api.getCabinet(externalId) : await api.getScooter(externalId);
+        const past: PastFirmware[] = [];
+        const updates = [];
+        if (history)
+          for await (const item of all(async (page) => {
+            const query = { history: 'true' as const, ...page };
+            const { history: found } = kind === 'cabinet' ? await api.getCabinet(externalId, query) : await api.getScooter(externalId, query);
+            return found ?? { items: [], next_cursor: null };
+          }))
+            past.push(item);
+        const list = kind === 'cabinet' ? api.listCabinetUpdates : api.listScooterUpdates;
+        updates.push(...(await list(externalId, { limit: 5 })).items);
+        const answer = history ? { ...device, history: past } : device;
+        await output.item(answer, () => [
+          ...describeDevice(device, output),
+          ...(past.length > 0
+            ? [
+                '',
+                ...tableLines(
+                  ['ran', 'version', 'since', 'told by'],
+                  past.map(({ hardware_type, version, firmware_update_dt, source }) => [
+                    ...[hardware_type, version, formatTime(firmware_update_dt), source],
+                  ]),
+                ),
+              ]
+            : []),
+          ...(updates.length > 0
+            ? [
+                '',
+                ...tableLines(
+                  ['update', 'firmware', 'status', 'reason', 'finished'],
+                  updates.map(({ update_id, hardware_type, firmware_version, status, reason, finished_dt }) => [
+                    ...[update_id, `${hardware_type} ${firmware_version}`, status, reason, formatTime(finished_dt)],
+                  ]),
+                ),
+              ]
+            : []),
+        ]);
+      }),
+    );
+};
+
+const describeDevice = (device: DeviceWithHistory, output: Output): string[] => [
+  output.paint('strong', `${device.kind} ${device.external_id}`),
+  ...output.fields({
+    generation: device.version,
+    channel: device.channel,
+    seen: formatTime(device.last_seen_dt) ?? 'never',
+    registered: formatTime(device.created_dt),
+  }),
+  '',
+  ...tableLines(
+    ['runs', 'version', 'newest', 'since', 'took', 'last seen with it'],
+    device.firmwares.map(({ hardware_type, version, is_newest, firmware_update_dt, firmware_update_time, observed_dt }) => [
+      ...[hardware_type, version, is_newest ? 'yes' : 'no', formatTime(firmware_update_dt)],
+      ...[firmware_update_time === null ? null : `${firmware_update_time.toFixed(1)} s`, formatTime(observed_dt)],
+    ]),
+  ),
+];
+
+const addImport = (group: Command): void => {
+  addCommand(group, 'import <file>', {
+    summary: 'add and change devices from a CSV file',
+    details:
+      'Columns: external_id, and where wanted kind, version (1, 2 or nothing) and channel; the first line names them. - is standard input.\n' +
+      'May be repeated: a device that is known is changed or left as it is. Lines that are wrong are reported by number, and the others stored.',
+    examples: ['scu device import fleet.csv', 'scu device export --url "$OLD" | scu device import - --url "$NEW"'],
+  })
+    .addOption(kindOption('of devices whose line does not say it').default('scooter'))
+    .option('--strict', 'stop at the first wrong line')
+    .action(
+      action<{ kind: DeviceKind; strict?: boolean }, [string]>(async (context, { kind, strict }, file) => {
+        const { client, output, progress } = context;
+        const { lines, wrong, ignored } = readFleet(await readText(file), kind);
+        if (ignored.length > 0) progress.note(`Not read: the column${ignored.length > 1 ? 's' : ''} ${ignored.join(', ')}`);
+        if (strict && wrong.length > 0)
+          throw new CommandError([...wrong.map(describeWrong), 'Nothing was stored: correct the file and repeat.'].join('\n'), exitCodes.refused);
+        if (lines.length + wrong.length === 0) throw new UsageError(`${file} holds no device`);
+        for (const each of wrong) progress.note(describeWrong(each));
+        const onProgress = (done: number) => progress.show(`${formatNumber(done)} of ${formatNumber(lines.length)} lines`);
+        const onWrong = (each: WrongLine) => progress.note(describeWrong(each));
+        const result = await (strict ? importStrictly : importDevices)(client(), lines, { onProgress, onWrong });
+        progress.clear();
+        const refused = [...wrong, ...result.refused].sort((a, b) => a.line - b.line);
+        await output.item({ ...result, refused }, () => [
+          `${formatNumber(result.created)} added, ${formatNumber(result.changed)} changed, ${formatNumber(result.unchanged)} unchanged, ` +
+            `${formatNumber(refused.length)} refused`,
+        ]);
+        return refused.length > 0 ? exitCodes.refused : exitCodes.done;
+      }),
+    );
+};
+
+const describeWrong = ({ line, external_id, errors }: WrongLine): string =>
+  `Line ${line}${external_id ? ` (${external_id})` : ''}: ${errors.join('; ')}`;
+
+const addExport = (group: Command): void => {
+  const command = addCommand(group, 'export', {
+    summary: 'write devices, and what they run, as CSV',
+    details: 'A column for each hardware type holds the version. scu device import takes the file.',
+    examples: ['scu device export > fleet.csv', 'scu device export --kind scooter --not-seen-since 2026-11-01'],
+  });
+  addDeviceConditions(command).action(
+    action<DeviceConditions & { json?: boolean }>(async ({ client }: Context, conditions) => {
+      const api = client();
+      const types: string[] = [];
+      for await (const { name } of all((page) => api.listHardwareTypes(page))) types.push(name);
+      const versions = types.map(
+        (type): Column<Device> => ({
+          title: type,
+          of: ({ firmwares }) => firmwares.find(({ hardware_type }) => hardware_type === type)?.version,
+        }),
+      );
+      await new Output(conditions.json ? 'json' : 'csv').list(listDevices(api, conditions), [...columns, ...versions]);
+    }),
+  );
+};
+
+const addToken = (group: Command): void => {
+  addCommand(group, 'token <external-id>', {
+    summary: 'make a new token for a device that polls; the old one ends at once',
+    details: 'The token is shown this once. The device needs it to go on polling.',
+    examples: ['scu device token C-0003 --kind cabinet'],
+    asks: true,
+  })
+    .addOption(kindOption().default('scooter'))
+    .action(
+      action<{ kind: DeviceKind }, [string]>(async ({ client, output, confirm }, { kind }, externalId) => {
+        await confirm(`Make a new token for ${kind} ${externalId}? The one that it has ends at once.`);
+        const { token } = await client().issueDeviceToken(kind, externalId);
+        await output.item({ kind, external_id: externalId, token }, () => [token]);
+      }),
+    );
+};

@@ -1,0 +1,225 @@
+import { createHash } from 'node:crypto';
+import { openAsBlob } from 'node:fs';
+import { open, rename, rm, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { type Command, Option } from 'commander';
+import { all, type FirmwareDownload, type FirmwareListItem, uploadFirmware } from '../../../api/src/index.ts';
+import { action, addCommand, addGroup, type Context, collected, wholeNumber } from '../command.ts';
+import { CommandError, exitCodes, UsageError } from '../exit-codes.ts';
+import { firmwareIdOf, firmwareNameHelp } from '../firmware-name.ts';
+import { formatBytes, formatTime } from '../format.ts';
+import { limited } from '../limited.ts';
+import type { Column } from '../output.ts';
+import { bytesShownBy } from '../progress.ts';
+
+/** `scu firmware …`: the catalogue. */
+export const addFirmwareCommands = (program: Command): void => {
+  const group = addGroup(program, 'firmware', 'the catalogue: every version that was ever made');
+  addUpload(group);
+  addList(group);
+  addView(group);
+  addDownload(group);
+  addWithdraw(group);
+};
+
+interface UploadOptions {
+  type: string;
+  version: string;
+  comment?: string;
+  filename?: string;
+  requires?: string[];
+  minimumFrom?: number;
+  versionNum?: number;
+}
+
+const addUpload = (group: Command): void => {
+  addCommand(group, 'upload <file>', {
+    summary: 'add a version and upload its file',
+    details: 'Waits until the version is registered. May be repeated: what is there already is not uploaded again.',
+    examples: ['scu firmware upload build/mcu.bin --type vega_mcu --version 1.5.0', 'scu firmware upload mcu.bin --type vega_mcu --version "$TAG" --json'],
+  })
+    .requiredOption('--type <name>', 'its hardware type')
+    .requiredOption('--version <text>', 'its version, as devices report it')
+    .option('--comment <text>', 'what is new')
+    .option('--filename <name>', 'the name of the file for those who download it; default: that of the file')
+    .option('--requires <type@number>', 'what devices have to run of another type: type and lowest version_num; may be repeated', collected)
+    .option('--minimum-from <number>', 'the lowest version_num that it may be installed over', wholeNumber)
+    .option('--version-num <number>', 'its place in the order of versions; default: as the hardware type says', wholeNumber)
+    .action(
+      action<UploadOptions, [string]>(async ({ client, output, progress, signal }, options, file) => {
+        if (!(await stat(file)).isFile()) throw new UsageError(`${file} is no file`);
+        const { type: hardware_type, version, comment, minimumFrom, versionNum } = options;
+        const firmware = await uploadFirmware(
+          client(),
+          {
+            ...{ hardware_type, version, filename: options.filename ?? basename(file) },
+            ...(comment !== undefined && { comment }),
+            ...(options.requires && { requires: options.requires.map(toRequirement) }),
+            ...(minimumFrom !== undefined && { minimum_from_version_num: minimumFrom }),
+            ...(versionNum !== undefined && { version_num: versionNum }),
+          },
+          await openAsBlob(file),
+          { signal, onProgress: bytesShownBy(progress) },
+        );
+        progress.clear();
+        const { id, size_bytes, sha256 } = firmware;
+        await output.item(withoutLink(firmware), () => [
+          `Firmware ${id} is available: ${hardware_type} ${version}, ${formatBytes(size_bytes)}, SHA-256 ${sha256}`,
+        ]);
+      }),
+    );
+};
+
+const toRequirement = (text: string) => {
+  const [, hardware_type = '', number = ''] = /^(.+)@(\d+)$/.exec(text) ?? [];
+  if (hardware_type === '') throw new UsageError(`--requires ${text}: a hardware type and a version_num are wanted, vega_gsm@12`);
+  return { hardware_type, minimum_version_num: Number(number) };
+};
+
+/** A signed link lets anybody have the file: it does not belong into the log of a pipeline. */
+const withoutLink = ({ download_url: _, download_expires_dt: __, ...firmware }: FirmwareDownload) => firmware;
+
+interface ListOptions {
+  type?: string;
+  status?: FirmwareListItem['status'];
+  version?: string;
+  limit?: number;
+}
+
+const columns: Column<FirmwareListItem>[] = [
+  { title: 'id', of: ({ id }) => id },
+  { title: 'type', of: ({ hardware_type }) => hardware_type },
+  { title: 'version', of: ({ version }) => version },
+  { title: 'status', of: ({ status }) => status },
+  { title: 'size', of: ({ size_bytes }) => formatBytes(size_bytes) },
+  { title: 'devices', of: ({ device_count }) => device_count },
+  { title: 'created', of: ({ created_dt }) => formatTime(created_dt) },
+  { title: 'comment', of: ({ comment }) => comment },
+];
+
+const addList = (group: Command): void => {
+  addCommand(group, 'list', {
+    summary: 'list versions, the newest first',
+    examples: ['scu firmware list --type vega_mcu', `scu firmware list --status available --json | jq -r .version`],
+    hasCsv: true,
+  })
+    .option('--type <name>', 'of this hardware type')
+    .addOption(new Option('--status <status>', 'in this status').choices(['awaiting_upload', 'available', 'lost', 'withdrawn', 'rejected']))
+    .option('--version <text>', 'of this version')
+    .option('--limit <number>', 'so many at most', wholeNumber)
+    .action(
+      action<ListOptions>(async ({ client, output }, { type, status, version, limit }) => {
+        const conditions = { ...(type && { hardware_type: type }), ...(status && { status }), ...(version && { version }) };
+        const api = client();
+        const firmwares = all((page) => api.listFirmwares({ ...conditions, links: 'false', ...page })) as AsyncIterable<FirmwareListItem>;
+        await output.list(limited(firmwares, limit), columns);
+      }),
+    );
+};
+
+const addView = (group: Command): void => {
+  addCommand(group, 'view <firmware>', {
+    summary: 'show one version',
+    details: `<firmware>: ${firmwareNameHelp}`,
+    examples: ['scu firmware view vega_mcu@1.5.0', 'scu firmware view 17 --json'],
+  }).action(
+    action<object, [string]>(async ({ client, output }, _, name) => {
+      const api = client();
+      const firmware = await api.getFirmware(await firmwareIdOf(api, name));
+      await output.item(firmware, () => describeFirmware(firmware, output));
+    }),
+  );
+};
+
+const describeFirmware = (firmware: FirmwareDownload, output: Context['output']): string[] => {
+  const { hardware_type, version, requires } = firmware;
+  return [
+    output.paint('strong', `${hardware_type} ${version}`),
+    ...output.fields({
+      id: firmware.id,
+      status: firmware.status,
+      reason: firmware.reason,
+      order: firmware.version_num,
+      size: formatBytes(firmware.size_bytes),
+      'SHA-256': firmware.sha256,
+      devices: firmware.device_count,
+      requires: requires.map((each) => `${each.hardware_type} from version_num ${each.minimum_version_num}`).join(', '),
+      'installed over': firmware.minimum_from_version_num === null ? null : `version_num ${firmware.minimum_from_version_num} and later`,
+      comment: firmware.comment,
+      created: `${formatTime(firmware.created_dt)} by ${firmware.created_by}`,
+      file: firmware.file_link,
+    }),
+  ];
+};
+
+const addDownload = (group: Command): void => {
+  addCommand(group, 'download <firmware>', {
+    summary: 'download the file of a version',
+    details: `<firmware>: ${firmwareNameHelp}. The file is checked against its SHA-256 before it gets its name.`,
+    examples: ['scu firmware download vega_mcu@1.5.0', 'scu firmware download 17 --output - | sha256sum'],
+  })
+    .option('-o, --output <file>', 'where to; - is standard output. Default: hardware type and version in this folder')
+    .action(
+      action<{ output?: string }, [string]>(async (context, options, name) => {
+        const api = context.client();
+        const firmware = await api.getFirmware(await firmwareIdOf(api, name));
+        if (firmware.download_url === null)
+          throw new CommandError(`Its file cannot be had: the firmware is ${firmware.status}`, exitCodes.refused);
+        const file = options.output ?? `${firmware.hardware_type}-${firmware.version.replaceAll(/[^\w.-]/g, '_')}.bin`;
+        const response = await fetch(firmware.download_url, { signal: context.signal });
+        if (!response.ok || response.body === null) throw new CommandError(`The file storage answers ${response.status}`);
+        await save(response.body, { ...firmware, file }, context);
+        context.progress.clear();
+        if (file !== '-') await context.output.item({ file, ...withoutLink(firmware) }, () => [file]);
+      }),
+    );
+};
+
+const save = async (
+  body: ReadableStream<Uint8Array>,
+  { file, sha256, size_bytes }: { file: string; sha256: string | null; size_bytes: number | null },
+  { output, progress, signal }: Context,
+): Promise<void> => {
+  const temporary = `${file}.part`;
+  const target = file === '-' ? undefined : await open(temporary, 'w');
+  const hash = createHash('sha256');
+  const show = bytesShownBy(progress);
+  let bytes = 0;
+  try {
+    for await (const chunk of body as unknown as AsyncIterable<Uint8Array>) {
+      hash.update(chunk);
+      if (target) await target.writeFile(chunk);
+      else await output.write(chunk as never);
+      bytes += chunk.byteLength;
+      show({ phase: 'downloading', bytes, totalBytes: size_bytes ?? bytes });
+    }
+    signal.throwIfAborted();
+    const found = hash.digest('hex');
+    if (found !== sha256) throw new CommandError(`The file is not the one that was registered: its SHA-256 is ${found}, not ${sha256}`);
+    await target?.close();
+    if (target) await rename(temporary, file);
+  } catch (error) {
+    await target?.close().catch(() => {});
+    if (target) await rm(temporary, { force: true });
+    throw signal.aborted ? signal.reason : error;
+  }
+};
+
+const addWithdraw = (group: Command): void => {
+  addCommand(group, 'withdraw <firmware>', {
+    summary: 'withdraw a version: no device is offered it any more',
+    details: `<firmware>: ${firmwareNameHelp}. It cannot be taken back. Updates to it ask no further device.`,
+    examples: ['scu firmware withdraw vega_mcu@1.5.0 --reason "loses its settings"'],
+    asks: true,
+  })
+    .requiredOption('--reason <text>', 'why; shown with the firmware')
+    .action(
+      action<{ reason: string }, [string]>(async ({ client, output, confirm }, { reason }, name) => {
+        const api = client();
+        const { id, hardware_type, version, device_count } = await api.getFirmware(await firmwareIdOf(api, name));
+        await confirm(`Withdraw ${hardware_type} ${version}, which ${device_count} devices run?`);
+        const firmware = await api.editFirmware(id, { status: 'withdrawn', reason });
+        await output.item(firmware, () => [`Firmware ${id} is withdrawn: ${hardware_type} ${version}`]);
+      }),
+    );
+};

@@ -1,0 +1,50 @@
+import { type Command, Option } from 'commander';
+import { all, type Client, type Device, type ListDevicesParams } from '../../api/src/index.ts';
+import { moment, wholeNumber } from './command.ts';
+import { firmwareIdOf, firmwareNameHelp } from './firmware-name.ts';
+import { limited } from './limited.ts';
+
+export type DeviceKind = Device['kind'];
+
+export const kindOption = (description = 'scooter or cabinet') =>
+  new Option('--kind <kind>', description).choices(['scooter', 'cabinet']);
+
+export interface DeviceConditions {
+  kind?: DeviceKind;
+  version?: NonNullable<ListDevicesParams['version']>;
+  channel?: NonNullable<ListDevicesParams['channel']>;
+  runs?: string;
+  olderThan?: string;
+  unknownVersion?: string;
+  notSeenSince?: string;
+  limit?: number;
+}
+
+/** By which `scu device list` and `export` choose devices. */
+export const addDeviceConditions = (command: Command): Command =>
+  command
+    .addOption(kindOption('only scooters, or only cabinets'))
+    .addOption(new Option('--version <generation>', 'scooters of this generation').choices(['1', '2', 'none']))
+    .addOption(new Option('--channel <channel>', 'reached in this way').choices(['telematics', 'iot']))
+    .option('--runs <firmware>', `that run this firmware: ${firmwareNameHelp}`)
+    .option('--older-than <firmware>', 'that run an older version than this firmware')
+    .option('--unknown-version <type>', 'that run a version of this hardware type that is in no catalogue')
+    .option('--not-seen-since <time>', 'that were not seen since then', moment)
+    .option('--limit <number>', 'so many at most', wholeNumber);
+
+export async function* listDevices(api: Client, conditions: DeviceConditions): AsyncGenerator<Device> {
+  const { kind, version, channel, runs, olderThan, unknownVersion, notSeenSince, limit } = conditions;
+  const query: ListDevicesParams = {
+    ...(kind && { kind }),
+    ...(version && { version }),
+    ...(channel && { channel }),
+    ...(runs && { runs_firmware_id: await firmwareIdOf(api, runs) }),
+    ...(olderThan && { older_than_firmware_id: await firmwareIdOf(api, olderThan) }),
+    ...(unknownVersion && { unknown_version: unknownVersion }),
+    ...(notSeenSince && { not_seen_since: notSeenSince }),
+  };
+  yield* limited(
+    all((page) => api.listDevices({ ...query, ...page })),
+    limit,
+  );
+}

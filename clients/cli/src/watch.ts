@@ -1,0 +1,132 @@
+import { type UpdateDetail, watchUpdate } from '../../api/src/index.ts';
+import type { Context } from './command.ts';
+import { CommandError, type ExitCode, exitCodes, UsageError } from './exit-codes.ts';
+import { formatDuration, formatNumber } from './format.ts';
+import { Screen } from './screen.ts';
+import { failedOf, totalOf } from './update-sentence.ts';
+import { updateLine, updateView } from './update-view.ts';
+
+export interface WatchOptions {
+  /** Seconds. */
+  timeout?: number;
+  until?: 'canary' | 'end';
+  /** A number of devices, or a share of them like `2%`. */
+  acceptFailures?: string;
+}
+
+const redrawMilliseconds = 1_000;
+const lineMilliseconds = 5_000;
+/** The service may be away for a while: whoever watches for hours does not want to begin anew. */
+const attempts = 30;
+
+/** Shows an update until it has ended, and answers how it did. */
+export const watch = async (context: Context, id: number, options: WatchOptions): Promise<ExitCode> => {
+  const isAccepted = acceptanceOf(options.acceptFailures);
+  const timeout = options.timeout === undefined ? undefined : AbortSignal.timeout(options.timeout * 1_000);
+  const signal = timeout ? AbortSignal.any([context.signal, timeout]) : context.signal;
+  const display = displayFor(context);
+  try {
+    for await (const update of watchUpdate(context.client({ attempts, signal }), id, { signal })) {
+      await display.show(update);
+      const exitCode = options.until === 'canary' ? afterCanary(update) : undefined;
+      if (exitCode !== undefined) return exitCode;
+      if (update.finished_dt !== null) return isSuccess(update, isAccepted) ? exitCodes.done : exitCodes.unsuccessful;
+    }
+    return exitCodes.error;
+  } catch (error) {
+    if (!context.signal.aborted && timeout?.aborted)
+      throw new CommandError(
+        `Update ${id} has not ended within ${formatDuration(options.timeout ?? 0)}. It goes on; see it again: scu update watch ${id}`,
+        exitCodes.timeout,
+      );
+    if (context.signal.aborted) context.progress.note(`Update ${id} goes on; see it again: scu update watch ${id}`);
+    throw error;
+  } finally {
+    display.close();
+  }
+};
+
+/** Undefined: nothing is decided yet. An update without a canary has passed it. */
+const afterCanary = ({ canary, canary_passed_dt, status }: UpdateDetail): ExitCode | undefined => {
+  if (canary === null || canary_passed_dt !== null) return exitCodes.done;
+  return status === 'SCHEDULED' || status === 'IN_PROGRESS' || status === 'COMPLETED' ? undefined : exitCodes.unsuccessful;
+};
+
+type IsAccepted = (failed: number, total: number) => boolean;
+
+const isSuccess = ({ status, counts, late_successes }: UpdateDetail, isAccepted: IsAccepted): boolean =>
+  status === 'COMPLETED' && isAccepted(Math.max(0, failedOf(counts) - late_successes), totalOf(counts));
+
+const acceptanceOf = (text = '0'): IsAccepted => {
+  const [, number = '', sign] = /^(\d+(?:\.\d+)?)\s*(%?)$/.exec(text.trim()) ?? [];
+  if (number === '') throw new UsageError(`--accept-failures ${text}: a number of devices, or a share like 2%, is wanted`);
+  return sign === '%' ? (failed, total) => failed * 100 <= Number(number) * total : (failed) => failed <= Number(number);
+};
+
+interface Display {
+  show(update: UpdateDetail): Promise<void>;
+  close(): void;
+}
+
+const displayFor = ({ output, progress }: Context): Display => {
+  if (output.format === 'json') return jsonDisplay(output.json);
+  if (output.isTerminal) return screenDisplay(output.paint);
+  return lineDisplay(async (line) => {
+    progress.clear();
+    await output.line(line);
+  });
+};
+
+/** One line of JSON for each state that differs from the one before. */
+const jsonDisplay = (print: (value: unknown) => Promise<void>): Display => {
+  let last = '';
+  return {
+    async show(update) {
+      const state = JSON.stringify(update);
+      if (state !== last) await print(update);
+      last = state;
+    },
+    close() {},
+  };
+};
+
+/** A line of a log every few seconds; the first, the last and what changes the status at once. */
+const lineDisplay = (print: (line: string) => Promise<void>): Display => {
+  let printedAt = 0;
+  let lastStatus = '';
+  return {
+    async show(update) {
+      const now = new Date();
+      const isNews = update.status !== lastStatus || update.finished_dt !== null;
+      if (!isNews && now.getTime() - printedAt < lineMilliseconds) return;
+      printedAt = now.getTime();
+      lastStatus = update.status;
+      await print(updateLine(update, now));
+      if (update.finished_dt === null) return;
+      for (const { status, reason, count, texts } of update.reasons)
+        if (reason !== null) await print(`  ${status} ${formatNumber(count)}x ${[reason, texts[0]?.text].filter(Boolean).join(': ')}`);
+    },
+    close() {},
+  };
+};
+
+/** Drawn every second: times that are left go on while nothing new comes. */
+const screenDisplay = (paint: Context['output']['paint']): Display => {
+  const screen = new Screen();
+  let latest: UpdateDetail | undefined;
+  const draw = () => {
+    if (latest) screen.draw(updateView(latest, { paint, width: screen.width, now: new Date() }));
+  };
+  const timer = setInterval(draw, redrawMilliseconds);
+  return {
+    async show(update) {
+      latest = update;
+      draw();
+    },
+    close() {
+      clearInterval(timer);
+      screen.close();
+    },
+  };
+};
+

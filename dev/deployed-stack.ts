@@ -151,7 +151,15 @@ export async function startDeployedStack(options: DeployedStackOptions): Promise
     await expectAnswer(api_url, token, settings);
     simulator.reportTo(api_url, () => identity.token({ subject: 'scooters-backend', scopes: ['devices:report'], expiresIn: '10m' }));
     return {
-      ...{ api_url, ddi_url: api_url, token, database_url: database.url, simulator_url: simulator.url, simulator_token: simulator.token },
+      ...{
+        api_url,
+        ddi_url: api_url,
+        token,
+        issuer: identity.issuer,
+        database_url: database.url,
+        simulator_url: simulator.url,
+        simulator_token: simulator.token,
+      },
       ...{ s3: { endpoint, bucket: physicalId('FirmwareBucket') }, sqs: { endpoint, queue_urls } },
       ...{ region: REGION, access_key_id: CREDENTIALS.accessKeyId, secret_access_key: CREDENTIALS.secretAccessKey, pid: process.pid },
       ...{ tokenFor: identity.token, stop: undo.run, deploy_seconds, applied, secrets, settings },

@@ -1,18 +1,20 @@
-// The identity provider of a local stack: a key pair, its public half as a JWKS, and tokens.
+// The identity provider of a local stack: a key pair, its public half as a JWKS, tokens, and how somebody logs in.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose';
+import { createSignIn } from './local-sign-in.ts';
 import { readPrivateJson, writePrivateFile } from './private-file.ts';
 
 export const LOCAL_SCOPES = ['read', 'firmware:write', 'devices:write', 'updates:write', 'devices:report'] as const;
 export type LocalScope = (typeof LOCAL_SCOPES)[number];
 
-/** Names that no real issuer has, so that a token made here is worthless anywhere else. */
-const ISSUER = 'https://identity.scooters-updater.localhost';
 const AUDIENCE = 'scooters-updater-local';
+/** Who logs in by a browser here. */
+const LOCAL_PERSON = 'local-engineer';
 
 export interface LocalIdentity {
+  /** Its own address on this machine, which no real issuer has: a token made here is worthless anywhere else. */
   issuer: string;
   audience: string;
   jwks_url: string;
@@ -37,25 +39,34 @@ export async function startLocalIdentity({
   const { d: _private, ...publicKey } = jwk;
   const document = JSON.stringify({ keys: [publicKey] });
 
-  const server = createServer((request, response) => {
+  const server = createServer().listen(port, host);
+  await once(server, 'listening');
+  const issuer = `http://${host}:${(server.address() as AddressInfo).port}`;
+  const jwks_url = `${issuer}/.well-known/jwks.json`;
+  const token: LocalIdentity['token'] = ({ subject, scopes = LOCAL_SCOPES, expiresIn = '12h' }) =>
+    new SignJWT({ scope: scopes.join(' ') })
+      .setProtectedHeader({ alg: 'ES256', kid: jwk.kid ?? '', typ: 'JWT' })
+      .setIssuer(issuer)
+      .setAudience(AUDIENCE)
+      .setSubject(subject)
+      .setIssuedAt()
+      .setExpirationTime(expiresIn)
+      .sign(key);
+  const signIn = createSignIn({
+    ...{ issuer, jwks_url, scopes: LOCAL_SCOPES },
+    makeToken: (options) => token({ subject: LOCAL_PERSON, ...options }),
+  });
+  server.on('request', async (request, response) => {
+    if (await signIn(request, response)) return;
     const isKnown = request.url === '/.well-known/jwks.json';
     response.writeHead(isKnown ? 200 : 404, { 'content-type': 'application/json' }).end(isKnown ? document : '{}');
-  }).listen(port, host);
-  await once(server, 'listening');
+  });
 
   return {
-    issuer: ISSUER,
+    issuer,
     audience: AUDIENCE,
-    jwks_url: `http://${host}:${(server.address() as AddressInfo).port}/.well-known/jwks.json`,
-    token: ({ subject, scopes = LOCAL_SCOPES, expiresIn = '12h' }) =>
-      new SignJWT({ scope: scopes.join(' ') })
-        .setProtectedHeader({ alg: 'ES256', kid: jwk.kid ?? '', typ: 'JWT' })
-        .setIssuer(ISSUER)
-        .setAudience(AUDIENCE)
-        .setSubject(subject)
-        .setIssuedAt()
-        .setExpirationTime(expiresIn)
-        .sign(key),
+    jwks_url,
+    token,
     async close() {
       server.close();
       server.closeAllConnections();

@@ -37,6 +37,8 @@ export interface StackDescription {
   /** What a device that polls is given for its server: SWUpdate's `-u`. Its token comes from POST /v1/devices/{kind}/{external_id}/token. */
   ddi_url: string;
   token: string;
+  /** Who gives tokens: `scu login --issuer`. */
+  issuer: string;
   database_url: string;
   simulator_url: string;
   simulator_token: string;
@@ -220,6 +222,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       api_url: offline.api_url,
       ddi_url: offline.api_url,
       token: await identity.token({ subject: 'local-engineer', expiresIn: '7d' }),
+      issuer: identity.issuer,
       database_url,
       simulator_url: simulator.url,
       simulator_token: simulator.token,

@@ -197,20 +197,16 @@ async function listFleet({ simulator_url, simulator_token }: Stack): Promise<New
 }
 
 function printHowToGoOn(stack: Stack, fleet: NewDevice[], results: UpdateResult[], display: Display): void {
-  const curl = (path: string) => `  curl -s -H 'authorization: Bearer ${stack.token}' '${stack.api_url}${path}'`;
   const scooter = fleet.find(({ kind }) => kind === 'scooter');
   for (const line of [
     '',
     `API:    ${stack.api_url}   (read it at ${stack.api_url}/docs)`,
-    `Token:  ${stack.token}`,
-    `Stack:  ${relative(process.cwd(), STACK_FILE)} has all addresses and local credentials; the functions log to ${relative(process.cwd(), stack.log_file)}`,
+    `Stack:  ${relative(process.cwd(), STACK_FILE)} has all addresses, a token and local credentials; the functions log to ${relative(process.cwd(), stack.log_file)}`,
     '',
-    'The firmwares:',
-    curl('/v1/firmwares?limit=5'),
-    'What one scooter runs:',
-    curl(`/v1/scooters/${scooter?.external_id}`),
-    'The update:',
-    curl(`/v1/updates/${results[0]?.id}`),
+    'In another terminal, in this folder (npx scu --help shows all):',
+    '  npx scu stats',
+    `  npx scu device view ${scooter?.external_id}`,
+    `  npx scu update view ${results[0]?.id}`,
     '',
     'It stays up until Ctrl-C.',
   ]) {

@@ -39,7 +39,10 @@ export interface About {
 
 /** A command with the options that all have. */
 export const addCommand = (parent: Command, usage: string, { summary, details, examples, asks, hasCsv }: About): Command => {
-  const command = parent.command(usage).summary(summary).description(details === undefined ? summary : `${summary}\n\n${details}`);
+  const command = parent
+    .command(usage)
+    .summary(summary)
+    .description(details === undefined ? summary : `${summary}\n\n${details}`);
   command.addHelpText('after', `\nExample${examples.length > 1 ? 's' : ''}:\n${examples.map((each) => `  $ ${each}`).join('\n')}`);
   if (asks) command.option('-y, --yes', 'do not ask');
   if (hasCsv) command.addOption(new Option('--csv', 'answer CSV').conflicts('json'));
@@ -59,7 +62,7 @@ export const setInterruption = (signal: AbortSignal): void => {
 /** The action of a command: its work gets the context, the options and the arguments, and may answer an exit code. */
 export const action =
   <Options extends object = object, Arguments extends unknown[] = []>(
-    work: (context: Context, options: Options, ...parameters: Arguments) => Promise<ExitCode | undefined | void>,
+    work: (context: Context, options: Options, ...parameters: Arguments) => Promise<ExitCode> | Promise<void>,
   ) =>
   async (...parameters: unknown[]): Promise<void> => {
     const options = parameters.at(-2) as Options & CommonOptions;

@@ -6,8 +6,7 @@ import { limited } from './limited.ts';
 
 export type DeviceKind = Device['kind'];
 
-export const kindOption = (description = 'scooter or cabinet') =>
-  new Option('--kind <kind>', description).choices(['scooter', 'cabinet']);
+export const kindOption = (description = 'scooter or cabinet') => new Option('--kind <kind>', description).choices(['scooter', 'cabinet']);
 
 export interface DeviceConditions {
   kind?: DeviceKind;

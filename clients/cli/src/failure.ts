@@ -8,7 +8,8 @@ export const explainFailure = (error: unknown): { text: string; exitCode: ExitCo
   if (error instanceof CommandError) return { text: error.message, exitCode: error.exitCode };
   if (error instanceof ApiProblem) return { text: describeProblem(error), exitCode: exitCodeOf(error.status) };
   if (error instanceof UploadRefused) return { text: error.message, exitCode: exitCodes.refused };
-  if (error instanceof ApiUnreachable) return { text: `${error.message}. Is the address right? See: scu whoami`, exitCode: exitCodes.error };
+  if (error instanceof ApiUnreachable)
+    return { text: `${error.message}. Is the address right? See: scu whoami`, exitCode: exitCodes.error };
   return { text: describeUnexpected(error), exitCode: exitCodes.error };
 };
 

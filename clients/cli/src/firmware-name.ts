@@ -1,4 +1,4 @@
-import { type Client, all, type FirmwareListItem } from '../../api/src/index.ts';
+import { all, type Client, type FirmwareListItem } from '../../api/src/index.ts';
 import { CommandError, UsageError } from './exit-codes.ts';
 
 export const firmwareNameHelp = 'its id, or hardware type and version: vega_mcu@1.5.0';

@@ -8,8 +8,7 @@ export const formatNumber = (number: number): string => grouped.format(number);
 export const formatShare = (share: number): string => `${Math.floor(share * 1000) / 10} %`;
 
 /** 2026-11-26 04:41:05Z */
-export const formatTime = (time: string | null | undefined): string | null =>
-  time ? `${time.slice(0, 19).replace('T', ' ')}Z` : null;
+export const formatTime = (time: string | null | undefined): string | null => (time ? `${time.slice(0, 19).replace('T', ' ')}Z` : null);
 
 export const formatBytes = (bytes: number | null): string | null => {
   if (bytes === null) return null;

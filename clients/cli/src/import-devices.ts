@@ -1,7 +1,7 @@
 import { ApiProblem, type Client, type RegisterDevicesBodyDevicesItem as NewDevice } from '../../api/src/index.ts';
 import { parseCsv } from './csv.ts';
 import type { DeviceKind } from './device-options.ts';
-import { exitCodes, CommandError, UsageError } from './exit-codes.ts';
+import { CommandError, exitCodes, UsageError } from './exit-codes.ts';
 
 interface Line {
   line: number;
@@ -34,14 +34,14 @@ export const readFleet = (text: string, defaultKind: DeviceKind): { lines: Line[
   const lines: Line[] = [];
   const wrong: WrongLine[] = [];
   for (const { line, cells } of rows) {
-    const valueOf = (column: (typeof columns)[number]) => cells[titles.indexOf(column)] ?? '';
-    const [external_id, version] = [valueOf('external_id'), valueOf('version')];
+    const cellOf = (column: (typeof columns)[number]) => cells[titles.indexOf(column)] ?? '';
+    const [external_id, version] = [cellOf('external_id'), cellOf('version')];
     const errors = [
       ...(cells.length > titles.length ? [`has ${cells.length} cells, and there are ${titles.length} columns`] : []),
       ...(['', '1', '2'].includes(version) ? [] : [`version: 1, 2 or nothing is wanted, not ${version}`]),
     ];
     if (errors.length > 0) wrong.push({ line, external_id, errors });
-    else lines.push({ line, device: toDevice({ kind: valueOf('kind') || defaultKind, external_id, version, channel: valueOf('channel') }) });
+    else lines.push({ line, device: toDevice({ kind: cellOf('kind') || defaultKind, external_id, version, channel: cellOf('channel') }) });
   }
   return { lines, wrong, ignored: titles.filter((title) => !columns.includes(title as (typeof columns)[number])) };
 };

@@ -48,7 +48,11 @@ export const addUpdateOptions = (command: Command): Command => {
     .option('--stop-after <number>', 'but not before so many have ended', wholeNumber)
     .addOption(new Option('--stop-action <action>', 'what to do then').choices(['ABORT', 'PAUSE']))
     .option('--queued-minutes <minutes>', 'give up on a device that could not be asked for so long', decimalNumber)
-    .option('--in-progress-minutes <minutes>', 'give up on a device that was asked and does not show the version for so long', decimalNumber)
+    .option(
+      '--in-progress-minutes <minutes>',
+      'give up on a device that was asked and does not show the version for so long',
+      decimalNumber,
+    )
     .option('--retries <number>', 'ask a device that failed again, so many times', wholeNumber)
     .option('--start <time>', 'ask no device before', moment)
     .option('--allow-downgrade', 'also devices that run a newer version; needs --comment')
@@ -110,11 +114,16 @@ const targetsOf = async (options: UpdateOptions): Promise<RequestUpdateBody['tar
   };
   const isFiltered = Object.keys(filter).length > 0;
   if (devices || devicesFrom !== undefined) {
-    if (isFiltered || all) throw new UsageError('Devices are named, or chosen by --all, --version, --running, --failed-in and --percentage: not both');
-    const external_ids = [...(devices ?? []).flatMap((ids) => ids.split(',')), ...(devicesFrom === undefined ? [] : await readIds(devicesFrom))];
+    if (isFiltered || all)
+      throw new UsageError('Devices are named, or chosen by --all, --version, --running, --failed-in and --percentage: not both');
+    const external_ids = [
+      ...(devices ?? []).flatMap((ids) => ids.split(',')),
+      ...(devicesFrom === undefined ? [] : await readIds(devicesFrom)),
+    ];
     return { kind, external_ids: external_ids.map((id) => id.trim()).filter(Boolean) };
   }
-  if (!isFiltered && !all) throw new UsageError('Which devices? Say --all, --devices, --devices-from, --version, --running, --failed-in or --percentage');
+  if (!isFiltered && !all)
+    throw new UsageError('Which devices? Say --all, --devices, --devices-from, --version, --running, --failed-in or --percentage');
   return { filter: { kind, ...filter } };
 };
 

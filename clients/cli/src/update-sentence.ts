@@ -12,9 +12,9 @@ export const sayWhatHappens = (update: UpdateDetail, now: Date): string => {
   const { status, counts } = update;
   const why = update.reason === null ? '' : `: ${update.reason}`;
   if (update.finished_dt !== null) return sayHowItEnded(update);
-  if (status === 'CANCELED' || status === 'ABORTED')
-    return `Stopped${why}. ${devices(counts.IN_PROGRESS)} at work, which it waits for.`;
-  if (status === 'PAUSED') return `Paused${why}. Nobody is asked; ${devices(counts.IN_PROGRESS)} at work. Go on: scu update resume ${update.id}`;
+  if (status === 'CANCELED' || status === 'ABORTED') return `Stopped${why}. ${devices(counts.IN_PROGRESS)} at work, which it waits for.`;
+  if (status === 'PAUSED')
+    return `Paused${why}. Nobody is asked; ${devices(counts.IN_PROGRESS)} at work. Go on: scu update resume ${update.id}`;
   if (update.walk.is_late)
     return `Its next step was due at ${formatTime(update.walk.due_dt)} and has not come. Send its message again: scu update resume ${update.id}`;
   if (status === 'SCHEDULED') return `Begins at ${formatTime(update.start_dt)}.`;
@@ -24,7 +24,8 @@ export const sayWhatHappens = (update: UpdateDetail, now: Date): string => {
 const sayHowItEnded = ({ status, reason, counts }: UpdateDetail): string => {
   const failed = failedOf(counts);
   const succeeded = `${formatNumber(counts.SUCCEEDED)} of ${devices(totalOf(counts))} succeeded`;
-  if (status === 'COMPLETED') return failed === 0 ? `Done: ${succeeded}.` : `Done, with failures: ${succeeded}, ${formatNumber(failed)} failed.`;
+  if (status === 'COMPLETED')
+    return failed === 0 ? `Done: ${succeeded}.` : `Done, with failures: ${succeeded}, ${formatNumber(failed)} failed.`;
   return `${status === 'ABORTED' ? 'Aborted' : 'Canceled'}${reason === null ? '' : `: ${reason}`}. ${succeeded}.`;
 };
 
@@ -38,7 +39,8 @@ const sayWhyItWaits = (update: UpdateDetail, now: Date): string | undefined => {
     return `The backend does not answer${backend_gate.reason === null ? '' : ` (${backend_gate.reason})`}. Tried again at ${formatTime(backend_gate.closed_until)}.`;
   if (canary && canary_passed_dt === null) return sayWhatTheCanaryWaitsFor(update, now);
   const most = rollout.maximum_in_progress;
-  if (most !== null && counts.IN_PROGRESS >= most) return `${devices(counts.IN_PROGRESS)} at work, as many as it may ask at once. The next ones follow as they end.`;
+  if (most !== null && counts.IN_PROGRESS >= most)
+    return `${devices(counts.IN_PROGRESS)} at work, as many as it may ask at once. The next ones follow as they end.`;
   return undefined;
 };
 
@@ -48,7 +50,8 @@ const sayWhatTheCanaryWaitsFor = ({ canary, canary_started_dt, canary_counts }: 
   const who = `The canary of ${devices(size)} goes first`;
   if (canary_started_dt === null) return `${who}.`;
   const open = canary_counts === null ? size : canary_counts.QUEUED + canary_counts.IN_PROGRESS;
-  if (open > 0) return `${who}: ${formatNumber(open)} of them have not ended. The rest follows when ${success_percentage} % have succeeded.`;
+  if (open > 0)
+    return `${who}: ${formatNumber(open)} of them have not ended. The rest follows when ${success_percentage} % have succeeded.`;
   const until = new Date(new Date(canary_started_dt).getTime() + minimum_wait_minutes * 60_000);
   return until > now ? `The canary has ended. The rest follows at ${formatTime(until.toISOString())}, if it has passed.` : `${who}.`;
 };

@@ -49,7 +49,12 @@ const factLines = (update: UpdateDetail, { now }: View): string[] => {
   const mostAtWork = rollout.maximum_in_progress === null ? '' : `, ${formatNumber(rollout.maximum_in_progress)} at work`;
   const facts: [string, string | null][] = [
     ['Canary', canaryFact(update)],
-    ['Pace', update.finished_dt ? null : `${formatNumber(pace_per_minute)} asked in the last minute; at most ${formatNumber(rollout.maximum_per_minute)} a minute${mostAtWork}`],
+    [
+      'Pace',
+      update.finished_dt
+        ? null
+        : `${formatNumber(pace_per_minute)} asked in the last minute; at most ${formatNumber(rollout.maximum_per_minute)} a minute${mostAtWork}`,
+    ],
     ['End', left === null ? null : `about ${formatTime(estimated_end_dt)}, in ${formatDuration(left)}`],
     ...abort.map(({ threshold_percentage, minimum_executions, action }): [string, string] => [
       'Stop rule',
@@ -57,7 +62,12 @@ const factLines = (update: UpdateDetail, { now }: View): string[] => {
     ]),
     ['Left out', formatCounts(not_eligible) || null],
     ['Late', late_successes === 0 ? null : `${formatNumber(late_successes)} were seen with the new version after they had failed`],
-    ['Backend', backend_errors[0] ? `${backend_errors[0].error} (${formatNumber(backend_errors[0].calls)} calls, last ${formatTime(backend_errors[0].last_dt)})` : null],
+    [
+      'Backend',
+      backend_errors[0]
+        ? `${backend_errors[0].error} (${formatNumber(backend_errors[0].calls)} calls, last ${formatTime(backend_errors[0].last_dt)})`
+        : null,
+    ],
   ];
   return facts.flatMap(([name, text]) => (text === null ? [] : [`${name.padEnd(10)} ${printable(text)}`]));
 };

@@ -129,4 +129,3 @@ const screenDisplay = (paint: Context['output']['paint']): Display => {
     },
   };
 };
-

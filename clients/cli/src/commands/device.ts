@@ -1,5 +1,12 @@
 import type { Command } from 'commander';
-import { all, type Device, type DeviceWithHistory, type InstalledFirmware, type PastFirmware } from '../../../api/src/index.ts';
+import {
+  all,
+  type Device,
+  type DeviceExecution,
+  type DeviceWithHistory,
+  type InstalledFirmware,
+  type PastFirmware,
+} from '../../../api/src/index.ts';
 import { action, addCommand, addGroup, type Context } from '../command.ts';
 import { addDeviceConditions, type DeviceConditions, type DeviceKind, kindOption, listDevices } from '../device-options.ts';
 import { CommandError, exitCodes, UsageError } from '../exit-codes.ts';
@@ -29,7 +36,10 @@ const columns: Column<Device>[] = [
 const addList = (group: Command): void => {
   const command = addCommand(group, 'list', {
     summary: 'list devices and what they run',
-    examples: ['scu device list --kind scooter --older-than vega_mcu@1.5.0', 'scu device list --not-seen-since 2026-11-01 --json | jq -r .external_id'],
+    examples: [
+      'scu device list --kind scooter --older-than vega_mcu@1.5.0',
+      'scu device list --not-seen-since 2026-11-01 --json | jq -r .external_id',
+    ],
   });
   addDeviceConditions(command).action(
     action<DeviceConditions>(async ({ client, output }, conditions) => {
@@ -44,7 +54,7 @@ const describeInstalled = ({ hardware_type, version }: InstalledFirmware): strin
 
 const addView = (group: Command): void => {
   addCommand(group, 'view <external-id>', {
-    summary: 'show what a device runs',
+    summary: 'show what a device runs, and its last updates',
     examples: ['scu device view S-00017', 'scu device view C-0003 --kind cabinet --history'],
   })
     .addOption(kindOption().default('scooter'))
@@ -52,46 +62,42 @@ const addView = (group: Command): void => {
     .action(
       action<{ kind: DeviceKind; history?: boolean }, [string]>(async ({ client, output }, { kind, history }, externalId) => {
         const api = client();
-        const device = kind === 'cabinet' ? await api.getCabinet(externalId) : await api.getScooter(externalId);
+        const get = kind === 'cabinet' ? api.getCabinet : api.getScooter;
+        const listUpdates = kind === 'cabinet' ? api.listCabinetUpdates : api.listScooterUpdates;
+        const device = await get(externalId);
+        const pastPage = async (page: { limit: number }) => (await get(externalId, { history: 'true', ...page })).history ?? noPast;
         const past: PastFirmware[] = [];
-        const updates = [];
-        if (history)
-          for await (const item of all(async (page) => {
-            const query = { history: 'true' as const, ...page };
-            const { history: found } = kind === 'cabinet' ? await api.getCabinet(externalId, query) : await api.getScooter(externalId, query);
-            return found ?? { items: [], next_cursor: null };
-          }))
-            past.push(item);
-        const list = kind === 'cabinet' ? api.listCabinetUpdates : api.listScooterUpdates;
-        updates.push(...(await list(externalId, { limit: 5 })).items);
-        const answer = history ? { ...device, history: past } : device;
-        await output.item(answer, () => [
+        if (history) for await (const item of all(pastPage)) past.push(item);
+        const updates = (await listUpdates(externalId, { limit: updatesShown })).items;
+        await output.item({ ...device, ...(history && { history: past }), updates }, () => [
           ...describeDevice(device, output),
-          ...(past.length > 0
-            ? [
-                '',
-                ...tableLines(
-                  ['ran', 'version', 'since', 'told by'],
-                  past.map(({ hardware_type, version, firmware_update_dt, source }) => [
-                    ...[hardware_type, version, formatTime(firmware_update_dt), source],
-                  ]),
-                ),
-              ]
-            : []),
-          ...(updates.length > 0
-            ? [
-                '',
-                ...tableLines(
-                  ['update', 'firmware', 'status', 'reason', 'finished'],
-                  updates.map(({ update_id, hardware_type, firmware_version, status, reason, finished_dt }) => [
-                    ...[update_id, `${hardware_type} ${firmware_version}`, status, reason, formatTime(finished_dt)],
-                  ]),
-                ),
-              ]
-            : []),
+          ...describePast(past),
+          ...describeUpdates(updates),
         ]);
       }),
     );
+};
+
+const updatesShown = 5;
+const noPast = { items: [], next_cursor: null };
+
+const describePast = (past: readonly PastFirmware[]): string[] => {
+  if (past.length === 0) return [];
+  const rows = past.map(({ hardware_type, version, firmware_update_dt, source }) => [
+    hardware_type,
+    version,
+    formatTime(firmware_update_dt),
+    source,
+  ]);
+  return ['', ...tableLines(['ran', 'version', 'since', 'told by'], rows)];
+};
+
+const describeUpdates = (updates: readonly DeviceExecution[]): string[] => {
+  if (updates.length === 0) return [];
+  const rows = updates.map(({ update_id, hardware_type, firmware_version, status, reason, finished_dt }) => [
+    ...[update_id, `${hardware_type} ${firmware_version}`, status, reason, formatTime(finished_dt)],
+  ]);
+  return ['', ...tableLines(['update', 'firmware', 'status', 'reason', 'finished'], rows)];
 };
 
 const describeDevice = (device: DeviceWithHistory, output: Output): string[] => [
@@ -128,7 +134,10 @@ const addImport = (group: Command): void => {
         const { lines, wrong, ignored } = readFleet(await readText(file), kind);
         if (ignored.length > 0) progress.note(`Not read: the column${ignored.length > 1 ? 's' : ''} ${ignored.join(', ')}`);
         if (strict && wrong.length > 0)
-          throw new CommandError([...wrong.map(describeWrong), 'Nothing was stored: correct the file and repeat.'].join('\n'), exitCodes.refused);
+          throw new CommandError(
+            [...wrong.map(describeWrong), 'Nothing was stored: correct the file and repeat.'].join('\n'),
+            exitCodes.refused,
+          );
         if (lines.length + wrong.length === 0) throw new UsageError(`${file} holds no device`);
         for (const each of wrong) progress.note(describeWrong(each));
         const onProgress = (done: number) => progress.show(`${formatNumber(done)} of ${formatNumber(lines.length)} lines`);

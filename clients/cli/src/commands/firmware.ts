@@ -36,7 +36,10 @@ const addUpload = (group: Command): void => {
   addCommand(group, 'upload <file>', {
     summary: 'add a version and upload its file',
     details: 'Waits until the version is registered. May be repeated: what is there already is not uploaded again.',
-    examples: ['scu firmware upload build/mcu.bin --type vega_mcu --version 1.5.0', 'scu firmware upload mcu.bin --type vega_mcu --version "$TAG" --json'],
+    examples: [
+      'scu firmware upload build/mcu.bin --type vega_mcu --version 1.5.0',
+      'scu firmware upload mcu.bin --type vega_mcu --version "$TAG" --json',
+    ],
   })
     .requiredOption('--type <name>', 'its hardware type')
     .requiredOption('--version <text>', 'its version, as devices report it')

@@ -66,8 +66,17 @@ const describeProgress = ({ progress, devices_asked, devices_total, last_error, 
   (failures > 0 ? `  waits for the backend: ${last_error}` : '');
 
 const describeObservation = (observation: ObservationWithChanges, changes: readonly ObservedChange[]): string[] => {
-  const { id, status, last_error, devices_asked, devices_answered, devices_unknown, devices_refused, devices_added, devices_not_registered } =
-    observation;
+  const {
+    id,
+    status,
+    last_error,
+    devices_asked,
+    devices_answered,
+    devices_unknown,
+    devices_refused,
+    devices_added,
+    devices_not_registered,
+  } = observation;
   const parts = [
     `${formatNumber(devices_answered)} answered`,
     ...(devices_added > 0 ? [`${formatNumber(devices_added)} of them added`] : []),
@@ -75,9 +84,11 @@ const describeObservation = (observation: ObservationWithChanges, changes: reado
     ...(devices_unknown > 0 ? [`${formatNumber(devices_unknown)} unknown to the backend`] : []),
     ...(devices_refused > 0 ? [`${formatNumber(devices_refused)} refused`] : []),
   ];
-  const shown = changes.slice(0, changesShown).map(({ external_id, hardware_type, from_version, to_version }) => [
-    ...[external_id, hardware_type, from_version ?? 'not known', to_version],
-  ]);
+  const shown = changes
+    .slice(0, changesShown)
+    .map(({ external_id, hardware_type, from_version, to_version }) => [
+      ...[external_id, hardware_type, from_version ?? 'not known', to_version],
+    ]);
   return [
     `Observation ${id} is ${status}${status === 'FAILED' ? `: ${last_error}` : ''}: ${formatNumber(devices_asked)} devices asked, ${parts.join(', ')}`,
     ...(shown.length > 0 ? ['', ...tableLines(['device', 'type', 'was', 'runs'], shown)] : ['Nothing new is known.']),

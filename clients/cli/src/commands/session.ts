@@ -94,7 +94,11 @@ const addressToLogInTo = (wanted: string | undefined): string => {
   }
 };
 
-const logIn = async (url: string, options: LoginOptions, { signal, progress }: { signal: AbortSignal; progress: { note(text: string): void } }) => {
+const logIn = async (
+  url: string,
+  options: LoginOptions,
+  { signal, progress }: { signal: AbortSignal; progress: { note(text: string): void } },
+) => {
   if (options.withToken) return loginOf((await readText('-')).trim());
   const stack = findLocalStack();
   const issuer =

@@ -32,13 +32,17 @@ const describeStats = (stats: Stats, { paint }: Output): string[] => {
       ['hardware type', 'devices', 'newest', 'run it', 'update time p50', 'p90', 'p99'],
       installed.map(({ hardware_type, devices: number, newest, on_newest, update_times: times }) => [
         ...[hardware_type, formatNumber(number), newest?.version, `${formatNumber(on_newest.devices)} (${formatShare(on_newest.share)})`],
-        ...[times?.p50_seconds, times?.p90_seconds, times?.p99_seconds].map((seconds) => (seconds === undefined ? null : `${seconds.toFixed(1)} s`)),
+        ...[times?.p50_seconds, times?.p90_seconds, times?.p99_seconds].map((seconds) =>
+          seconds === undefined ? null : `${seconds.toFixed(1)} s`,
+        ),
       ]),
     ),
     '',
     `Updates: ${formatCounts(updates) || 'none'}`,
     ...(formatCounts(executions) ? [`Devices in updates that have not ended: ${formatCounts(executions)}`] : []),
     ...(late_updates > 0 ? [paint('bad', `${formatNumber(late_updates)} updates are late: scu update list --status IN_PROGRESS`)] : []),
-    ...(backend_gate.closed_until === null ? [] : [paint('bad', `The backend is asked again at ${formatTime(backend_gate.closed_until)}: ${backend_gate.reason}`)]),
+    ...(backend_gate.closed_until === null
+      ? []
+      : [paint('bad', `The backend is asked again at ${formatTime(backend_gate.closed_until)}: ${backend_gate.reason}`)]),
   ];
 };

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { all, type AddHardwareTypeBody, type HardwareType } from '../../../api/src/index.ts';
+import { type AddHardwareTypeBody, all, type HardwareType } from '../../../api/src/index.ts';
 import { action, addCommand, addGroup, collected, wholeNumber } from '../command.ts';
 import { formatBytes } from '../format.ts';
 import type { Column } from '../output.ts';

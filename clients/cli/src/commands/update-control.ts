@@ -65,7 +65,9 @@ const addCancel = (group: Command): void => {
         if (!yes) {
           const { counts } = await api.getUpdate(id);
           const atWork = force ? 'are given up' : 'may finish';
-          await confirm(`Cancel update ${id}? ${formatNumber(counts.QUEUED)} devices wait; ${formatNumber(counts.IN_PROGRESS)} at work ${atWork}.`);
+          await confirm(
+            `Cancel update ${id}? ${formatNumber(counts.QUEUED)} devices wait; ${formatNumber(counts.IN_PROGRESS)} at work ${atWork}.`,
+          );
         }
         const answer = await api.cancelUpdate(id, { ...(force && { force: true }), ...(reason !== undefined && { reason }) });
         await tell(output, answer, { done: `Update ${id} is canceled.`, already: `Update ${id} was canceled already.` });

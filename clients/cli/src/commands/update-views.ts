@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { all, type Execution, type Exclusion, type ListExecutionsStatus, type Update } from '../../../api/src/index.ts';
+import { all, type Exclusion, type Execution, type ListExecutionsStatus, type Update } from '../../../api/src/index.ts';
 import { action, addCommand, wholeNumber } from '../command.ts';
 import { formatNumber, formatShare, formatTime } from '../format.ts';
 import { limited } from '../limited.ts';
@@ -76,6 +76,7 @@ const executionColumns: Column<Execution>[] = [
   { title: 'external_id', of: ({ external_id }) => external_id },
   { title: 'status', of: ({ status }) => status },
   { title: 'reason', of: ({ reason }) => reason },
+  { title: 'waits_for', of: ({ waits_for }) => waits_for?.cause },
   { title: 'attempt', of: ({ attempt }) => attempt },
   { title: 'sent_dt', of: ({ sent_dt }) => sent_dt },
   { title: 'finished_dt', of: ({ finished_dt }) => finished_dt },

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { planUpdate, startUpdate, type Update, type UpdateRequest } from '../../../api/src/index.ts';
 import { action, addCommand, addGroup, type CommonOptions, type Context, duration } from '../command.ts';
-import { exitCodes } from '../exit-codes.ts';
+import { type ExitCode, exitCodes } from '../exit-codes.ts';
 import { formatNumber } from '../format.ts';
 import { planLines } from '../plan-lines.ts';
 import { updateIdOf } from '../update-id.ts';
@@ -23,16 +23,20 @@ export const addUpdateCommands = (program: Command): void => {
 const addPlan = (group: Command): void => {
   const command = addCommand(group, 'plan', {
     summary: 'show who would be updated, and why others would not; changes nothing',
-    examples: ['scu update plan --firmware vega_mcu@1.5.0 --all', 'scu update plan --firmware vega_mcu@1.5.0 --devices-from street.csv --json'],
+    examples: [
+      'scu update plan --firmware vega_mcu@1.5.0 --all',
+      'scu update plan --firmware vega_mcu@1.5.0 --devices-from street.csv --json',
+    ],
   });
   addUpdateOptions(command).action(
     action<UpdateOptions>(async (context, options) => showPlan(context, await toUpdateRequest(context.client(), options))),
   );
 };
 
-const showPlan = async ({ client, output }: Context, request: UpdateRequest): Promise<void> => {
+const showPlan = async ({ client, output }: Context, request: UpdateRequest): Promise<ExitCode> => {
   const plan = await planUpdate(client(), request);
   await output.item(plan, () => planLines(plan, output));
+  return exitCodes.done;
 };
 
 interface CreateOptions extends UpdateOptions, WatchOptions, CommonOptions {
@@ -86,9 +90,7 @@ const addWatch = (group: Command): void => {
     details: `0: it has succeeded; 6: with failures, or it was stopped; 7: --timeout. Ctrl-C ends the watching, not the update.`,
     examples: ['scu update watch 17', 'scu update watch 17 --until canary --timeout 30m', 'scu update watch 17 --accept-failures 2%'],
   });
-  addWatchOptions(command).action(
-    action<WatchOptions, [string]>(async (context, options, id) => watch(context, updateIdOf(id), options)),
-  );
+  addWatchOptions(command).action(action<WatchOptions, [string]>(async (context, options, id) => watch(context, updateIdOf(id), options)));
 };
 
 const addWatchOptions = (command: Command): Command =>

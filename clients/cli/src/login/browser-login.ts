@@ -12,7 +12,10 @@ import { type Issuer, messageOf, scopeOf, toLogin } from './issuer.ts';
  *
  * @param tell shows the address, for where no browser opens by itself.
  */
-export const logInByBrowser = async (issuer: Issuer, { tell, signal }: { tell: (text: string) => void; signal: AbortSignal }): Promise<Login> => {
+export const logInByBrowser = async (
+  issuer: Issuer,
+  { tell, signal }: { tell: (text: string) => void; signal: AbortSignal },
+): Promise<Login> => {
   const { server, client, http, audience } = issuer;
   if (!server.authorization_endpoint) throw new CommandError(`${issuer.issuer} has no page to log in at`, exitCodes.error);
   const verifier = oauth.generateRandomCodeVerifier();
@@ -49,7 +52,10 @@ const waitForBrowser = async (signal: AbortSignal) => {
   answer.catch(() => {}); // thrown where it is awaited
   const server = createServer((request, response) => {
     const address = new URL(request.url ?? '/', 'http://127.0.0.1');
-    if (address.pathname !== '/callback') return response.writeHead(404).end();
+    if (address.pathname !== '/callback') {
+      response.writeHead(404).end();
+      return;
+    }
     response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8', connection: 'close' });
     response.end(
       address.searchParams.has('code')

@@ -8,7 +8,10 @@ import { type Issuer, messageOf, scopeOf, toLogin } from './issuer.ts';
 const usualIntervalSeconds = 5;
 
 /** Device authorization (RFC 8628): the page is opened on another device, and a code typed there. */
-export const logInByDevice = async (issuer: Issuer, { tell, signal }: { tell: (text: string) => void; signal: AbortSignal }): Promise<Login> => {
+export const logInByDevice = async (
+  issuer: Issuer,
+  { tell, signal }: { tell: (text: string) => void; signal: AbortSignal },
+): Promise<Login> => {
   const { server, client, http, audience } = issuer;
   if (!server.device_authorization_endpoint)
     throw new CommandError(`${issuer.issuer} does not offer --device: log in without it, or by --with-token`, exitCodes.usage);

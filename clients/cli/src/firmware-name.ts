@@ -11,7 +11,7 @@ const findFirmware = async (client: Client, name: string): Promise<FirmwareListI
   const at = name.indexOf('@');
   if (at < 1 || at === name.length - 1) throw new UsageError(`${name} names no firmware: say ${firmwareNameHelp}`);
   const [hardware_type, version] = [name.slice(0, at), name.slice(at + 1)];
-  const list = (page: { limit: number }) => client.listFirmwares({ hardware_type, version, links: 'false', ...page });
+  const list = (page: { limit: number }) => client.listFirmwares({ hardware_type, version, links: false, ...page });
   for await (const firmware of all(list)) if (firmware.status !== 'rejected') return firmware as FirmwareListItem;
   throw new CommandError(`There is no firmware ${hardware_type} ${version}. See: scu firmware list --type ${hardware_type}`);
 };

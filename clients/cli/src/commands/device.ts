@@ -65,7 +65,7 @@ const addView = (group: Command): void => {
         const get = kind === 'cabinet' ? api.getCabinet : api.getScooter;
         const listUpdates = kind === 'cabinet' ? api.listCabinetUpdates : api.listScooterUpdates;
         const device = await get(externalId);
-        const pastPage = async (page: { limit: number }) => (await get(externalId, { history: 'true', ...page })).history ?? noPast;
+        const pastPage = async (page: { limit: number }) => (await get(externalId, { history: true, ...page })).history ?? noPast;
         const past: PastFirmware[] = [];
         if (history) for await (const item of all(pastPage)) past.push(item);
         const updates = (await listUpdates(externalId, { limit: updatesShown })).items;

@@ -114,7 +114,7 @@ const addList = (group: Command): void => {
       action<ListOptions>(async ({ client, output }, { type, status, version, limit }) => {
         const conditions = { ...(type && { hardware_type: type }), ...(status && { status }), ...(version && { version }) };
         const api = client();
-        const firmwares = all((page) => api.listFirmwares({ ...conditions, links: 'false', ...page })) as AsyncIterable<FirmwareListItem>;
+        const firmwares = all((page) => api.listFirmwares({ ...conditions, links: false, ...page })) as AsyncIterable<FirmwareListItem>;
         await output.list(limited(firmwares, limit), columns);
       }),
     );

@@ -34,6 +34,7 @@ export type ErrorCode =
   | 'update.not_ended'
   | 'update.nothing_eligible'
   | 'update.executions_removed'
+  | 'update.canceling'
   | 'update.idempotency_key_reused'
   | 'observation.not_found'
   | 'observation.idempotency_key_reused'

@@ -22,6 +22,7 @@ import * as keepStatedTimes from './20261126110000_keep_stated_times.ts';
 import * as noticeLateWalks from './20261126120000_notice_late_walks.ts';
 import * as keepFinalFigures from './20261126130000_keep_final_figures.ts';
 import * as removeOldRows from './20261126130100_remove_old_rows.ts';
+import * as brake from './20261126130200_brake.ts';
 import * as keepFirstAnswers from './20261126140000_keep_first_answers.ts';
 import * as nameIotFirmware from './20261126150000_name_iot_firmware.ts';
 import * as extendCatalogue from './20261126160000_extend_catalogue.ts';
@@ -52,6 +53,7 @@ export const migrations: Record<string, Migration> = {
   '20261126120000_notice_late_walks': noticeLateWalks,
   '20261126130000_keep_final_figures': keepFinalFigures,
   '20261126130100_remove_old_rows': removeOldRows,
+  '20261126130200_brake': brake,
   '20261126140000_keep_first_answers': keepFirstAnswers,
   '20261126150000_name_iot_firmware': nameIotFirmware,
   '20261126160000_extend_catalogue': extendCatalogue,

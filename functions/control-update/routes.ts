@@ -7,7 +7,13 @@ import { RolloutChange, Update } from '../../lib/update/update.ts';
 const Answer = z
   .object({
     changed: z.boolean().check(z.meta({ description: 'false: it was so already, and nothing was done' })),
-    canceled: z.int().check(z.meta({ description: 'Executions that this call has ended' })),
+    canceled: z.int().check(z.meta({ description: 'Executions that this call has ended, 2,000 at most' })),
+    canceling: z.int().check(
+      z.meta({
+        description:
+          'Executions that are being ended, within a minute or two for a million. None of their devices is asked any more, and each of them can take part in another update at once',
+      }),
+    ),
     update: Update,
   })
   .register(z.globalRegistry, { id: 'ControlAnswer' });
@@ -23,7 +29,7 @@ export const cancelUpdateRoute = defineRoute({
   path: '/v1/updates/{id}/cancel',
   summary: 'End an update: devices that wait are never asked, those at work finish',
   description:
-    'Nobody is asked after this call. A device that polls and has been offered the update, but has not begun, is offered it no more. One ' +
+    'The update is CANCELED at once, whatever its size, and nobody is asked after this call; its counts follow. A device that polls and has been offered the update, but has not begun, is offered it no more. One ' +
     'that is at work finds a `cancelAction` at its next poll: it stops and says so (CANCELED), or goes on, and then its result counts. ' +
     '`force` ends their record at once; a device that installs all the same is seen on the new version, and counts as late.',
   body: z.prefault(

@@ -28,5 +28,5 @@ export const requestUpdateRoute = defineRoute({
     202: { description: 'The update will be carried out', body: Update, location: 'The update' },
     200: { description: 'The answer of a dry run, or a page of its devices', body: z.union([DryRun, DryRunDevices]) },
   },
-  problems: [422],
+  problems: [409, 422],
 });

@@ -322,6 +322,7 @@ export interface Updates {
   canary: Json | null;
   canary_passed_dt: Timestamp | null;
   canary_started_dt: Timestamp | null;
+  cancels_all: Generated<boolean>;
   comment: string;
   created_by: string;
   created_dt: Timestamp;

@@ -38,6 +38,7 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
   'update.not_ended': 409,
   'update.nothing_eligible': 422,
   'update.executions_removed': 422,
+  'update.canceling': 409,
   'update.idempotency_key_reused': 422,
   'observation.not_found': 404,
   'observation.idempotency_key_reused': 422,
@@ -103,7 +104,8 @@ export const toProblemAnswer = (error: DomainError, requestId: string, defaultRe
     'cache-control': 'no-store',
     'x-request-id': requestId,
   };
-  if (status === 503) headers['retry-after'] = String(retryAfterSeconds ?? defaultRetryAfter);
+  const retryAfter = retryAfterSeconds ?? (status === 503 ? defaultRetryAfter : undefined);
+  if (retryAfter !== undefined) headers['retry-after'] = String(retryAfter);
   if (status === 401 || status === 403) headers['www-authenticate'] = challengeOf(error.code);
   const problem = {
     type: `urn:scooters-updater:problem:${error.code}`,

@@ -247,6 +247,7 @@ export const lockUpdate = (trx: Trx, id: number) =>
       'u.created_dt',
       'u.started_dt',
       'u.finished_dt',
+      'u.cancels_all',
       'u.includes_iot',
       'u.next_step',
       'u.sent_step',
@@ -274,6 +275,7 @@ export interface UpdateChange {
   paused_dt?: Date | null;
   paused_seconds?: number;
   resumed_counts?: Counts;
+  cancels_all?: boolean;
   rollout?: Rollout;
 }
 
@@ -305,8 +307,8 @@ export const findRetryable = async (db: Db, id: number, now: Date): Promise<(Upd
   return { ...update, kind: device_kind };
 };
 
-/** Whether the executions of an update are no longer kept. Their removal does not begin before this transaction has ended. */
-export const areExecutionsRemoved = async (trx: Trx, id: number): Promise<boolean> => {
-  const row = await trx.selectFrom('updates').select('executions_removed_dt').where('id', '=', id).forShare().executeTakeFirst();
+/** Whether the executions of an update are no longer kept. In a transaction: their removal does not begin before it has ended. */
+export const areExecutionsRemoved = async (db: Db, id: number): Promise<boolean> => {
+  const row = await db.selectFrom('updates').select('executions_removed_dt').where('id', '=', id).forShare().executeTakeFirst();
   return row?.executions_removed_dt != null;
 };

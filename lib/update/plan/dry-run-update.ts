@@ -15,7 +15,7 @@ const devicesPerGroup = 100;
 export async function dryRunUpdate(db: Db, request: UpdateRequest, page: DryRunPage | undefined): Promise<DryRun | DryRunDevices> {
   const { targets, allow_downgrade, force, unknown_version } = request;
   const choice: Choice = { targets, allow_downgrade, force, unknown_version, firmware: await getWantedFirmware(db, request.firmware_id) };
-  await db.transaction().execute((trx) => refuseRemovedExecutions(trx, targets));
+  await refuseRemovedExecutions(db, targets);
   if (page) return listEligibilityDevices(db, choice, page);
   const reasons = await listEligibilityGroups(db, choice, devicesPerGroup);
   const { assembly_id } = choice.firmware;

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { FirmwareRequirement } from '../../firmware/firmware.ts';
 import type { DeviceKind } from '../../fleet/device.ts';
-import { unfinished } from '../predicates.ts';
+import { unasked, unfinished } from '../predicates.ts';
 import { eligibleCases, type Targets, type UnknownVersion } from '../update.ts';
 
 export interface WantedFirmware {
@@ -38,7 +38,7 @@ const blockedAfterFailures = 3;
 const lotOf = (firmware_id: number) =>
   sql`('x' || left(md5(${String(firmware_id)} || '.' || d.kind || '.' || d.external_id), 8))::bit(32)::bigint`;
 
-const chosenDevices = (targets: Targets, firmware_id: number): RawBuilder<unknown> => {
+export const chosenDevices = (targets: Targets, firmware_id: number): RawBuilder<unknown> => {
   if (!('filter' in targets)) {
     return sql`
       SELECT t.external_id, d.id AS device_id, d.version, d.channel, d.kind
@@ -71,6 +71,18 @@ const chosenDevices = (targets: Targets, firmware_id: number): RawBuilder<unknow
     ) sampled
     WHERE lot < ${Math.round((percentage / 100) * 2 ** 32)}::bigint OR lot = lowest_lot`;
 };
+
+/**
+ * An execution that is to be canceled by the next steps of its update, which has been stopped: nobody asks its device any more, and so it
+ * hinders no other update. About `update_executions e`.
+ */
+export const abandoned = sql<boolean>`(
+  (${unasked} AND e.update_id IN (
+    SELECT u.id FROM updates u JOIN firmwares f ON f.id = u.firmware_id
+    WHERE u.finished_dt IS NULL AND (u.status IN ('CANCELED', 'ABORTED') OR f.status = 'withdrawn')
+  ))
+  OR e.update_id IN (SELECT u.id FROM updates u WHERE u.finished_dt IS NULL AND u.cancels_all)
+)`;
 
 /**
  * The chosen devices, each with its one eligibility: the query that decides who is updated and who is not, and why.
@@ -116,6 +128,6 @@ export const classifiedDevices = ({ targets, firmware, allow_downgrade, force, u
   -- a wrong one, as just after an import, each is compared with each.
   LEFT JOIN LATERAL (
     SELECT e.update_id FROM update_executions e
-    WHERE e.device_id = c.device_id AND e.hardware_type = h.name AND ${unfinished}
+    WHERE e.device_id = c.device_id AND e.hardware_type = h.name AND ${unfinished} AND NOT ${abandoned}
     LIMIT 1
   ) flight ON true`;

@@ -18,8 +18,9 @@ import {
   lockUpdate,
   setPlan,
 } from '../update-queries.ts';
+import { endAbandonedExecutions, hasAbandonedExecutions } from './abandoned-queries.ts';
 import { planCanary } from './canary.ts';
-import type { WantedFirmware } from './eligibility.ts';
+import type { Choice, WantedFirmware } from './eligibility.ts';
 import { insertExecutions } from './plan-queries.ts';
 
 export interface RequestUpdateDeps {
@@ -45,7 +46,7 @@ export interface RequestUpdate extends UpdateRequest {
  * a device: the unique index decides. The same idempotency key again answers the same and plans nothing;
  * if the update has not finished, its messages are sent again.
  *
- * @throws `firmware.not_available`, `update.executions_removed`, `update.nothing_eligible` with the reasons, `update.idempotency_key_reused` for another body under
+ * @throws `firmware.not_available`, `update.executions_removed`, `update.canceling`, `update.nothing_eligible` with the reasons, `update.idempotency_key_reused` for another body under
  *   a known key; `queue.unavailable`: nothing is stored then.
  */
 export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdate): Promise<Update> {
@@ -90,13 +91,9 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
       return answerAgain(trx, deps, other, request_hash);
     }
 
-    const { planned, includes_iot } = await insertExecutions(
-      trx,
-      id,
-      { targets, firmware, allow_downgrade, force, unknown_version },
-      created_dt,
-      deps.tellsEvents,
-    );
+    const choice: Choice = { targets, firmware, allow_downgrade, force, unknown_version };
+    if ((await hasAbandonedExecutions(trx)) && !(await endAbandonedExecutions(trx, choice, created_dt))) throw canceling();
+    const { planned, includes_iot } = await insertExecutions(trx, id, choice, created_dt, deps.tellsEvents);
     const eligible = countEligible(planned);
     if (eligible === 0 && !planned.ALREADY_ON_TARGET) {
       throw new DomainError('update.nothing_eligible', 'None of the chosen devices can be updated', {
@@ -111,6 +108,14 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
     return answer;
   });
 }
+
+const canceling = (): DomainError =>
+  new DomainError(
+    'update.canceling',
+    'More than 10,000 of the chosen devices are still in an update that was just stopped. Its executions are being ended, ' +
+      'which takes a minute or two. Ask again then, or name up to 10,000 devices: these can be updated at once',
+    { retryAfterSeconds: 15 },
+  );
 
 /** @throws `firmware.not_available` when there is no such firmware. One that is not available has no `version_num`. */
 export const getWantedFirmware = async (db: Db, id: number): Promise<WantedFirmware> => {
@@ -135,9 +140,9 @@ const toWanted = (firmware: Firmware | undefined): WantedFirmware => {
  *
  * @throws `update.executions_removed`
  */
-export const refuseRemovedExecutions = async (trx: Trx, targets: Targets): Promise<void> => {
+export const refuseRemovedExecutions = async (db: Db, targets: Targets): Promise<void> => {
   const id = 'filter' in targets ? targets.filter.failed_in_update_id : undefined;
-  if (id === undefined || !(await areExecutionsRemoved(trx, id))) return;
+  if (id === undefined || !(await areExecutionsRemoved(db, id))) return;
   const message = `Update ${id} ended so long ago that its executions are no longer kept: name the devices, or choose others`;
   throw wrongField('update.executions_removed', 'targets.filter.failed_in_update_id', message);
 };

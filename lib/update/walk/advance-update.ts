@@ -18,7 +18,7 @@ import { leaseSeconds } from '../reach/dispatch-update.ts';
 import { getOfferProgress, type OfferTimes, offerExecutions, withdrawOffers } from '../reach/offer-queries.ts';
 import { changeUpdate, type LockedUpdate, lockUpdate, markStepSent, type UpdateChange } from '../update-queries.ts';
 import { isEnded, isRunning } from '../update-status.ts';
-import { cancelExecutions } from './cancel-queries.ts';
+import { cancelExecutions, maximumCanceledByStep } from './cancel-queries.ts';
 import { expireExecutions } from './deadline-queries.ts';
 import { hasUntold } from './event-queries.ts';
 import { allowance, freePlaces, maximumCommandsOf, windowSecondsOf } from './pace.ts';
@@ -46,6 +46,8 @@ const maximumPerStep = 10_000;
 /** A device that keeps saying that it is at work is given up after so many times the deadline. */
 const longestProgress = 10;
 const shortestDelaySeconds = 1;
+/** While those that wait are being ended, nothing has to be waited for. */
+const brakingDelaySeconds = 0;
 /** A step comes every half minute at least; time beyond this is none in which devices were heard. */
 const latestStepSeconds = 60;
 const longestDelaySeconds = 30;
@@ -140,6 +142,7 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: Offe
   await adoptDispatches(trx, update_id, step, { releasedBefore: lostBefore, calledBefore: lostBefore, now });
   const change: UpdateChange = { next_step: step + 1, stepped_dt: now, ...(started_dt && { started_dt }) };
   let released = 0;
+  let isCanceling = false;
   if (isRunning(update.status)) {
     change.status = 'IN_PROGRESS';
     const windowSeconds = windowSecondsOf(update);
@@ -149,14 +152,15 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: Offe
       progress.offers = await getOfferProgress(trx, update_id, { now, windowSeconds, times: offerTimes, atMost: maximumPerStep });
     }
     const decision = decide(update, progress, now, outages);
-    if (decision.stop) Object.assign(change, await stopUpdate(trx, update_id, decision.stop, now));
+    if (decision.stop) Object.assign(change, stopUpdate(decision.stop, now));
     else released = await release(trx, update, step, decision, offerTimes, now);
+    if (decision.stop?.action === 'ABORT') isCanceling = await cancelWaiting(trx, { ...update, status: 'ABORTED' }, now);
     if (decision.hasPassed) change.canary_passed_dt = now;
     if (decision.isCanary && released > 0) change.canary_started_dt = update.canary_started_dt ?? now;
     if (released > 0) change.last_release_dt = now;
   } else if (isEnded(update.status)) {
-    // Those that were being handed to the backend when the update ended, and that it did not take.
-    await cancelExecutions(trx, update_id, 'unasked', reasonOfEnd(update), now);
+    // Those that the last step or the cancel left, and those that were being handed to the backend then and that it did not take.
+    isCanceling = await cancelWaiting(trx, update, now);
   }
   await scheduleVerifications(trx, update, step, now);
 
@@ -170,7 +174,8 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: Offe
   }
   const lastReleaseDt = change.last_release_dt ?? update.last_release_dt ?? update.created_dt;
   const isReleasing = isRunning(change.status ?? update.status);
-  const nextDelaySeconds = remaining.hasUnfinished ? delayUntilNextStep({ now, lastReleaseDt, remaining, isReleasing }) : null;
+  const delaySeconds = isCanceling ? brakingDelaySeconds : delayUntilNextStep({ now, lastReleaseDt, remaining, isReleasing });
+  const nextDelaySeconds = remaining.hasUnfinished ? delaySeconds : null;
   await changeUpdate(trx, update_id, { ...change, due_dt: nextDelaySeconds === null ? null : addSeconds(now, nextDelaySeconds) });
   return { kind: 'done', nextDelaySeconds, finished_dt: change.finished_dt ?? null };
 };
@@ -198,8 +203,9 @@ const expireOverdue = async (
     trx,
     id,
     {
+      // What still waits in an update that was stopped is canceled.
       areQueuedLate:
-        started_dt !== null && status !== 'PAUSED' && started_dt <= heardSince(now, queued_minutes * 60 + paused_seconds, outages),
+        started_dt !== null && isRunning(status) && started_dt <= heardSince(now, queued_minutes * 60 + paused_seconds, outages),
       sentBefore: heardSince(now, in_progress_minutes * 60, outages),
       givenUpBefore: heardSince(now, in_progress_minutes * 60 * longestProgress, outages),
       in_progress_minutes,
@@ -308,17 +314,21 @@ const release = async (
   return released + (await offerExecutions(trx, { update_id, step, limit: left, newCanaries: canariesOf(offers.newCanaries), times, now }));
 };
 
-const reasonOfEnd = ({ status, firmware_status }: LockedUpdate): string => {
-  if (status === 'CANCELED') return reasons.updateCanceled;
+const reasonOfEnd = ({ status, firmware_status, cancels_all }: LockedUpdate): string => {
+  if (status === 'CANCELED' || cancels_all) return reasons.updateCanceled;
   return firmware_status === 'withdrawn' ? reasons.firmwareWithdrawn : reasons.updateAborted;
 };
 
-/** A rule has stopped the update: those that wait are never asked (ABORT), or not for now (PAUSE). */
-const stopUpdate = async (trx: Trx, id: number, { action, reason }: Stop, now: Date): Promise<UpdateChange> => {
-  if (action === 'PAUSE') return { status: 'PAUSED', reason, paused_dt: now };
-  await cancelExecutions(trx, id, 'unasked', reason === reasons.firmwareWithdrawn ? reason : reasons.updateAborted, now);
-  return { status: 'ABORTED', reason };
+/** Of an update that was stopped: ends those that wait, a batch a step, and answers whether others are left. */
+const cancelWaiting = async (trx: Trx, update: LockedUpdate, now: Date): Promise<boolean> => {
+  const which = update.cancels_all ? 'all' : 'unasked';
+  const cancel = { update_id: update.id, which, reason: reasonOfEnd(update), limit: maximumCanceledByStep, now } as const;
+  return (await cancelExecutions(trx, cancel)).isMore;
 };
+
+/** A rule has stopped the update: those that wait are never asked (ABORT), or not for now (PAUSE). */
+const stopUpdate = ({ action, reason }: Stop, now: Date): UpdateChange =>
+  action === 'PAUSE' ? { status: 'PAUSED', reason, paused_dt: now } : { status: 'ABORTED', reason };
 
 /**
  * An update that waits only for its devices is looked at less and less often, a tenth of the time since it last released any; one

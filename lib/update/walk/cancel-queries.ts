@@ -1,22 +1,59 @@
 import { sql } from 'kysely';
 import type { Trx } from '../../db/database.ts';
 import { moved, movesOf } from '../move-executions.ts';
-import { stoppable, unasked, unfinished } from '../predicates.ts';
+import { handedOver, stoppable, unasked, waiting } from '../predicates.ts';
 
 /** Which unfinished executions an end is for. */
 export type Unfinished = 'unasked' | 'all';
 
+/** So many a call ends itself: most updates as a whole, and of a large one so many that it is answered at once. */
+export const maximumCanceledByCall = 2_000;
+/** Bounds a step, which holds its update for a second or two meanwhile. */
+export const maximumCanceledByStep = 10_000;
+
+export interface Canceled {
+  /** How many have ended now. */
+  canceled: number;
+  /** Whether others may be left. */
+  isMore: boolean;
+}
+
+export interface Cancel {
+  update_id: number;
+  which: Unfinished;
+  reason: string;
+  /** How many at most. */
+  limit: number;
+  now: Date;
+}
+
 /**
- * Ends executions as CANCELED and answers how many: those whose device has not heard of the update, or all. One that is being handed to the
- * backend at this moment is asked already, and what somebody else holds at this moment is left to the next step. Of those not ended, devices that poll are asked to stop, once.
+ * Ends executions as CANCELED: those whose device has not heard of the update, or all. One that is being handed to the backend at this moment
+ * is asked already, and what somebody else holds at this moment is left to the next step. Of those not ended, devices that poll are asked to
+ * stop, once.
  */
-export const cancelExecutions = async (trx: Trx, update_id: number, which: Unfinished, reason: string, now: Date): Promise<number> => {
+export const cancelExecutions = async (trx: Trx, { update_id, which, reason, limit, now }: Cancel): Promise<Canceled> => {
   const ends = which === 'all' ? sql`true` : unasked;
-  const { rows } = await sql<{ n: number }>`
-    WITH locked AS (
+  const { rows } = await sql<{ chosen: number; canceled: number }>`
+    WITH chosen AS (
+      -- Each in the order of its index, so that no batch looks at what others have ended. Those that are handed over first.
+      (
+        SELECT e.id FROM update_executions e
+        WHERE e.update_id = ${update_id} AND ${handedOver} AND (${ends} OR ${stoppable})
+        ORDER BY e.phase, e.sent_dt
+        LIMIT ${limit}
+      ) UNION ALL (
+        SELECT e.id FROM update_executions e
+        WHERE e.update_id = ${update_id} AND ${waiting}
+        ORDER BY e.channel, e.next_attempt_dt NULLS FIRST, e.id
+        LIMIT ${limit}
+      )
+      LIMIT ${limit}
+    ), locked AS (
+      -- In the order of ids, as everything that writes many executions.
       SELECT e.id, e.phase, CASE WHEN ${ends} THEN 'canceled' ELSE 'cancel_requested' END AS event
       FROM update_executions e
-      WHERE e.update_id = ${update_id} AND ${unfinished} AND (${ends} OR ${stoppable})
+      WHERE e.id = ANY (ARRAY(SELECT id FROM chosen)) AND (${ends} OR ${stoppable})
       ORDER BY e.id
       FOR NO KEY UPDATE OF e ${which === 'all' ? sql`` : sql`SKIP LOCKED`}
     ), moved AS (
@@ -25,6 +62,16 @@ export const cancelExecutions = async (trx: Trx, update_id: number, which: Unfin
       })}
       RETURNING e.phase
     )
-    SELECT count(*) AS n FROM moved WHERE phase = 'ended'`.execute(trx);
+    SELECT (SELECT count(*) FROM chosen) AS chosen, (SELECT count(*) FROM moved WHERE phase = 'ended') AS canceled`.execute(trx);
+  const { chosen = 0, canceled = 0 } = rows[0] ?? {};
+  return { canceled, isMore: chosen >= limit };
+};
+
+/** How many executions of a canceled update are still to be ended. */
+export const countCanceling = async (trx: Trx, update_id: number, which: Unfinished): Promise<number> => {
+  const handed = which === 'all' ? handedOver : sql`${handedOver} AND ${unasked}`;
+  const { rows } = await sql<{ n: number }>`
+    SELECT (SELECT count(*) FROM update_executions e WHERE e.update_id = ${update_id} AND ${handed})
+         + (SELECT count(*) FROM update_executions e WHERE e.update_id = ${update_id} AND ${waiting}) AS n`.execute(trx);
   return rows[0]?.n ?? 0;
 };

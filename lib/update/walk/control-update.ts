@@ -12,7 +12,7 @@ import { wakeUpdate } from '../reach/wake-update.ts';
 import type { Rollout, Update } from '../update.ts';
 import { changeUpdate, findUpdate, type LockedUpdate, lockUpdate, type UpdateChange } from '../update-queries.ts';
 import { isEnded, isRunning, type UpdateStatus } from '../update-status.ts';
-import { cancelExecutions } from './cancel-queries.ts';
+import { cancelExecutions, countCanceling, maximumCanceledByCall } from './cancel-queries.ts';
 
 export interface ControlUpdateDeps {
   db: Db;
@@ -25,12 +25,15 @@ export interface ControlAnswer {
   changed: boolean;
   /** Executions that were ended by this call. */
   canceled: number;
+  /** Executions that the walk's next steps end, within a minute or two; nobody asks their devices any more. */
+  canceling: number;
   update: Update;
 }
 
 interface Controlled {
   change?: UpdateChange;
   canceled?: number;
+  canceling?: number;
   /** Why nothing was done: the update has ended. Its messages are sent again all the same, while it has not finished. */
   refusal?: DomainError;
 }
@@ -38,16 +41,30 @@ interface Controlled {
 type Control = (trx: Trx, update: LockedUpdate, now: Date) => Promise<Controlled>;
 
 /**
- * Ends an update: devices that wait are never asked, those at work finish; `force` ends their record, too, whatever they do then.
- * Repeating it does nothing more.
+ * Ends an update: devices that wait are never asked, those at work finish; `force` ends their record, too, whatever they do then. The update
+ * is canceled at once, whatever its size, so that nobody is asked from then on; of its executions so many are ended here as a transaction
+ * bears, and the others by its steps. Repeating it does nothing more.
  *
  * @throws `update.not_found`, `update.ended` when it ended otherwise.
  */
 export const cancelUpdate = (deps: ControlUpdateDeps, id: number, { force, reason }: { force: boolean; reason: string | null }) =>
   control(deps, id, async (trx, update, now) => {
     if (isEnded(update.status) && update.status !== 'CANCELED' && !force) return { refusal: ended(update) };
-    const canceled = update.finished_dt ? 0 : await cancelExecutions(trx, id, force ? 'all' : 'unasked', reasons.updateCanceled, now);
-    return { canceled, ...(!isEnded(update.status) && { change: { status: 'CANCELED', reason } }) };
+    if (update.finished_dt) return {};
+    const which = force || update.cancels_all ? 'all' : 'unasked';
+    const { canceled, isMore } = await cancelExecutions(trx, {
+      update_id: id,
+      which,
+      reason: reasons.updateCanceled,
+      limit: maximumCanceledByCall,
+      now,
+    });
+    const change: UpdateChange = {
+      ...(!isEnded(update.status) && { status: 'CANCELED', reason }),
+      ...(force && !update.cancels_all && { cancels_all: true }),
+    };
+    const canceling = isMore ? await countCanceling(trx, id, which) : 0;
+    return { canceled, canceling, ...(Object.keys(change).length > 0 && { change }) };
   });
 
 /**
@@ -106,12 +123,12 @@ const control = async ({ db, advances, now }: ControlUpdateDeps, id: number, wor
   const { refusal, ...answer } = await db.transaction().execute(async (trx) => {
     const locked = await lockUpdate(trx, id);
     if (!locked) throw new DomainError('update.not_found', `There is no update ${id}`);
-    const { change, canceled = 0, refusal } = await work(trx, locked, now());
+    const { change, canceled = 0, canceling = 0, refusal } = await work(trx, locked, now());
     if (change) await changeUpdate(trx, id, change);
     const update = await findUpdate(trx, id, now());
     if (!update) throw new Error('An update that is locked does not exist');
     await wakeUpdate(trx, advances, locked, now());
-    return { changed: change !== undefined || canceled > 0, canceled, update, refusal };
+    return { changed: change !== undefined || canceled > 0, canceled, canceling, update, refusal };
   });
   if (refusal) throw refusal;
   return answer;

@@ -93,6 +93,7 @@ describe('a problem', () => {
     ['firmware.not_available', 422],
     ['update.nothing_eligible', 422],
     ['update.executions_removed', 422],
+    ['update.canceling', 409],
     ['update.idempotency_key_reused', 422],
     ['internal', 500],
     ['auth.keys_unavailable', 503],

@@ -331,7 +331,7 @@ describe('a large fleet', () => {
       rollout: { maximum_per_minute: 1_000_000 },
     });
     expect(takeStatements()).toHaveLength(forOne);
-    expect(forOne).toBeLessThanOrEqual(7);
+    expect(forOne).toBeLessThanOrEqual(8);
     expect(update.counts['QUEUED']).toBe(30_000);
 
     const messages = service.deps.advances.take();

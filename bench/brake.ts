@@ -1,0 +1,137 @@
+// `npm run bench:brake`: how long the admin waits for the answer to a cancel, how long until all executions have ended, and what is read
+// of updates meanwhile and beside ten million executions of others.
+import { parseArgs } from 'node:util';
+import { sql } from 'kysely';
+import { startPostgres } from '../dev/postgres.ts';
+import { createDatabase, type Db } from '../lib/db/database.ts';
+import { migrateToLatest } from '../lib/db/migrate.ts';
+import { getExecutions, getUpdate } from '../lib/update/get-update.ts';
+import { AdvanceMessage } from '../lib/update/messages.ts';
+import { listUpdates } from '../lib/update/update-queries.ts';
+import { advanceUpdate } from '../lib/update/walk/advance-update.ts';
+import { cancelUpdate } from '../lib/update/walk/control-update.ts';
+import { givenFirmware, silentLog } from '../test/support/fixtures.ts';
+import { InMemoryQueue } from '../test/support/in-memory-queue.ts';
+
+const { values } = parseArgs({
+  options: { devices: { type: 'string', default: '1000000' }, history: { type: 'string', default: '10000000' } },
+});
+const [devices, history] = [Number(values.devices), Number(values.history)];
+const part = 100_000;
+const devicesPerPast = 200_000;
+
+const postgres = await startPostgres({
+  settings: ['shared_buffers=1GB', 'work_mem=16MB', 'maintenance_work_mem=256MB', 'max_wal_size=8GB', 'random_page_cost=1.1'],
+});
+try {
+  const url = await postgres.createDatabase('bench');
+  await migrateToLatest(url);
+  const db = createDatabase({ url, maxConnections: 1 });
+  await seedDevices(db);
+  await seedHistory(db);
+  const id = await brake(db, false);
+  await brake(db, true);
+  const page = { limit: 50 };
+  await timed(`GET /v1/updates, beside ${history} executions`, () => listUpdates(db, page, new Date()));
+  await timed('GET /v1/updates/{id} of a million', () => getUpdate(db, id, new Date()));
+  await timed('GET /v1/updates/{id}/executions, the latest update', () => getExecutions(db, { update_id: id, ...page }));
+  await timed('the same of the first update', () => getExecutions(db, { update_id: 1, ...page }));
+  await timed('the same by status', () => getExecutions(db, { update_id: 1, status: 'FAILED', ...page }));
+  await timed('the same by reason', () => getExecutions(db, { update_id: 1, reason: 'DEVICE_FAILED', ...page }));
+  await timed('the same by a reason that none has', () => getExecutions(db, { update_id: 1, reason: 'NONE', ...page }));
+  await db.destroy();
+} finally {
+  await postgres.stop();
+}
+
+async function timed<T>(name: string, work: () => Promise<T>): Promise<T> {
+  const began = performance.now();
+  const result = await work();
+  console.log(`${((performance.now() - began) / 1_000).toFixed(3).padStart(8)} s  ${name}`);
+  return result;
+}
+
+/** In parts: a statement that takes as long as no statement of a function may would be given up. */
+async function seedDevices(db: Db): Promise<void> {
+  for (let first = 1; first <= devices; first += part) {
+    await sql`
+      INSERT INTO devices (kind, external_id, version, channel, created_dt)
+      SELECT 'scooter', 'P-' || n, 1, 'telematics', now()
+      FROM generate_series(${first}::integer, ${Math.min(devices, first + part - 1)}::integer) n`.execute(db);
+  }
+}
+
+/** Updates that ended, of 200,000 devices each, one in thirty of which failed. */
+async function seedHistory(db: Db): Promise<void> {
+  const firmware = await givenFirmware(db);
+  const each = Math.min(devicesPerPast, devices);
+  const updates = Math.floor(history / each);
+  await timed(`${updates} updates of ${each} devices`, async () => {
+    for (let update = 1; update <= updates; update += 1) {
+      await sql`
+        INSERT INTO updates (firmware_id, status, maximum_per_minute, allow_downgrade, comment, request_hash, request_id, created_by, created_dt, finished_dt, final_counts)
+        VALUES (${firmware.id}, 'COMPLETED', 30000, false, '', 'h', 'r', 'bench', now(), now(), '{"SUCCEEDED": 193334, "FAILED": 6666}')`.execute(
+        db,
+      );
+      for (let first = 1; first <= each; first += part) {
+        await sql`
+          INSERT INTO update_executions (update_id, device_id, hardware_type, phase, status, reason, queued_dt, sent_dt, finished_dt)
+          SELECT ${update}, n, 'vega_mcu', 'ended', CASE n % 30 WHEN 0 THEN 'FAILED' ELSE 'SUCCEEDED' END,
+                 CASE n % 30 WHEN 0 THEN 'DEVICE_FAILED' END, now(), now(), now()
+          FROM generate_series(${first}::integer, ${Math.min(each, first + part - 1)}::integer) n`.execute(db);
+      }
+    }
+    await sql`SET statement_timeout = 0`.execute(db);
+    await sql`VACUUM ANALYZE`.execute(db);
+    await sql`SET statement_timeout = '25s'`.execute(db);
+  });
+}
+
+/** An update of all devices that was planned; as a request does it, but in parts, because planning is no matter of this bench. */
+async function givenPlanned(db: Db): Promise<number> {
+  const firmware = await givenFirmware(db);
+  const { rows } = await sql<{ id: number }>`
+    INSERT INTO updates (firmware_id, status, maximum_per_minute, allow_downgrade, comment, request_hash, request_id, created_by, created_dt, planned)
+    VALUES (${firmware.id}, 'SCHEDULED', 30000, false, '', 'h', 'r', 'bench', now(), ${JSON.stringify({ ELIGIBLE: devices })})
+    RETURNING id`.execute(db);
+  const id = rows[0]?.id ?? 0;
+  for (let first = 1; first <= devices; first += part) {
+    await sql`
+      INSERT INTO update_executions (update_id, device_id, hardware_type, phase, status, queued_dt)
+      SELECT ${id}, n, 'vega_mcu', 'waiting', 'QUEUED', now()
+      FROM generate_series(${first}::integer, ${Math.min(devices, first + part - 1)}::integer) n`.execute(db);
+  }
+  return id;
+}
+
+/** Plans an update of all devices and cancels it, with some of them asked; answers its id. */
+async function brake(db: Db, force: boolean): Promise<number> {
+  const advances = new InMemoryQueue<AdvanceMessage>();
+  const deps = { db, advances, dispatches: new InMemoryQueue(), verifications: new InMemoryQueue(), log: silentLog, now: () => new Date() };
+  const name = force ? 'a cancel with force' : 'a cancel';
+  const id = await timed(`${devices} executions, before ${name}`, () => givenPlanned(db));
+  await advances.send([{ update_id: id, step: 0, created_dt: new Date() }]);
+  const step = async () => {
+    const [message] = advances.take();
+    if (message) await advanceUpdate(deps as never, AdvanceMessage.parse(JSON.parse(JSON.stringify(message))));
+    return message !== undefined;
+  };
+  await timed('its first step', step);
+  const answer = await timed(`the answer to ${name}`, () => cancelUpdate(deps as never, id, { force, reason: null }));
+  console.log(`            canceled ${answer.canceled}, canceling ${answer.canceling}`);
+  // The first message goes on with the walk; the one of the step before finds it passed.
+  let longest = 0;
+  let steps = 0;
+  await timed('until all have ended', async () => {
+    for (let isFinished = false; !isFinished; ) {
+      const began = performance.now();
+      if (!(await step())) throw new Error('The walk has ended before its executions');
+      steps += 1;
+      longest = Math.max(longest, performance.now() - began);
+      const { finished_dt } = await db.selectFrom('updates').select('finished_dt').where('id', '=', id).executeTakeFirstOrThrow();
+      isFinished = finished_dt !== null;
+    }
+  });
+  console.log(`            ${steps} steps, the longest took ${(longest / 1_000).toFixed(2)} s`);
+  return id;
+}

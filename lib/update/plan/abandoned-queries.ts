@@ -1,0 +1,55 @@
+import { sql } from 'kysely';
+import type { Trx } from '../../db/database.ts';
+import { reasons } from '../execution.ts';
+import { moved, movesOf } from '../move-executions.ts';
+import { unfinished } from '../predicates.ts';
+import { abandoned, type Choice, chosenDevices } from './eligibility.ts';
+
+/** As many as devices can be named in a request: whoever names them never has to wait. */
+const maximumAbandoned = 10_000;
+
+/**
+ * Ends what is abandoned of the chosen devices now, so that another update can have them, and answers whether that was all. Otherwise the
+ * steps of the stopped updates have to go on first, and nothing is ended here.
+ */
+export const endAbandonedExecutions = async (trx: Trx, { targets, firmware }: Choice, now: Date): Promise<boolean> => {
+  const { rows } = await sql<{ ids: number[] | null }>`
+    SELECT array_agg(id) AS ids FROM (
+      SELECT e.id
+      FROM (${chosenDevices(targets, firmware.id)}) c
+      JOIN update_executions e ON e.device_id = c.device_id AND e.hardware_type = ${firmware.hardware_type}
+      WHERE ${unfinished} AND ${abandoned}
+      LIMIT ${maximumAbandoned + 1}
+    ) found`.execute(trx);
+  const ids = rows[0]?.ids ?? [];
+  if (ids.length > maximumAbandoned) return false;
+  if (ids.length === 0) return true;
+  await sql`
+    WITH locked AS (
+      -- In the order of ids, as everything that writes many executions.
+      SELECT e.id, e.phase, e.update_id, 'canceled' AS event
+      FROM update_executions e
+      WHERE e.id = ANY (${ids}::integer[]) AND ${abandoned}
+      ORDER BY e.id
+      FOR NO KEY UPDATE OF e
+    ), stopped AS (
+      SELECT l.*, CASE
+          WHEN u.cancels_all OR u.status = 'CANCELED' THEN ${reasons.updateCanceled}
+          WHEN f.status = 'withdrawn' THEN ${reasons.firmwareWithdrawn}
+          ELSE ${reasons.updateAborted}
+        END AS end_reason
+      FROM locked l JOIN updates u ON u.id = l.update_id JOIN firmwares f ON f.id = u.firmware_id
+    )
+    ${moved(movesOf('stopped', ['canceled']), now, { reason: sql`m.end_reason` })}`.execute(trx);
+  return true;
+};
+
+/** Whether any update has been stopped whose executions have not all ended. */
+export const hasAbandonedExecutions = async (trx: Trx): Promise<boolean> => {
+  const { rows } = await sql<{ has: boolean }>`
+    SELECT EXISTS (
+      SELECT FROM updates u JOIN firmwares f ON f.id = u.firmware_id
+      WHERE u.finished_dt IS NULL AND (u.status IN ('CANCELED', 'ABORTED') OR f.status = 'withdrawn')
+    ) AS has`.execute(trx);
+  return rows[0]?.has ?? false;
+};

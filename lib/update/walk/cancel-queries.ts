@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Trx } from '../../db/database.ts';
 import { moved, movesOf } from '../move-executions.ts';
-import { handedOver, stoppable, unasked, waiting } from '../predicates.ts';
+import { atWork, handedOver, stoppable, unasked, waiting } from '../predicates.ts';
 
 /** Which unfinished executions an end is for. */
 export type Unfinished = 'unasked' | 'all';
@@ -67,11 +67,9 @@ export const cancelExecutions = async (trx: Trx, { update_id, which, reason, lim
   return { canceled, isMore: chosen >= limit };
 };
 
-/** How many executions of a canceled update are still to be ended. */
-export const countCanceling = async (trx: Trx, update_id: number, which: Unfinished): Promise<number> => {
-  const handed = which === 'all' ? handedOver : sql`${handedOver} AND ${unasked}`;
+/** How many devices are at work, or about to be, so that a cancel without force leaves them to their own ends. */
+export const countAtWork = async (trx: Trx, update_id: number): Promise<number> => {
   const { rows } = await sql<{ n: number }>`
-    SELECT (SELECT count(*) FROM update_executions e WHERE e.update_id = ${update_id} AND ${handed})
-         + (SELECT count(*) FROM update_executions e WHERE e.update_id = ${update_id} AND ${waiting}) AS n`.execute(trx);
+    SELECT count(*) AS n FROM update_executions e WHERE e.update_id = ${update_id} AND ${handedOver} AND ${atWork}`.execute(trx);
   return rows[0]?.n ?? 0;
 };

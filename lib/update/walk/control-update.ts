@@ -12,7 +12,7 @@ import { wakeUpdate } from '../reach/wake-update.ts';
 import type { Rollout, Update } from '../update.ts';
 import { changeUpdate, findUpdate, type LockedUpdate, lockUpdate, type UpdateChange } from '../update-queries.ts';
 import { isEnded, isRunning, type UpdateStatus } from '../update-status.ts';
-import { cancelExecutions, countCanceling, maximumCanceledByCall } from './cancel-queries.ts';
+import { cancelExecutions, countAtWork, maximumCanceledByCall } from './cancel-queries.ts';
 
 export interface ControlUpdateDeps {
   db: Db;
@@ -33,7 +33,8 @@ export interface ControlAnswer {
 interface Controlled {
   change?: UpdateChange;
   canceled?: number;
-  canceling?: number;
+  /** Others are left that the next steps end: all that have not ended, but for so many. Missing: none is left. */
+  spared?: number;
   /** Why nothing was done: the update has ended. Its messages are sent again all the same, while it has not finished. */
   refusal?: DomainError;
 }
@@ -63,8 +64,8 @@ export const cancelUpdate = (deps: ControlUpdateDeps, id: number, { force, reaso
       ...(!isEnded(update.status) && { status: 'CANCELED', reason }),
       ...(force && !update.cancels_all && { cancels_all: true }),
     };
-    const canceling = isMore ? await countCanceling(trx, id, which) : 0;
-    return { canceled, canceling, ...(Object.keys(change).length > 0 && { change }) };
+    const left = isMore && { spared: which === 'all' ? 0 : await countAtWork(trx, id) };
+    return { canceled, ...left, ...(Object.keys(change).length > 0 && { change }) };
   });
 
 /**
@@ -123,11 +124,12 @@ const control = async ({ db, advances, now }: ControlUpdateDeps, id: number, wor
   const { refusal, ...answer } = await db.transaction().execute(async (trx) => {
     const locked = await lockUpdate(trx, id);
     if (!locked) throw new DomainError('update.not_found', `There is no update ${id}`);
-    const { change, canceled = 0, canceling = 0, refusal } = await work(trx, locked, now());
+    const { change, canceled = 0, spared, refusal } = await work(trx, locked, now());
     if (change) await changeUpdate(trx, id, change);
     const update = await findUpdate(trx, id, now());
     if (!update) throw new Error('An update that is locked does not exist');
     await wakeUpdate(trx, advances, locked, now());
+    const canceling = spared === undefined ? 0 : update.counts.QUEUED + update.counts.IN_PROGRESS - spared;
     return { changed: change !== undefined || canceled > 0, canceled, canceling, update, refusal };
   });
   if (refusal) throw refusal;

@@ -34,11 +34,11 @@ try {
   const page = { limit: 50 };
   await timed(`GET /v1/updates, beside ${history} executions`, () => listUpdates(db, page, new Date()));
   await timed('GET /v1/updates/{id} of a million', () => getUpdate(db, id, new Date()));
-  await timed('GET /v1/updates/{id}/executions, the latest update', () => getExecutions(db, { update_id: id, ...page }));
-  await timed('the same of the first update', () => getExecutions(db, { update_id: 1, ...page }));
-  await timed('the same by status', () => getExecutions(db, { update_id: 1, status: 'FAILED', ...page }));
-  await timed('the same by reason', () => getExecutions(db, { update_id: 1, reason: 'DEVICE_FAILED', ...page }));
-  await timed('the same by a reason that none has', () => getExecutions(db, { update_id: 1, reason: 'NONE', ...page }));
+  await timed('GET /v1/updates/{id}/executions, the latest update', () => getExecutions(db, { update_id: id, ...page }, new Date()));
+  await timed('the same of the first update', () => getExecutions(db, { update_id: 1, ...page }, new Date()));
+  await timed('the same by status', () => getExecutions(db, { update_id: 1, status: 'FAILED', ...page }, new Date()));
+  await timed('the same by reason', () => getExecutions(db, { update_id: 1, reason: 'DEVICE_FAILED', ...page }, new Date()));
+  await timed('the same by a reason that none has', () => getExecutions(db, { update_id: 1, reason: 'NONE', ...page }, new Date()));
   await db.destroy();
 } finally {
   await postgres.stop();

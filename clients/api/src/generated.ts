@@ -1587,11 +1587,17 @@ export interface ControlAnswer {
   /** false: it was so already, and nothing was done */
   changed: boolean;
   /**
-     * Executions that this call has ended
+     * Executions that this call has ended, 2,000 at most
      * @minimum -9007199254740991
      * @maximum 9007199254740991
      */
   canceled: number;
+  /**
+     * Executions that are being ended, within a minute or two for a million. None of their devices is asked any more, and each of them can take part in another update at once
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  canceling: number;
   update: Update;
 }
 
@@ -4466,7 +4472,7 @@ export const getCancelUpdateUrl = (id: number,) => {
 }
 
 /**
- * Nobody is asked after this call. A device that polls and has been offered the update, but has not begun, is offered it no more. One that is at work finds a `cancelAction` at its next poll: it stops and says so (CANCELED), or goes on, and then its result counts. `force` ends their record at once; a device that installs all the same is seen on the new version, and counts as late.
+ * The update is CANCELED at once, whatever its size, and nobody is asked after this call; its counts follow. A device that polls and has been offered the update, but has not begun, is offered it no more. One that is at work finds a `cancelAction` at its next poll: it stops and says so (CANCELED), or goes on, and then its result counts. `force` ends their record at once; a device that installs all the same is seen on the new version, and counts as late.
  * @summary End an update: devices that wait are never asked, those at work finish
  */
 export const cancelUpdate = async (id: number,

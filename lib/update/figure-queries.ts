@@ -102,7 +102,7 @@ const canaryCountsOf = (update_id: RawBuilder<unknown>) => sql`(
 
 const backendErrorsOf = (update_id: RawBuilder<unknown>) => sql`(
   SELECT coalesce(jsonb_agg(d ORDER BY d.calls DESC), '[]') FROM (
-    SELECT error, count(*) AS calls, max(answered_dt) AS last_dt
+    SELECT error, sum(calls) AS calls, max(answered_dt) AS last_dt
     FROM update_dispatches WHERE update_id = ${update_id} AND error IS NOT NULL GROUP BY error ORDER BY 2 DESC LIMIT 20
   ) d
 )`;

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { addSeconds } from '../../clock.ts';
 import type { Db, Trx } from '../../db/database.ts';
 import type { FirmwareRequirement } from '../../firmware/firmware.ts';
 import type { DeviceKind } from '../../fleet/device.ts';
@@ -239,6 +240,41 @@ export const recordDispatch = async (
       detail: sql`nullif(m.detail, '')`,
       next_attempt_dt: sql`coalesce(m.retry_dt, m.next_attempt_dt)`,
     })}`.execute(db);
+};
+
+/** Forgets a chunk that was put back without a call: it tells nothing. Its executions wait again, without it. */
+export const removeDispatch = async (db: Db, id: number): Promise<void> => {
+  await sql`
+    DELETE FROM update_dispatches d
+    WHERE d.id = ${id} AND d.answered_dt IS NOT NULL AND d.sent_dt IS NULL AND ${isLeft}`.execute(db);
+};
+
+/** No execution is of the chunk any more. */
+const isLeft = sql<boolean>`NOT EXISTS (SELECT FROM update_executions e WHERE e.dispatch_id = d.id)`;
+
+/** The longest window of a pace: for so long a command has to be counted. */
+const longestWindowSeconds = 60;
+
+/**
+ * Makes one row of calls that failed in the same way: an outage of any length leaves as many rows as commands fit into a window of the pace.
+ * The latest one stays, and counts those before it. After a crash before this, the next failure does it.
+ */
+export const gatherFailures = async (db: Db, id: number, now: Date): Promise<void> => {
+  await sql`
+    WITH latest AS (
+      -- Locked first: what gathers this one at the same moment leaves nothing to gather here.
+      SELECT id, update_id, error FROM update_dispatches WHERE id = ${id} AND error IS NOT NULL FOR NO KEY UPDATE
+    ), gathered AS (
+      DELETE FROM update_dispatches WHERE id IN (
+        SELECT d.id FROM latest JOIN update_dispatches d ON d.update_id = latest.update_id AND d.error = latest.error
+        WHERE d.id < latest.id AND (d.sent_dt IS NULL OR d.answered_dt <= ${addSeconds(now, -longestWindowSeconds)}) AND ${isLeft}
+        FOR UPDATE OF d SKIP LOCKED
+      )
+      RETURNING calls
+    )
+    UPDATE update_dispatches SET calls = calls + (SELECT coalesce(sum(calls), 0) FROM gathered) WHERE id = (SELECT id FROM latest)`.execute(
+    db,
+  );
 };
 
 export const deferredReason = (text: string): string => wordsOfOthers(`${reasons.deferred}: ${text}`, 500);

@@ -26,8 +26,10 @@ import {
   deferredReason,
   findDispatch,
   firstVerificationMinutes,
+  gatherFailures,
   getGate,
   recordDispatch,
+  removeDispatch,
 } from './dispatch-queries.ts';
 
 export interface DispatchUpdateDeps {
@@ -108,6 +110,7 @@ export async function dispatchUpdate(
     error: error?.message ?? null,
     next_verification_dt: trouble ? null : addSeconds(answered, firstVerificationMinutes(dispatch.in_progress_minutes) * 60),
   });
+  if (error) await gatherFailures(db, dispatch_id, answered);
 
   const result = {
     isTaken: !(error instanceof BackendUnavailable),
@@ -142,8 +145,10 @@ const findTrouble = async (
 };
 
 /** Nobody is asked, unless a function has asked before and died: the executions of the chunk wait again. */
-const putBack = ({ db, now }: DispatchUpdateDeps, { id, was_called }: Dispatch): Promise<void> =>
-  recordDispatch(db, id, [], { now: now(), wasCalled: was_called, error: null, next_verification_dt: null });
+const putBack = async ({ db, now }: DispatchUpdateDeps, { id, was_called }: Dispatch): Promise<void> => {
+  await recordDispatch(db, id, [], { now: now(), wasCalled: was_called, error: null, next_verification_dt: null });
+  if (!was_called) await removeDispatch(db, id);
+};
 
 const callBackend = async (
   { backend, now }: DispatchUpdateDeps,

@@ -317,6 +317,56 @@ describe('a backend that is not there', () => {
     }
   });
 
+  /** An hour of steps, half a minute apart, of an update with one device left. */
+  const anHourOf = async (failure: Error, { isLookUpWell }: { isLookUpWell: boolean }) => {
+    const given = await givenReleased({ timeouts: { in_progress_minutes: 600 } });
+    const { backend, advances, dispatches } = service.deps;
+    service.deps.backend.failure = failure;
+    if (isLookUpWell) backend.findVersions = async () => [];
+    await service.dispatch(given.chunk);
+    for (
+      let [message] = [given.next];
+      service.clock.now() < addSeconds(startOfTime, 3_600);
+      [message] = advances.take() as [typeof message]
+    ) {
+      await service.advance(message);
+      for (const chunk of dispatches.take()) await service.dispatch(chunk);
+      service.clock.advance(30);
+    }
+    return { ...given, rows: await service.dispatchesOf(given.update.id) };
+  };
+
+  it('for an hour: one row stands for all of its failed calls', async () => {
+    const { rows, update } = await anHourOf(new BackendUnavailable('backend answered 500'), { isLookUpWell: false });
+    const calls = service.deps.backend.questions.length + service.deps.backend.calls.length;
+    expect(calls).toBeGreaterThan(100);
+    expect(rows).toHaveLength(1);
+    expect(rows.map((row) => row.calls)).toEqual([calls]);
+    const { backend_errors } = await service.find(update.id);
+    expect(backend_errors).toEqual([{ error: 'backend answered 500', calls, last_dt: expect.any(Date) }]);
+  });
+
+  it('for an hour, though it answers look-ups: no more rows than commands of the last minute, which the pace counts', async () => {
+    const { rows } = await anHourOf(new BackendUnavailable('backend answered 500'), { isLookUpWell: true });
+    const { calls } = service.deps.backend;
+    expect(calls.length).toBeGreaterThan(100);
+    expect(rows.length).toBeLessThanOrEqual(3);
+    expect(rows.reduce((sum, row) => sum + row.calls, 0)).toBe(calls.length);
+  });
+
+  it('and a chunk that was put back: it leaves no row', async () => {
+    const { chunk, update } = await givenReleased({ devices: 3 });
+    await db
+      .updateTable('backend_gate')
+      .set({ closed_until: addSeconds(startOfTime, 60), failures: 1 })
+      .execute();
+    await service.dispatch(chunk);
+    await service.dispatch(chunk);
+    expect(service.deps.backend.calls).toEqual([]);
+    expect(await service.dispatchesOf(update.id)).toEqual([]);
+    expect(await service.find(update.id)).toMatchObject({ counts: { QUEUED: 3 } });
+  });
+
   it('a refusal of the whole request: its devices are REJECTED with what it said', async () => {
     const { chunk, update } = await givenReleased({ devices: 2 });
     service.deps.backend.failure = new BackendRefusal('backend answered 400');

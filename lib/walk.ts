@@ -44,6 +44,12 @@ export const placeOf = (step: number, { next_step, sent_step }: Walk): 'due' | '
 /** Longer than SQS and the delay of a step vary, and than one step's second delivery takes; a late step is shown and counted. */
 export const lateAfterSeconds = 300;
 
+/**
+ * A chunk that nobody has taken to the backend for so long has probably lost its message. If it has not, because the backend is slow, a second
+ * message does no harm.
+ */
+export const lostAfterSeconds = 300;
+
 /** Whether a step that was due then has not come. Its message is lost, or nobody can do it. */
 export const isLate = (due_dt: Date | null, now: Date): boolean => due_dt !== null && now > addSeconds(due_dt, lateAfterSeconds);
 

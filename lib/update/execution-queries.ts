@@ -19,6 +19,7 @@ const selectExecutions = (db: Db, detail: RawBuilder<string | null>) =>
     .innerJoin('devices as d', 'd.id', 'e.device_id')
     .innerJoin('updates as u', 'u.id', 'e.update_id')
     .innerJoin('firmwares as f', 'f.id', 'u.firmware_id')
+    .leftJoin('update_dispatches as c', 'c.id', 'e.dispatch_id')
     .innerJoin('backend_gate as g', (join) => join.onTrue())
     .select([
       'e.id',
@@ -44,6 +45,8 @@ const selectExecutions = (db: Db, detail: RawBuilder<string | null>) =>
       'u.status as update_status',
       'u.start_dt',
       'u.paused_dt',
+      'u.due_dt',
+      'c.released_dt',
       'f.status as firmware_status',
       sql<boolean>`u.canary IS NOT NULL AND u.canary_passed_dt IS NULL`.as('is_canary_open'),
       'g.failures as gate_failures',
@@ -55,8 +58,8 @@ type ExecutionRow = Awaited<ReturnType<ReturnType<typeof selectExecutions>['exec
 
 /** Its facts are in what it waits for. */
 const toExecution = <Row extends ExecutionRow>(row: Row, now: Date) => {
-  const { phase, channel, last_seen_dt, update_status, start_dt, paused_dt, firmware_status, is_canary_open, ...rest } = row;
-  const { gate_failures, gate_closed_until, ...execution } = rest;
+  const { phase, channel, last_seen_dt, update_status, start_dt, paused_dt, due_dt, ...others } = row;
+  const { released_dt, firmware_status, is_canary_open, gate_failures, gate_closed_until, ...execution } = others;
   return { ...execution, waits_for: waitsFor(row, now) };
 };
 

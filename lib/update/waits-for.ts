@@ -1,23 +1,32 @@
 import * as z from 'zod/mini';
 import { addSeconds } from '../clock.ts';
 import { Timestamp } from '../firmware/firmware.ts';
+import { isLate, lostAfterSeconds } from '../walk.ts';
 import type { Phase } from './execution.ts';
 import type { UpdateStatus } from './update-status.ts';
 
-const causes = ['START', 'RESUME', 'CANARY', 'PACE', 'RETRY', 'DEFERRAL', 'BACKEND', 'POLL', 'DEVICE', 'END'] as const;
+const causes = ['START', 'RESUME', 'STEP', 'CANARY', 'PACE', 'RETRY', 'DEFERRAL', 'HANDOVER', 'BACKEND', 'POLL', 'DEVICE', 'END'] as const;
 
 export const WaitsFor = z
   .object({
     cause: z.enum(causes).check(
       z.meta({
         description:
-          'START: the update begins later; RESUME: the update is paused; CANARY: other devices go first; PACE: its turn, or a free place; ' +
-          'RETRY: its next try; DEFERRAL: the backend has put it off; BACKEND: the backend does not answer, or is being asked; ' +
+          'START: the update begins later; RESUME: the update is paused; STEP: the next step of the update is late, as its `walk` says: a ' +
+          'control of the update sends its messages again; CANARY: other devices go first; PACE: its turn, or a free place; ' +
+          'RETRY: its next try; DEFERRAL: the backend has put it off; HANDOVER: its turn has come, and its command is on its way to the ' +
+          'backend, which takes seconds; one whose message is lost is sent again; ' +
+          'BACKEND: the backend does not answer, or is being asked; ' +
           'POLL: the device asks for its work by itself, and has not yet; DEVICE: it is asked, and its proof is awaited; ' +
           'END: the update has ended, and this execution ends with its next step',
       }),
     ),
-    until_dt: z.nullable(Timestamp).check(z.meta({ description: 'When the wait is over at the earliest, where that is known' })),
+    until_dt: z.nullable(Timestamp).check(
+      z.meta({
+        description:
+          'When the wait is over at the earliest, where that is known; of HANDOVER, when the command is sent again if it is lost',
+      }),
+    ),
     since_dt: z
       .nullable(Timestamp)
       .check(z.meta({ description: 'Since when, where that is known; of POLL, when the device was last seen' })),
@@ -37,6 +46,10 @@ export interface WaitFacts {
   update_status: UpdateStatus;
   start_dt: Date | null;
   paused_dt: Date | null;
+  /** When the next step of the update is due. */
+  due_dt: Date | null;
+  /** When its chunk was released; null: it is in none. */
+  released_dt: Date | null;
   firmware_status: string;
   /** Devices go first, and have not all succeeded. */
   is_canary_open: boolean;
@@ -72,14 +85,27 @@ export const waitsFor = (facts: WaitFacts, now: Date): WaitsFor | null => {
 };
 
 /** The update goes on for nobody. */
-const waitOfUpdate = ({ update_status, start_dt, paused_dt, firmware_status }: WaitFacts, now: Date): WaitsFor | undefined => {
-  if (update_status === 'CANCELED' || update_status === 'ABORTED' || firmware_status !== 'available') return wait('END');
-  if (update_status === 'PAUSED') return wait('RESUME', { since: paused_dt });
+const waitOfUpdate = ({ update_status, start_dt, paused_dt, due_dt, firmware_status }: WaitFacts, now: Date): WaitsFor | undefined => {
+  const isOver = update_status === 'CANCELED' || update_status === 'ABORTED' || firmware_status === 'withdrawn';
+  if (update_status === 'PAUSED' && !isOver) return wait('RESUME', { since: paused_dt });
+  if (isLate(due_dt, now)) return wait('STEP', { since: due_dt });
+  if (isOver) return wait('END');
   return start_dt && start_dt > now ? wait('START', { until: start_dt }) : undefined;
 };
 
 const waitOfTurn = (facts: WaitFacts, now: Date): WaitsFor => {
-  const { phase, channel, reason, is_canary, is_canary_open, next_attempt_dt, last_seen_dt, gate_failures, gate_closed_until } = facts;
+  const {
+    phase,
+    channel,
+    reason,
+    is_canary,
+    is_canary_open,
+    next_attempt_dt,
+    last_seen_dt,
+    released_dt,
+    gate_failures,
+    gate_closed_until,
+  } = facts;
   if (next_attempt_dt && next_attempt_dt > now) return wait(reason?.startsWith('RETRY') ? 'RETRY' : 'DEFERRAL', { until: next_attempt_dt });
   if (channel === 'iot') {
     const isAlive = last_seen_dt !== null && last_seen_dt > addSeconds(now, -aliveSeconds);
@@ -88,5 +114,8 @@ const waitOfTurn = (facts: WaitFacts, now: Date): WaitsFor => {
   if (phase === 'waiting' && is_canary_open && !is_canary) return wait('CANARY');
   const isClosed = gate_closed_until !== null && gate_closed_until > now;
   if (channel !== 'iot' && (isClosed || gate_failures > 0)) return wait('BACKEND', { until: isClosed ? gate_closed_until : null });
+  if (phase === 'released' && released_dt) {
+    return wait('HANDOVER', { since: released_dt, until: addSeconds(released_dt, lostAfterSeconds) });
+  }
   return wait('PACE');
 };

@@ -1603,13 +1603,13 @@ export interface ControlAnswer {
 
 export type ExecutionStatus = 'QUEUED' | 'IN_PROGRESS' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'REJECTED' | 'CANCELED' | 'REMOVED';
 /**
- * START: the update begins later; RESUME: the update is paused; CANARY: other devices go first; PACE: its turn, or a free place; RETRY: its next try; DEFERRAL: the backend has put it off; BACKEND: the backend does not answer, or is being asked; POLL: the device asks for its work by itself, and has not yet; DEVICE: it is asked, and its proof is awaited; END: the update has ended, and this execution ends with its next step
+ * START: the update begins later; RESUME: the update is paused; STEP: the next step of the update is late, as its `walk` says: a control of the update sends its messages again; CANARY: other devices go first; PACE: its turn, or a free place; RETRY: its next try; DEFERRAL: the backend has put it off; HANDOVER: its turn has come, and its command is on its way to the backend, which takes seconds; one whose message is lost is sent again; BACKEND: the backend does not answer, or is being asked; POLL: the device asks for its work by itself, and has not yet; DEVICE: it is asked, and its proof is awaited; END: the update has ended, and this execution ends with its next step
  */
-export type WaitsForCause = 'START' | 'RESUME' | 'CANARY' | 'PACE' | 'RETRY' | 'DEFERRAL' | 'BACKEND' | 'POLL' | 'DEVICE' | 'END';
+export type WaitsForCause = 'START' | 'RESUME' | 'STEP' | 'CANARY' | 'PACE' | 'RETRY' | 'DEFERRAL' | 'HANDOVER' | 'BACKEND' | 'POLL' | 'DEVICE' | 'END';
 export interface WaitsFor {
-  /** START: the update begins later; RESUME: the update is paused; CANARY: other devices go first; PACE: its turn, or a free place; RETRY: its next try; DEFERRAL: the backend has put it off; BACKEND: the backend does not answer, or is being asked; POLL: the device asks for its work by itself, and has not yet; DEVICE: it is asked, and its proof is awaited; END: the update has ended, and this execution ends with its next step */
+  /** START: the update begins later; RESUME: the update is paused; STEP: the next step of the update is late, as its `walk` says: a control of the update sends its messages again; CANARY: other devices go first; PACE: its turn, or a free place; RETRY: its next try; DEFERRAL: the backend has put it off; HANDOVER: its turn has come, and its command is on its way to the backend, which takes seconds; one whose message is lost is sent again; BACKEND: the backend does not answer, or is being asked; POLL: the device asks for its work by itself, and has not yet; DEVICE: it is asked, and its proof is awaited; END: the update has ended, and this execution ends with its next step */
   cause: WaitsForCause;
-  /** When the wait is over at the earliest, where that is known */
+  /** When the wait is over at the earliest, where that is known; of HANDOVER, when the command is sent again if it is lost */
   until_dt: string | null;
   /** Since when, where that is known; of POLL, when the device was last seen */
   since_dt: string | null;

@@ -12,12 +12,6 @@ import { atWork, unfinished } from '../predicates.ts';
 import type { BackendGate } from './backend-gate.ts';
 
 /**
- * A chunk that nobody has taken to the backend for so long has probably lost its message. If it has not, because the backend is slow, a second
- * message does no harm.
- */
-export const lostAfterSeconds = 300;
-
-/**
  * Makes chunks that wait for an answer part of a step, which sends their messages again: those whose message was sent at or before
  * `releasedBefore`, and whose call, if there was one, began before `calledBefore`. Only while the update is locked.
  */

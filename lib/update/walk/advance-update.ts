@@ -1,19 +1,13 @@
 import { addSeconds, secondsBetween } from '../../clock.ts';
 import type { Trx } from '../../db/database.ts';
 import type { Queue } from '../../ports/queue.ts';
-import { placeOf, waitForCommit } from '../../walk.ts';
+import { lostAfterSeconds, placeOf, waitForCommit } from '../../walk.ts';
 import { reasons } from '../execution.ts';
 import { keepFinalFigures } from '../figure-queries.ts';
 import type { AdvanceMessage, DispatchMessage, VerifyMessage } from '../messages.ts';
 import { heardSince, type Outage } from '../outage.ts';
 import { listOutages, noteMissedSteps } from '../outage-queries.ts';
-import {
-  adoptDispatches,
-  listUnansweredDispatches,
-  listVerifications,
-  lostAfterSeconds,
-  scheduleVerifications,
-} from '../reach/dispatch-queries.ts';
+import { adoptDispatches, listUnansweredDispatches, listVerifications, scheduleVerifications } from '../reach/dispatch-queries.ts';
 import { leaseSeconds } from '../reach/dispatch-update.ts';
 import { getOfferProgress, type OfferTimes, offerExecutions, withdrawOffers } from '../reach/offer-queries.ts';
 import { changeUpdate, type LockedUpdate, lockUpdate, markStepSent, type UpdateChange } from '../update-queries.ts';

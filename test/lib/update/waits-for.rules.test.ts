@@ -10,13 +10,37 @@ const longAgo = addSeconds(now, -86_400);
 /** Nothing stands in its way but its turn. */
 const facts: WaitFacts = {
   ...{ phase: 'waiting', channel: 'telematics', reason: null, is_canary: false, sent_dt: null, next_attempt_dt: null, last_seen_dt: null },
-  ...{ update_status: 'IN_PROGRESS', start_dt: null, paused_dt: null, firmware_status: 'available', is_canary_open: false },
+  ...{
+    update_status: 'IN_PROGRESS',
+    start_dt: null,
+    paused_dt: null,
+    due_dt: soon,
+    released_dt: null,
+    firmware_status: 'available',
+    is_canary_open: false,
+  },
   ...{ gate_failures: 0, gate_closed_until: null },
 };
 
 it.each([
   ['its turn', {}, { cause: 'PACE' }],
-  ['the call of its chunk', { phase: 'released' }, { cause: 'PACE' }],
+  [
+    'its chunk, which is sent again after five minutes if its message is lost',
+    { phase: 'released', released_dt: earlier },
+    { cause: 'HANDOVER', since_dt: earlier, until_dt: addSeconds(now, 240) },
+  ],
+  [
+    'a backend that is away, though its chunk has gone',
+    { phase: 'released', released_dt: earlier, gate_failures: 1 },
+    { cause: 'BACKEND' },
+  ],
+  ['the step of its update, which is late', { due_dt: longAgo }, { cause: 'STEP', since_dt: longAgo }],
+  ['the step that ends it, which is late', { update_status: 'ABORTED', due_dt: longAgo }, { cause: 'STEP', since_dt: longAgo }],
+  [
+    'a resume, which sends the late step again',
+    { update_status: 'PAUSED', paused_dt: earlier, due_dt: longAgo },
+    { cause: 'RESUME', since_dt: earlier },
+  ],
   ['the start of the update', { update_status: 'SCHEDULED', start_dt: soon }, { cause: 'START', until_dt: soon }],
   ['a resume', { update_status: 'PAUSED', paused_dt: earlier }, { cause: 'RESUME', since_dt: earlier }],
   ['the canary', { is_canary_open: true }, { cause: 'CANARY' }],
@@ -37,6 +61,11 @@ it.each([
   ],
   ['its device', { phase: 'asked', sent_dt: earlier }, { cause: 'DEVICE', since_dt: earlier }],
   ['its end, when the update was canceled', { update_status: 'CANCELED' }, { cause: 'END' }],
+  [
+    'a resume, when the file is lost',
+    { update_status: 'PAUSED', paused_dt: earlier, firmware_status: 'lost' },
+    { cause: 'RESUME', since_dt: earlier },
+  ],
   ['its end, when the firmware was withdrawn', { firmware_status: 'withdrawn' }, { cause: 'END' }],
 ] as const)('waits for %s', (_, change, expected) => {
   expect(waitsFor({ ...facts, ...change }, now)).toEqual({ until_dt: null, since_dt: null, ...expected });

@@ -1,10 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../../lib/clock.ts';
 import { BackendUnavailable } from '../../../../lib/ports/backend.ts';
+import { listExecutions } from '../../../../lib/update/execution-queries.ts';
 import { retryUpdate } from '../../../../lib/update/plan/retry-update.ts';
 import { cancelUpdate, changePace, pauseUpdate, resumeUpdate } from '../../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../../support/database.ts';
-import { startOfTime } from '../../../support/fixtures.ts';
+import { confirmation, startOfTime } from '../../../support/fixtures.ts';
 import { createUpdateService, type UpdateService } from '../../../support/update-service.ts';
 
 const { db } = await createTestDatabase();
@@ -140,10 +141,46 @@ describe('messages that were purged', () => {
   });
 });
 
-it('a purged chunk is sent again by the walk itself after five minutes', async () => {
+it.each<[string, (id: number) => Promise<unknown>]>([
+  [
+    'cancel',
+    (id) => expect(cancelUpdate(service.deps, id, { force: false, reason: null })).rejects.toMatchObject({ code: 'update.ended' }),
+  ],
+  ['pause', (id) => expect(pauseUpdate(service.deps, id, { reason: null })).rejects.toMatchObject({ code: 'update.ended' })],
+  ['resume', (id) => expect(resumeUpdate(service.deps, id)).rejects.toMatchObject({ code: 'update.ended' })],
+  [
+    'another pace',
+    (id) => expect(changePace(service.deps, id, { maximum_per_minute: 60 })).rejects.toMatchObject({ code: 'update.ended' }),
+  ],
+])('an aborted update whose messages were purged finishes after %s, which is refused', async (_, control) => {
+  const { update, external_ids, firmware, message } = await service.givenSent({
+    devices: 3,
+    abort: [{ failure_types: ['FAILED'], threshold_percentage: 1, minimum_executions: 1, action: 'ABORT' }],
+  });
+  await service.confirm(confirmation({ external_id: external_ids[0] ?? '', version: '0.9', status: 'FAILED', occurred_dt: later(1) }));
+  service.clock.advance(2);
+  await service.advance(message);
+  expect(await service.find(update.id)).toMatchObject({ status: 'ABORTED', finished_dt: null });
+  purge();
+  service.clock.advance(600);
+  expect(await service.find(update.id)).toMatchObject({ walk: { is_late: true } });
+  await control(update.id);
+  await goOn(update.id, firmware.version);
+  expect(await service.find(update.id)).toMatchObject({
+    ...{ status: 'ABORTED', finished_dt: expect.any(Date), counts: { FAILED: 1, SUCCEEDED: 2 }, walk: { due_dt: null, is_late: false } },
+  });
+});
+
+it('a purged chunk is sent again by the walk itself after five minutes, and its devices say so meanwhile', async () => {
   const { update, message } = await service.given({ devices: 2 });
   await service.advance(message);
   service.deps.dispatches.take();
+  const { items } = await listExecutions(db, { update_id: update.id, limit: 10 }, later(0));
+  const handover = { cause: 'HANDOVER', since_dt: startOfTime, until_dt: later(300) };
+  expect(items.map(({ status, waits_for }) => ({ status, waits_for }))).toEqual([
+    { status: 'QUEUED', waits_for: handover },
+    { status: 'QUEUED', waits_for: handover },
+  ]);
   const [next] = service.deps.advances.take();
   service.clock.advance(300);
   await service.advance(next);

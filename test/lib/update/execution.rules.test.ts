@@ -39,7 +39,7 @@ const table = `
     claimed           calling    send
     withheld          waiting    hold_back
     accepted          asked      IN_PROGRESS - answer
-    deferred          waiting    DEFERRED defer
+    deferred          waiting    DEFERRED answer
     unanswered        waiting    DEFERRED ask_again
     refused           ended      REJECTED BACKEND_REJECTED answer retriable
     started           asked      IN_PROGRESS -

@@ -82,3 +82,18 @@ it('leaves out what functions never reach, and says so to whoever reaches it', a
   expect(await handler()).toBe('select "a" from "t"');
   await expect(handler('schema')).rejects.toThrow('left out of the bundle by dev/leave-out.ts');
 });
+
+it("leaves the API's description to the function that shows it", async () => {
+  const source = `const route = { summary: "A route's summary", description: 'It is ' +
+      \`written \` + 'for readers', described: 'kept', computed: { description: 'kept' + String(1) } };
+    export const handler = async () => route;`;
+  const root = await project({ docs: source, reads: source });
+  await build({ root });
+  const kept = { described: 'kept', computed: { description: 'kept1' } };
+  expect(await (await load(root, 'docs')).handler()).toEqual({
+    ...kept,
+    summary: "A route's summary",
+    description: 'It is written for readers',
+  });
+  expect(await (await load(root, 'reads')).handler()).toEqual({ ...kept, summary: '', description: '' });
+});

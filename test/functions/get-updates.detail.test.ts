@@ -51,7 +51,7 @@ describe('GET /v1/updates/{id}', () => {
   });
 
   it('200: numbers that add up, by status and by reason, and the executions behind each', async () => {
-    const { run, id, get, listExecutions, backend, external_ids } = await given(40, {
+    const { run, id, get, listExecutions, backend, firmware, external_ids } = await given(40, {
       timeouts: { queued_minutes: 30, in_progress_minutes: 20 },
     });
     const placeOf = (external_id: string) => external_ids.indexOf(external_id);
@@ -87,7 +87,7 @@ describe('GET /v1/updates/{id}', () => {
       { status: 'FAILED', reason: 'DEVICE_FAILED', count: 5, texts: [] },
       { status: 'QUEUED', reason: 'DEFERRED', count: 4, texts: deferrals },
       { status: 'REJECTED', reason: 'BACKEND_REJECTED', count: 3, texts: [{ text: 'no such scooter', count: 3 }] },
-      { status: 'FAILED', reason: 'VERSION_MISMATCH', count: 2, texts: [] },
+      { status: 'FAILED', reason: 'VERSION_MISMATCH', count: 2, texts: [{ text: `wanted ${firmware.version}, reports 0.0.1`, count: 2 }] },
       { status: 'IN_PROGRESS', reason: null, count: 2, texts: [] },
     ]);
     expect(body.progress).toBeCloseTo(34 / 40);

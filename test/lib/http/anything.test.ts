@@ -263,7 +263,13 @@ it.each(['a\u0000b', '\ud800', '🛴'.repeat(2_500), `${'x'.repeat(1_999)}🛴`]
     expect(await call(createRequestUpdate(deps), { method: 'POST', path: '/v1/updates', token, body: update })).toMatchObject({
       statusCode: 202,
     });
-    await sql`UPDATE update_executions SET status = 'IN_PROGRESS', sent_dt = ${now()} WHERE status = 'QUEUED'`.execute(db);
+    await sql`
+      WITH dispatch AS (
+        INSERT INTO update_dispatches (update_id, step, commands, released_dt)
+        SELECT update_id, 0, 1, ${now()} FROM update_executions WHERE phase = 'waiting' RETURNING id, update_id
+      )
+      UPDATE update_executions e SET status = 'IN_PROGRESS', phase = 'asked', sent_dt = ${now()}, dispatch_id = dispatch.id
+      FROM dispatch WHERE e.update_id = dispatch.update_id`.execute(db);
     const confirmations = [
       { external_id: device, hardware_type: 'vega_mcu', version: '9', status: 'FAILED', occurred_dt: '2026-11-24T08:00:01.000Z', detail },
     ];

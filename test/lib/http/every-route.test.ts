@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type * as z from 'zod/mini';
 import { routes } from '../../../functions/routes.ts';
+import { NewDevice } from '../../../lib/fleet/device.ts';
 import { endpoint, json, operation } from '../../../lib/http/endpoint.ts';
 import { deviceScope, type Route } from '../../../lib/http/route.ts';
 import { Confirmation } from '../../../lib/report/confirmation.ts';
@@ -94,8 +95,9 @@ describe('a text with NUL or half a character', () => {
   const takers = new Set([
     'query cursor',
     'body dry_run.cursor',
-    // Judged one by one, by the schema below.
+    // Judged one by one, by the schemas below.
     'body confirmations.[]',
+    'body devices.[]',
     'body confirmations.[].detail',
     'body status.result',
     'body status.details',
@@ -117,9 +119,12 @@ describe('a text with NUL or half a character', () => {
   });
 });
 
-it('a text with NUL or half a character is taken by no field of a confirmation but its detail, which is cleaned', () => {
-  for (const { place, schema } of fieldsOf(Confirmation)) {
-    if (place === 'detail') continue;
+it.each([
+  ['a confirmation but its detail, which is cleaned', Confirmation, ['detail']],
+  ['a device', NewDevice, []],
+] as const)('a text with NUL or half a character is taken by no field of %s', (_, item, cleaned: readonly string[]) => {
+  for (const { place, schema } of fieldsOf(item)) {
+    if (cleaned.includes(place)) continue;
     for (const text of ['a\u0000b', '\ud800']) expect((schema as z.ZodMiniType).safeParse(text).success, place).toBe(false);
   }
 });

@@ -25,7 +25,7 @@ const settled = async <T>(work: Promise<T>[]) => {
 };
 
 describe('requests at one moment', () => {
-  it('50 identical ones with one key: one update, one execution per device, one message, all answers the same', async () => {
+  it('50 identical ones with one key: one update, one execution per device, each sends its message, all answers the same', async () => {
     const firmware = await givenFirmware(db);
     const external_ids = await givenDevices(db, 20);
     const before = await countUpdates();
@@ -43,7 +43,10 @@ describe('requests at one moment', () => {
     expect(answers[0]).toMatchObject({ status: 'SCHEDULED', counts: { QUEUED: 20 } });
     expect(await countUpdates()).toBe(before + 1);
     expect(await service.executions(answers[0]?.id ?? 0)).toHaveLength(20);
-    expect(service.deps.advances.sent).toMatchObject([{ update_id: answers[0]?.id, step: 0 }]);
+    // The first one's message may be lost, so that each request sends it.
+    const { sent } = service.deps.advances;
+    expect(sent).toHaveLength(50);
+    for (const message of sent) expect(message).toMatchObject({ update_id: answers[0]?.id, step: 0 });
   });
 
   it('50 identical ones without a key: one wins, the others are told that all devices have an update in flight', async () => {

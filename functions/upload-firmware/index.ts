@@ -1,9 +1,14 @@
-import { ApiConfig, loadConfig, StorageConfig } from '../../lib/config.ts';
+import { ApiConfig, loadConfig, RegistrationsConfig, StorageConfig } from '../../lib/config.ts';
 import { createS3Storage } from '../../lib/ports/s3-storage.ts';
+import { createSqsQueue } from '../../lib/ports/sqs-queue.ts';
 import { createApiDeps } from '../../lib/service-deps.ts';
 import { createHandler } from './handler.ts';
 
-const config = loadConfig({ ...ApiConfig, ...StorageConfig }, process.env);
+const config = loadConfig({ ...ApiConfig, ...StorageConfig, ...RegistrationsConfig }, process.env);
 const deps = createApiDeps(config);
 
-export const handler = createHandler({ ...deps, storage: createS3Storage({ bucket: config.FIRMWARE_BUCKET, now: deps.now }) });
+export const handler = createHandler({
+  ...deps,
+  storage: createS3Storage({ bucket: config.FIRMWARE_BUCKET, now: deps.now }),
+  registrations: createSqsQueue(config.REGISTRATIONS_QUEUE_URL),
+});

@@ -43,6 +43,16 @@ const S3Event = z.pipe(
   z.transform(({ Records }): ObjectVersion[] => Records.map(({ s3 }) => ({ key: s3.object.key, version_id: s3.object.versionId }))),
 );
 
+/** The news of an object in S3's own words, for whoever tells it in S3's place. */
+export const toObjectCreated = ({ key, version_id }: ObjectVersion): z.input<typeof S3Event> => ({
+  Records: [
+    {
+      ...{ eventVersion: '2.1', eventName: 'ObjectCreated:Put' },
+      s3: { bucket: { name: 'firmwares' }, object: { key: encodeURIComponent(key), versionId: version_id } },
+    },
+  ],
+});
+
 /** What S3 sends when a notification is configured. */
 const TestEvent = z.pipe(
   z.object({ Event: z.literal('s3:TestEvent') }),

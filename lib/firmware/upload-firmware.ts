@@ -3,16 +3,20 @@ import { addSeconds, type Clock } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import { violatedConstraint } from '../db/database-error.ts';
 import { DomainError, wrongField } from '../errors.ts';
+import type { Queue } from '../ports/queue.ts';
 import { type SignedRequest, type Storage, uploadSeconds } from '../ports/storage.ts';
 import { extendUpload, insertDraft, type NewFirmware, replaceDraft, reserveVersionNum } from './draft-queries.ts';
 import { type Firmware, type FirmwareRequirement, formatFirmwareKey, parseFirmwareKey } from './firmware.ts';
 import { findFirmwareByVersion } from './firmware-queries.ts';
 import { findHardwareType, listUnknownHardwareTypes, lockHardwareType } from './hardware-type-queries.ts';
 import { findLookAlikes, findVersionRefusal, type LookAlike, lookAlikeExists } from './new-version.ts';
+import { toObjectCreated } from './object-created.ts';
 
 export interface UploadFirmwareDeps {
   db: Db;
-  storage: Pick<Storage, 'probe' | 'signUpload'>;
+  storage: Pick<Storage, 'probe' | 'findLatest' | 'signUpload'>;
+  /** Where S3 tells of new objects. */
+  registrations: Queue<object>;
   now: Clock;
 }
 
@@ -30,7 +34,7 @@ export interface UploadFirmware {
 }
 
 export interface UploadAnswer extends Firmware {
-  /** null: the file is here already. */
+  /** null: the file is here already, and is registered, or about to be. */
   upload: SignedRequest | null;
   look_alikes: LookAlike[];
 }
@@ -40,18 +44,19 @@ type Existing = NonNullable<Awaited<ReturnType<typeof findFirmwareByVersion>>>;
 /**
  * Reserves a version and answers the link for its file. The same request again, while the file is awaited, gets a fresh link; another one
  * replaces the promise, and nothing can come in by the link of the former one. After success the same request is answered with the
- * firmware. For a firmware whose file is lost, the same bytes get a link.
+ * firmware. For a firmware whose file is lost, the same bytes get a link. A file that is there, but not registered, is registered by it.
  *
  * @throws `hardware_type.unknown`, `request.invalid` for a file or a version that its type does not take, `firmware.exists` and
- *   `firmware.look_alike` with the existing id, `firmware.version_num_taken`, `storage.unavailable`: nothing is reserved then, because the
+ *   `firmware.look_alike` with the existing id, `firmware.version_num_taken`, `queue.unavailable`, `storage.unavailable`: nothing is reserved then, because the
  *   link would be worth nothing.
  */
 export async function uploadFirmware(deps: UploadFirmwareDeps, input: UploadFirmware): Promise<{ isNew: boolean; answer: UploadAnswer }> {
   const { db } = deps;
   await checkType(db, input);
   const existing = await findFirmwareByVersion(db, input);
-  if (existing && isDone(existing, input)) return { isNew: false, answer: { ...withoutKey(existing), upload: null, look_alikes: [] } };
-
+  if (existing && (isDone(existing, input) || (await isUploaded(deps, existing, input)))) {
+    return { isNew: false, answer: { ...withoutKey(existing), upload: null, look_alikes: [] } };
+  }
   await deps.storage.probe();
   const { isNew, object_key, firmware, look_alikes } = await db
     .transaction()
@@ -116,6 +121,19 @@ const storePromise = async (
 
 /** The file is here, and is what the request is about. */
 const isDone = (existing: Existing, input: UploadFirmware): boolean => existing.status === 'available' && keepsPromise(existing, input);
+
+/**
+ * Whether the file that was promised is in the bucket, though the firmware does not know of it yet. Then S3's message about it is on its way,
+ * or lost: it is sent again. A second one finds the firmware registered.
+ */
+const isUploaded = async ({ storage, registrations }: UploadFirmwareDeps, existing: Existing, input: UploadFirmware): Promise<boolean> => {
+  const isAwaited = existing.status === 'awaiting_upload' ? keepsPromise(existing, input) : isReplaceable(existing, input);
+  // Other keys may hold other bytes than those that were announced.
+  if (!isAwaited || existing.status === 'rejected' || parseFirmwareKey(existing.object_key)?.upload_id === undefined) return false;
+  const object = await storage.findLatest(existing.object_key);
+  if (object) await registrations.send([toObjectCreated(object)]);
+  return object !== undefined;
+};
 
 /** Nobody has ever had its file, or the same file is to come back. */
 const isReplaceable = (existing: Existing, input: UploadFirmware): boolean => {

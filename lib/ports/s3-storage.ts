@@ -86,6 +86,19 @@ export const createS3Storage = ({ bucket, now, client = createS3Client() }: S3St
     }
   },
 
+  async findLatest(key) {
+    try {
+      const { VersionId } = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }), {
+        abortSignal: AbortSignal.timeout(probeMilliseconds),
+      });
+      if (VersionId === undefined) throw new Error('The bucket has no versions');
+      return { key, version_id: VersionId };
+    } catch (error) {
+      if (error instanceof S3ServiceException && absentStatuses.has(error.$metadata.httpStatusCode ?? 0)) return undefined;
+      throw storageUnavailable(error);
+    }
+  },
+
   async signUpload({ key, size_bytes, sha256 }) {
     const checksum = hexToBase64(sha256);
     const command = new PutObjectCommand({

@@ -42,6 +42,8 @@ export interface Storage {
   signDownload(object: ObjectVersion, method?: 'GET' | 'HEAD', seconds?: number): Promise<SignedLink>;
   /** Whether there is this version. As fast as `probe`, which it is in place of where one object matters. */
   hasObject(object: ObjectVersion): Promise<boolean>;
+  /** The version that a key yields now; undefined when it yields none. As fast as `probe`. */
+  findLatest(key: string): Promise<ObjectVersion | undefined>;
   /** The bytes as a stream in constant memory; undefined when there is no such version. */
   findObject(object: ObjectVersion): Promise<StoredObject | undefined>;
   /** `s3://bucket/key?versionId=…` */

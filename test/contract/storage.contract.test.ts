@@ -212,6 +212,23 @@ describe.each([
     });
   });
 
+  describe('the latest version of a key', () => {
+    it('is the one that was written last, and there is none of a key that nobody wrote', async () => {
+      const { storage, put } = await open();
+      expect(await storage.findLatest(strangeKey)).toBeUndefined();
+      await put(strangeKey, firmware);
+      const second = await put(strangeKey, Buffer.from('another'));
+      expect(await storage.findLatest(strangeKey)).toEqual(second);
+      expect(await storage.findLatest('firmwares/vega_mcu/1.4.2')).toBeUndefined();
+    });
+
+    unless('no end', 'is not known while S3 does not answer', async () => {
+      const { storage, goDown } = await open();
+      await goDown();
+      await expect(storage.findLatest('firmwares/vega_mcu/1.4.2/firmware.bin')).rejects.toMatchObject({ code: 'storage.unavailable' });
+    });
+  });
+
   describe('a link', () => {
     it('to download yields the bytes of its version, also after an overwrite', async () => {
       const { storage, put, download } = await open();

@@ -71,7 +71,14 @@ interface FirmwareBody {
 const reserve = async (version: string, bytes: Buffer, filename = 'firmware.bin') => {
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   const body = { hardware_type: 'vega_mcu', version, filename, size_bytes: bytes.length, sha256 };
-  return (await call<FirmwareBody>(createUploadFirmware(deps), { method: 'POST', path: '/v1/firmwares', token: bearer, body })).body;
+  return (
+    await call<FirmwareBody>(createUploadFirmware({ ...deps, registrations: new InMemoryQueue<object>() }), {
+      method: 'POST',
+      path: '/v1/firmwares',
+      token: bearer,
+      body,
+    })
+  ).body;
 };
 const put = async ({ url, headers }: FirmwareBody['upload'], bytes: Buffer) => {
   const { 'content-length': _, ...others } = headers; // fetch gives the true one

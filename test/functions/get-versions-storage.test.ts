@@ -15,6 +15,7 @@ import { emptyCatalogue, firmwareBytes, firmwareHashes, storedFirmwares } from '
 import { createTestDatabase } from '../support/database.ts';
 import { confirmation, givenDevices, silentLog, TestClock } from '../support/fixtures.ts';
 import { call, createIdentity } from '../support/http.ts';
+import { InMemoryQueue } from '../support/in-memory-queue.ts';
 
 const { db, takeStatements } = await createTestDatabase();
 const { authenticate, token } = await createIdentity();
@@ -64,7 +65,7 @@ const list = (query: Record<string, string> = {}) =>
 const get = (id: number) =>
   call<Item>(getVersions, { method: 'GET', path: '/v1/firmwares/{id}', pathParameters: { id: String(id) }, token: bearer });
 const upload = (version: string) =>
-  call<{ code: string }>(createUploadFirmware(deps), {
+  call<{ code: string }>(createUploadFirmware({ ...deps, registrations: new InMemoryQueue<object>() }), {
     method: 'POST',
     path: '/v1/firmwares',
     token: bearer,

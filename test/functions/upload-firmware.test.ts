@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createHandler } from '../../functions/upload-firmware/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
+import { ObjectCreatedMessage } from '../../lib/firmware/object-created.ts';
 import { registerFirmware } from '../../lib/registration/register-firmware.ts';
 import { catalogueDeps, emptyCatalogue, firmwareBytes, firmwareHashes, promisedKey, storedFirmwares } from '../support/catalogue.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -115,6 +116,60 @@ describe('POST /v1/firmwares', () => {
     expect(await storedFirmwares(db)).toMatchObject([{ id: first.body.id, status: 'awaiting_upload', comment: 'corrected' }]);
   });
 
+  /** What a queue brings, given to the function that reads it. */
+  const register = async (deps: ReturnType<typeof setup>['deps']) => {
+    for (const message of deps.registrations.take()) {
+      for (const object of ObjectCreatedMessage.parse(message)) await registerFirmware(deps, object);
+    }
+  };
+
+  it('200: a file whose message from S3 was lost is found by the same request, which sends the message again, and gets no link', async () => {
+    const { deps, post } = setup();
+    const { body } = await post({ ...valid, filename: 'a b+100%.bin' });
+    deps.storage.upload(body.upload, firmwareBytes);
+    const again = await post({ ...valid, filename: 'a b+100%.bin' });
+    expect(again).toMatchObject({ statusCode: 200, body: { id: body.id, status: 'awaiting_upload', upload: null } });
+    await post({ ...valid, filename: 'a b+100%.bin' });
+    expect(deps.registrations.sent).toHaveLength(2);
+    await register(deps);
+    expect(await storedFirmwares(db)).toMatchObject([{ id: body.id, status: 'available', version_num: 1 }]);
+  });
+
+  it('200: so is the file of a lost firmware, once it was sent again', async () => {
+    const { deps, post } = setup();
+    const { body } = await post(valid);
+    const { object } = deps.storage.upload(body.upload, firmwareBytes);
+    if (!object) throw new Error('S3 took nothing');
+    await registerFirmware(deps, object);
+    await db.updateTable('firmwares').set({ status: 'lost' }).execute();
+    deps.storage.remove(object);
+    const link = await post(valid);
+    expect(deps.storage.upload(link.body.upload, firmwareBytes).status).toBe(200);
+    expect(await post(valid)).toMatchObject({ statusCode: 200, body: { id: body.id, status: 'lost', upload: null } });
+    await register(deps);
+    expect(await storedFirmwares(db)).toMatchObject([{ id: body.id, status: 'available', version_num: 1 }]);
+  });
+
+  it('503: a file that is there, while the queue takes nothing: the same request goes on later', async () => {
+    const { deps, post } = setup();
+    const { body } = await post(valid);
+    deps.storage.upload(body.upload, firmwareBytes);
+    deps.registrations.failures = 1;
+    expect(await post<object>(valid)).toMatchObject({ statusCode: 503, body: { code: 'queue.unavailable' } });
+    expect(await post(valid)).toMatchObject({ statusCode: 200, body: { upload: null } });
+    await register(deps);
+    expect(await storedFirmwares(db)).toMatchObject([{ status: 'available' }]);
+  });
+
+  it('200: a file that was sent for another promise is not taken for it', async () => {
+    const { deps, post } = setup();
+    const { body } = await post(valid);
+    deps.storage.upload(body.upload, firmwareBytes);
+    const other = await post({ ...valid, sha256: 'b'.repeat(64) });
+    expect(other).toMatchObject({ statusCode: 200, body: { upload: { method: 'PUT' } } });
+    expect(deps.registrations.sent).toEqual([]);
+  });
+
   it('200: the same request after success answers the firmware and no upload, also while S3 is down', async () => {
     const { deps, post } = setup();
     const { body } = await post(valid);
@@ -179,6 +234,7 @@ describe('POST /v1/firmwares', () => {
     const { object } = deps.storage.upload(body.upload, firmwareBytes);
     await registerFirmware(deps, object ?? { key: '', version_id: '' });
     await db.updateTable('firmwares').set({ status: 'lost', reason: 'FILE_LOST' }).execute();
+    deps.storage.remove(object ?? { key: '', version_id: '' });
     expect(await post<object>({ ...valid, sha256: 'b'.repeat(64) })).toMatchObject({ statusCode: 409, body: { firmware_status: 'lost' } });
     const again = await post(valid);
     expect(again).toMatchObject({ statusCode: 200, body: { id: body.id, status: 'lost' } });
@@ -312,6 +368,7 @@ describe('POST /v1/firmwares', () => {
     const { deps, post } = setup();
     const storage = {
       probe: async () => {},
+      findLatest: async () => undefined,
       signUpload: async () => {
         throw new Error('secret-of-the-signer');
       },

@@ -25,6 +25,8 @@ const usages: { sign: RegExp; action: string; resource: string }[] = [
   { sign: /\.findObject\(/, action: 's3:ListBucket', resource: 'FirmwareBucket.Arn' },
   { sign: /\.hasObject\(/, action: 's3:GetObjectVersion', resource: objects },
   { sign: /\.hasObject\(/, action: 's3:ListBucket', resource: 'FirmwareBucket.Arn' },
+  { sign: /\.findLatest\(/, action: 's3:GetObject', resource: objects },
+  { sign: /\.findLatest\(/, action: 's3:ListBucket', resource: 'FirmwareBucket.Arn' },
   { sign: /\.probe\(/, action: 's3:ListBucket', resource: 'FirmwareBucket.Arn' },
   { sign: /\.DATABASE_PASSWORD\b/, action: 'secretsmanager:GetSecretValue', resource: `\${param:databasePassword}` },
   { sign: /\.MANIFEST_SIGNING_KEYS\b/, action: 'secretsmanager:GetSecretValue', resource: `\${param:manifestSigningKeys}` },

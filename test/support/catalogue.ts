@@ -2,12 +2,14 @@ import type { Db } from '../../lib/db/database.ts';
 import type { UploadAnswer } from '../../lib/firmware/upload-firmware.ts';
 import type { SignedRequest } from '../../lib/ports/storage.ts';
 import { silentLog, TestClock } from './fixtures.ts';
+import { InMemoryQueue } from './in-memory-queue.ts';
 import { InMemoryStorage } from './in-memory-storage.ts';
 
-/** What the catalogue's use cases need, with an empty bucket. */
+/** What the catalogue's use cases need, with an empty bucket and an empty queue. */
 export const catalogueDeps = (db: Db) => {
   const clock = new TestClock();
-  return { db, now: clock.now, clock, log: silentLog, storage: new InMemoryStorage(clock.now) };
+  const registrations = new InMemoryQueue<object>();
+  return { db, now: clock.now, clock, log: silentLog, storage: new InMemoryStorage(clock.now), registrations };
 };
 
 /** Everything stored about firmwares, oldest first. */

@@ -20,8 +20,8 @@ const sha256Of = (bytes: Uint8Array, encoding: 'hex' | 'base64' = 'hex') => crea
 /** A versioned bucket in memory, that can be told to be down. test/contract/ holds it against the real one. */
 export class InMemoryStorage implements Storage {
   readonly #versions = new Map<string, Version>();
-  /** Keys that have an object. */
-  readonly #keys = new Set<string>();
+  /** The latest version of each key that has ever had an object. */
+  readonly #latest = new Map<string, ObjectVersion>();
   /** Signed links, without which nobody uploads or downloads. */
   readonly #uploads = new Map<string, Upload>();
   readonly #downloads = new Map<string, { object: ObjectVersion; method: 'GET' | 'HEAD' }>();
@@ -42,12 +42,12 @@ export class InMemoryStorage implements Storage {
   put(key: string, bytes: Buffer, { hasChecksum = false } = {}): ObjectVersion {
     const object = { key, version_id: randomUUID() };
     this.#versions.set(this.toLink(object), { bytes, hasChecksum });
-    this.#keys.add(key);
+    this.#latest.set(key, object);
     return object;
   }
 
   has(key: string): boolean {
-    return this.#keys.has(key);
+    return this.#latest.has(key);
   }
 
   /** All bytes of a version that is there. */
@@ -74,7 +74,7 @@ export class InMemoryStorage implements Storage {
     if (!upload || headers['x-amz-checksum-sha256'] !== promised || headers['if-none-match'] !== '*') return { status: 403 };
     if (bytes.length !== upload.size_bytes) return { status: 403 };
     if (sha256Of(bytes, 'base64') !== promised) return { status: 400 };
-    if (this.#keys.has(upload.key)) return { status: 412 };
+    if (this.#latest.has(upload.key)) return { status: 412 };
     return { status: 200, object: this.put(upload.key, bytes, { hasChecksum: true }) };
   }
 
@@ -96,6 +96,13 @@ export class InMemoryStorage implements Storage {
     this.probes += 1;
     if (this.isDown) throw new DomainError('storage.unavailable', 'The file storage does not answer');
     return this.#versions.has(this.toLink(object));
+  }
+
+  async findLatest(key: string): Promise<ObjectVersion | undefined> {
+    this.probes += 1;
+    if (this.isDown) throw new DomainError('storage.unavailable', 'The file storage does not answer');
+    const latest = this.#latest.get(key);
+    return latest && this.#versions.has(this.toLink(latest)) ? latest : undefined;
   }
 
   async signUpload(upload: Upload): Promise<SignedRequest> {

@@ -145,7 +145,7 @@ export type FirmwareUploadStatus = 'awaiting_upload' | 'available' | 'lost' | 'w
 export type FirmwareUploadUploadHeaders = {[key: string]: string};
 
 /**
- * Where to send the file; null: it is here already
+ * Where to send the file; null: it is here already, and is registered or will be in a moment, as `status` says
  */
 export type FirmwareUploadUpload = {
   method: 'PUT';
@@ -218,7 +218,7 @@ export interface FirmwareUpload {
   comment: string;
   created_by: string;
   created_dt: string;
-  /** Where to send the file; null: it is here already */
+  /** Where to send the file; null: it is here already, and is registered or will be in a moment, as `status` says */
   upload: FirmwareUploadUpload;
   /** Versions of the same hardware type that people may take for this one. A warning: it was reserved nevertheless */
   look_alikes: LookAlike[];
@@ -3599,7 +3599,7 @@ export const getUploadFirmwareUrl = () => {
 }
 
 /**
- * Send the file to `upload.url` with `upload.headers` as they are. S3 refuses other bytes, another length and a second upload. The firmware becomes `available` when S3 has told the service about the file. The same request again, while the file is awaited, answers a fresh link; after that it answers the firmware, without a link. Another request for the same version, while its file is awaited or when it was rejected, replaces the former one. A version that differs from an existing one only by case or a leading v is refused. For a firmware that is `lost`, the same bytes get a link, and bring it back.
+ * Send the file to `upload.url` with `upload.headers` as they are. S3 refuses other bytes, another length and a second upload. The firmware becomes `available` when S3 has told the service about the file. The same request again, while the file is awaited, answers a fresh link; after that it answers the firmware, without a link. A firmware that stays `awaiting_upload` though its file was sent: the same request again finds the file and has it registered. Another request for the same version, while its file is awaited or when it was rejected, replaces the former one. A version that differs from an existing one only by case or a leading v is refused. For a firmware that is `lost`, the same bytes get a link, and bring it back.
  * @summary Reserve a version and get the link to upload its file to
  */
 export const uploadFirmware = async (uploadFirmwareBody: UploadFirmwareBody, options?: Parameters<typeof request>[1]): Promise<FirmwareUpload> => {

@@ -28,7 +28,7 @@ const { now } = new TestClock();
 const log = createRecordingLog();
 const deps = {
   ...{ db, now, log, authenticate: identity.authenticate, storage: new InMemoryStorage(now) },
-  ...{ advances: new InMemoryQueue<never>(), observations: new InMemoryQueue<never>() },
+  ...{ advances: new InMemoryQueue<never>(), registrations: new InMemoryQueue<object>(), observations: new InMemoryQueue<never>() },
 };
 const { id: firmware_id } = await givenFirmware(db);
 const [external_id = ''] = await givenDevices(db);

@@ -2,7 +2,7 @@ import { listAssemblies } from '../../lib/assembly/assembly-queries.ts';
 import { getAssembly } from '../../lib/assembly/get-assembly.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Db } from '../../lib/db/database.ts';
-import { ofKnownHardwareType } from '../../lib/firmware/known-hardware-type.ts';
+import { ofKnownHardwareType } from '../../lib/firmware/missing-subjects.ts';
 import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
 import { getAssemblyRoute, listAssembliesRoute } from './routes.ts';
 

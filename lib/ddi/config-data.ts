@@ -39,7 +39,8 @@ export const toAttributes = ({ mode, data }: ConfigData): ToldAttributes => {
   const names: string[] = [];
   for (const [sent, value] of Object.entries(data)) {
     const name = keptText(sent, maximumAttributeName + 1);
-    if (name === '' || name.length > maximumAttributeName) continue;
+    // With what cannot be kept taken out, a name can have become this one, which is a key like no other.
+    if (name === '' || name === '__proto__' || name.length > maximumAttributeName) continue;
     names.push(name);
     if (Object.keys(attributes).length >= maximumAttributes) continue;
     if (typeof value === 'string') attributes[name] = keptText(value, maximumAttributeText);

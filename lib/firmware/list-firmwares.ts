@@ -3,7 +3,7 @@ import { pageOf } from '../http/page.ts';
 import { Download, type DownloadDeps, findStorageState, StorageState, withDownload } from './download.ts';
 import { ListedFirmware } from './firmware.ts';
 import { type FirmwareFilter, listFirmwares as listFilteredFirmwares } from './firmware-queries.ts';
-import { ofKnownHardwareType } from './known-hardware-type.ts';
+import { ofKnownHardwareType } from './missing-subjects.ts';
 
 /** With links and the state of the storage when they are asked for. */
 export const FirmwarePage = z.extend(

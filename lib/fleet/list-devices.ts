@@ -1,7 +1,6 @@
 import type { Db } from '../db/database.ts';
 import type { FieldError } from '../errors.ts';
-import { findFirmware } from '../firmware/firmware-queries.ts';
-import { findUnknownHardwareType, missingSubjects } from '../firmware/known-hardware-type.ts';
+import { findUnknownFirmware, findUnknownHardwareType, missingSubjects } from '../firmware/missing-subjects.ts';
 import type { Page } from '../http/page.ts';
 import type { Device } from './device.ts';
 import { type DeviceFilter, listDevices as listFilteredDevices } from './device-queries.ts';
@@ -20,14 +19,8 @@ export async function listDevices(db: Db, filter: DeviceFilter): Promise<Page<De
   return page;
 }
 
-const findMissingSubjects = async (db: Db, filter: DeviceFilter): Promise<FieldError[]> => {
-  const errors: FieldError[] = [];
-  for (const path of ['runs_firmware_id', 'older_than_firmware_id'] as const) {
-    const id = filter[path];
-    if (id === undefined) continue;
-    const firmware = await findFirmware(db, id);
-    if (!firmware) errors.push({ in: 'query', path, message: `there is no firmware ${id}` });
-    else if (firmware.version_num === null) errors.push({ in: 'query', path, message: `firmware ${id} is ${firmware.status}` });
-  }
-  return [...errors, ...(await findUnknownHardwareType(db, 'unknown_version', filter.unknown_version))];
-};
+const findMissingSubjects = async (db: Db, filter: DeviceFilter): Promise<FieldError[]> => [
+  ...(await findUnknownFirmware(db, { in: 'query', path: 'runs_firmware_id' }, filter.runs_firmware_id)),
+  ...(await findUnknownFirmware(db, { in: 'query', path: 'older_than_firmware_id' }, filter.older_than_firmware_id)),
+  ...(await findUnknownHardwareType(db, { in: 'query', path: 'unknown_version' }, filter.unknown_version)),
+];

@@ -3,6 +3,7 @@ import type { Db, Trx } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
 import { hashOf } from '../http/idempotency.ts';
 import type { Queue } from '../ports/queue.ts';
+import { refuseMissingSubjects } from '../update/refuse-missing-subjects.ts';
 import { firstStepDelaySeconds } from '../walk.ts';
 import { wakeObservation } from './control-observation.ts';
 import type { ObserveMessage } from './messages.ts';
@@ -32,7 +33,8 @@ export interface RequestObservation extends ObservationRequest {
  * Begins an observation: its row, and the message of its first step. The same idempotency key again answers the same and begins
  * nothing.
  *
- * @throws `observation.idempotency_key_reused` for another body under a known key; `queue.unavailable`: nothing is stored then.
+ * @throws `request.invalid` for a filter that names what does not exist; `observation.idempotency_key_reused` for another body under a known
+ *   key; `queue.unavailable`: nothing is stored then.
  */
 export async function requestObservation(deps: RequestObservationDeps, input: RequestObservation): Promise<Observation> {
   const { idempotency_key, created_by, request_id, ...request } = input;
@@ -50,6 +52,7 @@ export async function requestObservation(deps: RequestObservationDeps, input: Re
       created_dt,
     });
     if (!inserted) return answerAgain(trx, deps.observations, created_by, idempotency_key, request_hash);
+    await refuseMissingSubjects(trx, targets);
     const answer = await getRequestedObservation(trx, inserted.id);
     if (idempotency_key !== undefined) await keepObservationAnswer(trx, answer);
     // The last act before the commit; lib/update/README.md says why.

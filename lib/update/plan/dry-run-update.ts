@@ -1,4 +1,5 @@
 import type { Db } from '../../db/database.ts';
+import { refuseMissingSubjects } from '../refuse-missing-subjects.ts';
 import { countEligible, type DryRun, type DryRunDevices, type DryRunPage, type UpdateRequest } from '../update.ts';
 import type { Choice } from './eligibility.ts';
 import { listEligibilityDevices, listEligibilityGroups, listPartChanges } from './plan-queries.ts';
@@ -10,11 +11,12 @@ const devicesPerGroup = 100;
  * Who would be updated, and why others would not, by the same query that a request plans by; and what a package would change of its parts.
  * Changes nothing.
  *
- * @throws `update.executions_removed`; `firmware.not_available` when there is no such firmware; one that is withdrawn makes every device FIRMWARE_NOT_AVAILABLE.
+ * @throws `request.invalid` for a filter that names what does not exist; `update.executions_removed`; `firmware.not_available` when there is no such firmware; one that is withdrawn makes every device FIRMWARE_NOT_AVAILABLE.
  */
 export async function dryRunUpdate(db: Db, request: UpdateRequest, page: DryRunPage | undefined): Promise<DryRun | DryRunDevices> {
   const { targets, allow_downgrade, force, unknown_version } = request;
   const choice: Choice = { targets, allow_downgrade, force, unknown_version, firmware: await getWantedFirmware(db, request.firmware_id) };
+  await refuseMissingSubjects(db, targets);
   await refuseRemovedExecutions(db, targets);
   if (page) return listEligibilityDevices(db, choice, page);
   const reasons = await listEligibilityGroups(db, choice, devicesPerGroup);

@@ -8,6 +8,7 @@ import type { Queue } from '../../ports/queue.ts';
 import { firstStepDelaySeconds } from '../../walk.ts';
 import type { AdvanceMessage } from '../messages.ts';
 import { wakeUpdate } from '../reach/wake-update.ts';
+import { refuseMissingSubjects } from '../refuse-missing-subjects.ts';
 import { countEligible, type Targets, type Update, type UpdateRequest } from '../update.ts';
 import {
   areExecutionsRemoved,
@@ -46,8 +47,9 @@ export interface RequestUpdate extends UpdateRequest {
  * a device: the unique index decides. The same idempotency key again answers the same and plans nothing;
  * if the update has not finished, its messages are sent again.
  *
- * @throws `firmware.not_available`, `update.executions_removed`, `update.canceling`, `update.nothing_eligible` with the reasons, `update.idempotency_key_reused` for another body under
- *   a known key; `queue.unavailable`: nothing is stored then.
+ * @throws `firmware.not_available`, `request.invalid` for a filter that names what does not exist, `update.executions_removed`,
+ *   `update.canceling`, `update.nothing_eligible` with the reasons, `update.idempotency_key_reused` for another body under a known key;
+ *   `queue.unavailable`: nothing is stored then.
  */
 export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdate): Promise<Update> {
   const { idempotency_key, created_by, request_id, retry_of_update_id, ...request } = input;
@@ -59,6 +61,7 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
     if (known) return answerAgain(trx, deps, known, request_hash);
     const firmware = toWanted(await findFirmwareForPlan(trx, request.firmware_id));
     if (firmware.version_num === null) throw notAvailable(await findFirmware(trx, firmware.id));
+    await refuseMissingSubjects(trx, request.targets);
     await refuseRemovedExecutions(trx, request.targets);
 
     const { targets, rollout, timeouts, retry, abort, start_dt, allow_downgrade, force, unknown_version, comment } = request;

@@ -56,6 +56,18 @@ describe('attributes', () => {
     });
   });
 
+  it('called __proto__ are passed over, also where it is the rest of a name; those called like what every object has are kept', () => {
+    const data = JSON.parse('{"__proto__": "a", "__proto__\\u0000": "b", "constructor": "c", "toString": 1}') as Record<string, unknown>;
+    const { attributes, names } = toAttributes({ mode: 'merge', data });
+    expect([Object.entries(attributes), names]).toEqual([
+      [
+        ['constructor', 'c'],
+        ['toString', 1],
+      ],
+      ['constructor', 'toString'],
+    ]);
+  });
+
   it('are stored without what PostgreSQL cannot store, and without secrets', () => {
     expect(kept({ 'a\u0000b': 'c\u0000d\ud800', header: 'TargetToken abc' })).toEqual({ ab: 'cd\ufffd', header: 'TargetToken …' });
   });

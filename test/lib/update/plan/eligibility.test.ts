@@ -169,7 +169,7 @@ describe('a device', () => {
     await db.updateTable('update_executions').set({ sent_dt: clock.now() }).execute();
     await runs(device, firmware.version);
     await runs(device, 'something else');
-    expect(await reasonOf(firmware.id, device)).toBe('ELIGIBLE');
+    expect(await reasonOf(firmware.id, device)).toBe('ELIGIBLE_UNKNOWN_VERSION');
   });
 
   it('is BLOCKED when it has failed this same firmware three times; force lifts that', async () => {
@@ -329,11 +329,19 @@ describe('a dry run', () => {
     expect(await page(body, 'BLOCKED', 100)).toEqual({ items: [], next_cursor: null });
   });
 
-  it('of a percentage takes a stable sample: a larger one contains a smaller one, and the request takes the same', async () => {
+  it('of a percentage is at least one device, where the share is less than one', async () => {
+    const firmware = await givenFirmware(db, { hardware_type: 'cabinet' });
+    await givenDevices(db, 1, { kind: 'cabinet' });
+    const targets = { filter: { kind: 'cabinet', percentage: 0.000001 } };
+    expect((await page({ firmware_id: firmware.id, targets }, 'ELIGIBLE', 10)).items).toHaveLength(1);
+  });
+
+  it('of a percentage is stable for one firmware, a larger sample contains a smaller one; drawn anew for another; the request takes the same', async () => {
     const firmware = await givenFirmware(db, { hardware_type: 'cabinet' });
     await givenDevices(db, 1_000, { kind: 'cabinet' });
-    const sample = async (percentage: number) => {
-      const body = { firmware_id: firmware.id, targets: { filter: { kind: 'cabinet', percentage } } };
+    const other = await givenFirmware(db, { hardware_type: 'cabinet' });
+    const sample = async (percentage: number, firmware_id = firmware.id) => {
+      const body = { firmware_id, targets: { filter: { kind: 'cabinet', percentage } } };
       return (await page(body, 'ELIGIBLE', 1_000)).items.map(({ external_id }) => external_id);
     };
     const [small, large, all] = [await sample(10), await sample(30), await sample(100)];
@@ -342,6 +350,9 @@ describe('a dry run', () => {
     expect(small.length).toBeLessThan(140);
     expect(small.every((id) => large.includes(id))).toBe(true);
     expect(all.length).toBeGreaterThanOrEqual(1_000);
+    // Of two draws of a tenth, about a tenth is in both.
+    const again = await sample(10, other.id);
+    expect(again.filter((id) => small.includes(id)).length).toBeLessThan(again.length / 2);
     const update = await request({ firmware_id: firmware.id, targets: { filter: { kind: 'cabinet', percentage: 10 } } });
     expect(update.counts.QUEUED).toBe(small.length);
   });

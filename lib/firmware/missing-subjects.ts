@@ -1,0 +1,32 @@
+import type { Db } from '../db/database.ts';
+import { DomainError, type FieldError } from '../errors.ts';
+import type { Page } from '../http/page.ts';
+import { findFirmware } from './firmware-queries.ts';
+import { findHardwareType } from './hardware-type-queries.ts';
+
+/** Where a request has its condition. */
+export type Place = Pick<FieldError, 'in' | 'path'>;
+
+/** A condition that names a hardware type, when there is none of that name. */
+export const findUnknownHardwareType = async (db: Db, place: Place, name: string | undefined): Promise<FieldError[]> =>
+  name === undefined || (await findHardwareType(db, name)) ? [] : [{ ...place, message: `there is no hardware type ${name}` }];
+
+/** A condition that names a firmware, when there is none of that id, or no device can ever have run it. */
+export const findUnknownFirmware = async (db: Db, place: Place, id: number | undefined): Promise<FieldError[]> => {
+  if (id === undefined) return [];
+  const firmware = await findFirmware(db, id);
+  if (!firmware) return [{ ...place, message: `there is no firmware ${id}` }];
+  return firmware.version_num === null ? [{ ...place, message: `firmware ${id} is ${firmware.status}` }] : [];
+};
+
+/** That nothing fulfils a condition about what does not exist would be true, and misleading. */
+export const missingSubjects = (errors: readonly FieldError[]): DomainError =>
+  new DomainError('request.invalid', 'The filter names what does not exist', { errors });
+
+/** A page of a list that may have the condition `hardware_type`. @throws `request.invalid` when there is no such type. */
+export const ofKnownHardwareType = async <P extends Page<unknown>>(db: Db, hardware_type: string | undefined, page: P): Promise<P> => {
+  if (page.items.length > 0) return page;
+  const errors = await findUnknownHardwareType(db, { in: 'query', path: 'hardware_type' }, hardware_type);
+  if (errors.length > 0) throw missingSubjects(errors);
+  return page;
+};

@@ -1,5 +1,5 @@
 // Loaded into `serverless offline` by --import: what it answers by itself, without any function, is a problem document, as what API Gateway
-// answers by itself is in the cloud (resources/gateway-responses.yml).
+// answers by itself is in the cloud (resources/gateway-responses.yml); and a body comes as it was sent.
 import { randomUUID } from 'node:crypto';
 import { DomainError } from '../lib/errors.ts';
 import { type Answer, toProblemAnswer } from '../lib/http/problem.ts';
@@ -12,6 +12,7 @@ interface Server {
 interface Request {
   method: string;
   path: string;
+  mime?: string | null;
   route: { path: string };
   payload?: Buffer | null;
   response: { isBoom?: boolean; output?: { statusCode: number; payload: { error: string; message: string } } };
@@ -27,7 +28,9 @@ const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'];
 
 const problemOf = (server: Server, { path, route, response }: Request): Answer | undefined => {
   const requestId = randomUUID();
-  if (route.path === noRoute) {
+  // An address that cannot be decoded has come this way as well, and Hapi looks for no route of it.
+  const isUnreadable = response.isBoom && response.output?.statusCode === 400;
+  if (route.path === noRoute && !isUnreadable) {
     const allowed = methods.filter((method) => ![noRoute, undefined].includes(server.match(method.toLowerCase(), path)?.path));
     if (allowed.length === 0) return toProblemAnswer(new DomainError('route.not_found', 'There is no such route'), requestId);
     const answer = toProblemAnswer(new DomainError('route.method_not_allowed', `This path takes ${allowed.join(', ')}`), requestId);
@@ -53,12 +56,15 @@ const answerProblems = (server: Server): void =>
     return response;
   });
 
-/** serverless-offline takes these for no body at all; a text instead is refused as API Gateway lets them be refused. */
-const takenForNoBody = /^\s*(null|false|-?0(\.0+)?|"")\s*$/;
+/** Of these types serverless-offline parses the body: a text in it, or nothing for `null`, comes in the place of what was sent. */
+const parsedTypes = ['application/json', 'application/vnd.api+json'];
 
+/** Whatever is no object and no list is put into a text of JSON, which it takes out again. */
 const keepBodies = (server: Server): void =>
   server.ext('onPreHandler', (request, toolkit) => {
-    if (request.payload && takenForNoBody.test(request.payload.toString())) request.payload = Buffer.from('"no object"');
+    const text = request.payload?.toString();
+    const isParsed = parsedTypes.includes(request.mime ?? 'application/json');
+    if (text && isParsed && !/^\s*[{[]/.test(text)) request.payload = Buffer.from(JSON.stringify(text));
     return toolkit.continue;
   });
 

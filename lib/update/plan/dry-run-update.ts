@@ -11,7 +11,8 @@ const devicesPerGroup = 100;
  * Who would be updated, and why others would not, by the same query that a request plans by; and what a package would change of its parts.
  * Changes nothing.
  *
- * @throws `request.invalid` for a filter that names what does not exist; `update.executions_removed`; `firmware.not_available` when there is no such firmware; one that is withdrawn makes every device FIRMWARE_NOT_AVAILABLE.
+ * @throws `request.invalid` for a filter that names what does not exist, `update.executions_removed`; `firmware.not_available` when there is
+ *   no such firmware; one that is withdrawn makes every device FIRMWARE_NOT_AVAILABLE.
  */
 export async function dryRunUpdate(db: Db, request: UpdateRequest, page: DryRunPage | undefined): Promise<DryRun | DryRunDevices> {
   const { targets, allow_downgrade, force, unknown_version } = request;

@@ -90,7 +90,7 @@ module.exports = async ({ resolveConfigurationProperty, resolveVariable }) => {
       period: 300,
     },
   });
-  // Published whenever the API is asked for /v1/health or /v1/stats.
+  // Published whenever the API is asked for /v1/health or /v1/stats, and by the steps of other updates while there is a late one.
   alarm('LateUpdates', 'An update takes no step: its message is lost, or nobody works on it', {
     ...{ namespace: 'scooters-updater', metric: 'late_updates', dimensions: { service: prefix }, statistic: 'Maximum', threshold: 0 },
     ...{ period: 300, periods: 1 },

@@ -1,5 +1,6 @@
 import type { SQSHandler } from 'aws-lambda';
 import { type ConsumerDeps, eachRecord } from '../../lib/each-record.ts';
+import { tellLateUpdates } from '../../lib/update/late-updates.ts';
 import { AdvanceMessage } from '../../lib/update/messages.ts';
 import { type AdvanceUpdateDeps, advanceUpdate } from '../../lib/update/walk/advance-update.ts';
 
@@ -9,5 +10,8 @@ export const createHandler =
     eachRecord(deps, event, context, {
       schema: AdvanceMessage,
       queue: deps.advances,
-      work: (message) => advanceUpdate(deps, message),
+      work: async (message) => {
+        await advanceUpdate(deps, message);
+        await tellLateUpdates(deps.db, deps.metrics, deps.now());
+      },
     });

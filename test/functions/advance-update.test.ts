@@ -4,6 +4,7 @@ import { createHandler } from '../../functions/advance-update/handler.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { silentLog } from '../support/fixtures.ts';
 import { createContext, createRecordingLog } from '../support/http.ts';
+import { createRecordingMetrics } from '../support/recording-metrics.ts';
 import { sqsEvent } from '../support/s3-events.ts';
 import { createUpdateService, type UpdateService } from '../support/update-service.ts';
 
@@ -51,6 +52,23 @@ describe('the advances queue', () => {
     expect(await deliver({ again })).toEqual({ batchItemFailures: [] });
     const [dispatch] = await service.dispatchesOf(update.id);
     expect(service.deps.dispatches.sent).toEqual([{ dispatch_id: dispatch?.id }]);
+  });
+
+  it('tells the alarm of another update whose step is late, and says nothing while there is none', async () => {
+    const metrics = createRecordingMetrics();
+    const told = () => metrics.published.splice(0).flatMap(({ values }) => values['late_updates'] ?? []);
+    const step = (message: unknown) =>
+      createHandler({ ...service.deps, metrics })(sqsEvent({ message }), createContext() as Context, () => {});
+    // What the tests before have left behind is over.
+    await db.updateTable('updates').set({ due_dt: null }).execute();
+    await service.given();
+    service.clock.advance(301);
+    const { message } = await service.given();
+    await step(message);
+    expect(told()).toEqual([]);
+    service.clock.advance(1);
+    await step(service.deps.advances.take()[0]);
+    expect(told()).toEqual([{ unit: 'Count', value: 1 }]);
   });
 
   it('says in the log which message failed and why', async () => {

@@ -70,6 +70,16 @@ describe('migrating', () => {
     await migrateToLatest(secondUrl);
   });
 
+  it('catches up on those that were merged after later ones, with the same schema', async () => {
+    const { db, url } = await createTestDatabase({ isEmpty: true });
+    const lateOnes = ['20261126120000_notice_late_walks', '20261126160000_extend_catalogue'];
+    const others = Object.fromEntries(Object.entries(migrations).filter(([name]) => !lateOnes.includes(name)));
+    const migrator = new Migrator({ db, provider: { getMigrations: async () => others } });
+    expect((await migrator.migrateToLatest()).error).toBeUndefined();
+    expect(await migrateToLatest(url)).toEqual(lateOnes);
+    expect(await describeSchema(db)).toEqual(await describeSchema(migrated));
+  });
+
   it('of the views, whose iot was a flag and becomes the id of a firmware, leaves everybody the right to read them', async () => {
     const { db, url } = await createTestDatabase({ isEmpty: true });
     const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });

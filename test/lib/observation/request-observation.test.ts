@@ -77,9 +77,7 @@ describe('requesting an observation', () => {
     const request = input({ targets: { filter: {} } }, { idempotency_key: 'key-4' });
     const answers = await Promise.all(Array.from({ length: 10 }, () => requestObservation(deps, request)));
     expect(new Set(answers.map(({ id }) => id)).size).toBe(1);
-    // The first one's message may be lost, so that each request sends it.
-    expect(observations.waiting).toHaveLength(10);
-    for (const { body } of observations.waiting) expect(JSON.parse(body)).toMatchObject({ observation_id: answers[0]?.id, step: 0 });
+    expect(observations.waiting).toHaveLength(1);
   });
 });
 

@@ -1,6 +1,8 @@
 import { addSeconds } from '../../../../lib/clock.ts';
 import type { StopRule } from '../../../../lib/update/rules.ts';
-import type { Deps, Fact, Snapshot } from './history.ts';
+import { registeredLongAgo } from '../../../support/fixtures.ts';
+import type { Snapshot } from './snapshot.ts';
+import type { Deps, Fact } from './world.ts';
 
 /**
  * What must be true of a history, whatever happened in it: a simple model that is told the facts and looks at the rows. It knows the
@@ -43,25 +45,46 @@ interface Promised {
 
 const none: Snapshot = { executions: [], updates: [], known: [] };
 
+/** What the model remembers. */
+const createMemory = () => ({
+  /** What devices may be known to run: one of these. Whether a report was an answer to a command is known only to who sent that. */
+  known: new Map<string, Known[]>(),
+  learned: [] as Learned[],
+  calls: [] as Called[],
+  promised: new Map<number, Promised[]>(),
+  /** Updates that must not ask anybody any more, and the number of the fact that says so. */
+  halted: new Map<number, number>(),
+  taken: new Map<number, Set<string>>(),
+  lateSuccesses: new Set<number>(),
+  resumed: new Map<number, Date>(),
+  told: new Map<number, string>(),
+  toldExecutions: new Map<number, string>(),
+  before: none,
+});
+export type Memory = ReturnType<typeof createMemory>;
+
 export class Model {
   readonly #deps: Deps;
-  /** What devices may be known to run: one of these. Whether a report was an answer to a command is known only to who sent that. */
-  readonly #known = new Map<string, Known[]>();
-  readonly #learned: Learned[] = [];
-  readonly #calls: Called[] = [];
-  readonly #promised = new Map<number, Promised[]>();
-  /** Updates that must not ask anybody any more, and the number of the fact that says so. */
-  readonly #halted = new Map<number, number>();
-  readonly #taken = new Map<number, Set<string>>();
-  readonly #lateSuccesses = new Set<number>();
-  readonly #resumed = new Map<number, Date>();
-  readonly #told = new Map<number, string>();
-  readonly #toldExecutions = new Map<number, string>();
-  #before: Snapshot = none;
+  #memory = createMemory();
   #facts = 0;
+  /** Ids of executions that were given out, and ids that a restore has taken back: they are never given out again. */
+  readonly #given = new Set<number>();
+  readonly #takenBack = new Set<number>();
 
   constructor(deps: Deps) {
     this.#deps = deps;
+  }
+
+  remember(): Memory {
+    return structuredClone(this.#memory);
+  }
+
+  /** The database was restored: what has happened since is forgotten, but not by the backend and the devices. */
+  goBack(memory: Memory, facts: readonly Fact[]): void {
+    this.#memory = structuredClone(memory);
+    this.#facts = facts.length;
+    const kept = new Set(this.#memory.before.executions.map(({ id }) => id));
+    for (const id of this.#given) if (!kept.has(id)) this.#takenBack.add(id);
   }
 
   /** Judges what has happened since the last time. */
@@ -75,35 +98,41 @@ export class Model {
     this.#checkPace(after);
     this.#checkCanary(after);
     this.#checkAttempts(after);
-    for (const { id, status } of after.updates) {
-      if (status === 'ABORTED' || status === 'CANCELED') this.#halted.set(id, Math.min(this.#halted.get(id) ?? facts.length, facts.length));
+    for (const { id } of after.executions) {
+      claim(!this.#takenBack.has(id), 'an id that was given out is not used again after a restore', id);
+      this.#given.add(id);
     }
-    this.#before = after;
+    for (const { id, status } of after.updates) {
+      if (status === 'ABORTED' || status === 'CANCELED')
+        this.#memory.halted.set(id, Math.min(this.#memory.halted.get(id) ?? facts.length, facts.length));
+    }
+    this.#memory.before = after;
   }
 
   #take(fact: Fact, number: number, after: Snapshot, now: Date): void {
     switch (fact.kind) {
       case 'requested': {
-        this.#promised.set(fact.update_id, [{ since: now, ...fact.request.rollout }]);
+        this.#memory.promised.set(fact.update_id, [{ since: now, ...fact.request.rollout }]);
         if (fact.isAlone) this.#checkPlan(fact, after);
         break;
       }
       case 'retried': {
         const update = after.updates.find(({ id }) => id === fact.update_id);
-        if (update) this.#promised.set(fact.update_id, [{ since: now, ...update }]);
+        if (update) this.#memory.promised.set(fact.update_id, [{ since: now, ...update }]);
         break;
       }
       case 'control began':
-        if (fact.action === 'resume') this.#halted.delete(fact.update_id);
+        if (fact.action === 'resume') this.#memory.halted.delete(fact.update_id);
         break;
       case 'control ended': {
         const { action, update_id } = fact;
         if (typeof action === 'object') {
-          const promised = this.#promised.get(update_id) ?? [];
+          const promised = this.#memory.promised.get(update_id) ?? [];
           const last = promised.at(-1);
           if (last) promised.push({ ...last, ...action.pace, since: now } as Promised);
-        } else if (action !== 'resume') this.#halted.set(update_id, number);
-        else if (this.#before.updates.find(({ id }) => id === update_id)?.status === 'PAUSED') this.#resumed.set(update_id, now);
+        } else if (action !== 'resume') this.#memory.halted.set(update_id, number);
+        else if (this.#memory.before.updates.find(({ id }) => id === update_id)?.status === 'PAUSED')
+          this.#memory.resumed.set(update_id, now);
         break;
       }
       case 'called':
@@ -119,54 +148,54 @@ export class Model {
 
   /** What is told was so: an execution is there, or has moved on since. */
   #takeEvent({ update, executions }: Extract<Fact, { kind: 'told' }>, after: Snapshot): void {
-    if (update) this.#told.set(update.id, `${update.status} ${update.isFinished}`);
+    if (update) this.#memory.told.set(update.id, `${update.status} ${update.isFinished}`);
     for (const told of executions) {
       const execution = after.executions.find(({ id }) => id === told.id);
       const isSo = execution && (execution.status === told.status || rankOf(execution) > rankOf({ ...execution, status: told.status }));
       claim(Boolean(isSo), 'an event says what is, or was', told, execution);
-      this.#toldExecutions.set(told.id, told.status);
+      this.#memory.toldExecutions.set(told.id, told.status);
     }
   }
 
   /** When nothing is left to be done: of everybody the last was told. */
   checkTold({ executions, updates }: Snapshot): void {
     for (const { id, status, finished_dt } of updates) {
-      const told = this.#told.get(id);
+      const told = this.#memory.told.get(id);
       claim(told === `${status} ${finished_dt !== null}`, 'how an update has ended is told', { id, status, finished_dt, told });
     }
     for (const { id, status, reason } of executions) {
-      const told = this.#toldExecutions.get(id);
+      const told = this.#memory.toldExecutions.get(id);
       claim(told === status || reason === 'ALREADY_ON_TARGET', 'how an execution has ended is told', { id, status, told });
     }
   }
 
   #takeCall(call: Called, { executions }: Snapshot): void {
-    this.#calls.push(call);
+    this.#memory.calls.push(call);
     for (const { execution_id, external_id, outcome } of call.commands) {
       const execution = executions.find(({ id }) => id === execution_id);
       claim(execution?.external_id === external_id, 'a command is about an execution of its device', call);
       if (!execution) continue;
-      const halted = this.#halted.get(execution.update_id);
+      const halted = this.#memory.halted.get(execution.update_id);
       claim(halted === undefined || call.began <= halted, 'nobody is asked after a cancel, a pause or an abort', call);
-      const before = this.#before.executions.find(({ id }) => id === execution_id);
+      const before = this.#memory.before.executions.find(({ id }) => id === execution_id);
       claim(!before || !isFinal(before), 'nobody is asked for an execution that has ended', call);
       if (outcome === 'deferred' || outcome === 'rejected') continue;
-      const taken = this.#taken.get(execution.update_id) ?? new Set();
-      this.#taken.set(execution.update_id, taken.add(external_id));
+      const taken = this.#memory.taken.get(execution.update_id) ?? new Set();
+      this.#memory.taken.set(execution.update_id, taken.add(external_id));
     }
   }
 
   #takeReport(fact: Learned): void {
     const { report, source } = fact;
-    const mine = this.#before.executions.filter((execution) => keyOf(execution) === keyOf(report));
+    const mine = this.#memory.before.executions.filter((execution) => keyOf(execution) === keyOf(report));
     const execution = report.execution_id ? mine.find(({ id }) => id === report.execution_id) : mine.at(-1);
-    this.#learned.push(fact);
+    this.#memory.learned.push(fact);
     // What a device that has not succeeded says of the version wanted is not taken for what it runs.
     if (report.status !== 'SUCCEEDED' && (!execution || report.version === execution.wanted_version)) return;
-    const before = this.#known.get(keyOf(report)) ?? [undefined];
+    const before = this.#memory.known.get(keyOf(report)) ?? [undefined];
     const mayBeAnswer = report.execution_id !== undefined || report.version === execution?.wanted_version;
     const possible = before.map((known) => ({ known, next: nextOf(fact, known, source === 'confirmation' && mayBeAnswer) }));
-    this.#known.set(
+    this.#memory.known.set(
       keyOf(report),
       possible.flatMap(({ next }) => next),
     );
@@ -181,7 +210,7 @@ export class Model {
       execution.status !== 'SUCCEEDED' &&
       execution.sent_dt
     ) {
-      this.#lateSuccesses.add(execution.id);
+      this.#memory.lateSuccesses.add(execution.id);
     }
   }
 
@@ -201,9 +230,9 @@ export class Model {
 
   #eligibilityOf(external_id: string, firmware: Deps['firmwares'][number], request: { allow_downgrade: boolean; force: boolean }): string {
     if (!this.#deps.external_ids.includes(external_id)) return 'UNKNOWN_DEVICE';
-    const mine = this.#before.executions.filter((e) => keyOf(e) === keyOf({ external_id, ...firmware }));
+    const mine = this.#memory.before.executions.filter((e) => keyOf(e) === keyOf({ external_id, ...firmware }));
     if (mine.some((execution) => !isFinal(execution))) return 'UPDATE_IN_FLIGHT';
-    const version = this.#known.get(keyOf({ external_id, ...firmware }))?.[0]?.version;
+    const version = this.#memory.known.get(keyOf({ external_id, ...firmware }))?.[0]?.version;
     if (version === firmware.version) return 'ALREADY_ON_TARGET';
     const known = this.#deps.firmwares.find((f) => f.hardware_type === firmware.hardware_type && f.version === version);
     if (known && known.version_num > firmware.version_num && !request.allow_downgrade) return 'DOWNGRADE';
@@ -217,7 +246,7 @@ export class Model {
     const unfinished = after.executions.filter((execution) => !isFinal(execution)).map(keyOf);
     claim(new Set(unfinished).size === unfinished.length, 'a device has one unfinished execution per hardware type', unfinished);
     const now = new Map(after.executions.map((execution) => [execution.id, execution]));
-    for (const before of this.#before.executions) {
+    for (const before of this.#memory.before.executions) {
       const execution = now.get(before.id);
       claim(execution !== undefined, 'no execution is lost', before);
       if (!execution) continue;
@@ -230,7 +259,7 @@ export class Model {
       claim(!wasLate || wasLate.getTime() === execution.late_success_dt?.getTime(), 'a late success is counted once', before, execution);
     }
     const updates = new Map(after.updates.map((update) => [update.id, update]));
-    for (const before of this.#before.updates) {
+    for (const before of this.#memory.before.updates) {
       const update = updates.get(before.id);
       const hasEnded = ['COMPLETED', 'CANCELED', 'ABORTED'].includes(before.status);
       claim(!hasEnded || update?.status === before.status || update?.status === 'CANCELED', 'an ended update stays ended', before, update);
@@ -250,9 +279,9 @@ export class Model {
 
   /** A rule that pauses is judged by enough executions that have ended since an admin last resumed the update. */
   #checkPause({ id, status, reason, abort }: Snapshot['updates'][number], { executions }: Snapshot): void {
-    const wasPaused = this.#before.updates.find((update) => update.id === id)?.status === 'PAUSED';
+    const wasPaused = this.#memory.before.updates.find((update) => update.id === id)?.status === 'PAUSED';
     if (wasPaused || status !== 'PAUSED' || !reason?.startsWith('FAILURE_RATE')) return;
-    const since = this.#resumed.get(id) ?? new Date(0);
+    const since = this.#memory.resumed.get(id) ?? new Date(0);
     const ended = executions.filter((e) => {
       const isJudged = ['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'REJECTED'].includes(e.status) && e.reason !== 'ALREADY_ON_TARGET';
       return e.update_id === id && isJudged && e.finished_dt !== null && e.finished_dt >= since;
@@ -263,15 +292,15 @@ export class Model {
 
   /** G4: what a device runs is what its latest report says, whatever the order. */
   #checkKnown(after: Snapshot): void {
-    claim(after.known.length === this.#known.size, 'what devices run is known of those that have said it', after.known);
+    claim(after.known.length === this.#memory.known.size, 'what devices run is known of those that have said it', after.known);
     for (const row of after.known) {
-      const possible = this.#known.get(keyOf(row)) ?? [];
+      const possible = this.#memory.known.get(keyOf(row)) ?? [];
       const so = possible.filter(
         ({ version, at, source }) =>
           version === row.reported_version && at.getTime() === row.observed_dt.getTime() && source === row.source,
       );
       claim(so.length > 0, 'a device runs what its latest report says', row, possible);
-      this.#known.set(keyOf(row), so);
+      this.#memory.known.set(keyOf(row), so);
     }
     for (const row of after.known) {
       const firmware = this.#deps.firmwares.find((f) => f.hardware_type === row.hardware_type && f.version === row.reported_version);
@@ -283,7 +312,7 @@ export class Model {
   #checkSuccesses({ executions }: Snapshot): void {
     for (const execution of executions) {
       const isSeen = () =>
-        this.#learned.some(
+        this.#memory.learned.some(
           ({ report, at }) =>
             report.status === 'SUCCEEDED' &&
             keyOf(report) === keyOf(execution) &&
@@ -293,7 +322,7 @@ export class Model {
       const isProven = execution.status === 'SUCCEEDED' && execution.reason !== 'ALREADY_ON_TARGET';
       claim(!isProven || isSeen(), 'success means that the version wanted was seen', execution);
       claim(!execution.late_success_dt || isSeen(), 'late success means that the version wanted was seen', execution);
-      const isLate = !this.#lateSuccesses.has(execution.id) || execution.late_success_dt !== null;
+      const isLate = !this.#memory.lateSuccesses.has(execution.id) || execution.late_success_dt !== null;
       claim(isLate, 'a proof after the end is counted', execution);
     }
   }
@@ -302,14 +331,17 @@ export class Model {
   #checkPace({ executions, updates }: Snapshot): void {
     const updateOf = new Map(executions.map(({ id, update_id }) => [id, update_id]));
     for (const { id } of updates) {
-      const promised = this.#promised.get(id) ?? [];
-      const calls = this.#calls.map(({ at, commands }) => ({ at, n: commands.filter((c) => updateOf.get(c.execution_id) === id).length }));
+      const promised = this.#memory.promised.get(id) ?? [];
+      const calls = this.#memory.calls.map(({ at, commands }) => ({
+        at,
+        n: commands.filter((c) => updateOf.get(c.execution_id) === id).length,
+      }));
       for (const { at } of calls) {
         const from = addSeconds(at, -60);
         const sent = calls.filter((call) => call.at > from && call.at <= at).reduce((sum, { n }) => sum + n, 0);
         const inForce = promised.filter((_, i) => (promised[i + 1]?.since ?? at) >= from);
         const maximum = Math.max(...inForce.map(({ maximum_per_minute }) => maximum_per_minute));
-        claim(sent <= maximum, `no more than ${maximum} commands a minute: ${sent}`, { update: id, at }, promised, this.#calls);
+        claim(sent <= maximum, `no more than ${maximum} commands a minute: ${sent}`, { update: id, at }, promised, this.#memory.calls);
       }
       const slots = Math.max(...promised.map(({ maximum_in_progress }) => maximum_in_progress ?? Number.POSITIVE_INFINITY));
       const mine = executions.filter(({ update_id }) => update_id === id);
@@ -320,7 +352,7 @@ export class Model {
 
   /** Whether the device may be at work, for all that the backend has said; what it has put off, and what waits for a retry, is not. */
   #isAtWork({ id, attempt }: Execution): boolean {
-    const last = this.#calls.flatMap(({ commands }) => commands).findLast((command) => command.execution_id === id);
+    const last = this.#memory.calls.flatMap(({ commands }) => commands).findLast((command) => command.execution_id === id);
     return last?.attempt === attempt && (last.outcome === 'accepted' || last.outcome === 'none');
   }
 
@@ -329,7 +361,7 @@ export class Model {
     for (const { id, canary, canary_passed_dt } of updates) {
       if (!canary) continue;
       const { size, success_percentage } = canary as unknown as { size: number; success_percentage: number };
-      const asked = this.#calls.flatMap(({ commands }) => commands).filter((command) => updateOf.get(command.execution_id) === id);
+      const asked = this.#memory.calls.flatMap(({ commands }) => commands).filter((command) => updateOf.get(command.execution_id) === id);
       const devices = new Set(asked.map(({ external_id }) => external_id));
       if (canary_passed_dt) {
         const succeeded = executions.filter((e) => e.update_id === id && e.is_canary && e.status === 'SUCCEEDED').length;
@@ -340,7 +372,7 @@ export class Model {
 
   /** A command is another one only after the backend has answered the one before, or after a counted retry. */
   #checkAttempts({ executions }: Snapshot): void {
-    const commands = this.#calls.flatMap((call) => call.commands);
+    const commands = this.#memory.calls.flatMap((call) => call.commands);
     for (const { id, attempt, retries } of executions) {
       const mine = commands.filter(({ execution_id }) => execution_id === id);
       const deferred = new Set(mine.filter(({ outcome }) => outcome === 'deferred').map((command) => command.attempt));
@@ -358,11 +390,14 @@ export class Model {
   deadlineOf(id: number, { updates }: Snapshot, now: Date): Date {
     const update = updates.find((row) => row.id === id);
     if (!update) throw new Error(`There is no update ${id}`);
-    const start = update.started_dt ?? new Date(Math.max(now.getTime(), update.start_dt?.getTime() ?? 0));
-    const queued = addSeconds(start, update.queued_minutes * 60 + update.paused_seconds).getTime();
-    // Afterwards: a message that is invisible at the moment, what was asked in the last moment, and a few steps.
+    // From this moment on, whatever was before: time in which nobody could hear does not count.
+    const start = Math.max(now.getTime(), update.start_dt?.getTime() ?? 0);
+    // A message that is invisible at the moment, what was asked in the last moment, and a few steps.
     const slackSeconds = 360;
-    return addSeconds(new Date(Math.max(queued, now.getTime())), update.in_progress_minutes * 60 + slackSeconds);
+    const longestRetrySeconds = 240;
+    const perTry = update.in_progress_minutes * 60 + longestRetrySeconds;
+    const seconds = update.queued_minutes * 60 + update.paused_seconds + perTry * (1 + update.number_of_retries) + slackSeconds;
+    return addSeconds(new Date(start), seconds);
   }
 }
 
@@ -375,10 +410,12 @@ const nextOf = ({ report, at, source }: Learned, known: Known | undefined, mayBe
   }
   const asItCame: Known = { version, at, stated, source };
   const asStated = { ...asItCame, at: stated };
-  if (stated > at) return [asItCame];
+  if (stated > at || stated < registeredLongAgo) return [asItCame];
   if (!known) return mayBeAnswer ? [asStated, asItCame] : [asStated];
   const isOlder = stated < known.at;
   if (isOlder && known.stated > known.at) return [asItCame];
+  // Older by more than a report can be under way: a clock that was put back.
+  if (source === 'confirmation' && stated < addSeconds(known.at, -86_400)) return [asItCame];
   const byTime = supersedes(report, source, known) ? asStated : known;
   return mayBeAnswer ? [byTime, asItCame] : [byTime];
 };

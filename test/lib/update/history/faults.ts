@@ -1,0 +1,60 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { DomainError } from '../../../../lib/errors.ts';
+
+/** What hinders one run of a use case: the function dies before its n-th statement or call, or a send stores only a part and fails. */
+export type Fault = { crashBefore: number } | { sendStores: number } | null;
+
+/** What the functions stand on; the backend has modes of its own (simulated-fleet.ts). */
+export const dependencies = ['database', 'queue', 'storage', 'signing keys'] as const;
+export type Dependency = (typeof dependencies)[number];
+
+/** The function has died. */
+export class Crash extends Error {
+  override readonly name = 'Crash';
+}
+
+export interface Observed {
+  external_id: string;
+  hardware_type: string;
+  version: string;
+  at: Date;
+}
+
+/** One run of a use case. */
+export interface Run {
+  fault: Fault;
+  /** What is away while it runs: the same set for all runs of a world. */
+  away: ReadonlySet<Dependency>;
+  /** Number of the last fact when it began. */
+  began: number;
+  observed: Observed[];
+}
+
+export const runs = new AsyncLocalStorage<Run>();
+
+/** Called before everything that a use case waits for. */
+export const passBy = (): void => {
+  const fault = runs.getStore()?.fault;
+  if (!fault || !('crashBefore' in fault)) return;
+  if (fault.crashBefore === 0) throw new Crash('The function has died');
+  fault.crashBefore -= 1;
+};
+
+const failures: Record<Dependency, () => Error> = {
+  // As the driver says it.
+  database: () => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }),
+  queue: () => new DomainError('queue.unavailable', 'The queue does not take messages'),
+  storage: () => new DomainError('storage.unavailable', 'The file storage does not answer'),
+  'signing keys': () => new DomainError('signing.unavailable', 'The signing key cannot be read'),
+};
+
+/** Called before every use of a dependency. */
+export const use = (dependency: Dependency): void => {
+  passBy();
+  if (runs.getStore()?.away.has(dependency)) throw failures[dependency]();
+};
+
+/** For `createDatabase`: what hinders can come before any statement, the commit included. */
+export const hinderStatement = (statement: string): void => {
+  if (statement !== 'rollback') use('database');
+};

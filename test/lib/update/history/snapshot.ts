@@ -1,0 +1,91 @@
+import { sql } from 'kysely';
+import type { Db } from '../../../../lib/db/database.ts';
+
+/** What a history writes, in an order in which rows can be put back. */
+const tables = [
+  'updates',
+  'update_dispatches',
+  'update_executions',
+  'update_exclusions',
+  'update_late_success_counts',
+  'outages',
+  'device_firmwares',
+  'device_firmware_history',
+] as const;
+
+/** A backup of the database, as far as a history writes it. */
+export interface Backup {
+  rows: Map<(typeof tables)[number], unknown[]>;
+  firmwares: { id: number; status: string }[];
+  sequences: { name: string; last_value: number; is_called: boolean }[];
+}
+
+export const backUp = async (db: Db): Promise<Backup> => {
+  const rows: Backup['rows'] = new Map();
+  for (const table of tables) {
+    const { rows: found } = await sql<{ row: unknown }>`SELECT to_jsonb(t) AS row FROM ${sql.table(table)} t`.execute(db);
+    rows.set(
+      table,
+      found.map(({ row }) => row),
+    );
+  }
+  const { rows: names } = await sql<{ name: string }>`
+    SELECT sequencename AS name FROM pg_sequences WHERE schemaname = current_schema()`.execute(db);
+  const sequences: Backup['sequences'] = [];
+  for (const { name } of names) {
+    const { rows: found } = await sql<
+      Omit<Backup['sequences'][number], 'name'>
+    >`SELECT last_value, is_called FROM ${sql.table(name)}`.execute(db);
+    if (found[0]) sequences.push({ name, ...found[0] });
+  }
+  const firmwares = await db.selectFrom('firmwares').select(['id', 'status']).execute();
+  return { rows, firmwares, sequences };
+};
+
+/** Takes the rows of the history before out of the database; ids begin anew, so that a history can be repeated. */
+export const forgetHistory = async (db: Db, pristine: Backup): Promise<void> => {
+  await sql`
+    UPDATE backend_gate SET share = 1, changed_dt = '2026-01-01T00:00:00Z', failures = 0, closed_until = NULL, usual_latency_ms = NULL`.execute(
+    db,
+  );
+  await restore(db, pristine);
+};
+
+/** The database is what it was at the backup: the ids given out since then are forgotten, too. */
+export const restore = async (db: Db, { rows, firmwares, sequences }: Backup): Promise<void> => {
+  await db.transaction().execute(async (trx) => {
+    for (const table of [...tables].reverse()) await sql`DELETE FROM ${sql.table(table)}`.execute(trx);
+    for (const table of tables) {
+      await sql`
+        INSERT INTO ${sql.table(table)} OVERRIDING SYSTEM VALUE
+        SELECT * FROM jsonb_populate_recordset(NULL::${sql.table(table)}, ${JSON.stringify(rows.get(table))}::jsonb)`.execute(trx);
+    }
+    for (const { id, status } of firmwares) await trx.updateTable('firmwares').set({ status }).where('id', '=', id).execute();
+    for (const { name, last_value, is_called } of sequences) await sql`SELECT setval(${name}, ${last_value}, ${is_called})`.execute(trx);
+  });
+};
+
+/** The rows, as they are after a command. */
+export const takeSnapshot = async (db: Db) => {
+  const [executions, updates, known] = await Promise.all([
+    db
+      .selectFrom('update_executions as e')
+      .innerJoin('devices as d', 'd.id', 'e.device_id')
+      .innerJoin('updates as u', 'u.id', 'e.update_id')
+      .innerJoin('firmwares as f', 'f.id', 'u.firmware_id')
+      .selectAll('e')
+      .select(['d.external_id', 'f.version as wanted_version'])
+      .orderBy('e.id')
+      .execute(),
+    db.selectFrom('updates').selectAll().orderBy('id').execute(),
+    db
+      .selectFrom('device_firmwares as r')
+      .innerJoin('devices as d', 'd.id', 'r.device_id')
+      .select(['d.external_id', 'r.hardware_type', 'r.reported_version', 'r.firmware_id', 'r.observed_dt', 'r.source'])
+      .orderBy('r.device_id')
+      .orderBy('r.hardware_type')
+      .execute(),
+  ]);
+  return { executions, updates, known };
+};
+export type Snapshot = Awaited<ReturnType<typeof takeSnapshot>>;

@@ -1,0 +1,346 @@
+import { addSeconds } from '../../../../lib/clock.ts';
+import type { Db } from '../../../../lib/db/database.ts';
+import { raiseAllIds } from '../../../../lib/db/raise-ids.ts';
+import { handleMessage } from '../../../../lib/each-record.ts';
+import { DomainError } from '../../../../lib/errors.ts';
+import { EventBusUnavailable, type ServiceEvent } from '../../../../lib/ports/event-bus.ts';
+import { checkedDelay, type Queue, type SendOptions } from '../../../../lib/ports/queue.ts';
+import { confirmUpdate } from '../../../../lib/report/confirm-update.ts';
+import type { Confirmation } from '../../../../lib/report/confirmation.ts';
+import { verifyUpdate } from '../../../../lib/report/verify-update.ts';
+import { AdvanceMessage, DispatchMessage, VerifyMessage } from '../../../../lib/update/messages.ts';
+import { requestUpdate } from '../../../../lib/update/plan/request-update.ts';
+import { retryUpdate } from '../../../../lib/update/plan/retry-update.ts';
+import { dispatchUpdate } from '../../../../lib/update/reach/dispatch-update.ts';
+import type { Rollout, Update } from '../../../../lib/update/update.ts';
+import { advanceUpdate } from '../../../../lib/update/walk/advance-update.ts';
+import { cancelUpdate, changePace, pauseUpdate, resumeUpdate } from '../../../../lib/update/walk/control-update.ts';
+import type { ExecutionsChanged } from '../../../../lib/update/walk/tell-events.ts';
+import { silentLog, TestClock, updateRequest } from '../../../support/fixtures.ts';
+import { manifestSigner } from '../../../support/manifest-signer.ts';
+import { Crash, type Dependency, type Fault, passBy, type Run, runs, use } from './faults.ts';
+import { type Command, type Report, SimulatedFleet } from './simulated-fleet.ts';
+import { type Backup, backUp, restore } from './snapshot.ts';
+
+/**
+ * The world of a history: the engine on the real PostgreSQL, between simulated queues, a simulated backend with its devices, and a clock
+ * that only moves when it is told to. It notes what has happened as facts, in their order; history-model.ts judges them.
+ */
+
+export type ControlAction = 'pause' | 'resume' | 'cancel' | 'force-cancel' | { pace: Partial<Rollout> };
+
+export type Fact =
+  | { kind: 'requested'; update_id: number; request: ReturnType<typeof updateRequest>; isAlone: boolean }
+  | { kind: 'retried'; update_id: number }
+  | { kind: 'control began' | 'control ended'; update_id: number; action: ControlAction }
+  /** `began`: the number of the last fact when the run began that made the call. */
+  | { kind: 'called'; at: Date; began: number; commands: Command[] }
+  | { kind: 'told'; update?: { id: number; status: string; isFinished: boolean }; executions: { id: number; status: string }[] }
+  | { kind: 'learned'; at: Date; source: 'confirmation' | 'observation'; report: Report };
+
+type QueueName = 'advances' | 'dispatches' | 'verifications';
+
+/** A message in a queue. */
+export interface Message {
+  queue: QueueName;
+  body: unknown;
+  due: Date;
+  receives: number;
+}
+
+/** As SQS is set up in resources/queues.yml. */
+const visibilitySeconds = 174;
+const maximumReceives = 10;
+
+/** A report is under way for a day at most (lib/report/device-clock.ts). */
+const longestUnderWaySeconds = 86_400;
+
+class SimulatedQueue<Body> implements Queue<Body> {
+  readonly #store: (body: unknown, delaySeconds: number) => void;
+
+  constructor(store: (body: unknown, delaySeconds: number) => void) {
+    this.#store = store;
+  }
+
+  async send(bodies: readonly Body[], { delaySeconds = 0 }: SendOptions = {}): Promise<void> {
+    checkedDelay(delaySeconds);
+    use('queue');
+    const run = runs.getStore();
+    const fault = run?.fault;
+    const stored = fault && 'sendStores' in fault ? fault.sendStores : bodies.length;
+    for (const body of bodies.slice(0, stored)) this.#store(JSON.parse(JSON.stringify(body)), delaySeconds);
+    if (fault && 'sendStores' in fault) {
+      if (run) run.fault = null;
+      throw new DomainError('queue.unavailable', 'The queue does not take messages');
+    }
+  }
+}
+
+export interface Deps {
+  db: Db;
+  firmwares: { id: number; hardware_type: string; version: string; version_num: number }[];
+  external_ids: string[];
+  /** The database before any history. */
+  pristine: Backup;
+}
+
+/** What comes back with a restore, and what is forgotten. */
+export interface WorldBackup {
+  database: Backup;
+  updateIds: number[];
+  /** How many reports had arrived. */
+  arrived: number;
+}
+
+const awayCodes = ['queue.unavailable', 'database.unavailable', 'storage.unavailable', 'signing.unavailable'];
+
+/** Rows with PostgreSQL's own error are turned into a domain error at the door, which is not part of this world. */
+const isAway = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED';
+
+export class World {
+  readonly deps: Deps;
+  readonly clock = new TestClock();
+  readonly facts: Fact[] = [];
+  readonly fleet: SimulatedFleet;
+  updateIds: number[] = [];
+  /** What does not answer at the moment. */
+  readonly away = new Set<Dependency>();
+  /** In the queues, oldest first. */
+  messages: Message[] = [];
+  /** That were in the queues: SQS may deliver them once more. */
+  readonly gone: Message[] = [];
+  /** On their way from the devices. */
+  reports: { report: Report; due: Date }[] = [];
+  readonly arrived: Report[] = [];
+  /** Devices that have stated a time that cannot be right. */
+  readonly lied = new Set<string>();
+  /** How many times a use case was run. */
+  operations = 0;
+  readonly #ports;
+  #active = 0;
+
+  constructor(deps: Deps) {
+    this.deps = deps;
+    this.fleet = new SimulatedFleet(deps.external_ids, this.now, {
+      called: (commands) => this.facts.push({ kind: 'called', at: this.now(), began: runs.getStore()?.began ?? 0, commands }),
+      reports: (report, due) => this.reports.push({ report, due }),
+      // Time is one for all: it passes in a call only when nothing else is under way.
+      passesSlowly: () => {
+        if (this.#active === 1) this.clock.advance(4);
+      },
+    });
+    this.#ports = this.#createPorts();
+  }
+
+  now = (): Date => this.clock.now();
+
+  #createPorts() {
+    const queue = <Body>(name: QueueName) =>
+      new SimulatedQueue<Body>((body, delaySeconds) => {
+        this.messages.push({ queue: name, body, due: addSeconds(this.now(), delaySeconds), receives: 0 });
+      });
+    const sign = manifestSigner(this.now);
+    return {
+      db: this.deps.db,
+      now: this.now,
+      log: silentLog,
+      advances: queue<AdvanceMessage>('advances'),
+      dispatches: queue<DispatchMessage>('dispatches'),
+      verifications: queue<VerifyMessage>('verifications'),
+      backend: this.fleet,
+      events: this,
+      tellsEvents: true,
+      signManifest: async (...facts: Parameters<typeof sign>) => {
+        use('signing keys');
+        return sign(...facts);
+      },
+      storage: {
+        fromLink: () => ({ key: 'x', version_id: '1' }),
+        signDownload: async () => {
+          use('storage');
+          return { url: 'https://storage.test/x', expires_dt: addSeconds(this.now(), 3600) };
+        },
+      },
+    };
+  }
+
+  /** Runs a use case. Answers the error when it may be repeated; any other error ends the history. */
+  async #run<T>(
+    fault: Fault,
+    work: () => Promise<T>,
+    expected: readonly string[] = [],
+  ): Promise<{ value: T; run: Run } | { error: Error }> {
+    const run: Run = { fault: fault && { ...fault }, away: this.away, began: this.facts.length, observed: [] };
+    this.#active += 1;
+    this.operations += 1;
+    try {
+      return { value: await runs.run(run, work), run };
+    } catch (error) {
+      const isExpected = error instanceof DomainError && [...awayCodes, ...expected].includes(error.code);
+      if (error instanceof Crash || isAway(error) || isExpected) return { error: error as Error };
+      throw error;
+    } finally {
+      this.#active -= 1;
+    }
+  }
+
+  async request(request: Record<string, unknown>, fault: Fault, isAlone = true): Promise<void> {
+    const parsed = updateRequest(request);
+    const result = await this.#run(fault, () => requestUpdate(this.#ports, parsed), ['update.nothing_eligible', 'firmware.not_available']);
+    if ('error' in result) return;
+    this.updateIds.push(result.value.id);
+    this.facts.push({ kind: 'requested', update_id: result.value.id, request: parsed, isAlone });
+  }
+
+  async retry(update_id: number, fault: Fault): Promise<void> {
+    const expected = ['update.not_ended', 'update.nothing_eligible', 'firmware.not_available'];
+    const request = { comment: '', idempotency_key: undefined, created_by: 'admin', request_id: 'request-2' };
+    const result = await this.#run(fault, () => retryUpdate(this.#ports, update_id, request), expected);
+    if ('error' in result) return;
+    this.updateIds.push(result.value.id);
+    this.facts.push({ kind: 'retried', update_id: result.value.id });
+  }
+
+  async control(update_id: number, action: ControlAction, fault: Fault): Promise<void> {
+    this.facts.push({ kind: 'control began', update_id, action });
+    const work = () => {
+      if (action === 'pause') return pauseUpdate(this.#ports, update_id, { reason: 'test' });
+      if (action === 'resume') return resumeUpdate(this.#ports, update_id);
+      if (action === 'cancel' || action === 'force-cancel') {
+        return cancelUpdate(this.#ports, update_id, { force: action === 'force-cancel', reason: 'test' });
+      }
+      return changePace(this.#ports, update_id, action.pace);
+    };
+    const result = await this.#run(fault, work, ['update.ended']);
+    if (!('error' in result)) this.facts.push({ kind: 'control ended', update_id, action });
+  }
+
+  async withdraw(firmware_id: number): Promise<void> {
+    await this.deps.db.updateTable('firmwares').set({ status: 'withdrawn' }).where('id', '=', firmware_id).execute();
+  }
+
+  /** Brings a message, once or twice at one moment; a copy of one that is gone changes nothing in the queue. */
+  async deliver(message: Message, faults: readonly Fault[] = [null]): Promise<void> {
+    // A queue that is away brings nothing.
+    if (this.away.has('queue')) return;
+    message.due = addSeconds(this.now(), visibilitySeconds);
+    message.receives += 1;
+    if (message.receives > maximumReceives) throw new Error(`A message has come to the dead-letter queue: ${JSON.stringify(message)}`);
+    const done = await Promise.all(faults.map((fault) => this.#work(message, fault)));
+    if (!done.includes(true) || !this.messages.includes(message)) return;
+    this.messages.splice(this.messages.indexOf(message), 1);
+    this.gone.push(message);
+  }
+
+  /** Whether the message goes away. */
+  async #work(message: Message, fault: Fault): Promise<boolean> {
+    const consumer = this.#consumerOf(message.queue);
+    const received = { body: JSON.stringify(message.body), message_id: 'm' };
+    const result = await this.#run(fault, async () => {
+      const outcome = await handleMessage(silentLog, received, consumer);
+      // Nobody sends anything for a function that has died.
+      const run = runs.getStore();
+      if (run?.fault && 'crashBefore' in run.fault && run.fault.crashBefore <= 0) throw new Crash('The function has died');
+      return outcome;
+    });
+    if ('error' in result) return false;
+    // A probe asks the same, and only wants to know whether there is an answer.
+    for (const { at, ...seen } of message.queue === 'verifications' ? result.run.observed : []) {
+      const report: Report = { ...seen, status: 'SUCCEEDED', occurred_dt: at };
+      this.facts.push({ kind: 'learned', at: this.now(), source: 'observation', report });
+    }
+    return result.value === 'done' || result.value === 'deferred';
+  }
+
+  #consumerOf(queue: QueueName) {
+    const ports = this.#ports;
+    const consumers = {
+      advances: { schema: AdvanceMessage, queue: ports.advances, work: (message: AdvanceMessage) => advanceUpdate(ports, message) },
+      dispatches: {
+        schema: DispatchMessage,
+        queue: ports.dispatches,
+        work: (message: DispatchMessage) => dispatchUpdate(ports, message, 29_000),
+      },
+      verifications: {
+        schema: VerifyMessage,
+        queue: ports.verifications,
+        work: (message: VerifyMessage) => verifyUpdate(ports, message, 29_000),
+      },
+    };
+    return consumers[queue] as Parameters<typeof handleMessage>[2];
+  }
+
+  /** A device's report reaches the service; what was not taken is sent again later. */
+  async confirm(reports: readonly Report[], fault: Fault = null): Promise<void> {
+    const confirmations = reports.map((report): Confirmation => ({ kind: 'scooter', ...report }));
+    const at = this.now();
+    const result = await this.#run(fault, () => confirmUpdate(this.#ports, confirmations));
+    if ('error' in result) {
+      this.reports.push(...reports.map((report) => ({ report, due: addSeconds(at, 60) })));
+      return;
+    }
+    this.arrived.push(...reports);
+    for (const { external_id, occurred_dt } of reports) {
+      if (occurred_dt > at || occurred_dt < addSeconds(at, -longestUnderWaySeconds)) this.lied.add(external_id);
+    }
+    const taken = reports.filter((_, i) => result.value[i]?.outcome !== 'refused');
+    taken.sort((a, b) => a.occurred_dt.getTime() - b.occurred_dt.getTime());
+    this.facts.push(...taken.map((report): Fact => ({ kind: 'learned', at, source: 'confirmation', report })));
+  }
+
+  /** All that is due by now, once. */
+  async deliverDue(fault: Fault = null): Promise<void> {
+    let next = fault;
+    for (const message of this.messages.filter(({ due }) => due <= this.now())) {
+      await this.deliver(message, [next]);
+      next = null;
+    }
+    const due = this.reports.filter(({ due }) => due <= this.now());
+    this.reports = this.reports.filter((report) => !due.includes(report));
+    // In any order; they are judged in the order in which they happened.
+    if (due.length > 0) await this.confirm(due.map(({ report }) => report));
+  }
+
+  /** Time goes on until something is due, at least by so much: messages may come later than they could. */
+  goOn(seconds: number): void {
+    const dues = [...(this.away.has('queue') ? [] : this.messages), ...this.reports].map(({ due }) => due.getTime());
+    const next = dues.length > 0 ? Math.min(...dues) - this.now().getTime() : 0;
+    this.clock.advance(Math.max(seconds, Math.ceil(next / 1000)));
+  }
+
+  /** Somebody purges the queues, or SQS has moved everything to the dead-letter queues. */
+  loseMessages(queue: QueueName | 'all'): void {
+    const lost = this.messages.filter((message) => queue === 'all' || message.queue === queue);
+    this.messages = this.messages.filter((message) => !lost.includes(message));
+    this.gone.push(...lost);
+  }
+
+  async backUp(): Promise<WorldBackup> {
+    return { database: await backUp(this.deps.db), updateIds: [...this.updateIds], arrived: this.arrived.length };
+  }
+
+  /** Back to a backup, and on by the runbook: ids go on beyond all that may have been given out. What is in the queues stays there. */
+  async restore({ database, updateIds, arrived }: WorldBackup): Promise<void> {
+    await restore(this.deps.db, database);
+    await raiseAllIds(this.deps.db);
+    this.updateIds = [...updateIds];
+    this.arrived.length = arrived;
+  }
+
+  /** An event bus, which is away while the backend is: without an answer it has taken the events all the same. */
+  async publishEvents(events: readonly ServiceEvent[]): Promise<void> {
+    passBy();
+    const { mode } = this.fleet;
+    if (mode === 'unavailable') throw new EventBusUnavailable('503');
+    for (const { type, detail } of events) {
+      if (type === 'Update status changed') {
+        const { id, status, finished_dt } = detail as Update;
+        this.facts.push({ kind: 'told', update: { id, status, isFinished: finished_dt !== null }, executions: [] });
+      } else {
+        const { status, executions } = detail as ExecutionsChanged;
+        this.facts.push({ kind: 'told', executions: executions.map(({ id }) => ({ id, status })) });
+      }
+    }
+    if (mode === 'lost') throw new EventBusUnavailable('timeout');
+  }
+}

@@ -24,7 +24,8 @@ export const putFile: PutFile = async ({ url, headers }, file, { onBytes, signal
   let reject: (error: unknown) => void = () => {};
   const promise = new Promise<{ status: number; text: string }>((onAnswer, onError) => {
     resolve = onAnswer;
-    reject = onError;
+    // node:http says only that the request was aborted; whoever has aborted it knows why.
+    reject = (error) => onError(signal?.aborted ? signal.reason : error);
   });
   const outgoing = send(
     url,

@@ -40,7 +40,7 @@ export class Output {
 
   /** One thing: as one document of JSON, or what people read. */
   async item(value: unknown, lines: () => readonly string[]): Promise<void> {
-    if (this.format === 'json') return this.json(value, 2);
+    if (this.format === 'json') return this.json(value, this.isTerminal ? 2 : undefined);
     for (const line of lines()) await this.line(line);
   }
 

@@ -17,7 +17,7 @@ export const sayWhatHappens = (update: UpdateDetail, now: Date): string => {
     return `Paused${why}. Nobody is asked; ${devices(counts.IN_PROGRESS)} at work. Go on: scu update resume ${update.id}`;
   if (update.walk.is_late)
     return `Its next step was due at ${formatTime(update.walk.due_dt)} and has not come. Send its message again: scu update resume ${update.id}`;
-  if (status === 'SCHEDULED') return `Begins at ${formatTime(update.start_dt)}.`;
+  if (status === 'SCHEDULED') return update.start_dt === null ? 'Is about to begin.' : `Begins at ${formatTime(update.start_dt)}.`;
   return sayWhyItWaits(update, now) ?? sayHowItGoes(update);
 };
 
@@ -34,7 +34,7 @@ const sayWhyItWaits = (update: UpdateDetail, now: Date): string | undefined => {
   if (firmware_status === 'withdrawn') return `The firmware is withdrawn: nobody else is asked. ${devices(counts.IN_PROGRESS)} at work.`;
   if (firmware_status === 'lost') return 'Waits until the file of the firmware is there again.';
   if (counts.QUEUED === 0)
-    return `Everybody has been asked. It waits until ${devices(counts.IN_PROGRESS)} show${counts.IN_PROGRESS === 1 ? 's' : ''} what they run.`;
+    return `Everybody has been asked. It waits until ${devices(counts.IN_PROGRESS)} ${counts.IN_PROGRESS === 1 ? 'shows what it runs' : 'show what they run'}.`;
   if (backend_gate.closed_until !== null && new Date(backend_gate.closed_until) > now)
     return `The backend does not answer${backend_gate.reason === null ? '' : ` (${backend_gate.reason})`}. Tried again at ${formatTime(backend_gate.closed_until)}.`;
   if (canary && canary_passed_dt === null) return sayWhatTheCanaryWaitsFor(update, now);

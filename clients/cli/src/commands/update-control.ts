@@ -7,6 +7,7 @@ import { updateIdOf } from '../update-id.ts';
 import { addPaceOptions, paceOf } from '../update-request.ts';
 import { failedOf } from '../update-sentence.ts';
 import { type WatchOptions, watch } from '../watch.ts';
+import { addWatchOptions } from '../watch-options.ts';
 
 /** `scu update pause`, `resume`, `cancel`, `pace`, `retry`. */
 export const addUpdateControls = (group: Command): void => {
@@ -102,11 +103,12 @@ interface RetryOptions extends WatchOptions, CommonOptions {
 }
 
 const addRetry = (group: Command): void => {
-  addCommand(group, 'retry <id>', {
+  const command = addCommand(group, 'retry <id>', {
     summary: 'try the failed devices of an ended update again, as a new update',
     examples: ['scu update retry 17', 'scu update retry 17 --yes --json'],
     asks: true,
-  })
+  });
+  addWatchOptions(command)
     .option('--comment <text>', 'what for; shown with the new update')
     .option('--watch', 'watch it until it has ended; the exit code says how')
     .action(

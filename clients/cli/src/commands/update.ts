@@ -1,12 +1,13 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { planUpdate, startUpdate, type Update, type UpdateRequest } from '../../../api/src/index.ts';
-import { action, addCommand, addGroup, type CommonOptions, type Context, duration } from '../command.ts';
+import { action, addCommand, addGroup, type CommonOptions, type Context } from '../command.ts';
 import { type ExitCode, exitCodes } from '../exit-codes.ts';
 import { formatNumber } from '../format.ts';
 import { planLines } from '../plan-lines.ts';
 import { updateIdOf } from '../update-id.ts';
 import { addUpdateOptions, toUpdateRequest, type UpdateOptions } from '../update-request.ts';
 import { type WatchOptions, watch } from '../watch.ts';
+import { addWatchOptions } from '../watch-options.ts';
 import { addUpdateControls } from './update-control.ts';
 import { addUpdateViews } from './update-views.ts';
 
@@ -92,9 +93,3 @@ const addWatch = (group: Command): void => {
   });
   addWatchOptions(command).action(action<WatchOptions, [string]>(async (context, options, id) => watch(context, updateIdOf(id), options)));
 };
-
-const addWatchOptions = (command: Command): Command =>
-  command
-    .option('--timeout <time>', 'watch for so long at most: 90s, 30m, 2h', duration)
-    .addOption(new Option('--until <what>', 'watch until the canary has passed, or until the end').choices(['canary', 'end']))
-    .option('--accept-failures <number>', 'so many devices, or a share like 2%, may fail without exit code 6');

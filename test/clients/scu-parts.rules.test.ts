@@ -1,0 +1,201 @@
+import { describe, expect, it } from 'vitest';
+import type { UpdateDetail } from '../../clients/api/src/index.ts';
+import { formatCsvRow, parseCsv } from '../../clients/cli/src/csv.ts';
+import { readFleet } from '../../clients/cli/src/import-devices.ts';
+import { printable } from '../../clients/cli/src/output.ts';
+import { createProgram } from '../../clients/cli/src/program.ts';
+import { cut } from '../../clients/cli/src/screen.ts';
+import { sayWhatHappens } from '../../clients/cli/src/update-sentence.ts';
+import { updateView } from '../../clients/cli/src/update-view.ts';
+
+describe('CSV', () => {
+  it('keeps separators, quotes and ends of lines within quotes, and the line in which a row begins', () => {
+    expect(parseCsv('a,b\r\n"x, y","says ""hi"""\r\n"two\r\nlines",2\r\nlast,3')).toEqual([
+      { line: 1, cells: ['a', 'b'] },
+      { line: 2, cells: ['x, y', 'says "hi"'] },
+      { line: 3, cells: ['two\nlines', '2'] },
+      { line: 5, cells: ['last', '3'] },
+    ]);
+  });
+
+  it.each([
+    ['semicolons, as spreadsheets write them where the comma is in numbers', 'kind;external_id\nscooter;S-1\n'],
+    ['tabs', 'kind\texternal_id\nscooter\tS-1'],
+    ['a byte order mark and empty lines', '\uFEFFkind,external_id\n\n\nscooter,S-1\n\n'],
+  ])('reads %s', (_, text) => {
+    expect(parseCsv(text).map(({ cells }) => cells)).toEqual([
+      ['kind', 'external_id'],
+      ['scooter', 'S-1'],
+    ]);
+  });
+
+  it('names the line in which a quote begins that is never closed', () => {
+    expect(() => parseCsv('a,b\n1,2\n3,"four\n5,6\n')).toThrow('Line 3: a quote begins there and is never closed');
+  });
+
+  it('writes what it reads', () => {
+    const cells = ['plain', 'a,b', 'says "hi"', 'two\nlines', ''];
+    expect(parseCsv(formatCsvRow(cells))).toEqual([{ line: 1, cells }]);
+  });
+});
+
+describe('a fleet in CSV', () => {
+  it('takes kind from the option where a line does not say it, and names the columns that are not read', () => {
+    expect(readFleet('External_ID,version,vega_mcu\nS-1,1,1.5.0\nS-2,,\n', 'scooter')).toEqual({
+      lines: [
+        { line: 2, device: { kind: 'scooter', external_id: 'S-1', version: 1 } },
+        { line: 3, device: { kind: 'scooter', external_id: 'S-2' } },
+      ],
+      wrong: [],
+      ignored: ['vega_mcu'],
+    });
+  });
+
+  it('names each line that is wrong', () => {
+    expect(readFleet('external_id,version\nS-1,v1\nS-2,1,extra\nS-3,2\n', 'scooter')).toMatchObject({
+      lines: [{ line: 4 }],
+      wrong: [
+        { line: 2, external_id: 'S-1', errors: ['version: 1, 2 or nothing is wanted, not v1'] },
+        { line: 3, external_id: 'S-2', errors: ['has 3 cells, and there are 2 columns'] },
+      ],
+    });
+  });
+
+  it('is refused without a first line that names the columns', () => {
+    expect(() => readFleet('S-1,1\nS-2,2\n', 'scooter')).toThrow('The first line names the columns');
+  });
+});
+
+it('lets no text of a device command the terminal', () => {
+  expect(printable('ok\x1b[2J\x1b]0;title\x07\nnext\u202egnp')).toBe('ok [2J ]0;title next gnp');
+});
+
+it('cuts a line to what is seen of it: colours take no room', () => {
+  expect(cut('\x1b[31mabcdef\x1b[0m', 6)).toBe('\x1b[31mabcdef\x1b[0m');
+  expect(cut('\x1b[31mabcdef\x1b[0mghi', 6)).toBe('\x1b[31mabcdef\x1b[0m');
+  expect(cut('\x1b[31mabcdefg\x1b[0m', 6)).toBe('\x1b[31mabcde…\x1b[0m');
+});
+
+it('every command has a summary and a help with an example', () => {
+  const help = (command: ReturnType<typeof createProgram>): string => {
+    let text = '';
+    command.configureOutput({ writeOut: (part) => (text += part) }).outputHelp();
+    return text;
+  };
+  const leaves = (command: ReturnType<typeof createProgram>): ReturnType<typeof createProgram>[] =>
+    command.commands.length === 0 ? [command] : command.commands.flatMap(leaves);
+  const commands = leaves(createProgram());
+  expect(commands.map((command) => [command.parent?.name(), command.name()].filter((name) => name !== 'scu').join(' '))).toEqual([
+    ...['login', 'logout', 'whoami'],
+    ...['firmware upload', 'firmware list', 'firmware view', 'firmware download', 'firmware withdraw'],
+    ...['type list', 'type add', 'package create', 'package view'],
+    ...['device list', 'device view', 'device import', 'device export', 'device token', 'observe'],
+    ...['update plan', 'update create', 'update list', 'update view', 'update devices', 'update watch'],
+    ...['update pause', 'update resume', 'update cancel', 'update pace', 'update retry', 'stats', 'api'],
+  ]);
+  for (const command of commands) {
+    expect(command.summary()).not.toBe('');
+    expect(help(command)).toMatch(/\nExamples?:\n {2}\$ /);
+    expect(help(command)).toContain('--json');
+  }
+});
+
+const now = new Date('2026-11-26T05:00:00Z');
+const none = { QUEUED: 0, IN_PROGRESS: 0, SUCCEEDED: 0, FAILED: 0, TIMED_OUT: 0, REJECTED: 0, CANCELED: 0, REMOVED: 0 };
+const update = (changes: Partial<UpdateDetail>): UpdateDetail =>
+  ({
+    ...{ id: 17, hardware_type: 'vega_mcu', firmware_version: '1.5.0', firmware_status: 'available', status: 'IN_PROGRESS', reason: null },
+    ...{ counts: { ...none, QUEUED: 300, IN_PROGRESS: 180, SUCCEEDED: 500, FAILED: 20 }, not_eligible: {}, progress: 0.52 },
+    ...{ late_successes: 0, rollout: { maximum_per_minute: 1_000, maximum_in_progress: null, exponential: null } },
+    ...{ canary: null, canary_started_dt: null, canary_passed_dt: null, canary_counts: null, abort: [], start_dt: null },
+    ...{ finished_dt: null, walk: { due_dt: null, is_late: false }, reasons: [], pace_per_minute: 412, estimated_end_dt: null },
+    ...{ backend_errors: [], backend_gate: { share: 1, failures: 0, closed_until: null, reason: null } },
+    ...changes,
+  }) as UpdateDetail;
+const canary = { size: 50, minimum_wait_minutes: 10, success_percentage: 90 };
+
+describe('why an update stands still is one sentence', () => {
+  it.each<[string, Partial<UpdateDetail>, string]>([
+    ['nothing holds it', {}, 'Asks up to 1,000 devices a minute.'],
+    ['it begins later', { status: 'SCHEDULED', start_dt: '2026-11-26T22:00:00.000Z' }, 'Begins at 2026-11-26 22:00:00Z.'],
+    [
+      'it is paused',
+      { status: 'PAUSED', reason: 'many failures' },
+      'Paused: many failures. Nobody is asked; 180 devices at work. Go on: scu update resume 17',
+    ],
+    [
+      'it was aborted',
+      { status: 'ABORTED', reason: 'FAILURES: 12 %' },
+      'Stopped: FAILURES: 12 %. 180 devices at work, which it waits for.',
+    ],
+    [
+      'its step is late',
+      { walk: { due_dt: '2026-11-26T04:50:00.000Z', is_late: true } },
+      'Its next step was due at 2026-11-26 04:50:00Z and has not come. Send its message again: scu update resume 17',
+    ],
+    ['the file is gone', { firmware_status: 'lost' }, 'Waits until the file of the firmware is there again.'],
+    [
+      'the firmware is withdrawn',
+      { firmware_status: 'withdrawn' },
+      'The firmware is withdrawn: nobody else is asked. 180 devices at work.',
+    ],
+    [
+      'the backend is away',
+      { backend_gate: { share: 0.5, failures: 3, closed_until: '2026-11-26T05:00:30.000Z', reason: '503' } },
+      'The backend does not answer (503). Tried again at 2026-11-26 05:00:30Z.',
+    ],
+    [
+      'its canary is at work',
+      { canary, canary_started_dt: '2026-11-26T04:59:00.000Z', canary_counts: { ...none, IN_PROGRESS: 7, SUCCEEDED: 43 } },
+      'The canary of 50 devices goes first: 7 of them have not ended. The rest follows when 90 % have succeeded.',
+    ],
+    [
+      'its canary has ended and has to wait',
+      { canary, canary_started_dt: '2026-11-26T04:59:00.000Z', canary_counts: { ...none, SUCCEEDED: 50 } },
+      'The canary has ended. The rest follows at 2026-11-26 05:09:00Z, if it has passed.',
+    ],
+    [
+      'as many are at work as may be',
+      { rollout: { maximum_per_minute: 1_000, maximum_in_progress: 180, exponential: null } },
+      '180 devices at work, as many as it may ask at once. The next ones follow as they end.',
+    ],
+    ['all were asked', { counts: { ...none, IN_PROGRESS: 1 } }, 'Everybody has been asked. It waits until 1 device shows what it runs.'],
+    [
+      'it has ended with failures',
+      { status: 'COMPLETED', finished_dt: '2026-11-26T04:59:00.000Z', counts: { ...none, SUCCEEDED: 980, FAILED: 15, TIMED_OUT: 5 } },
+      'Done, with failures: 980 of 1,000 devices succeeded, 20 failed.',
+    ],
+  ])('when %s', (_, changes, sentence) => {
+    expect(sayWhatHappens(update(changes), now)).toBe(sentence);
+  });
+});
+
+it('the screen of an update is text that can be read without colours', () => {
+  const seen = update({
+    ...{ canary, canary_started_dt: '2026-11-26T04:30:00.000Z', canary_passed_dt: '2026-11-26T04:45:00.000Z' },
+    ...{ canary_counts: { ...none, SUCCEEDED: 49, FAILED: 1 }, estimated_end_dt: '2026-11-26T05:03:00.000Z' },
+    abort: [{ failure_types: ['ALL'], threshold_percentage: 10, minimum_executions: 1_000, action: 'ABORT' }],
+    not_eligible: { DOWNGRADE: 12 },
+    reasons: [{ status: 'FAILED', reason: 'DEVICE_FAILED', count: 20, texts: [{ text: 'flash\x1b[2J error', count: 20 }] }],
+  });
+  expect(updateView(seen, { paint: (_, text) => text, width: 60, now })).toEqual([
+    'Update 17: vega_mcu 1.5.0  IN_PROGRESS',
+    'Asks up to 1,000 devices a minute.',
+    '',
+    '██████████░░░░░░░░░░ 52 %   520 of 1,000 have ended',
+    '',
+    '  QUEUED         300  ████████████',
+    '  IN_PROGRESS    180  ███████',
+    '  SUCCEEDED      500  ███████████████████',
+    '  FAILED          20  █',
+    '',
+    'Canary     50 devices, passed 2026-11-26 04:45:00Z: 49 SUCCEEDED, 1 FAILED',
+    'Pace       412 asked in the last minute; at most 1,000 a minute',
+    'End        about 2026-11-26 05:03:00Z, in 3 min',
+    'Stop rule  ABORT at 10 % failed: 2.8 % now, judged from 1,000 ended on',
+    'Left out   12 DOWNGRADE',
+    '',
+    'Reasons',
+    '  FAILED       20  DEVICE_FAILED: "flash [2J error" (20)',
+  ]);
+});

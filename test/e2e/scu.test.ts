@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Stack, startStack } from '../../dev/stack.ts';
 import { startScriptedServer } from '../support/scripted-server.ts';
 import { ended, hasTerminal, openTerminal } from '../support/terminal.ts';
@@ -42,7 +42,9 @@ beforeAll(async () => {
     install(),
   ]);
 });
+const opened: { close(): void }[] = [];
 afterAll(async () => {
+  for (const each of opened) each.close();
   await stack?.stop();
   await rm(folder, { recursive: true, force: true });
 });
@@ -166,9 +168,9 @@ describe('a fleet and its firmwares', () => {
   });
 });
 
-describe('an update', () => {
-  const target = ['--firmware', 'vega_mcu@1.5.0', '--all'];
+const target = ['--firmware', 'vega_mcu@1.5.0', '--version', '1'];
 
+describe('a plan', () => {
   it('plan and create --dry-run show the reasons as a table, and change nothing', async () => {
     const devices = ['--firmware', 'vega_mcu@1.5.0', '--devices', 'S-00001,S-00002,S-nowhere'];
     const plan = await answerOf(['update', 'plan', ...devices]);
@@ -188,10 +190,13 @@ describe('an update', () => {
     expect(await scu(['update', 'create', ...target])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('say --yes') });
     expect(await linesOf('update', 'list')).toEqual([]);
   });
+});
 
+describe.concurrent('an update', () => {
   it('is paused, changed, watched with --timeout, resumed and canceled', async () => {
     const start = new Date(Date.now() + 3_600_000).toISOString();
-    const { id } = await jsonOf('update', 'create', ...target, '--yes', '--start', start);
+    await answerOf(['firmware', 'upload', 'mcu.bin', '--type', 'audio_battery_low', '--version', '3.0']);
+    const { id } = await jsonOf('update', 'create', '--firmware', 'audio_battery_low@3.0', '--version', '1', '--yes', '--start', start);
     expect((await scu(['update', 'watch', String(id), '--timeout', '1s'])).exitCode).toBe(7);
     expect(await answerOf(['update', 'pause', `#${id}`, '--reason', 'lunch'])).toBe(`Update ${id} is paused.\n`);
     expect(await answerOf(['update', 'view', String(id)])).toContain('Paused: lunch.');
@@ -202,31 +207,22 @@ describe('an update', () => {
     expect((await scu(['update', 'cancel', String(id)])).exitCode).toBe(2);
     expect(await answerOf(['update', 'cancel', String(id), '--yes'])).toBe(`Update ${id} is canceled.\n`);
     expect((await scu(['update', 'watch', String(id)])).exitCode).toBe(6);
-    expect(await linesOf('update', 'list', '--status', 'CANCELED')).toMatchObject([{ id }]);
+    expect((await linesOf('update', 'list', '--status', 'CANCELED')).map((update) => update.id)).toContain(id);
   });
 
   it('create --watch prints lines where there is no terminal, and ends with the result as exit code', async () => {
-    const { exitCode, stdout, stderr } = await scu([
-      'update',
-      'create',
-      ...target,
-      '--yes',
-      '--watch',
-      '--canary',
-      '5',
-      '--canary-wait',
-      '0',
-    ]);
+    const canary = ['--canary', '5', '--canary-wait', '0'];
+    const { exitCode, stdout, stderr } = await scu(['update', 'create', ...target, ...canary, '--yes', '--watch']);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
     expect(stdout).toMatch(
-      /^Update (\d+): 30 devices to vega_mcu 1\.5\.0\n[\s\S]*update \1 COMPLETED 100 %: 30 SUCCEEDED;.*Done: 30 of 30 devices succeeded\.\n$/,
+      /^Update (\d+): 15 devices to vega_mcu 1\.5\.0\n[\s\S]*update \1 COMPLETED 100 %: 15 SUCCEEDED;.*Done: 15 of 15 devices succeeded\.\n$/,
     );
     // biome-ignore lint/suspicious/noControlCharactersInRegex: there must be none
     expect(stdout).not.toMatch(/\x1b/);
     const id = /^Update (\d+)/.exec(stdout)?.[1] ?? '';
-    expect((await linesOf('update', 'watch', id)).at(-1)).toMatchObject({ status: 'COMPLETED', counts: { SUCCEEDED: 30 } });
+    expect((await linesOf('update', 'watch', id)).at(-1)).toMatchObject({ status: 'COMPLETED', counts: { SUCCEEDED: 15 } });
     expect((await scu(['update', 'watch', id, '--until', 'canary'])).exitCode).toBe(0);
-    expect((await linesOf('update', 'devices', id, '--status', 'SUCCEEDED')).length).toBe(30);
+    expect((await linesOf('update', 'devices', id, '--status', 'SUCCEEDED')).length).toBe(15);
     expect((await answerOf(['update', 'devices', id, '--csv', '--limit', '1'])).split('\n')).toEqual([
       expect.stringMatching(/^kind,external_id,status,reason,/),
       expect.stringMatching(/^scooter,S-\d+,SUCCEEDED,/),
@@ -234,44 +230,29 @@ describe('an update', () => {
     ]);
     expect(await answerOf(['update', 'devices', id, '--left-out'])).toBe('None.\n');
     expect(await answerOf(['device', 'view', 'S-00001', '--history'])).toMatch(/vega_mcu +1\.5\.0 +yes/);
-    expect(await answerOf(['stats'])).toMatch(/vega_mcu +30 +1\.5\.0 +30 \(100 %\)/);
+    expect(await answerOf(['stats'])).toMatch(/vega_mcu +\d+ +1\.5\.0 +15 /);
     expect((await scu(['update', 'retry', id, '--yes'])).exitCode).toBe(5);
     expect((await scu(['update', 'pause', id])).exitCode).toBe(5);
   });
 
-  it('with failures it ends with 6, unless so many are accepted; retry --watch tries those again', async () => {
-    await writeFile(join(folder, 'bad.bin'), randomBytes(1_000));
-    await answerOf(['firmware', 'upload', 'bad.bin', '--type', 'vega_mcu', '--version', '1.6.0']);
-    const behaviour = (failure_rate: number) =>
-      fetch(`${stack.simulator_url}/simulator/behaviour`, {
-        ...{ method: 'PATCH', body: JSON.stringify({ failure_rate }) },
-        headers: { authorization: `Bearer ${stack.simulator_token}`, 'content-type': 'application/json' },
-      });
-    expect((await behaviour(1)).ok).toBe(true);
-    const failed = await scu([
-      'update',
-      'create',
-      '--firmware',
-      'vega_mcu@1.6.0',
-      '--devices',
-      'S-00001,S-00002',
-      '--yes',
-      '--watch',
-      '--json',
-    ]);
+  it('with failures it ends with 6, unless so many are accepted; retry tries those again', async () => {
+    // The backend does not know it, and refuses to ask it.
+    await answerOf(['device', 'import', '-'], { input: 'external_id,version\nS-unknown,2\n' });
+    await answerOf(['firmware', 'upload', 'mcu.bin', '--type', 'audio_locate', '--version', '1.6.0']);
+    const create = ['update', 'create', '--firmware', 'audio_locate@1.6.0', '--devices', 'S-unknown', '--yes'];
+    const failed = await scu([...create, '--watch', '--json']);
     expect(failed.exitCode).toBe(6);
     const { id, counts } = JSON.parse(failed.stdout.trim().split('\n').at(-1) ?? '');
-    expect(counts).toMatchObject({ FAILED: 2 });
-    expect((await scu(['update', 'watch', String(id), '--accept-failures', '2'])).exitCode).toBe(0);
-    expect((await scu(['update', 'watch', String(id), '--accept-failures', '99%'])).exitCode).toBe(6);
-    expect((await behaviour(0)).ok).toBe(true);
-    expect((await scu(['update', 'retry', String(id), '--yes', '--watch'])).exitCode).toBe(0);
+    expect(counts).toMatchObject({ REJECTED: 1 });
+    expect((await scu(['update', 'watch', `${id}`, '--accept-failures', '1'])).exitCode).toBe(0);
+    expect((await scu(['update', 'watch', `${id}`, '--accept-failures', '99%'])).exitCode).toBe(6);
+    expect(await jsonOf('update', 'retry', `${id}`, '--yes')).toMatchObject({ retry_of_update_id: id });
   });
 });
 
-describe('what else there is', () => {
+describe.concurrent('what else there is', () => {
   it('observe asks named devices, and imports what the backend knows', async () => {
-    expect(await answerOf(['observe', 'S-00001'])).toMatch(/1 devices asked, 1 answered[\s\S]*S-00001 +vega_gsm +not known +/);
+    expect(await answerOf(['observe', 'S-00001'])).toMatch(/1 devices asked, 1 answered[\s\S]*S-00001 +audio_battery_low +not known +/);
     expect(await jsonOf('observe', '--add-unknown')).toMatchObject({ status: 'COMPLETED', devices_added: 1 });
   });
 
@@ -282,13 +263,14 @@ describe('what else there is', () => {
   });
 
   it('api calls any operation', async () => {
-    expect(JSON.parse(await answerOf(['api', 'get', '/v1/firmwares?version=1.5.0']))).toMatchObject({ items: [{ version: '1.5.0' }] });
+    expect(JSON.parse(await answerOf(['api', 'get', '/v1/firmwares?hardware_type=vega_mcu']))).toMatchObject({ items: [{ version: '1.5.0' }] });
     const lookup = await answerOf(['api', 'POST', '/v1/devices/lookup', '--data', '@-'], { input: '{"external_ids": ["S-00003"]}' });
     expect(JSON.parse(lookup)).toMatchObject({ items: [{ external_id: 'S-00003' }] });
   });
 
   it('firmware withdraw says why', async () => {
-    expect(await jsonOf('firmware', 'withdraw', 'vega_mcu@1.6.0', '--reason', 'fails', '--yes')).toMatchObject({
+    await answerOf(['firmware', 'upload', 'mcu.bin', '--type', 'audio_lock', '--version', '0.1']);
+    expect(await jsonOf('firmware', 'withdraw', 'audio_lock@0.1', '--reason', 'fails', '--yes')).toMatchObject({
       status: 'withdrawn',
       reason: 'fails',
     });
@@ -306,12 +288,12 @@ describe('what else there is', () => {
   });
 });
 
-it('the examples in the README of the client are right, by their types and when they run', async () => {
+it.concurrent('the examples in the README of the client are right, by their types and when they run', async () => {
   const readme = await readFile(join(CLIENTS, 'api', 'README.md'), 'utf8');
   const examples = [...readme.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code]) => code).join('');
   const installed = join(folder, 'installed');
   await writeFile(join(installed, 'examples.ts'), examples);
-  await writeFile(join(installed, 'mcu.bin'), await readFile(join(folder, 'mcu.bin')));
+  await writeFile(join(installed, 'gsm.bin'), randomBytes(1_000));
   const types = fileURLToPath(new URL('../../node_modules/@types', import.meta.url));
   const options = ['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--module', 'nodenext', '--target', 'es2024'];
   await run(TSC, [...options, '--typeRoots', types, '--types', 'node', 'examples.ts'], { cwd: installed });
@@ -321,7 +303,7 @@ it('the examples in the README of the client are right, by their types and when 
   expect(stdout).toContain('firmware.not_found');
 });
 
-describe('who calls', () => {
+describe.concurrent('who calls', () => {
   it('beside npm start nothing has to be set', async () => {
     const beside = { env: environment(), cwd: join(folder, 'clone') };
     expect(await answerOf(['whoami'], beside)).toMatch(/token +from npm start\nsubject +local-engineer/);
@@ -340,11 +322,11 @@ describe('who calls', () => {
     const browser = join(folder, 'browser.mjs');
     await writeFile(browser, '#!/usr/bin/env node\nawait fetch(process.argv[2]);\n');
     await chmod(browser, 0o755);
-    const env = environment({ BROWSER: browser });
+    const env = environment({ BROWSER: browser, XDG_CONFIG_HOME: join(folder, 'browser') });
     expect(await answerOf(['login', '--url', stack.api_url, '--issuer', stack.issuer], { env })).toBe(
       `Logged in to ${stack.api_url} as local-engineer.\n`,
     );
-    const file = join(folder, 'config', 'scu', 'config.json');
+    const file = join(folder, 'browser', 'scu', 'config.json');
     expect((await stat(file)).mode & 0o777).toBe(0o600);
     expect(await answerOf(['whoami'], { env })).toMatch(
       /token +from login[\s\S]*scopes +read firmware:write devices:write updates:write\n/,
@@ -366,7 +348,7 @@ describe('who calls', () => {
   });
 
   it('login by a code on another device, and with a token from standard input; a wrong one is not kept', async () => {
-    const env = environment();
+    const env = environment({ XDG_CONFIG_HOME: join(folder, 'device') });
     const device = await scu(['login', '--url', stack.api_url, '--issuer', stack.issuer, '--device'], { env });
     expect(device).toMatchObject({ exitCode: 0, stderr: expect.stringContaining('type this code: LOCAL') });
     const withToken = ['login', '--url', stack.api_url, '--with-token'];
@@ -385,7 +367,7 @@ describe('who calls', () => {
   });
 });
 
-describe('when it does not go as planned', () => {
+describe.concurrent('when it does not go as planned', () => {
   const json = { 'content-type': 'application/json' };
 
   it('a service that is away is asked again after as long as it says; then the command ends with 1', async () => {
@@ -407,7 +389,7 @@ describe('when it does not go as planned', () => {
 
   const interrupt = async (words: string[], env: NodeJS.ProcessEnv, isUnderWay: (stdout: string) => void) => {
     const child = spawn('scu', words, { cwd: folder, env });
-    onTestFinished(() => void child.kill());
+    opened.push({ close: () => void child.kill() });
     let [stdout, stderr] = ['', ''];
     child.stdout.on('data', (part) => {
       stdout += part;
@@ -443,19 +425,25 @@ describe('when it does not go as planned', () => {
   });
 });
 
-describe.runIf(hasTerminal)('on a terminal', () => {
+describe.runIf(hasTerminal).concurrent('on a terminal', () => {
+  const open = (command: string, env = inPipeline()) => {
+    const terminal = openTerminal(command, { cwd: folder, env });
+    opened.push(terminal);
+    return terminal;
+  };
+
   it('asks before it does harm; watches an update on one screen without flicker', async () => {
     await writeFile(join(folder, 'next.bin'), randomBytes(1_000));
-    await answerOf(['firmware', 'upload', 'next.bin', '--type', 'vega_mcu', '--version', '1.7.0']);
-    const terminal = openTerminal('scu update create --firmware vega_mcu@1.7.0 --all --watch', { cwd: folder, env: inPipeline() });
-    await terminal.waitFor('Update 30 devices to vega_mcu@1.7.0? [y/N]');
+    await answerOf(['firmware', 'upload', 'next.bin', '--type', 'audio_unlock', '--version', '1.7.0']);
+    const terminal = open('scu update create --firmware audio_unlock@1.7.0 --version 1 --watch');
+    await terminal.waitFor('Update 15 devices to audio_unlock@1.7.0? [y/N]');
     terminal.type('y\r');
-    await terminal.waitFor('Done: 30 of 30 devices succeeded.');
+    await terminal.waitFor('Done: 15 of 15 devices succeeded.');
     expect(await terminal.exitCode).toBe(0);
     const pictures = terminal.text().split('\x1b[?2026h').slice(1);
     expect(pictures.length).toBeGreaterThan(1);
     for (const picture of pictures) {
-      expect(picture).toMatch(/Update \d+: vega_mcu 1\.7\.0/);
+      expect(picture).toMatch(/Update \d+: audio_unlock 1\.7\.0/);
       // What was there is written over, never erased first: that is what flickers.
       // biome-ignore lint/suspicious/noControlCharactersInRegex: commands of the terminal begin with one
       expect(picture).not.toMatch(/\x1b\[2?J[\s\S]*Update/);
@@ -464,28 +452,28 @@ describe.runIf(hasTerminal)('on a terminal', () => {
   });
 
   it('a no changes nothing', async () => {
-    const terminal = openTerminal('scu firmware withdraw vega_mcu@1.7.0 --reason no', { cwd: folder, env: inPipeline() });
-    await terminal.waitFor('which 30 devices run? [y/N]');
+    const terminal = open('scu firmware withdraw vega_mcu@1.5.0 --reason no');
+    await terminal.waitFor('devices run? [y/N]');
     terminal.type('n\r');
     expect(await terminal.exitCode).toBe(1);
-    expect(await jsonOf('firmware', 'view', 'vega_mcu@1.7.0')).toMatchObject({ status: 'available' });
+    expect(await jsonOf('firmware', 'view', 'vega_mcu@1.5.0')).toMatchObject({ status: 'available' });
   });
 
   it('shows progress, and colours unless NO_COLOR is set', async () => {
     const list = async (more: NodeJS.ProcessEnv) => {
-      const terminal = openTerminal('scu firmware list', { cwd: folder, env: { ...inPipeline(), ...more } });
+      const terminal = open('scu firmware list', { ...inPipeline(), ...more });
       await terminal.exitCode;
       return terminal.text();
     };
     expect(await list({})).toContain('\x1b[32mavailable');
     expect(await list({ NO_COLOR: '1' })).not.toContain('\x1b[');
-    const upload = openTerminal('scu firmware upload next.bin --type vega_mcu --version 1.8.0', { cwd: folder, env: inPipeline() });
+    const upload = open('scu firmware upload mcu.bin --type audio_unlock --version 1.8.0');
     expect(await upload.exitCode).toBe(0);
     expect(upload.text()).toContain('registering');
   });
 
   it('bash completes commands, options and files', async () => {
-    const bash = openTerminal('bash --norc --noprofile', { cwd: folder, env: { ...inPipeline(), PS1: 'ready> ' } });
+    const bash = open('bash --norc --noprofile', { ...inPipeline(), PS1: 'ready> ' });
     await bash.waitFor('ready> ');
     bash.type('source <(scu completion bash); echo loa""ded\r');
     await bash.waitFor('loaded');
@@ -500,13 +488,13 @@ describe.runIf(hasTerminal)('on a terminal', () => {
   });
 
   it.runIf(hasZsh)('zsh completes commands and options', async () => {
-    const zsh = openTerminal('zsh -f', { cwd: folder, env: { ...inPipeline(), PS1: 'ready> ' } });
+    const zsh = open('zsh -f', { ...inPipeline(), PS1: 'ready> ' });
     await zsh.waitFor('ready> ');
     zsh.type('autoload -U compinit && compinit -u -d zcompdump; source <(scu completion zsh); echo loa""ded\r');
     await zsh.waitFor('loaded');
     zsh.type('scu upd\t');
     await zsh.waitFor('scu update ');
     zsh.type('wat\t');
-    await zsh.waitFor(/update watch/);
+    await zsh.waitFor(/update\s+watch/);
   });
 });

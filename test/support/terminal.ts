@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { onTestFinished, vi } from 'vitest';
+import { vi } from 'vitest';
 
 /** `script` of util-linux, which gives a program a terminal. It is part of every Debian, and not of other systems. */
 export const hasTerminal = spawnSync('script', ['--version']).stdout?.includes('util-linux') ?? false;
@@ -11,6 +11,7 @@ export interface Terminal {
   /** As if typed. */
   type(text: string): void;
   exitCode: Promise<number | null>;
+  close(): void;
 }
 
 export interface RunOptions {
@@ -18,13 +19,12 @@ export interface RunOptions {
   env: NodeJS.ProcessEnv;
 }
 
-/** A command in a pseudo-terminal of 40 lines and 100 columns, on which one can type; ended with the test. */
+/** A command in a pseudo-terminal of 40 lines and 100 columns, on which one can type. Whoever opens it closes it. */
 export const openTerminal = (command: string, { cwd, env }: RunOptions): Terminal => {
   const child = spawn('script', ['-qefc', `stty rows 40 cols 100; exec ${command}`, '/dev/null'], {
     cwd,
     env: { ...env, TERM: 'xterm-256color' },
   });
-  onTestFinished(() => void child.kill());
   let text = '';
   child.stdout.setEncoding('utf8').on('data', (part: string) => {
     text += part;
@@ -34,6 +34,7 @@ export const openTerminal = (command: string, { cwd, env }: RunOptions): Termina
     waitFor: (wanted) => vi.waitFor(() => expectIn(visible(text), wanted), { timeout: 30_000, interval: 30 }),
     type: (typed) => void child.stdin.write(typed),
     exitCode: ended(child),
+    close: () => void child.kill(),
   };
 };
 

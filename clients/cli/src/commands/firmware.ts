@@ -35,7 +35,7 @@ interface UploadOptions {
 const addUpload = (group: Command): void => {
   addCommand(group, 'upload <file>', {
     summary: 'add a version and upload its file',
-    details: 'Waits until the version is registered. May be repeated: what is there already is not uploaded again.',
+    details: 'Waits until the version is registered. May be repeated: the same command again uploads nothing.',
     examples: [
       'scu firmware upload build/mcu.bin --type vega_mcu --version 1.5.0',
       'scu firmware upload mcu.bin --type vega_mcu --version "$TAG" --json',

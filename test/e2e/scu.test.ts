@@ -263,7 +263,9 @@ describe.concurrent('what else there is', () => {
   });
 
   it('api calls any operation', async () => {
-    expect(JSON.parse(await answerOf(['api', 'get', '/v1/firmwares?hardware_type=vega_mcu']))).toMatchObject({ items: [{ version: '1.5.0' }] });
+    expect(JSON.parse(await answerOf(['api', 'get', '/v1/firmwares?hardware_type=vega_mcu']))).toMatchObject({
+      items: [{ version: '1.5.0' }],
+    });
     const lookup = await answerOf(['api', 'POST', '/v1/devices/lookup', '--data', '@-'], { input: '{"external_ids": ["S-00003"]}' });
     expect(JSON.parse(lookup)).toMatchObject({ items: [{ external_id: 'S-00003' }] });
   });

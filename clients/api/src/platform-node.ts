@@ -1,12 +1,11 @@
-import { createHash } from 'node:crypto';
-import { request as requestByHttp } from 'node:http';
-import { request as requestByHttps } from 'node:https';
 import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import type { PutFile } from './upload.ts';
+
+// Node's own modules are loaded when they are needed: most programs never upload, and start quicker so.
 
 /** The SHA-256 of a file, read once and held nowhere. */
 export const sha256Of = async (file: Blob, onBytes: (bytes: number) => void): Promise<string> => {
+  const { createHash } = await import('node:crypto');
   const hash = createHash('sha256');
   for await (const chunk of Readable.fromWeb(file.stream() as never)) {
     hash.update(chunk as Uint8Array);
@@ -19,7 +18,8 @@ export const sha256Of = async (file: Blob, onBytes: (bytes: number) => void): Pr
  * Puts a file at a signed link. By `node:http`, not `fetch`: a `fetch` of a stream sends chunks without a length, which S3 refuses.
  */
 export const putFile: PutFile = async ({ url, headers }, file, { onBytes, signal }) => {
-  const send = url.startsWith('https:') ? requestByHttps : requestByHttp;
+  const { request: send } = url.startsWith('https:') ? await import('node:https') : await import('node:http');
+  const { pipeline } = await import('node:stream/promises');
   let resolve: (answer: { status: number; text: string }) => void = () => {};
   let reject: (error: unknown) => void = () => {};
   const promise = new Promise<{ status: number; text: string }>((onAnswer, onError) => {

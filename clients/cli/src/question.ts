@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline/promises';
 import { CommandError, exitCodes, UsageError } from './exit-codes.ts';
 
 /**
@@ -9,6 +8,7 @@ import { CommandError, exitCodes, UsageError } from './exit-codes.ts';
 export const confirm = async (question: string, { yes, signal }: { yes: boolean; signal: AbortSignal }): Promise<void> => {
   if (yes) return;
   if (!process.stdin.isTTY || !process.stderr.isTTY) throw new UsageError(`${question} Nobody can be asked here: say --yes`);
+  const { createInterface } = await import('node:readline/promises');
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   // In raw mode Ctrl-C is a key, not a signal.
   terminal.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { openAsBlob } from 'node:fs';
 import { open, rename, rm, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
@@ -185,6 +184,7 @@ const save = async (
 ): Promise<void> => {
   const temporary = `${file}.part`;
   const target = file === '-' ? undefined : await open(temporary, 'w');
+  const { createHash } = await import('node:crypto');
   const hash = createHash('sha256');
   const show = bytesShownBy(progress);
   let bytes = 0;

@@ -1,6 +1,4 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import * as oauth from 'oauth4webapi';
 import { CommandError, exitCodes } from '../exit-codes.ts';
@@ -30,7 +28,7 @@ export const logInByBrowser = async (
     };
     for (const [name, value] of Object.entries(parameters)) page.searchParams.set(name, value);
     tell(`Log in at this page; it opens in your browser:\n${page.href}`);
-    openBrowser(page.href);
+    await openBrowser(page.href);
     const answer = oauth.validateAuthResponse(server, client, await waiting.answer, state);
     const response = await oauth.authorizationCodeGrantRequest(server, client, oauth.None(), answer, waiting.address, verifier, http);
     return toLogin(issuer, await oauth.processAuthorizationCodeResponse(server, client, response));
@@ -44,6 +42,7 @@ export const logInByBrowser = async (
 
 /** Listens on loopback until the browser comes back, once. */
 const waitForBrowser = async (signal: AbortSignal) => {
+  const { createServer } = await import('node:http');
   let arrive: (address: URL) => void = () => {};
   const answer = new Promise<URL>((resolve, reject) => {
     arrive = resolve;
@@ -76,7 +75,8 @@ const waitForBrowser = async (signal: AbortSignal) => {
 };
 
 /** By $BROWSER or what the system opens pages with. Where that does not work the address is on the screen. */
-const openBrowser = (page: string): void => {
+const openBrowser = async (page: string): Promise<void> => {
+  const { spawn } = await import('node:child_process');
   const opener = process.env['BROWSER'] ?? { darwin: 'open', win32: 'explorer' }[process.platform as string] ?? 'xdg-open';
   const browser = spawn(opener, [page], { stdio: 'ignore', detached: true });
   browser.on('error', () => {});

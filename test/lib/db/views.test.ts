@@ -5,8 +5,9 @@ import { createTestDatabase } from '../../support/database.ts';
 import { confirmation, givenDevices, givenFirmware, startOfTime, TestClock } from '../../support/fixtures.ts';
 
 const { db } = await createTestDatabase();
+const later = new Date(startOfTime.getTime() + 60_000);
 const report = (...reports: Parameters<typeof confirmation>[0][]) =>
-  confirmUpdate({ db, now: new TestClock().now }, reports.map(confirmation));
+  confirmUpdate({ db, now: new TestClock(later).now }, reports.map(confirmation));
 
 const columnsOf = async (view: string) => {
   const { rows } = await sql<{ column_name: string }>`
@@ -56,7 +57,6 @@ describe('a row of a view', () => {
     const mcu = await givenFirmware(db, { hardware_type: 'vega_mcu' });
     const lock = await givenFirmware(db, { hardware_type: 'audio_lock' });
     const [external_id = ''] = await givenDevices(db, 1, { version: 2 });
-    const later = new Date(startOfTime.getTime() + 60_000);
     await report(
       { external_id, hardware_type: 'audio_lock', version: lock.version, occurred_dt: later },
       { external_id, hardware_type: 'vega_mcu', version: mcu.version },

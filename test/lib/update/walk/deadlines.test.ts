@@ -329,18 +329,21 @@ describe('a deferral by the backend', () => {
     expect(await walk.find(walk.id)).toMatchObject({ reasons: [{ status: 'QUEUED', reason: 'DEFERRED', count: 1 }] });
     await walk.run();
     expect(await ended(walk)).toMatchObject({ status: 'COMPLETED', counts: { SUCCEEDED: 1 } });
-    expect(await walk.one()).toMatchObject({ reason: null, retries: 0, attempt: 4 });
-    expect(walk.backend.commands.map(({ attempt }) => attempt)).toEqual([1, 2, 3, 4]);
+    // A deferral is no attempt.
+    expect(await walk.one()).toMatchObject({ reason: null, retries: 0, attempt: 1 });
+    expect(walk.backend.commands.map(({ attempt }) => attempt)).toEqual([1, 1, 1, 1]);
     const sent = walk.sentAt();
     expect(sent.slice(1).every((at, i) => at - (sent[i] ?? 0) >= 300)).toBe(true);
   });
 
   it('of canary devices does not stop the update: they are asked again, and no others in their stead', async () => {
     const walk = await given({ devices: 40, canary: { size: 10 } });
-    walk.backend.answer = ({ execution_id, attempt }) =>
-      attempt === 1
-        ? { execution_id, outcome: 'deferred', reason: 'in a ride', retry_after_seconds: 120 }
-        : { execution_id, outcome: 'accepted' };
+    const wasPutOff = new Set<number>();
+    walk.backend.answer = ({ execution_id }) => {
+      if (wasPutOff.has(execution_id)) return { execution_id, outcome: 'accepted' };
+      wasPutOff.add(execution_id);
+      return { execution_id, outcome: 'deferred', reason: 'in a ride', retry_after_seconds: 120 };
+    };
     await walk.run({ seconds: 100 });
     expect(walk.backend.commands).toHaveLength(10);
     await walk.run({ seconds: 30 });

@@ -48,7 +48,10 @@ const outage = fc.record({
 });
 type Outage = typeof outage extends fc.Arbitrary<infer O> ? O : never;
 
-type Example = { devices: (typeof device extends fc.Arbitrary<infer D> ? D : never)[]; request: typeof request extends fc.Arbitrary<infer R> ? R : never };
+type Example = {
+  devices: (typeof device extends fc.Arbitrary<infer D> ? D : never)[];
+  request: typeof request extends fc.Arbitrary<infer R> ? R : never;
+};
 
 /** Until everything has ended; what is away is away for its time, and everybody goes on trying. */
 const play = async ({ devices, request: settings }: Example, outages: readonly Outage[]) => {

@@ -159,6 +159,11 @@ describe('why an update stands still is one sentence', () => {
       { rollout: { maximum_per_minute: 1_000, maximum_in_progress: 180, exponential: null } },
       '180 devices at work, as many as it may ask at once. The next ones follow as they end.',
     ],
+    [
+      'all that are left have put it off',
+      { reasons: [{ status: 'QUEUED', reason: 'DEFERRED', count: 300, texts: [] }] },
+      '300 devices put it off just now, and will be asked again; 180 devices at work.',
+    ],
     ['all were asked', { counts: { ...none, IN_PROGRESS: 1 } }, 'Everybody has been asked. It waits until 1 device shows what it runs.'],
     [
       'it has ended with failures',

@@ -38,6 +38,9 @@ const sayWhyItWaits = (update: UpdateDetail, now: Date): string | undefined => {
   if (backend_gate.closed_until !== null && new Date(backend_gate.closed_until) > now)
     return `The backend does not answer${backend_gate.reason === null ? '' : ` (${backend_gate.reason})`}. Tried again at ${formatTime(backend_gate.closed_until)}.`;
   if (canary && canary_passed_dt === null) return sayWhatTheCanaryWaitsFor(update, now);
+  const putOff = update.reasons.find(({ status, reason }) => status === 'QUEUED' && reason === 'DEFERRED')?.count ?? 0;
+  if (putOff >= counts.QUEUED)
+    return `${devices(putOff)} put it off just now, and will be asked again; ${devices(counts.IN_PROGRESS)} at work.`;
   const most = rollout.maximum_in_progress;
   if (most !== null && counts.IN_PROGRESS >= most)
     return `${devices(counts.IN_PROGRESS)} at work, as many as it may ask at once. The next ones follow as they end.`;

@@ -359,8 +359,11 @@ const end = async (setting: Setting): Promise<void> => {
   // A failure that names no execution is about the latest one: another one than then, perhaps. And of a device whose clock has lied nobody
   // can tell whether it says something again or anew.
   const liars = new Set(world.lied);
+  // Nor is a report under way for more than a day: one that is older is taken for the word of a clock that was put back.
+  const oldest = addSeconds(world.now(), -86_400);
   const clear = world.arrived.filter(
-    ({ external_id, status, execution_id }) => !liars.has(external_id) && (status === 'SUCCEEDED' || execution_id !== undefined),
+    ({ external_id, status, execution_id, occurred_dt }) =>
+      !liars.has(external_id) && occurred_dt >= oldest && (status === 'SUCCEEDED' || execution_id !== undefined),
   );
   for (const report of clear.slice(-20)) await world.confirm([report]);
   const after = await check(setting);

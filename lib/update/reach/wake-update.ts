@@ -2,6 +2,7 @@ import { addSeconds } from '../../clock.ts';
 import type { Trx } from '../../db/database.ts';
 import type { Queue } from '../../ports/queue.ts';
 import { firstStepDelaySeconds } from '../../walk.ts';
+import { hasUntold } from '../event-queries.ts';
 import type { AdvanceMessage } from '../messages.ts';
 import { changeUpdate, type LockedUpdate } from '../update-queries.ts';
 import { adoptDispatches, hastenVerifications } from './dispatch-queries.ts';
@@ -9,7 +10,8 @@ import { leaseSeconds } from './dispatch-update.ts';
 
 /**
  * Sends the messages of an update again, whatever became of them: the one of its next step now, and with it the chunks that the backend has
- * not answered and look-ups that are out. Messages that were not lost find their work done, and end. Nothing of an update that has finished.
+ * not answered and look-ups that are out. Messages that were not lost find their work done, and end. Of an update that has finished, only where
+ * events are left to tell.
  *
  * Only while the update is locked, and as the last act before the commit (README.md of lib/update).
  *
@@ -21,9 +23,13 @@ export const wakeUpdate = async (
   { id, next_step, created_dt, finished_dt }: Pick<LockedUpdate, 'id' | 'next_step' | 'created_dt' | 'finished_dt'>,
   now: Date,
 ): Promise<void> => {
-  if (finished_dt) return;
+  const message = { update_id: id, step: next_step, created_dt };
+  if (finished_dt) {
+    if (await hasUntold(trx, id)) await advances.send([message], { delaySeconds: firstStepDelaySeconds });
+    return;
+  }
   await adoptDispatches(trx, id, next_step, { releasedBefore: now, calledBefore: addSeconds(now, -leaseSeconds), now });
   await hastenVerifications(trx, id, now);
   await changeUpdate(trx, id, { due_dt: addSeconds(now, firstStepDelaySeconds) });
-  await advances.send([{ update_id: id, step: next_step, created_dt }], { delaySeconds: firstStepDelaySeconds });
+  await advances.send([message], { delaySeconds: firstStepDelaySeconds });
 };

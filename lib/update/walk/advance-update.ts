@@ -2,6 +2,7 @@ import { addSeconds, secondsBetween } from '../../clock.ts';
 import type { Trx } from '../../db/database.ts';
 import type { Queue } from '../../ports/queue.ts';
 import { lostAfterSeconds, placeOf, waitForCommit } from '../../walk.ts';
+import { hasUntold } from '../event-queries.ts';
 import { reasons } from '../execution.ts';
 import { keepFinalFigures } from '../figure-queries.ts';
 import type { AdvanceMessage, DispatchMessage, VerifyMessage } from '../messages.ts';
@@ -14,7 +15,6 @@ import { changeUpdate, type LockedUpdate, lockUpdate, markStepSent, type UpdateC
 import { isEnded, isRunning } from '../update-status.ts';
 import { cancelExecutions, maximumCanceledByStep } from './cancel-queries.ts';
 import { expireExecutions } from './deadline-queries.ts';
-import { hasUntold } from './event-queries.ts';
 import { allowance, freePlaces, maximumCommandsOf, windowSecondsOf } from './pace.ts';
 import { getProgress, type Progress } from './progress-queries.ts';
 import { findRemaining, type Remaining, releaseExecutions } from './release-queries.ts';

@@ -2,7 +2,7 @@ import type { Clock } from '../../clock.ts';
 import type { Db } from '../../db/database.ts';
 import type { Log } from '../../log.ts';
 import { type EventBus, EventBusUnavailable, type ServiceEvent } from '../../ports/event-bus.ts';
-import { findUntoldUpdate, listUntoldExecutions, markExecutionsTold, markUpdateTold, type UntoldExecution } from './event-queries.ts';
+import { findUntoldUpdate, listUntoldExecutions, markExecutionsTold, markUpdateTold, type UntoldExecution } from '../event-queries.ts';
 
 export interface TellEventsDeps {
   db: Db;

@@ -292,8 +292,8 @@ const history = fc.tuple(
 /** What an admin does about a walk that stands because its message was lost: any control brings it back. */
 const revive = async (world: World, updates: Snapshot['updates']): Promise<void> => {
   const walking = new Set(world.messages.filter(({ queue }) => queue === 'advances').map(({ body }) => (body as AdvanceMessage).update_id));
-  for (const { id, status, finished_dt } of updates) {
-    if (finished_dt || walking.has(id)) continue;
+  for (const { id, status, finished_dt, told } of updates) {
+    if (walking.has(id) || (finished_dt && told === `${status} finished`)) continue;
     const isRunning = status === 'IN_PROGRESS' || status === 'SCHEDULED';
     await world.control(id, isRunning ? 'resume' : status === 'PAUSED' ? 'pause' : 'cancel', null);
   }

@@ -16,7 +16,7 @@ import type { Rollout, Update } from '../../../../lib/update/update.ts';
 import { advanceUpdate } from '../../../../lib/update/walk/advance-update.ts';
 import { cancelUpdate, changePace, pauseUpdate, resumeUpdate } from '../../../../lib/update/walk/control-update.ts';
 import type { ExecutionsChanged } from '../../../../lib/update/walk/tell-events.ts';
-import { silentLog, TestClock, updateRequest } from '../../../support/fixtures.ts';
+import { registeredLongAgo, silentLog, TestClock, updateRequest } from '../../../support/fixtures.ts';
 import { manifestSigner } from '../../../support/manifest-signer.ts';
 import { Crash, type Dependency, type Fault, passBy, type Run, runs, use } from './faults.ts';
 import { type Command, type Report, SimulatedFleet } from './simulated-fleet.ts';
@@ -284,7 +284,9 @@ export class World {
       if (occurred_dt > at || occurred_dt < addSeconds(at, -longestUnderWaySeconds)) this.lied.add(external_id);
     }
     const taken = reports.filter((_, i) => result.value[i]?.outcome !== 'refused');
-    taken.sort((a, b) => a.occurred_dt.getTime() - b.occurred_dt.getTime());
+    // In the order in which they happened, as far as their times can be believed; else as they came.
+    const happened = ({ occurred_dt }: Report) => (occurred_dt > at || occurred_dt < registeredLongAgo ? at : occurred_dt).getTime();
+    taken.sort((a, b) => happened(a) - happened(b));
     this.facts.push(...taken.map((report): Fact => ({ kind: 'learned', at, source: 'confirmation', report })));
   }
 

@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
-import type { Db } from '../../db/database.ts';
-import type { ExecutionStatus } from '../execution.ts';
-import type { Update } from '../update.ts';
-import { findUpdate } from '../update-queries.ts';
+import type { Db } from '../db/database.ts';
+import type { ExecutionStatus } from './execution.ts';
+import type { Update } from './update.ts';
+import { findUpdate } from './update-queries.ts';
 
 /** What is told of an update: its status, and once more when the last of its executions has ended after it. */
 const toldOf = ({ status, finished_dt }: Pick<Update, 'status' | 'finished_dt'>): string => (finished_dt ? `${status} finished` : status);

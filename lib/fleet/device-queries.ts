@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import * as z from 'zod/mini';
-import type { Db } from '../db/database.ts';
+import type { Db, Trx } from '../db/database.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
 import { countNewDevices } from './count-queries.ts';
 import type { Device, DeviceConditions, DeviceKind, NewDevice, PastFirmware, ReportSource } from './device.ts';
@@ -27,6 +27,14 @@ const insertMissing = (now: Date) => sql`
   FROM given
   WHERE NOT EXISTS (SELECT FROM devices d WHERE d.kind = given.kind AND d.external_id = given.external_id)
   ORDER BY kind, external_id`;
+
+/**
+ * Until the transaction ends no other call registers devices. What one call adds is there for the next one from its beginning: otherwise a
+ * call that took a device for missing and one that found it would lock the same rows in different orders, and wait for each other in a circle.
+ */
+export const takeTurnInRegistering = async (trx: Trx): Promise<void> => {
+  await sql`SELECT pg_advisory_xact_lock('devices'::regclass::oid::integer, 0)`.execute(trx);
+};
 
 /**
  * Adds devices and changes those whose version or channel differs, in one statement. Each (kind, external_id) may come once. What another

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { DomainError, type FieldError } from '../errors.ts';
 import type { NewDevice } from './device.ts';
-import { upsertDevices } from './device-queries.ts';
+import { takeTurnInRegistering, upsertDevices } from './device-queries.ts';
 
 export interface RegisteredDevices {
   created: number;
@@ -11,14 +11,17 @@ export interface RegisteredDevices {
 }
 
 /**
- * Adds and changes devices in one statement. Repeating a call changes nothing.
+ * Adds and changes devices, all or none, in one statement whatever their number. Calls take turns. Repeating a call changes nothing.
  *
  * @throws `request.invalid` naming every device that comes twice: which of the two was meant cannot be known.
  */
 export async function registerDevices(deps: { db: Db; now: Clock }, devices: readonly NewDevice[]): Promise<RegisteredDevices> {
   const errors = findRepeated(devices);
   if (errors.length > 0) throw new DomainError('request.invalid', `${errors.length} devices come more than once`, { errors });
-  const { created, changed } = await upsertDevices(deps.db, devices, deps.now());
+  const { created, changed } = await deps.db.transaction().execute(async (trx) => {
+    await takeTurnInRegistering(trx);
+    return upsertDevices(trx, devices, deps.now());
+  });
   return { created, changed, unchanged: devices.length - created - changed };
 }
 

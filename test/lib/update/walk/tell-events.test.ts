@@ -173,6 +173,26 @@ describe('events', () => {
   });
 });
 
+describe('an update that has finished before its last events were told', () => {
+  it('tells them after any control, where the message that was to tell them was lost', async () => {
+    const walk = await given(2);
+    walk.events.failures = Number.POSITIVE_INFINITY;
+    while (!(await walk.find(walk.id)).finished_dt) await walk.run({ seconds: 10 });
+    walk.deps.advances.isLost = () => true;
+    await walk.run();
+    expect({ left: walk.messagesLeft(), told: walk.events.published }).toEqual({ left: 0, told: [] });
+
+    walk.deps.advances.isLost = () => false;
+    walk.events.failures = 0;
+    await expect(pauseUpdate(walk.deps, walk.id, { reason: null })).rejects.toMatchObject({ code: 'update.ended' });
+    await walk.run();
+    await expectAllTold(walk);
+    // And nothing is sent for one of which all is told.
+    await expect(pauseUpdate(walk.deps, walk.id, { reason: null })).rejects.toMatchObject({ code: 'update.ended' });
+    expect(walk.messagesLeft()).toBe(0);
+  });
+});
+
 describe('without a bus', () => {
   it('nothing is noted, and nothing is told later of an update that was requested then', async () => {
     const walk = await given(5, { isOff: true });

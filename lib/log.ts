@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Logger } from '@aws-lambda-powertools/logger';
 
-/** Fields beside the constant message: ids and numbers, never bodies, tokens or signed links (design.md, G9). */
+/** Fields beside the constant message: ids and numbers, never bodies, tokens or signed links (G9). */
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined | Error>>;
 
 export interface Log {

@@ -15,7 +15,7 @@ export class SecretUnavailable extends Error {
 }
 
 const refreshSeconds = 1;
-/** Both attempts together: who waits for a database connection waits for this as well (design.md G6: 3 s). */
+/** Both attempts together: who waits for a database connection waits for this as well (G6: 3 s). */
 const timeoutMilliseconds = 1_500;
 
 const arnForm = /^arn:aws[\w-]*:secretsmanager:([\w-]+):/;

@@ -24,7 +24,7 @@ export interface DatabaseOptions {
 
 /**
  * From the first byte to a connection that takes statements; also how long a request waits for one that is free. Callers are told that
- * the database is down within 3 s (design.md G6); a connection takes some 10 ms, and some 100 to a server that is just being woken.
+ * the database is down within 3 s (G6); a connection takes some 10 ms, and some 100 to a server that is just being woken.
  */
 const connectTimeoutMilliseconds = 2_000;
 /** Below API Gateway's 29 s, so that the server has ended a statement before its caller has gone. */

@@ -105,7 +105,7 @@ export const ObservationWithChanges = z
   .register(z.globalRegistry, { id: 'ObservationWithChanges' });
 export type ObservationWithChanges = z.infer<typeof ObservationWithChanges>;
 
-/** What the backend takes in one question (design.md section 7). */
+/** What the backend takes in one question (scooters-backend.openapi.yaml). */
 const maximumChunk = 1_000;
 
 /**

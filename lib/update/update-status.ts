@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 
 /**
- * Update status (design.md section 2):
+ * Update status:
  *
  *   SCHEDULED ──start_dt──▶ IN_PROGRESS ──all executions ended──▶ COMPLETED
  *        │                   │   ▲

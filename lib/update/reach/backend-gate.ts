@@ -4,7 +4,7 @@ import type { ShownGate } from '../update.ts';
 
 /**
  * How much of the pace the backend stands at the moment: one for all updates, because they share the backend. Slowed down by errors and
- * by rising latency, opened again slowly (design.md section 5, step 3).
+ * by rising latency, opened again slowly.
  */
 export interface BackendGate {
   /** Share of the pace that is let through until `changed_dt`, 0 to 1; it grows with time since then. */

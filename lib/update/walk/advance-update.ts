@@ -33,7 +33,7 @@ export interface AdvanceUpdateDeps extends TellEventsDeps {
 
 /** For devices that poll every five minutes. */
 const defaultOfferTimes: OfferTimes = { aliveSeconds: 1_050, standSeconds: 760 };
-/** What the backend takes in one call (design.md section 7). */
+/** What the backend takes in one call (scooters-backend.openapi.yaml). */
 const chunkSize = 100;
 /** Bounds a step's transaction and its messages; with a step a second this is above every pace a fleet can stand. */
 const maximumPerStep = 10_000;

@@ -88,7 +88,7 @@ const requests = {
 const unavailable = { statusCode: 503, body: { code: 'database.unavailable' }, headers: { 'retry-after': '2' } };
 
 describe('a server that has gone without closing its connections', () => {
-  // Far above the 3 s that are promised (design.md G6), and far below the 25 s that a statement may take.
+  // Far above the 3 s that are promised (G6), and far below the 25 s that a statement may take.
   it.concurrent.each(Object.entries(requests))(
     '503: %s on a connection that was good before; 200 when it is back',
     { timeout: 10_000 },

@@ -79,7 +79,7 @@ describe('what is deployed', () => {
 });
 
 describe('who may call', () => {
-  /** design.md section 4; null is open to everybody. */
+  /** What each route asks for; null is open to everybody. */
   const scopes: Record<string, string | null> = {
     'GET /v1/hardware-types': 'read',
     'POST /v1/hardware-types': 'firmware:write',

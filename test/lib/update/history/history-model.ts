@@ -6,7 +6,7 @@ import type { Deps, Fact } from './world.ts';
 
 /**
  * What must be true of a history, whatever happened in it: a simple model that is told the facts and looks at the rows. It knows the
- * promises (design.md section 6), not how the engine keeps them.
+ * promises (docs/architecture.md), not how the engine keeps them.
  */
 
 type Execution = Snapshot['executions'][number];

@@ -49,9 +49,9 @@ const noteUntold = async (trx: Trx, device: IotDevice, versions: readonly ToldVe
     if (!version || !['working', 'canceling', 'proving'].includes(state)) return [];
     // A device at work has nothing to prove yet.
     if (!version.told && state !== 'proving') return [];
-    return [{ execution_id: work.execution_id, note: noteOf(version) }];
+    return [{ device_id: device.device_id, execution_id: work.execution_id, note: noteOf(version) }];
   });
-  if (notes.length > 0) await noteDetails(trx, device.device_id, notes);
+  if (notes.length > 0) await noteDetails(trx, notes);
 };
 
 const noteOf = ({ attribute, told }: ToldVersion): string =>

@@ -1,9 +1,12 @@
 import { secondsBetween } from '../clock.ts';
-import { isUnfinished } from '../update/execution.ts';
+import { describeDifference } from '../firmware/version.ts';
+import { isAtWork, isUnfinished } from '../update/execution.ts';
 import type { ExecutionMove, ReportedExecution } from '../update/move-executions.ts';
+import type { ExecutionNote } from '../update/reach/offer-queries.ts';
 import type { ConfirmationOutcome, Report } from './confirmation.ts';
 import { isPlausible } from './device-clock.ts';
 import { askedBefore, eventOf, type Heard, isAnswer } from './event-of-report.ts';
+import { describeMismatch } from './mismatch.ts';
 import { moveOfReport, standingAfter } from './move-of-report.ts';
 import { applyReport, type ReportEffect, toPartReport, type VersionReport } from './report.ts';
 import type { KnownRow, ReportFacts } from './report-queries.ts';
@@ -24,6 +27,8 @@ export interface Lessons {
   moves: ExecutionMove[];
   /** Executions that have ended otherwise before the version wanted was seen. */
   lateSuccesses: number[];
+  /** For executions that wait for proof, and whose device runs nearly what is wanted: what differs. */
+  notes: ExecutionNote[];
 }
 
 /** What has been learned of one device so far, by hardware type and by execution. */
@@ -32,9 +37,10 @@ interface Learned {
   changes: readonly KnownRow[];
   moves: ReadonlyMap<number, ExecutionMove>;
   lateSuccesses: readonly number[];
+  notes: readonly ExecutionNote[];
 }
 
-const nothing: Learned = { known: new Map(), changes: [], moves: new Map(), lateSuccesses: [] };
+const nothing: Learned = { known: new Map(), changes: [], moves: new Map(), lateSuccesses: [], notes: [] };
 
 /**
  * What a batch of reports teaches, and an outcome for each report, in their order. A pure function of the reports and of what was known
@@ -59,6 +65,7 @@ export const learn = (items: readonly ReportItem[], now: Date): Lessons & { outc
     changes: learned.flatMap(({ changes }) => changes),
     moves: learned.flatMap(({ moves }) => [...moves.values()]),
     lateSuccesses: learned.flatMap(({ lateSuccesses }) => lateSuccesses),
+    notes: learned.flatMap(({ notes }) => notes),
   };
 };
 
@@ -119,10 +126,17 @@ const take = (item: ReportItem, device_id: number, soFar: Learned, now: Date): {
     ...(move && event === 'proven' ? withUpdateTime(told.learned, item, device_id, standing.sent_dt, now) : told.learned),
     moves: move ? new Map(soFar.moves).set(standing.id, move) : soFar.moves,
     lateSuccesses: isLate ? [...soFar.lateSuccesses, standing.id] : soFar.lateSuccesses,
+    notes: isCurrent && !move ? [...soFar.notes, ...nearMisses(item.report, standing, device_id)] : soFar.notes,
   };
   const execution = { id: standing.id, status: move?.move.status ?? standing.status };
   return { learned, outcome: { outcome: outcomeOf(told.effect, move !== undefined), execution } };
 };
+
+/** A device that is seen running nearly what is wanted will not be proven: an admin should see why before its deadline. */
+const nearMisses = ({ version }: Report, { id, phase, wanted_version }: ReportedExecution, device_id: number): ExecutionNote[] =>
+  isAtWork(phase) && version !== null && describeDifference(wanted_version, version)
+    ? [{ device_id, execution_id: id, note: describeMismatch(wanted_version, version) }]
+    : [];
 
 const outcomeOf = (effect: ReportEffect | undefined, hasMoved: boolean): ConfirmationOutcome['outcome'] => {
   if (hasMoved || effect === 'changed' || effect === 'seen') return 'stored';

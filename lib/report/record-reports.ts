@@ -1,6 +1,7 @@
 import type { Trx } from '../db/database.ts';
 import { noteLateSuccesses } from '../update/figure-queries.ts';
 import { lockReportedExecutions, moveExecutions } from '../update/move-executions.ts';
+import { noteDetails } from '../update/reach/offer-queries.ts';
 import type { ConfirmationOutcome, Report } from './confirmation.ts';
 import { learn, type ReportItem } from './learn.ts';
 import { listReportFacts, lockDevices, type ReportFacts, storeReports } from './report-queries.ts';
@@ -17,10 +18,11 @@ export async function recordReports(
   observation_id: number | null = null,
 ): Promise<ConfirmationOutcome[]> {
   await lockDevices(trx, reports);
-  const { outcomes, current, changes, moves, lateSuccesses } = learn(await loadItems(trx, reports), now);
+  const { outcomes, current, changes, moves, lateSuccesses, notes } = learn(await loadItems(trx, reports), now);
   await storeReports(trx, current, changes, observation_id);
   await moveExecutions(trx, moves, now);
   await noteLateSuccesses(trx, lateSuccesses, now);
+  if (notes.length > 0) await noteDetails(trx, notes);
   return outcomes;
 }
 

@@ -57,6 +57,21 @@ const given = async (devices = 3) => {
 };
 
 describe('verify-update', () => {
+  it('a device that runs nearly what is wanted is told from others at once, and keeps that to its end', async () => {
+    const { verify, asked, runs, external_ids, firmware, executions, id, clock } = await given(2);
+    const [near = '', other = ''] = external_ids;
+    asked.fleet.push(runs(near, `v${firmware.version}`), runs(other, '0.0.1'));
+    await verify();
+    const details = async () => Object.fromEntries((await executions(id)).map((e) => [e.device_id, e.detail]));
+    const wanted = `wanted ${firmware.version}, reports v${firmware.version} (differs only by a leading v)`;
+    expect(Object.values(await details())).toEqual([wanted, null]);
+    // Seen again, it is not said again.
+    clock.advance(60);
+    asked.fleet.splice(0, 1, runs(near, `v${firmware.version}`, clock.now().toISOString()));
+    await verify();
+    expect(Object.values(await details())).toEqual([wanted, null]);
+  });
+
   it('succeeds the devices that run the version wanted, and leaves the others as they are', async () => {
     const { verify, asked, runs, firmware, external_ids, executions, id } = await given();
     const [first = '', second = ''] = external_ids;

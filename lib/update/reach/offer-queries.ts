@@ -169,12 +169,21 @@ export const noteProgress = async (
   );
 };
 
-/** Puts notes of ours before the words of the device, each once, until one of its executions ends. */
-export const noteDetails = async (trx: Trx, device_id: number, notes: readonly { execution_id: number; note: string }[]): Promise<void> => {
+/** What is to be kept with an execution until it ends. */
+export interface ExecutionNote {
+  device_id: number;
+  execution_id: number;
+  note: string;
+}
+
+/** Puts notes of ours before the words of devices at work, each once. */
+export const noteDetails = async (trx: Trx, notes: readonly ExecutionNote[]): Promise<void> => {
   await sql`
     UPDATE update_executions e SET detail = left(concat_ws(E'\n', n.note, e.detail), ${longestDetail}::integer)
-    FROM unnest(${notes.map((n) => n.execution_id)}::integer[], ${notes.map((n) => n.note)}::text[]) AS n (id, note)
-    WHERE e.id = n.id AND e.device_id = ${device_id} AND ${atWork} AND position(n.note IN coalesce(e.detail, '')) = 0`.execute(trx);
+    FROM unnest(
+      ${notes.map((n) => n.execution_id)}::integer[], ${notes.map((n) => n.device_id)}::integer[], ${notes.map((n) => n.note)}::text[]
+    ) AS n (id, device_id, note)
+    WHERE e.id = n.id AND e.device_id = n.device_id AND ${atWork} AND position(n.note IN coalesce(e.detail, '')) = 0`.execute(trx);
 };
 
 export interface EndedWork {

@@ -50,6 +50,8 @@ const createMemory = () => ({
   /** What devices may be known to run: one of these. Whether a report was an answer to a command is known only to who sent that. */
   known: new Map<string, Known[]>(),
   learned: [] as Learned[],
+  /** Devices, by hardware type, that have stated a time that cannot be right: from then on nobody can tell in which order their words belong. */
+  liars: new Set<string>(),
   calls: [] as Called[],
   promised: new Map<number, Promised[]>(),
   /** Updates that must not ask anybody any more, and the number of the fact that says so. */
@@ -190,6 +192,7 @@ export class Model {
     const mine = this.#memory.before.executions.filter((execution) => keyOf(execution) === keyOf(report));
     const execution = report.execution_id ? mine.find(({ id }) => id === report.execution_id) : mine.at(-1);
     this.#memory.learned.push(fact);
+    if (source === 'confirmation' && !canBeRight(fact)) this.#memory.liars.add(keyOf(report));
     // What a device that has not succeeded says of the version wanted is not taken for what it runs.
     if (report.status !== 'SUCCEEDED' && (!execution || report.version === execution.wanted_version)) return;
     const before = this.#memory.known.get(keyOf(report)) ?? [undefined];
@@ -205,6 +208,7 @@ export class Model {
     const isProof = report.status === 'SUCCEEDED' && isNewsOrRepeated;
     if (
       isProof &&
+      !this.#memory.liars.has(keyOf(report)) &&
       execution?.wanted_version === report.version &&
       isFinal(execution) &&
       execution.status !== 'SUCCEEDED' &&
@@ -294,7 +298,7 @@ export class Model {
   #checkKnown(after: Snapshot): void {
     claim(after.known.length === this.#memory.known.size, 'what devices run is known of those that have said it', after.known);
     for (const row of after.known) {
-      const possible = this.#memory.known.get(keyOf(row)) ?? [];
+      const possible = this.#memory.liars.has(keyOf(row)) ? this.#toldBy(row) : (this.#memory.known.get(keyOf(row)) ?? []);
       const so = possible.filter(
         ({ version, at, source }) =>
           version === row.reported_version && at.getTime() === row.observed_dt.getTime() && source === row.source,
@@ -306,6 +310,12 @@ export class Model {
       const firmware = this.#deps.firmwares.find((f) => f.hardware_type === row.hardware_type && f.version === row.reported_version);
       claim(row.firmware_id === (firmware?.id ?? null), 'a reported version is the firmware of that name', row);
     }
+  }
+
+  /** Of a device whose clock has lied: whatever it has told, as of the moment that is stored. */
+  #toldBy({ observed_dt: at, source, ...row }: Snapshot['known'][number]): Known[] {
+    const told = this.#memory.learned.filter(({ report }) => keyOf(report) === keyOf(row));
+    return told.map(({ report }) => ({ version: report.version, at, stated: report.occurred_dt, source: source as Known['source'] }));
   }
 
   /** Success means seen. */
@@ -364,7 +374,9 @@ export class Model {
       const asked = this.#memory.calls.flatMap(({ commands }) => commands).filter((command) => updateOf.get(command.execution_id) === id);
       const devices = new Set(asked.map(({ external_id }) => external_id));
       if (canary_passed_dt) {
-        const succeeded = executions.filter((e) => e.update_id === id && e.is_canary && e.status === 'SUCCEEDED').length;
+        // A failure that is followed by proof was none.
+        const hasProof = (e: Execution) => e.status === 'SUCCEEDED' || e.late_success_dt !== null;
+        const succeeded = executions.filter((e) => e.update_id === id && e.is_canary && hasProof(e)).length;
         claim(succeeded * 100 >= size * success_percentage, 'a canary passes when enough have succeeded', { update: id, succeeded, size });
       } else claim(devices.size <= size, `no more than the ${size} of the canary are asked`, { update: id }, [...devices]);
     }
@@ -400,6 +412,9 @@ export class Model {
     return addSeconds(new Date(start), seconds);
   }
 }
+
+/** A report comes within a day, and tells nothing of the future. */
+const canBeRight = ({ report: { occurred_dt }, at }: Learned): boolean => occurred_dt <= at && occurred_dt >= addSeconds(at, -86_400);
 
 /** What may be known after a report. A time ahead is taken as the moment in which it came, and then the order is that of coming. */
 const nextOf = ({ report, at, source }: Learned, known: Known | undefined, mayBeAnswer: boolean): Known[] => {

@@ -18,7 +18,7 @@ import { cancelUpdate, changePace, pauseUpdate, resumeUpdate } from '../../../..
 import type { ExecutionsChanged } from '../../../../lib/update/walk/tell-events.ts';
 import { registeredLongAgo, silentLog, TestClock, updateRequest } from '../../../support/fixtures.ts';
 import { manifestSigner } from '../../../support/manifest-signer.ts';
-import { Crash, type Dependency, type Fault, passBy, type Run, runs, use } from './faults.ts';
+import { Crash, type Dependency, type Fault, type Observed, passBy, type Run, runs, use } from './faults.ts';
 import { type Command, type Report, SimulatedFleet } from './simulated-fleet.ts';
 import { type Backup, backUp, restore } from './snapshot.ts';
 
@@ -169,7 +169,7 @@ export class World {
     fault: Fault,
     work: () => Promise<T>,
     expected: readonly string[] = [],
-  ): Promise<{ value: T; run: Run } | { error: Error }> {
+  ): Promise<{ value: T; run: Run } | { error: Error; run: Run }> {
     const run: Run = { fault: fault && { ...fault }, away: this.away, began: this.facts.length, observed: [] };
     this.#active += 1;
     this.operations += 1;
@@ -177,7 +177,7 @@ export class World {
       return { value: await runs.run(run, work), run };
     } catch (error) {
       const isExpected = error instanceof DomainError && [...awayCodes, ...expected].includes(error.code);
-      if (error instanceof Crash || isAway(error) || isExpected) return { error: error as Error };
+      if (error instanceof Crash || isAway(error) || isExpected) return { error: error as Error, run };
       throw error;
     } finally {
       this.#active -= 1;
@@ -243,13 +243,29 @@ export class World {
       if (run?.fault && 'crashBefore' in run.fault && run.fault.crashBefore <= 0) throw new Crash('The function has died');
       return outcome;
     });
-    if ('error' in result) return false;
+    // It may have died after what it had learned was stored.
+    if ('error' in result && !(await this.#hasStored(result.run.observed))) return false;
     // A probe asks the same, and only wants to know whether there is an answer.
     for (const { at, ...seen } of message.queue === 'verifications' ? result.run.observed : []) {
       const report: Report = { ...seen, status: 'SUCCEEDED', occurred_dt: at };
       this.facts.push({ kind: 'learned', at: this.now(), source: 'observation', report });
     }
-    return result.value === 'done' || result.value === 'deferred';
+    return 'value' in result && (result.value === 'done' || result.value === 'deferred');
+  }
+
+  async #hasStored(observed: readonly Observed[]): Promise<boolean> {
+    const [first] = observed;
+    if (!first) return false;
+    const row = await this.deps.db
+      .selectFrom('device_firmwares as r')
+      .innerJoin('devices as d', 'd.id', 'r.device_id')
+      .select('r.reported_version')
+      .where('d.external_id', '=', first.external_id)
+      .where('r.hardware_type', '=', first.hardware_type)
+      .where('r.reported_version', '=', first.version)
+      .where('r.observed_dt', '=', first.at)
+      .executeTakeFirst();
+    return row !== undefined;
   }
 
   #consumerOf(queue: QueueName) {

@@ -25,7 +25,7 @@ export default defineConfig({
       {
         test: {
           name: 'database',
-          include: ['test/{lib,functions,contract,dev}/**/*.test.ts'],
+          include: ['test/{lib,functions,contract,dev,ops}/**/*.test.ts'],
           exclude: ['test/**/*.rules.test.ts'],
           globalSetup: ['test/support/global-setup.ts'],
           testTimeout: 90_000,

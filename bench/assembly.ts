@@ -13,17 +13,17 @@ import { pipeline } from 'node:stream/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { stop as stopBundler } from 'esbuild';
-import { build } from '../dev/build.ts';
-import { startPostgres } from '../dev/postgres.ts';
-import { startS3Server } from '../dev/s3-server.ts';
-import { createPackageKeys } from '../dev/signing-keys.ts';
-import { withUndo } from '../dev/undo.ts';
+import { startS3Server } from '../dev/local-aws/s3-server.ts';
+import { startPostgres } from '../dev/stack/postgres.ts';
+import { withUndo } from '../dev/stack/undo.ts';
 import { AssemblyRequest } from '../lib/assembly/assembly.ts';
 import { requestAssembly } from '../lib/assembly/request-assembly.ts';
 import { createDatabase } from '../lib/db/database.ts';
 import { migrateToLatest } from '../lib/db/migrate.ts';
 import { insertDraft, makeAvailable } from '../lib/firmware/draft-queries.ts';
 import { createS3Storage } from '../lib/ports/s3-storage.ts';
+import { build } from '../ops/build.ts';
+import { createPackageKeys } from '../ops/signing-keys.ts';
 
 export interface AssemblyFigures {
   mebibytes: number;

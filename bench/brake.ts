@@ -2,7 +2,7 @@
 // of updates meanwhile and beside ten million executions of others.
 import { parseArgs } from 'node:util';
 import { sql } from 'kysely';
-import { startPostgres } from '../dev/postgres.ts';
+import { startPostgres } from '../dev/stack/postgres.ts';
 import { createDatabase, type Db } from '../lib/db/database.ts';
 import { migrateToLatest } from '../lib/db/migrate.ts';
 import { getExecutions, getUpdate } from '../lib/update/get-update.ts';

@@ -2,9 +2,9 @@
 import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { CompiledQuery, sql } from 'kysely';
-import { startLocalIdentity } from '../dev/local-identity.ts';
-import { startPostgres } from '../dev/postgres.ts';
-import { type Undo, withUndo } from '../dev/undo.ts';
+import { startLocalIdentity } from '../dev/stack/local-identity.ts';
+import { startPostgres } from '../dev/stack/postgres.ts';
+import { type Undo, withUndo } from '../dev/stack/undo.ts';
 import { createDatabase, type Db } from '../lib/db/database.ts';
 import { migrateToLatest } from '../lib/db/migrate.ts';
 import { createAuthenticate } from '../lib/http/authenticate.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { stop as stopBundler } from 'esbuild';
-import { build } from '../dev/build.ts';
+import { build } from '../ops/build.ts';
 import { createEvent } from '../test/support/http.ts';
 import type { Case } from './cases.ts';
 

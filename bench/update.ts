@@ -1,7 +1,7 @@
 // `npm run bench:update`: what an update costs: statements, messages and processor time of 20,000 devices, and the planning of a million.
 import { parseArgs } from 'node:util';
 import { sql } from 'kysely';
-import { startPostgres } from '../dev/postgres.ts';
+import { startPostgres } from '../dev/stack/postgres.ts';
 import { createDatabase } from '../lib/db/database.ts';
 import { migrateToLatest } from '../lib/db/migrate.ts';
 import type { Queue } from '../lib/ports/queue.ts';

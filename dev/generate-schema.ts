@@ -1,7 +1,7 @@
 // `npm run schema`: writes lib/db/schema.ts from a freshly migrated database; with --check it only says whether the file is up to date.
 import { spawnSync } from 'node:child_process';
 import { migrateToLatest } from '../lib/db/migrate.ts';
-import { startPostgres } from './postgres.ts';
+import { startPostgres } from './stack/postgres.ts';
 
 const postgres = await startPostgres({});
 try {

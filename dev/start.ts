@@ -4,13 +4,13 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { RegisterDevicesBodyDevicesItem as NewDevice } from '../clients/api/src/index.ts';
+import { readPrivateJson, writePrivateFile } from '../ops/private-file.ts';
+import { LockTakenError, takeLock } from '../ops/process-lock.ts';
 import { createDisplay, type Display } from './display.ts';
 import { type FirmwareFile, runMainJob, type UpdateResult } from './main-job.ts';
-import { causeOf, isNoSpaceError, noSpaceLeft } from './part-ended.ts';
-import { readPrivateJson, writePrivateFile } from './private-file.ts';
-import { LockTakenError, takeLock } from './process-lock.ts';
 import { listIotDevices } from './simulator/iot-fleet.ts';
-import { type Stack, type StackDescription, startStack } from './stack.ts';
+import { causeOf, isNoSpaceError, noSpaceLeft } from './stack/part-ended.ts';
+import { type Stack, type StackDescription, startStack } from './stack/stack.ts';
 import { HELP, parseStartOptions, type StartOptions, UsageError, versionFor } from './start-options.ts';
 
 const DIRECTORY = fileURLToPath(new URL('../.local', import.meta.url));

@@ -5,10 +5,10 @@ import { closeSync, openSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { readComposeFile } from '../compose-file.ts';
-import { freePort } from '../free-port.ts';
-import { logTail } from '../log-tail.ts';
-import { pythonEnvironment } from './python-environment.ts';
+import { readComposeFile } from '../../ops/compose-file.ts';
+import { logTail } from '../../ops/log-tail.ts';
+import { pythonEnvironment } from '../../ops/python-environment.ts';
+import { freePort } from '../stack/free-port.ts';
 
 export interface Emulator {
   name: 'ministack' | 'localstack';

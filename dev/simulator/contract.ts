@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-// What lib/ports/scooters-backend.openapi.yaml says, as schemas. test/dev/simulator.test.ts holds the two together.
+// What lib/ports/scooters-backend.openapi.yaml says, as schemas. test/dev/simulator/simulator.test.ts holds the two together.
 
 export const Kind = z.enum(['scooter', 'cabinet']);
 export type Kind = z.infer<typeof Kind>;

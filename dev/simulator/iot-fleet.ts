@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { readPrivateJson, writePrivateFile } from '../private-file.ts';
+import { readPrivateJson, writePrivateFile } from '../../ops/private-file.ts';
 import { Behaviour } from './behaviour.ts';
 import type { Kind } from './contract.ts';
 import { initialVersion, planInstallation, seededRandom } from './fleet.ts';

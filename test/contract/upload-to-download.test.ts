@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { ReceiveMessageCommand } from '@aws-sdk/client-sqs';
 import { afterAll, expect, it, vi } from 'vitest';
-import { startEventSourceMappings } from '../../dev/event-source-mappings.ts';
+import { startEventSourceMappings } from '../../dev/local-aws/event-source-mappings.ts';
 import { createHandler as createGetVersions } from '../../functions/get-versions/handler.ts';
 import { createHandler as createRegisterFirmware } from '../../functions/register-firmware/handler.ts';
 import { createHandler as createUploadFirmware } from '../../functions/upload-firmware/handler.ts';

@@ -4,7 +4,7 @@ import { expect } from 'vitest';
 import type { RegisterDevicesBodyDevicesItem as NewDevice } from '../../clients/api/src/index.ts';
 import { createDisplay } from '../../dev/display.ts';
 import { runMainJob } from '../../dev/main-job.ts';
-import { startStack } from '../../dev/stack.ts';
+import { startStack } from '../../dev/stack/stack.ts';
 import { emulatorEndpoint, unless } from '../support/emulator-gaps.ts';
 
 const SCOOTERS = 30;

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { all, type Client, createClient, type RegisterDevicesBodyDevicesItem as NewDevice } from '../../clients/api/src/index.ts';
 import { createDisplay } from '../../dev/display.ts';
 import { runMainJob } from '../../dev/main-job.ts';
-import { type Stack, startStack } from '../../dev/stack.ts';
+import { type Stack, startStack } from '../../dev/stack/stack.ts';
 
 let stack: Stack;
 let api: Client;

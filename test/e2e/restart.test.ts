@@ -15,7 +15,7 @@ import {
 } from '../../clients/api/src/index.ts';
 import { createDisplay } from '../../dev/display.ts';
 import { runMainJob } from '../../dev/main-job.ts';
-import { type Stack, type StackDescription, type StackOptions, startStack } from '../../dev/stack.ts';
+import { type Stack, type StackDescription, type StackOptions, startStack } from '../../dev/stack/stack.ts';
 
 const SCOOTERS = 150;
 const fleet: NewDevice[] = Array.from({ length: SCOOTERS }, (_, index) => ({
@@ -42,7 +42,7 @@ afterAll(async () => {
 const describeRunning = (): StackDescription => JSON.parse(readFileSync(stackFile, 'utf8'));
 
 it('goes on where it was killed: the update ends, every device counted once', async () => {
-  const module = JSON.stringify(new URL('../../dev/stack.ts', import.meta.url).href);
+  const module = JSON.stringify(new URL('../../dev/stack/stack.ts', import.meta.url).href);
   const script = `const { startStack } = await import(${module}); await startStack(${JSON.stringify(options)});`;
   child = spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: 'inherit' });
   await vi.waitFor(() => expect(existsSync(stackFile)).toBe(true), { timeout: 60_000, interval: 50 });

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type Stack, startStack } from '../../dev/stack.ts';
+import { type Stack, startStack } from '../../dev/stack/stack.ts';
 import { startScriptedServer } from '../support/scripted-server.ts';
 import { ended, hasTerminal, openTerminal } from '../support/terminal.ts';
 

@@ -21,9 +21,9 @@ import {
   registerAll,
   startUpdate,
 } from '../../clients/api/src/index.ts';
-import { callAws } from '../../dev/aws-json.ts';
-import { deploy } from '../../dev/deploy.ts';
-import { redrive } from '../../dev/redrive.ts';
+import { callAws } from '../../dev/emulators/aws-json.ts';
+import { deploy } from '../../ops/deploy.ts';
+import { redrive } from '../../ops/redrive.ts';
 import { openTarget, type Target } from '../support/e2e-target.ts';
 import { unless } from '../support/emulator-gaps.ts';
 

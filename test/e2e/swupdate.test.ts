@@ -6,8 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFailed } from 'vitest';
 import { type Client, createClient, startUpdate, uploadFirmware } from '../../clients/api/src/index.ts';
-import { type Stack, startStack } from '../../dev/stack.ts';
-import { buildPackage, createSigner, type Signer } from '../../dev/swupdate-package.ts';
+import { type Stack, startStack } from '../../dev/stack/stack.ts';
+import { buildPackage, createSigner, type Signer } from '../../dev/swupdate/swupdate-package.ts';
 import { copyReadable, createDeviceFolder, findWhySwupdateIsMissing, keepOutput, Swupdate } from '../support/swupdate.ts';
 
 const missing = findWhySwupdateIsMissing();

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { freePort } from '../../dev/free-port.ts';
+import { freePort } from '../../dev/stack/free-port.ts';
 import { createHandler } from '../../functions/get-device-versions/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
 import type { Device } from '../../lib/fleet/device.ts';

@@ -1,9 +1,9 @@
 import { X509Certificate } from 'node:crypto';
 import { compactVerify, createLocalJWKSet, decodeProtectedHeader } from 'jose';
 import { describe, expect, it } from 'vitest';
-import { createManifestKeys, createPackageKeys } from '../../dev/signing-keys.ts';
 import { createHandler } from '../../functions/get-manifest/handler.ts';
 import { createManifestSigner, parseManifestKeys, toPublicKeys } from '../../lib/firmware/manifest.ts';
+import { createManifestKeys, createPackageKeys } from '../../ops/signing-keys.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { givenDevices, givenFirmware } from '../support/fixtures.ts';
 import { call, createIdentity, createRecordingLog } from '../support/http.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { freePort } from '../../dev/free-port.ts';
+import { freePort } from '../../dev/stack/free-port.ts';
 import { createHandler } from '../../functions/health/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
 import { createTestDatabase } from '../support/database.ts';

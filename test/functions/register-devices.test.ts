@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { freePort } from '../../dev/free-port.ts';
+import { freePort } from '../../dev/stack/free-port.ts';
 import { createHandler } from '../../functions/register-devices/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
 import { NewDevice } from '../../lib/fleet/device.ts';

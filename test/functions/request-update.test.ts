@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { freePort } from '../../dev/free-port.ts';
+import { freePort } from '../../dev/stack/free-port.ts';
 import { createHandler } from '../../functions/request-update/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
 import type { Update } from '../../lib/update/update.ts';

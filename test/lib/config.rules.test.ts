@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { readServerlessFile } from '../../dev/serverless-file.ts';
 import * as everything from '../../lib/config.ts';
+import { readServerlessFile } from '../../ops/serverless-file.ts';
 
 const { loadConfig, ...configs } = everything;
 const { ApiConfig, BackendConfig, DatabaseConfig, StorageConfig } = configs;

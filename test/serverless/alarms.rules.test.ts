@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { describe, expect, it } from 'vitest';
-import { type Resource, readServerlessFile } from '../../dev/serverless-file.ts';
+import { type Resource, readServerlessFile } from '../../ops/serverless-file.ts';
 
 type Make = (variables: {
   resolveConfigurationProperty(path: string[]): Promise<unknown>;

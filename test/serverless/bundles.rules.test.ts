@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { stop as stopBundler } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import recorded from '../../bench/bundle-sizes.json' with { type: 'json' };
-import { type BundleSizes, build } from '../../dev/build.ts';
-import { readServerlessFile, type Statement } from '../../dev/serverless-file.ts';
+import { type BundleSizes, build } from '../../ops/build.ts';
+import { readServerlessFile, type Statement } from '../../ops/serverless-file.ts';
 
 const { functions, resources } = readServerlessFile();
 const names = Object.keys(functions);

@@ -1,8 +1,8 @@
 // localstack-compose.yml: what nobody would notice before it matters.
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { databaseAddresses, localstackAddress, readComposeFile } from '../../dev/compose-file.ts';
-import { readServerlessFile } from '../../dev/serverless-file.ts';
+import { databaseAddresses, localstackAddress, readComposeFile } from '../../ops/compose-file.ts';
+import { readServerlessFile } from '../../ops/serverless-file.ts';
 
 const root = new URL('../../', import.meta.url);
 const compose = readComposeFile();

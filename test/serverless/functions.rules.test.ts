@@ -1,7 +1,7 @@
 // What serverless.yml says of functions and queues, and would otherwise be seen only under load.
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { readServerlessFile } from '../../dev/serverless-file.ts';
+import { readServerlessFile } from '../../ops/serverless-file.ts';
 
 const { functions, resources } = readServerlessFile();
 const root = new URL('../../', import.meta.url);

@@ -1,4 +1,3 @@
-import { createPackageKeys } from '../../dev/signing-keys.ts';
 import { type AssembleFirmwareDeps, assembleFirmware } from '../../lib/assembly/assemble-firmware.ts';
 import { AssemblyRequest } from '../../lib/assembly/assembly.ts';
 import { getAssembly } from '../../lib/assembly/get-assembly.ts';
@@ -8,6 +7,7 @@ import { type RequestAssembly, requestAssembly } from '../../lib/assembly/reques
 import type { Db } from '../../lib/db/database.ts';
 import type { Firmware } from '../../lib/firmware/firmware.ts';
 import { registerFirmware } from '../../lib/registration/register-firmware.ts';
+import { createPackageKeys } from '../../ops/signing-keys.ts';
 import { givenFirmware, silentLog, TestClock } from './fixtures.ts';
 import { InMemoryObjectWriter } from './in-memory-object-writer.ts';
 import { InMemoryQueue } from './in-memory-queue.ts';

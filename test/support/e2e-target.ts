@@ -1,7 +1,7 @@
 // What the end-to-end suite runs against: with an emulator of AWS, serverless.yml is deployed there (emulator-gaps.ts says which it is).
-import { type DeployedStack, startDeployedStack } from '../../dev/deployed-stack.ts';
+import { type DeployedStack, startDeployedStack } from '../../dev/emulators/deployed-stack.ts';
 import type { SimulatorOptions } from '../../dev/simulator/server.ts';
-import { type StackDescription, startStack } from '../../dev/stack.ts';
+import { type StackDescription, startStack } from '../../dev/stack/stack.ts';
 import { emulatorEndpoint as endpoint, type TargetName, targetName } from './emulator-gaps.ts';
 
 export interface Target extends StackDescription {

@@ -1,5 +1,5 @@
 import type { TestProject } from 'vitest/node';
-import { startPostgres } from '../../dev/postgres.ts';
+import { startPostgres } from '../../dev/stack/postgres.ts';
 import { migrateToLatest } from '../../lib/db/migrate.ts';
 
 declare module 'vitest' {

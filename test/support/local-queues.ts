@@ -1,7 +1,7 @@
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll } from 'vitest';
-import { startQueues } from '../../dev/queues.ts';
-import type { QueueDefinition } from '../../dev/stack-definition.ts';
+import { startQueues } from '../../dev/local-aws/queues.ts';
+import type { QueueDefinition } from '../../ops/stack-definition.ts';
 
 export const region = 'eu-central-1';
 

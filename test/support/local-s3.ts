@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { S3Client } from '@aws-sdk/client-s3';
 import { afterAll } from 'vitest';
-import { type S3ServerOptions, startS3Server } from '../../dev/s3-server.ts';
+import { type S3ServerOptions, startS3Server } from '../../dev/local-aws/s3-server.ts';
 
 const credentials = { accessKeyId: 'local', secretAccessKey: 'local-secret' };
 

@@ -1,6 +1,6 @@
-import { createManifestKeys } from '../../dev/signing-keys.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { createManifestSigner, parseManifestKeys, type SignManifest, toPublicKeys } from '../../lib/firmware/manifest.ts';
+import { createManifestKeys } from '../../ops/signing-keys.ts';
 
 /** Of this test file. */
 export const manifestKeys = parseManifestKeys(createManifestKeys().MANIFEST_SIGNING_KEYS);

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { swupdateConfiguration } from '../../dev/swupdate-package.ts';
+import { swupdateConfiguration } from '../../dev/swupdate/swupdate-package.ts';
 
 /** `nobody`: the client must not be able to touch the machine, whatever is in a package. */
 const nobody = 65_534;

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { createPackageKeys } from '../../../dev/signing-keys.ts';
+import { createPackageKeys } from '../../../ops/signing-keys.ts';
 import { createAssemblyService, packageKeys } from '../../support/assembly-service.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { createSwupdate, hasSwupdate } from '../../support/swupdate-check.ts';

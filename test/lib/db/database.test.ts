@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { sql } from 'kysely';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { freePort } from '../../../dev/free-port.ts';
+import { freePort } from '../../../dev/stack/free-port.ts';
 import { createHandler as createGetDevices } from '../../../functions/get-device-versions/handler.ts';
 import { createHandler as createRegisterDevices } from '../../../functions/register-devices/handler.ts';
 import { createDatabase, type Db } from '../../../lib/db/database.ts';

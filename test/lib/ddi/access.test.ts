@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { freePort } from '../../../dev/free-port.ts';
+import { freePort } from '../../../dev/stack/free-port.ts';
 import { routes as every } from '../../../functions/routes.ts';
 import { createDatabase } from '../../../lib/db/database.ts';
 import { createToken, hashToken } from '../../../lib/ddi/device-token.ts';

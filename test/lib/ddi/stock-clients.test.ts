@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { freePort } from '../../../dev/free-port.ts';
+import { freePort } from '../../../dev/stack/free-port.ts';
 import { createHandler as createDownloadHandler } from '../../../functions/iot-download/handler.ts';
 import { createDatabase } from '../../../lib/db/database.ts';
 import { createAuthenticateDevice } from '../../../lib/ddi/authenticate-device.ts';

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
 import { SignJWT } from 'jose';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { freePort } from '../../../dev/free-port.ts';
+import { freePort } from '../../../dev/stack/free-port.ts';
 import { createHandler } from '../../../functions/get-device-versions/handler.ts';
 import { createAuthenticate } from '../../../lib/http/authenticate.ts';
 import { createTestDatabase } from '../../support/database.ts';

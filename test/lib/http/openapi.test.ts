@@ -1,10 +1,10 @@
 import { readdir } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { readServerlessFile } from '../../../dev/serverless-file.ts';
 import { links } from '../../../functions/links.ts';
 import { routes } from '../../../functions/routes.ts';
 import { createOpenApiDocument } from '../../../lib/http/openapi.ts';
+import { readServerlessFile } from '../../../ops/serverless-file.ts';
 
 interface Parameter {
   in: string;

@@ -1,0 +1,70 @@
+// A deployed stack for the person at the keyboard: from its start over what is printed to Ctrl-C.
+import { mkdirSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { dirname, relative } from 'node:path';
+import { writePrivateFile } from '../../ops/private-file.ts';
+import { createUndo, type Undo } from '../stack/undo.ts';
+import { type DeployedStackOptions, startDeployedStack } from './deployed-stack.ts';
+
+/** Small enough to be looked through, and to be updated within a minute. */
+const FLEET = { scooters: 100, cabinets: 5 };
+
+/**
+ * Ends the process: with 0 after Ctrl-C, with 1 and a message when something does not work. What `prepare` starts, it pushes to `undo`.
+ *
+ * @param envFile for `.` of a shell: what the commands of docs/operations.md need. It is there as long as the stack is.
+ */
+export async function runDeployedStack(options: {
+  envFile: string;
+  prepare: (tools: { undo: Undo; onStep: (text: string) => void }) => Promise<Omit<DeployedStackOptions, 'simulator' | 'onStep'>>;
+  /** What goes on after Ctrl-C, and how to end that too. */
+  afterwards?: string;
+}): Promise<never> {
+  const { envFile, prepare, afterwards = '' } = options;
+  const onStep = (text: string) => console.log(`${text} …`);
+  const stopped = new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());
+  });
+  const undo = createUndo();
+  try {
+    const stack = await startDeployedStack({ ...(await prepare({ undo, onStep })), simulator: FLEET, onStep });
+    undo.push(stack.stop);
+    const variables = {
+      ...{ ...stack.settings, AWS_DEFAULT_REGION: stack.region, API: stack.api_url, TOKEN: stack.token },
+      ...{ SIMULATOR: stack.simulator_url, SIMULATOR_TOKEN: stack.simulator_token },
+    };
+    const lines = Object.entries(variables).map(([name, value]) => `export ${name}='${value}'`);
+    mkdirSync(dirname(envFile), { recursive: true });
+    // Version 1 of the AWS CLI has an address of its own for SQS, whatever the environment says.
+    writePrivateFile(envFile, [...lines, `aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }`, ''].join('\n'));
+    undo.push(() => rm(envFile, { force: true }));
+    const curl = (path: string, ...more: string[]) =>
+      ['  curl -s', ...more, `-H 'authorization: Bearer ${stack.token}'`, `'${stack.api_url}${path}'`].join(' ');
+    console.log(`
+Deployed in ${stack.deploy_seconds.toFixed(1)} s as stage local. ${stack.applied.length > 0 ? `${stack.applied.length} migrations were applied` : 'There was nothing to migrate'}.
+
+API:    ${stack.api_url}   (read it at ${stack.api_url}/docs)
+DDI:    ${stack.ddi_url}   (what a device that polls is given for its server)
+Token:  ${stack.token}
+
+The hardware types:
+${curl('/v1/hardware-types')}
+Import the simulated fleet:
+${curl('/v1/observations', `-H 'content-type: application/json' -d '{"targets": {"filter": {}}, "add_unknown": true}'`)}
+Some of its devices, when it is imported:
+${curl('/v1/devices?limit=3')}
+
+In another terminal, \`. ${relative(process.cwd(), envFile)}\` sets $API, $TOKEN and all else that the commands of docs/operations.md need; its last
+chapter goes from here to a firmware and an update.
+
+It stays up until Ctrl-C.${afterwards && ` ${afterwards}`}`);
+    await stopped;
+    console.log('Stopping …');
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exitCode = 1;
+  } finally {
+    await undo.run();
+  }
+  process.exit();
+}

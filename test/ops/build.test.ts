@@ -1,0 +1,99 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { afterEach, expect, it } from 'vitest';
+import { build } from '../../ops/build.ts';
+
+const roots: string[] = [];
+afterEach(async () => {
+  for (const root of roots.splice(0)) await rm(root, { recursive: true });
+});
+
+/** A project with the given functions, by name, that uses our node_modules. */
+async function project(functions: Record<string, string>) {
+  const root = await mkdtemp(join(tmpdir(), 'build-'));
+  roots.push(root);
+  await symlink(fileURLToPath(new URL('../../node_modules', import.meta.url)), join(root, 'node_modules'));
+  await write(root, functions);
+  return root;
+}
+async function write(root: string, functions: Record<string, string>) {
+  for (const [name, source] of Object.entries(functions)) {
+    await mkdir(join(root, 'functions', name), { recursive: true });
+    await writeFile(join(root, 'functions', name, 'index.ts'), source);
+  }
+}
+/** As Lambda and serverless-offline do: by the file's address. */
+const load = async (root: string, name: string): Promise<{ handler: () => Promise<unknown> }> =>
+  import(/* @vite-ignore */ pathToFileURL(join(root, '.build', 'functions', name, 'index.mjs')).href);
+
+it('bundles each function into one module that loads without node_modules, and tells its size', async () => {
+  const root = await project({
+    database: `import pg from 'pg'; export const handler = async () => typeof pg.Pool;`,
+    storage: `import { S3Client } from '@aws-sdk/client-s3'; export const handler = async () => typeof S3Client;`,
+  });
+  const sizes = await build({ root });
+  await rm(join(root, 'node_modules'));
+
+  expect(await (await load(root, 'database')).handler()).toBe('function');
+  expect(await (await load(root, 'storage')).handler()).toBe('function');
+  const { size } = await stat(join(root, '.build', 'functions', 'storage', 'index.mjs'));
+  expect(sizes['storage']).toEqual({ minified_bytes: size, gzip_bytes: expect.any(Number) });
+  expect(JSON.parse(await readFile(join(root, '.build', 'sizes.json'), 'utf8'))).toEqual(sizes);
+  expect((await readdir(join(root, '.build', 'functions', 'storage'))).sort()).toEqual(['index.mjs', 'index.mjs.map']);
+});
+
+it('gives the content of a file that is imported as text', async () => {
+  const root = await project({
+    docs: `import style from 'swagger-ui-dist/swagger-ui.css' with { type: 'text' };
+           import script from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'text' };
+           export const handler = async () => [typeof style, typeof script, style.includes('.swagger-ui')];`,
+  });
+  await build({ root });
+  expect(await (await load(root, 'docs')).handler()).toEqual(['string', 'string', true]);
+});
+
+it('leaves a bundle alone whose content did not change, and removes that of a function that is gone', async () => {
+  const root = await project({ stays: 'export const handler = async () => 1;', goes: 'export const handler = async () => 2;' });
+  await build({ root });
+  const before = await stat(join(root, '.build', 'functions', 'stays', 'index.mjs'));
+  await rm(join(root, 'functions', 'goes'), { recursive: true });
+  await Promise.all([build({ root }), build({ root }), build({ root })]);
+
+  expect((await stat(join(root, '.build', 'functions', 'stays', 'index.mjs'))).ino).toBe(before.ino);
+  expect(await readdir(join(root, '.build', 'functions'))).toEqual(['stays']);
+});
+
+it('says which import of which function is wrong', async () => {
+  const root = await project({ broken: `import { missing } from '../dev/missing.ts'; export const handler = missing;` });
+  await expect(build({ root })).rejects.toThrow(/functions\/broken\/index\.ts.*missing\.ts/s);
+});
+
+it('leaves out what functions never reach, and says so to whoever reaches it', async () => {
+  const root = await project({
+    reads: `import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely';
+            const db = new Kysely({ dialect: { createAdapter: () => new PostgresAdapter(), createDriver: () => new DummyDriver(),
+              createIntrospector: (db) => new PostgresIntrospector(db), createQueryCompiler: () => new PostgresQueryCompiler() } });
+            export const handler = async (what) => what === 'schema' ? db.schema : db.selectFrom('t').select('a').compile().sql;`,
+  });
+  await build({ root });
+  const { handler } = (await load(root, 'reads')) as { handler: (what?: string) => Promise<unknown> };
+  expect(await handler()).toBe('select "a" from "t"');
+  await expect(handler('schema')).rejects.toThrow('left out of the bundle by ops/leave-out.ts');
+});
+
+it("leaves the API's description to the function that shows it", async () => {
+  const source = `const route = { summary: "A route's summary", description: 'It is ' +
+      \`written \` + 'for readers', described: 'kept', computed: { description: 'kept' + String(1) } };
+    export const handler = async () => route;`;
+  const root = await project({ docs: source, reads: source });
+  await build({ root });
+  const kept = { described: 'kept', computed: { description: 'kept1' } };
+  expect(await (await load(root, 'docs')).handler()).toEqual({
+    ...kept,
+    summary: "A route's summary",
+    description: 'It is written for readers',
+  });
+  expect(await (await load(root, 'reads')).handler()).toEqual({ ...kept, summary: '', description: '' });
+});

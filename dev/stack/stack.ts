@@ -300,7 +300,7 @@ async function expectAnswer(endpoint: string): Promise<void> {
   try {
     await (await fetch(endpoint, { signal: AbortSignal.timeout(10_000) })).body?.cancel();
   } catch (cause) {
-    throw new Error(`Nothing answers at ${endpoint}. Start the emulator first (README.md, LocalStack), or leave out --aws.`, { cause });
+    throw new Error(`Nothing answers at ${endpoint}. Start the emulator first (docs/local.md), or leave out --aws.`, { cause });
   }
 }
 

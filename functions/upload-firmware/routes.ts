@@ -47,8 +47,8 @@ export const uploadFirmwareRoute = defineRoute({
   description:
     'Send the file to `upload.url` with `upload.headers` as they are. S3 refuses other bytes, another length and a second upload. ' +
     'The firmware becomes `available` when S3 has told the service about the file. The same request again, while the file is awaited, ' +
-    'answers a fresh link; after that it answers the firmware, without a link. A firmware that stays `awaiting_upload` though its file was ' +
-    'sent: the same request again finds the file and has it registered. Another request for the same version, while its file is ' +
+    'answers a fresh link; after that it answers the firmware, without a link, also when its comment or its file name differs: both stay ' +
+    'as they are. A firmware that stays `awaiting_upload` though its file was sent: the same request again finds the file and has it registered. Another request for the same version, while its file is ' +
     'awaited or when it was rejected, replaces the former one. A version that differs from an existing one only by case or a leading v ' +
     'is refused. For a firmware that is `lost`, the same bytes get a link, and bring it back.',
   body: z.strictObject({

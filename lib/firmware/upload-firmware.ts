@@ -43,8 +43,9 @@ type Existing = NonNullable<Awaited<ReturnType<typeof findFirmwareByVersion>>>;
 
 /**
  * Reserves a version and answers the link for its file. The same request again, while the file is awaited, gets a fresh link; another one
- * replaces the promise, and nothing can come in by the link of the former one. After success the same request is answered with the
- * firmware. For a firmware whose file is lost, the same bytes get a link. A file that is there, but not registered, is registered by it.
+ * replaces the promise, and nothing can come in by the link of the former one. After success a request for the same bytes is answered
+ * with the firmware, whatever comment and file name it has: both stay as they are. For a firmware whose file is lost, the same bytes get
+ * a link. A file that is there, but not registered, is registered by it.
  *
  * @throws `hardware_type.unknown`, `request.invalid` for a file or a version that its type does not take, `firmware.exists` and
  *   `firmware.look_alike` with the existing id, `firmware.version_num_taken`, `queue.unavailable`, `storage.unavailable`: nothing is reserved then, because the
@@ -119,8 +120,8 @@ const storePromise = async (
   return existing ? replaceDraft(trx, existing.id, draft) : insertDraft(trx, draft);
 };
 
-/** The file is here, and is what the request is about. */
-const isDone = (existing: Existing, input: UploadFirmware): boolean => existing.status === 'available' && keepsPromise(existing, input);
+/** The file is here, and is what the request is about. A pipeline that runs again may build it under another name. */
+const isDone = (existing: Existing, input: UploadFirmware): boolean => existing.status === 'available' && agreesWith(existing, input);
 
 /**
  * Whether the file that was promised is in the bucket, though the firmware does not know of it yet. Then S3's message about it is on its way,
@@ -144,10 +145,13 @@ const isReplaceable = (existing: Existing, input: UploadFirmware): boolean => {
 const isSameFile = ({ size_bytes, sha256 }: Firmware, input: UploadFirmware): boolean =>
   size_bytes === input.size_bytes && sha256 === input.sha256;
 
-/** Whether a request asks for what is promised already. Its comment may differ: it can be changed at any time. */
+/** Whether a request asks for what is promised already, also by the name of its file, which is part of where it will lie. */
 const keepsPromise = (existing: Existing, input: UploadFirmware): boolean =>
+  agreesWith(existing, input) && parseFirmwareKey(existing.object_key)?.filename === input.filename;
+
+/** The same bytes for the same devices in the same order. The comment may differ: it can be changed at any time. */
+const agreesWith = (existing: Existing, input: UploadFirmware): boolean =>
   isSameFile(existing, input) &&
-  parseFirmwareKey(existing.object_key)?.filename === input.filename &&
   existing.minimum_from_version_num === (input.minimum_from_version_num ?? null) &&
   (input.version_num == null || existing.version_num === input.version_num) &&
   isSameSet(existing.requires, input.requires ?? []);

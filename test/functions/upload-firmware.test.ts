@@ -170,14 +170,14 @@ describe('POST /v1/firmwares', () => {
     expect(deps.registrations.sent).toEqual([]);
   });
 
-  it('200: the same request after success answers the firmware and no upload, also while S3 is down', async () => {
+  it('200: the same bytes again after success answer the firmware and no upload, also under another comment and file name and while S3 is down', async () => {
     const { deps, post } = setup();
     const { body } = await post(valid);
     const { object } = deps.storage.upload(body.upload, firmwareBytes);
     await registerFirmware(deps, object ?? { key: '', version_id: '' });
     const before = await storedFirmwares(db);
     deps.storage.isDown = true;
-    const again = await post({ ...valid, comment: 'another run' });
+    const again = await post({ ...valid, comment: 'another run', filename: 'build-17.bin' });
     expect(again).toMatchObject({
       statusCode: 200,
       body: { id: body.id, status: 'available', version_num: 1, comment: 'brake', upload: null },
@@ -188,7 +188,6 @@ describe('POST /v1/firmwares', () => {
   it.each([
     ['another SHA-256', { sha256: 'b'.repeat(64) }],
     ['another length', { size_bytes: 15 }],
-    ['another file name', { filename: 'other.bin' }],
     ['another requirement', { minimum_from_version_num: 1 }],
     ['another ordinal', { version_num: 9 }],
   ])('409: refuses a request with %s after success, and names the existing one', async (_, change) => {

@@ -27,6 +27,7 @@ import * as keepFirstAnswers from './20261126140000_keep_first_answers.ts';
 import * as nameIotFirmware from './20261126150000_name_iot_firmware.ts';
 import * as extendCatalogue from './20261126160000_extend_catalogue.ts';
 import * as keepAttributes from './20261126170000_keep_attributes.ts';
+import * as findByWhatPeopleLookFor from './20261126180000_find_by_what_people_look_for.ts';
 
 /** Every migration by its name, in the order in which they run. A list rather than a folder scan, so that it can be bundled. */
 export const migrations: Record<string, Migration> = {
@@ -58,4 +59,5 @@ export const migrations: Record<string, Migration> = {
   '20261126150000_name_iot_firmware': nameIotFirmware,
   '20261126160000_extend_catalogue': extendCatalogue,
   '20261126170000_keep_attributes': keepAttributes,
+  '20261126180000_find_by_what_people_look_for': findByWhatPeopleLookFor,
 };

@@ -1,8 +1,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { Db } from '../../lib/db/database.ts';
 import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
-import { getDeviceUpdates, getExclusions, getExecutions, getUpdate } from '../../lib/update/get-update.ts';
-import { listUpdates } from '../../lib/update/update-queries.ts';
+import { getDeviceUpdates, getExclusions, getExecutions, getUpdate, listUpdates } from '../../lib/update/get-update.ts';
 import {
   getUpdateRoute,
   listCabinetUpdatesRoute,

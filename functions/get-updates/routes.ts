@@ -1,7 +1,9 @@
 import * as z from 'zod/mini';
+import { HardwareTypeName } from '../../lib/firmware/firmware.ts';
 import { ExternalId } from '../../lib/fleet/device.ts';
 import { PageQuery, pageOf } from '../../lib/http/page.ts';
 import { IdInPath } from '../../lib/http/path-parameters.ts';
+import { YesOrNo } from '../../lib/http/query-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 import { requestedText } from '../../lib/text.ts';
 import { executionStatuses } from '../../lib/update/execution.ts';
@@ -16,7 +18,16 @@ export const listUpdatesRoute = defineRoute({
   tag: 'Updates',
   scope: 'read',
   summary: 'List updates, the latest first',
-  query: z.strictObject({ status: z.optional(z.enum(updateStatuses)), ...PageQuery }),
+  description:
+    'Conditions may be combined. How many updates there are in each status: `updates` of `GET /v1/stats`; how many executions an update has ' +
+    'in each status and by reason: `counts` of each update, and `reasons` of `GET /v1/updates/{id}`.',
+  query: z.strictObject({
+    status: z.optional(z.enum(updateStatuses)),
+    firmware_id: z.optional(IdInPath.shape.id).check(z.meta({ description: 'To this firmware' })),
+    hardware_type: z.optional(HardwareTypeName).check(z.meta({ description: 'To a firmware of this hardware type' })),
+    created_by: z.optional(requestedText(255)).check(z.meta({ description: 'Requested by this caller: the `sub` of the token' })),
+    ...PageQuery,
+  }),
   responses: { 200: { description: 'A page of updates', body: pageOf(Update) } },
 });
 
@@ -45,6 +56,8 @@ export const listExecutionsRoute = defineRoute({
     reason: z
       .optional(requestedText(64))
       .check(z.meta({ description: 'Without the text after the colon that some have', example: 'DEFERRED' })),
+    external_id: z.optional(ExternalId).check(z.meta({ description: 'Of this device alone' })),
+    is_canary: YesOrNo.check(z.meta({ description: 'true: of the canary alone; false: of all others' })),
     ...PageQuery,
   }),
   responses: { 200: { description: 'A page of executions', body: pageOf(Execution) } },

@@ -9,7 +9,7 @@ export const listDevicesRoute = defineRoute({
   path: '/v1/devices',
   tag: 'Devices',
   scope: 'read',
-  summary: 'List devices and what they run, in the order in which they were registered',
+  summary: 'List devices and what they run, in the order in which they were registered, or by external_id',
   description:
     'Conditions may be combined. Which scooters run vega_gsm older than 1.4, and since when: ask `GET /v1/firmwares` for ' +
     '`hardware_type=vega_gsm&version=1.4`, then this for `kind=scooter` and `older_than_firmware_id` with the id of that firmware; since ' +

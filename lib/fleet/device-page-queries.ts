@@ -12,6 +12,34 @@ import { type DeviceConditions, DeviceKind } from './device.ts';
 export const deviceIdPage = (conditions: DeviceConditions, after: number, size: number): RawBuilder<unknown> => sql`
   SELECT id FROM (${candidates(conditions, { after, size })}) candidates ORDER BY id LIMIT ${size}`;
 
+/** The place of a device in the order of external ids; ids of scooters and cabinets may be the same. */
+export interface ExternalIdPlace {
+  external_id: string;
+  id: number;
+}
+
+/**
+ * The same in the order of external ids, of the devices whose external id begins in one way: their index holds them side by side. Each of
+ * them is asked about the other conditions, until the page is full.
+ */
+export const deviceIdPageByPrefix = (
+  { external_id_prefix: prefix, ...others }: DeviceConditions & { external_id_prefix: string },
+  after: ExternalIdPlace | undefined,
+  size: number,
+): RawBuilder<unknown> => {
+  const begin = after ? sql`(${externalId}, d.id) > (${after.external_id}, ${after.id})` : sql`${externalId} >= ${prefix}`;
+  return sql`
+    SELECT d.id FROM devices d
+    WHERE ${allOf([begin, sql`${externalId} < ${prefix + afterEveryCharacter}`, ...conditionsOf(others)])}
+    ORDER BY ${externalId}, d.id
+    LIMIT ${size}`;
+};
+
+/** As the index has it: by character codes, whatever the language of the database. */
+export const externalId = sql`d.external_id COLLATE "C"`;
+/** Comes after all characters that an external id may have. */
+const afterEveryCharacter = '\u007f';
+
 interface Bounds {
   after: number;
   size: number;

@@ -5,7 +5,7 @@ import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
 import { countNewDevices } from './count-queries.ts';
 import type { Device, DeviceConditions, DeviceKind, NewDevice, PastFirmware, ReportSource } from './device.ts';
 import type { DeviceAttributes } from './device-detail.ts';
-import { deviceIdPage } from './device-page-queries.ts';
+import { deviceIdPage, deviceIdPageByPrefix, externalId } from './device-page-queries.ts';
 
 /** `given (kind, external_id, version, channel)` */
 const givenDevices = (devices: readonly NewDevice[]) => sql`
@@ -175,12 +175,29 @@ export interface DeviceFilter extends DeviceConditions {
   cursor?: string | undefined;
 }
 
-/** In the order in which they were registered: a device that is added later comes on a later page. */
-export const listDevices = async (db: Db, { limit, cursor, ...conditions }: DeviceFilter): Promise<Page<Device>> => {
+/** By the order in which they were registered, so that a device that is added later comes on a later page; with a prefix, by external id. */
+export const listDevices = (db: Db, { external_id_prefix, ...filter }: DeviceFilter): Promise<Page<Device>> =>
+  external_id_prefix === undefined ? listDevicesById(db, filter) : listDevicesByPrefix(db, { external_id_prefix, ...filter });
+
+const listDevicesById = async (db: Db, { limit, cursor, ...conditions }: DeviceFilter): Promise<Page<Device>> => {
   const list = listOf('devices', conditions);
   const [after] = decodeCursor(list, IdCursor, cursor) ?? [0];
   const devices = await selectDevices(db, sql`d.id IN (${deviceIdPage(conditions, after, limit + 1)})`, sql`d.id`);
   const { items, next_cursor } = toPage(list, [...devices], limit, ([id]) => [id]);
+  return { items: items.map(([, device]) => device), next_cursor };
+};
+
+const PrefixCursor = z.tuple([z.string(), z.int32()]);
+
+const listDevicesByPrefix = async (
+  db: Db,
+  { limit, cursor, ...conditions }: DeviceFilter & { external_id_prefix: string },
+): Promise<Page<Device>> => {
+  const list = listOf('devices by prefix', conditions);
+  const [external_id, id] = decodeCursor(list, PrefixCursor, cursor) ?? [];
+  const after = external_id !== undefined && id !== undefined ? { external_id, id } : undefined;
+  const devices = await selectDevices(db, sql`d.id IN (${deviceIdPageByPrefix(conditions, after, limit + 1)})`, sql`${externalId}, d.id`);
+  const { items, next_cursor } = toPage(list, [...devices], limit, ([key, device]) => [device.external_id, key]);
   return { items: items.map(([, device]) => device), next_cursor };
 };
 

@@ -16,6 +16,8 @@ export const ExternalId = z
     z.regex(/^(?!\.{1,2}$)[\w.:~-]+$/, 'may have letters, digits and . _ : ~ -, and is not . or .., which no address can name'),
     z.meta({ description: "The device's id in the scooters' database", example: 'S-00001' }),
   );
+/** Characters that an external id may begin with, as far as somebody has typed it. */
+const ExternalIdPrefix = z.string().check(z.regex(/^[\w.:~-]{1,128}$/, 'has 1 to 128 letters, digits and . _ : ~ -'));
 export const ScooterVersion = z.union([z.literal(1), z.literal(2)]).check(z.meta({ description: 'Generation of a scooter' }));
 
 /** What a device is registered with. A scooter without a generation has its own IoT. */
@@ -97,6 +99,12 @@ const id = z.optional(IdInPath.shape.id);
 /** The query of a list of devices; several conditions mean the devices that fulfil all of them. */
 export const DeviceConditions = {
   kind: z.optional(DeviceKind),
+  external_id_prefix: z.optional(ExternalIdPrefix).check(
+    z.meta({
+      description: 'Its external_id begins so; the list is then in the order of external_id, by character codes',
+      example: 'S-000',
+    }),
+  ),
   version: z
     .optional(z.enum(['1', '2', 'none']))
     .check(z.meta({ description: 'Scooters of this generation; none: those with an IoT of their own' })),

@@ -8,6 +8,14 @@ export const Flag = z
   )
   .check(z.meta({ type: 'boolean' }));
 
+/** A query parameter that chooses by yes or no, and by neither when it is left out. */
+export const YesOrNo = z
+  .pipe(
+    z.optional(z.unknown().check(z.refine((text) => text === 'true' || text === 'false', 'must be true or false'))),
+    z.transform((text) => (text === undefined ? undefined : text === 'true')),
+  )
+  .check(z.meta({ type: 'boolean' }));
+
 /** A number of digits only: what `Number()` makes of `0x10`, `1e2` or a space is not what anybody meant. */
 export const integerBetween = (minimum: number, maximum: number) =>
   z

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
-import type { DeviceKind } from '../fleet/device.ts';
+import { DeviceKind } from '../fleet/device.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
 import { type ExecutionStatus, executionStatuses, type Phase } from './execution.ts';
 import type { DeviceExecution, Execution } from './shown-execution.ts';
@@ -68,31 +68,55 @@ export interface ExecutionFilter {
   status?: ExecutionStatus | undefined;
   /** A reason, without the text after the colon that some have. */
   reason?: string | undefined;
+  external_id?: string | undefined;
+  is_canary?: boolean | undefined;
   limit: number;
   cursor?: string | undefined;
 }
 
 /**
- * The ids of a page: the first ones of each status, as the indexes hold them, merged. So a page reads a few hundred entries of an index,
- * however many executions the update and all others have, and no index is needed that every change of an execution would have to write.
+ * The ids of a page. Of one device there is one in an update, all of whose devices are of one kind. Without a device: the first ones of each status, as the indexes
+ * hold them, merged. So a page reads a few hundred entries of an index, however many executions the update and all others have, and no
+ * index is needed that every change of an execution would have to write.
  */
-const executionIdPage = ({ update_id, status, reason }: ExecutionFilter, after: number, size: number) => sql`
-  SELECT page.id
-  FROM unnest(${status ? [status] : executionStatuses}::text[]) AS wanted (status)
-  CROSS JOIN LATERAL (
-    SELECT e.id FROM update_executions e
-    WHERE e.update_id = ${update_id} AND e.status = wanted.status AND e.id > ${after}
-      ${reason ? sql`AND split_part(e.reason, ': ', 1) = ${reason} AND e.reason IS NOT NULL` : sql``}
-    ORDER BY e.id
-    LIMIT ${size}
-  ) page
-  ORDER BY page.id
-  LIMIT ${size}`;
+const executionIdPage = (filter: ExecutionFilter, after: number, size: number) =>
+  filter.external_id === undefined
+    ? sql`
+        SELECT page.id
+        FROM unnest(${filter.status ? [filter.status] : executionStatuses}::text[]) AS wanted (status)
+        CROSS JOIN LATERAL (
+          SELECT e.id FROM update_executions e
+          WHERE e.status = wanted.status AND ${isMeant(filter, after)}
+          ORDER BY e.id
+          LIMIT ${size}
+        ) page
+        ORDER BY page.id
+        LIMIT ${size}`
+    : sql`
+        SELECT page.id
+        FROM devices d
+        CROSS JOIN LATERAL (
+          SELECT e.id FROM update_executions e
+          WHERE e.device_id = d.id AND ${filter.status ? sql`e.status = ${filter.status}` : sql`true`} AND ${isMeant(filter, after)}
+          LIMIT 1
+        ) page
+        WHERE d.kind = ANY (${DeviceKind.options}::text[]) AND d.external_id = ${filter.external_id}
+        LIMIT 1`;
+
+const isMeant = ({ update_id, reason, is_canary }: ExecutionFilter, after: number) => {
+  const conditions = [
+    sql`e.update_id = ${update_id} AND e.id > ${after}`,
+    ...(reason ? [sql`split_part(e.reason, ': ', 1) = ${reason} AND e.reason IS NOT NULL`] : []),
+    // Not a parameter, or the index of canaries would be of no use.
+    ...(is_canary === undefined ? [] : [is_canary ? sql`e.is_canary` : sql`NOT e.is_canary`]),
+  ];
+  return sql.join(conditions, sql` AND `);
+};
 
 /** In the order in which they were planned. */
 export const listExecutions = async (db: Db, filter: ExecutionFilter, now: Date): Promise<Page<Execution>> => {
-  const { update_id, status, reason, limit, cursor } = filter;
-  const list = listOf('executions', { update_id, status, reason });
+  const { limit, cursor, ...conditions } = filter;
+  const list = listOf('executions', conditions);
   const [after] = decodeCursor(list, Cursor, cursor) ?? [0];
   const rows = await selectExecutions(db, sql`nullif(left(e.detail, ${listedDetailLength}), '')`)
     .where(sql<boolean>`e.id IN (${executionIdPage(filter, after, limit + 1)})`)

@@ -1,15 +1,33 @@
 import type { Db } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
+import { findUnknownFirmware, findUnknownHardwareType, missingSubjects } from '../firmware/missing-subjects.ts';
 import { checkDeviceExists } from '../fleet/device-exists.ts';
 import type { Page } from '../http/page.ts';
 import { type ExclusionFilter, listExclusions } from './exclusion-queries.ts';
 import { type DeviceExecutionFilter, type ExecutionFilter, listDeviceExecutions, listExecutions } from './execution-queries.ts';
 import type { DeviceExecution, Execution } from './shown-execution.ts';
-import type { Exclusion, UpdateDetail } from './update.ts';
+import type { Exclusion, Update, UpdateDetail } from './update.ts';
 import { findUpdateDetail } from './update-detail-queries.ts';
+import { listUpdates as listFilteredUpdates, type UpdateFilter } from './update-page-queries.ts';
 import { isUpdate } from './update-queries.ts';
 
 const notFound = (id: number) => new DomainError('update.not_found', `There is no update ${id}`);
+
+/**
+ * A page of updates with their counts, in one statement.
+ *
+ * @throws `request.invalid` naming a firmware or hardware type that does not exist.
+ */
+export async function listUpdates(db: Db, filter: UpdateFilter, now: Date): Promise<Page<Update>> {
+  const page = await listFilteredUpdates(db, filter, now);
+  if (page.items.length > 0) return page;
+  const errors = [
+    ...(await findUnknownFirmware(db, { in: 'query', path: 'firmware_id' }, filter.firmware_id)),
+    ...(await findUnknownHardwareType(db, { in: 'query', path: 'hardware_type' }, filter.hardware_type)),
+  ];
+  if (errors.length > 0) throw missingSubjects(errors);
+  return page;
+}
 
 /** @throws `update.not_found` */
 export async function getUpdate(db: Db, id: number, now: Date): Promise<UpdateDetail> {

@@ -1,11 +1,9 @@
 import { sql } from 'kysely';
-import * as z from 'zod/mini';
 import { addSeconds } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import type { FirmwareStatus } from '../firmware/firmware.ts';
 import type { DeviceKind } from '../fleet/device.ts';
 import { readAnswer } from '../http/idempotency.ts';
-import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
 import { firstStepDelaySeconds, isLate } from '../walk.ts';
 import { noCounts } from './execution.ts';
 import { countsOf, lateSuccessesOf } from './figure-queries.ts';
@@ -193,29 +191,6 @@ export const getRequestedUpdate = async (db: Db, id: number): Promise<Update> =>
     { ...row, ...asRequested, ...notYet, due_dt, counts: { QUEUED: countEligible(row.planned), SUCCEEDED: ALREADY_ON_TARGET } },
     due_dt,
   );
-};
-
-const Cursor = z.tuple([z.int32()]);
-
-export interface UpdateFilter {
-  status?: UpdateStatus | undefined;
-  limit: number;
-  cursor?: string | undefined;
-}
-
-/** The latest request first. */
-export const listUpdates = async (db: Db, { status, limit, cursor }: UpdateFilter, now: Date): Promise<Page<Update>> => {
-  const list = listOf('updates', { status });
-  const after = decodeCursor(list, Cursor, cursor);
-  let query = selectCountedUpdates(db);
-  if (status) query = query.where('u.status', '=', status);
-  if (after) query = query.where('u.id', '<', after[0]);
-  const rows = await query
-    .orderBy('u.id', 'desc')
-    .limit(limit + 1)
-    .execute();
-  const { items, next_cursor } = toPage(list, rows, limit, (row) => [row.id]);
-  return { items: items.map((row) => toUpdate(row, now)), next_cursor };
 };
 
 /** The row is the lock of an update: its walk and the admin's controls wait for each other here. */

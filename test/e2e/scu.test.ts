@@ -117,6 +117,12 @@ describe('a fleet and its firmwares', () => {
     expect(stderr).toMatch(/^scu: Line 3: external_id: .+\nNothing was stored/);
   });
 
+  it('device list finds devices by the beginning of their ids', async () => {
+    expect((await linesOf('device', 'list', '--prefix', 'S-0002')).map(({ external_id }) => external_id)).toEqual(
+      Array.from({ length: 10 }, (_, i) => `S-0002${i}`),
+    );
+  });
+
   it('device export writes CSV that import takes', async () => {
     const csv = await answerOf(['device', 'export']);
     expect(csv.split('\n').slice(0, 2)).toEqual([
@@ -228,7 +234,18 @@ describe.concurrent('an update', () => {
       expect.stringMatching(/^scooter,S-\d+,SUCCEEDED,/),
       '',
     ]);
+    expect(await linesOf('update', 'devices', id, '--canary')).toHaveLength(5);
+    expect(await linesOf('update', 'devices', id, '--no-canary', '--device', 'S-00002')).toEqual([]);
+    expect(await linesOf('update', 'devices', id, '--device', 'S-00001')).toMatchObject([{ external_id: 'S-00001', status: 'SUCCEEDED' }]);
     expect(await answerOf(['update', 'devices', id, '--left-out'])).toBe('None.\n');
+    for (const condition of [
+      ['--firmware', 'vega_mcu@1.5.0'],
+      ['--type', 'vega_mcu'],
+      ['--by', 'local-engineer'],
+    ]) {
+      expect((await linesOf('update', 'list', ...condition)).map((update) => String(update.id))).toContain(id);
+    }
+    expect(await linesOf('update', 'list', '--by', 'nobody')).toEqual([]);
     expect(await answerOf(['device', 'view', 'S-00001', '--history'])).toMatch(/vega_mcu +1\.5\.0 +yes/);
     expect(await answerOf(['stats'])).toMatch(/vega_mcu +\d+ +1\.5\.0 +15 /);
     expect((await scu(['update', 'retry', id, '--yes'])).exitCode).toBe(5);

@@ -144,6 +144,45 @@ describe('GET /v1/updates', () => {
     expect((await allPages(list, { status, limit: '1' })).map(({ id }) => id)).toEqual(ids);
   });
 
+  it('200: those to a firmware, of a hardware type, by an author, and of several conditions together, in pages of any size', async () => {
+    const gsm = await givenFirmware(db, { hardware_type: 'vega_gsm' });
+    const byOthers = { created_by: 'engineer' };
+    const again = await service.request({ firmware_id: gsm.id, targets: { external_ids: await givenDevices(db) } });
+    const theirs = await service.request({ firmware_id: gsm.id, targets: { external_ids: await givenDevices(db) } }, byOthers);
+    const before = [completed.id, scheduled.id, mixed.id];
+    const cases: [Query, number[]][] = [
+      [{ firmware_id: String(gsm.id) }, [theirs.id, again.id]],
+      [{ firmware_id: String(firmware.id) }, [mixed.id]],
+      [{ hardware_type: 'vega_gsm' }, [theirs.id, again.id]],
+      [{ hardware_type: 'vega_mcu' }, before],
+      [{ hardware_type: 'audio_lock' }, []],
+      [{ created_by: 'engineer' }, [theirs.id]],
+      [{ created_by: 'admin' }, [again.id, ...before]],
+      [{ created_by: 'nobody' }, []],
+      [{ hardware_type: 'vega_gsm', created_by: 'admin' }, [again.id]],
+      [{ hardware_type: 'vega_mcu', status: 'COMPLETED' }, [completed.id]],
+      [{ hardware_type: 'vega_mcu', firmware_id: String(gsm.id) }, []],
+      [{ firmware_id: String(gsm.id), status: 'SCHEDULED', created_by: 'engineer', hardware_type: 'vega_gsm' }, [theirs.id]],
+    ];
+    for (const [query, ids] of cases) {
+      for (const limit of ['1', '2', '500']) {
+        expect(
+          (await allPages(list, { ...query, limit })).map(({ id }) => id),
+          JSON.stringify(query),
+        ).toEqual(ids);
+      }
+    }
+    const made = [again.id, theirs.id];
+    await db.deleteFrom('update_executions').where('update_id', 'in', made).execute();
+    await db.deleteFrom('updates').where('id', 'in', made).execute();
+    service.deps.advances.take();
+  });
+
+  it('400: a firmware and a hardware type that there are none of, both at once', async () => {
+    const answer = await list({ firmware_id: '2147483647', hardware_type: 'hoverboard' });
+    expect(answer).toMatchObject({ statusCode: 400, body: { errors: [{ path: 'firmware_id' }, { path: 'hardware_type' }] } });
+  });
+
   it('200: pages stay stable while updates are added', async () => {
     const first = await list({ limit: '1' });
     const { update } = await service.given();
@@ -156,6 +195,10 @@ describe('GET /v1/updates', () => {
   it.each([
     ['status', 'completed'],
     ['status', ''],
+    ['firmware_id', '0'],
+    ['firmware_id', 'vega_mcu@1.5.0'],
+    ['hardware_type', 'Vega'],
+    ['created_by', 'x'.repeat(256)],
     ['limit', '0'],
     ['limit', '501'],
     ['limit', 'ten'],
@@ -203,6 +246,33 @@ describe('GET /v1/updates/{id}/executions', () => {
     expect(of(failed)).toMatchObject({ status: 'FAILED', reason: 'DEVICE_FAILED', detail: 'no space' });
     expect(of(rejected)).toMatchObject({ status: 'REJECTED', reason: 'BACKEND_REJECTED', detail: 'locked' });
   });
+
+  it('200: of one device, and of the canary or all others, also together with a status and a reason', async () => {
+    await db
+      .updateTable('update_executions')
+      .set({ is_canary: true })
+      .where('id', 'in', await canary())
+      .execute();
+    const found = async (query: Query) =>
+      (await allPages((page) => executions(mixed.id, page), { ...query, limit: '1' })).map(({ external_id }) => external_id);
+    const others = external_ids.filter((id) => id !== failed && id !== rejected);
+    expect(await found({ external_id: failed })).toEqual([failed]);
+    expect(await found({ external_id: failed, status: 'FAILED', reason: 'DEVICE_FAILED', is_canary: 'true' })).toEqual([failed]);
+    expect(await found({ external_id: failed, status: 'SUCCEEDED' })).toEqual([]);
+    expect(await found({ external_id: failed, is_canary: 'false' })).toEqual([]);
+    expect(await found({ external_id: 'nobody' })).toEqual([]);
+    expect(await found({ is_canary: 'true' })).toEqual(expect.arrayContaining([failed, rejected]));
+    expect(await found({ is_canary: 'true', status: 'REJECTED' })).toEqual([rejected]);
+    expect((await found({ is_canary: 'false' })).toSorted()).toEqual(others);
+    // A device of another update is none of this one.
+    expect((await executions(completed.id, { external_id: failed })).body).toMatchObject({ items: [] });
+    expect(await executions(mixed.id, { is_canary: 'yes' })).toMatchObject({ statusCode: 400, body: { errors: [{ path: 'is_canary' }] } });
+    await db.updateTable('update_executions').set({ is_canary: false }).execute();
+  });
+  const canary = async () => {
+    const rows = await service.executions(mixed.id);
+    return rows.filter(({ external_id }) => external_id === failed || external_id === rejected).map(({ id }) => id);
+  };
 
   it('200: an empty page of an update that exists, when none is in that status', async () => {
     expect(await executions(scheduled.id, { status: 'FAILED' })).toMatchObject({ statusCode: 200, body: { items: [], next_cursor: null } });

@@ -15,6 +15,7 @@ import { call, createIdentity } from '../support/http.ts';
 const { db, takeStatements } = await createTestDatabase();
 const growing = await createTestDatabase();
 const twins = await createTestDatabase();
+const named = await createTestDatabase();
 const { authenticate, token } = await createIdentity();
 const reader = await token({ scopes: ['read'] });
 const deps = { ...catalogueDeps(db), authenticate };
@@ -103,6 +104,7 @@ beforeEach(() => {
 /** What a condition means, in the words of a person who looks at the fleet above. */
 const means: Record<string, (value: string, device: Known) => boolean> = {
   kind: (value, { kind }) => kind === value,
+  external_id_prefix: (value, { external_id }) => external_id.startsWith(value),
   version: (value, { kind, version }) => kind === 'scooter' && String(version ?? 'none') === value,
   channel: (value, { channel }) => channel === value,
   runs_firmware_id: (value, { runs }) => Object.values(runs).some(({ version }) => idOf[version] === Number(value)),
@@ -115,10 +117,13 @@ const means: Record<string, (value: string, device: Known) => boolean> = {
   unknown_version: (value, { runs }) => value in runs && !catalogue[value]?.includes(runs[value]?.version ?? ''),
   not_seen_since: (value, { runs }) => Object.values(runs).every(({ days }) => daysAgo(days) < new Date(value)),
 };
-const expected = (query: Record<string, string>) =>
-  fleet
+/** By registration; with a prefix, by external id. */
+const expected = (query: Record<string, string>) => {
+  const found = fleet
     .filter((device) => Object.entries(query).every(([name, value]) => means[name]?.(value, device)))
     .map(({ external_id }) => external_id);
+  return 'external_id_prefix' in query ? found.sort() : found;
+};
 const fleetAt = (...places: number[]) => places.map((place) => fleet[place]?.external_id);
 
 describe('GET /v1/devices', () => {
@@ -191,6 +196,7 @@ describe('GET /v1/devices', () => {
     const anyOf = (...values: string[]) => fc.option(fc.constantFrom(...values), { nil: undefined });
     const conditions = fc.record({
       kind: anyOf('scooter', 'cabinet'),
+      external_id_prefix: anyOf('S', 'S-', 'C-', 'S-1', 'C-1', 's', '-'),
       version: anyOf('1', '2', 'none'),
       channel: anyOf('telematics', 'iot'),
       runs_firmware_id: anyOf(...ids),
@@ -206,6 +212,39 @@ describe('GET /v1/devices', () => {
       }),
       { numRuns: 150 },
     );
+  });
+
+  it('200: devices whose external_id begins as somebody has typed it, in the order of external_id, each once', async () => {
+    const own = named.db;
+    for (const external_id of ['P-2', 'P-10', 'P-1', 'p-1', 'P', 'P-1:a', 'P-1_a', 'PA', 'Q-1', '.P-1']) {
+      await givenDevices(own, 1, { kind: 'scooter', external_id });
+    }
+    await givenDevices(own, 1, { kind: 'cabinet', external_id: 'P-10' });
+    const found = async (external_id_prefix: string, limit: string) => {
+      const ids: string[] = [];
+      for (let cursor: string | null | undefined; cursor !== null; ) {
+        const query = { external_id_prefix, limit, ...(cursor && { cursor }) };
+        const { body } = await call<Page>(createHandler({ ...deps, db: own }), {
+          method: 'GET',
+          path: '/v1/devices',
+          token: reader,
+          query,
+        });
+        ids.push(...body.items.map(({ kind, external_id }) => `${kind} ${external_id}`));
+        cursor = body.next_cursor;
+      }
+      return ids;
+    };
+    for (const limit of ['1', '2', '500']) {
+      expect(await found('P-1', limit)).toEqual(['scooter P-1', 'scooter P-10', 'cabinet P-10', 'scooter P-1:a', 'scooter P-1_a']);
+      expect(await found('P', limit)).toEqual(
+        ['P', 'P-1', 'P-10', 'P-10', 'P-1:a', 'P-1_a', 'P-2', 'PA'].map((id, i) => `${i === 3 ? 'cabinet' : 'scooter'} ${id}`),
+      );
+    }
+    // What a pattern would mean is a letter here.
+    expect(await found('.', '500')).toEqual(['scooter .P-1']);
+    expect(await found('P-1_', '500')).toEqual(['scooter P-1_a']);
+    expect(await found('nobody', '500')).toEqual([]);
   });
 
   it('200: pages skip and repeat nothing while devices are added, change what they run and are seen', async () => {
@@ -279,6 +318,9 @@ describe('GET /v1/devices', () => {
   it.each([
     ['kind', 'bicycle'],
     ['kind', ''],
+    ['external_id_prefix', ''],
+    ['external_id_prefix', '%'],
+    ['external_id_prefix', 'x'.repeat(129)],
     ['version', '3'],
     ['version', 'null'],
     ['channel', 'pigeon'],

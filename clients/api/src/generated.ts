@@ -2697,6 +2697,11 @@ export type RegisterDevices200 = {
 export type ListDevicesParams = {
 kind?: ListDevicesKind;
 /**
+ * Its external_id begins so; the list is then in the order of external_id, by character codes
+ * @pattern ^[\w.:~-]{1,128}$
+ */
+external_id_prefix?: string;
+/**
  * Scooters of this generation; none: those with an IoT of their own
  */
 version?: ListDevicesVersion;
@@ -3155,6 +3160,24 @@ export type RequestUpdateBody = {
 export type ListUpdatesParams = {
 status?: ListUpdatesStatus;
 /**
+ * To this firmware
+ * @minimum 1
+ * @maximum 2147483647
+ * @pattern ^[1-9]\d{0,9}$
+ */
+firmware_id?: number;
+/**
+ * To a firmware of this hardware type
+ * @pattern ^[a-z][a-z0-9_]{0,62}$
+ */
+hardware_type?: string;
+/**
+ * Requested by this caller: the `sub` of the token
+ * @maxLength 255
+ * @pattern ^[^\u0000]*$
+ */
+created_by?: string;
+/**
  * Items a page, 1 to 500
  * @minimum 1
  * @maximum 500
@@ -3224,6 +3247,17 @@ status?: ListExecutionsStatus;
  * @pattern ^[^\u0000]*$
  */
 reason?: string;
+/**
+ * Of this device alone
+ * @minLength 1
+ * @maxLength 128
+ * @pattern ^(?!\.{1,2}$)[\w.:~-]+$
+ */
+external_id?: string;
+/**
+ * true: of the canary alone; false: of all others
+ */
+is_canary?: boolean;
 /**
  * Items a page, 1 to 500
  * @minimum 1
@@ -3949,7 +3983,7 @@ export const getListDevicesUrl = (params?: ListDevicesParams,) => {
 
 /**
  * Conditions may be combined. Which scooters run vega_gsm older than 1.4, and since when: ask `GET /v1/firmwares` for `hardware_type=vega_gsm&version=1.4`, then this for `kind=scooter` and `older_than_firmware_id` with the id of that firmware; since when is the `firmware_update_dt` of the vega_gsm among the `firmwares` of each device.
- * @summary List devices and what they run, in the order in which they were registered
+ * @summary List devices and what they run, in the order in which they were registered, or by external_id
  */
 export const listDevices = async (params?: ListDevicesParams, options?: Parameters<typeof request>[1]): Promise<ListDevices200> => {
 
@@ -4318,6 +4352,7 @@ export const getListUpdatesUrl = (params?: ListUpdatesParams,) => {
 }
 
 /**
+ * Conditions may be combined. How many updates there are in each status: `updates` of `GET /v1/stats`; how many executions an update has in each status and by reason: `counts` of each update, and `reasons` of `GET /v1/updates/{id}`.
  * @summary List updates, the latest first
  */
 export const listUpdates = async (params?: ListUpdatesParams, options?: Parameters<typeof request>[1]): Promise<ListUpdates200> => {

@@ -10,6 +10,7 @@ export const kindOption = (description = 'scooter or cabinet') => new Option('--
 
 export interface DeviceConditions {
   kind?: DeviceKind;
+  prefix?: string;
   version?: NonNullable<ListDevicesParams['version']>;
   channel?: NonNullable<ListDevicesParams['channel']>;
   runs?: string;
@@ -23,6 +24,7 @@ export interface DeviceConditions {
 export const addDeviceConditions = (command: Command): Command =>
   command
     .addOption(kindOption('only scooters, or only cabinets'))
+    .option('--prefix <text>', 'whose external id begins so; in the order of external ids')
     .addOption(new Option('--version <generation>', 'scooters of this generation').choices(['1', '2', 'none']))
     .addOption(new Option('--channel <channel>', 'reached in this way').choices(['telematics', 'iot']))
     .option('--runs <firmware>', `that run this firmware: ${firmwareNameHelp}`)
@@ -32,9 +34,10 @@ export const addDeviceConditions = (command: Command): Command =>
     .option('--limit <number>', 'so many at most', wholeNumber);
 
 export async function* listDevices(api: Client, conditions: DeviceConditions): AsyncGenerator<Device> {
-  const { kind, version, channel, runs, olderThan, unknownVersion, notSeenSince, limit } = conditions;
+  const { kind, prefix, version, channel, runs, olderThan, unknownVersion, notSeenSince, limit } = conditions;
   const query: ListDevicesParams = {
     ...(kind && { kind }),
+    ...(prefix && { external_id_prefix: prefix }),
     ...(version && { version }),
     ...(channel && { channel }),
     ...(runs && { runs_firmware_id: await firmwareIdOf(api, runs) }),

@@ -1,7 +1,7 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { DeviceConditions } from '../../../lib/fleet/device.ts';
-import { deviceIdPage } from '../../../lib/fleet/device-page-queries.ts';
+import { deviceIdPage, deviceIdPageByPrefix } from '../../../lib/fleet/device-page-queries.ts';
 import { createTestDatabase } from '../../support/database.ts';
 
 const { db } = await createTestDatabase();
@@ -48,10 +48,12 @@ interface PlanNode {
   Plans?: PlanNode[];
 }
 
+const planOf = (conditions: DeviceConditions, after: number) => planOfPage(deviceIdPage(conditions, after, size));
+
 /** How PostgreSQL finds a page: the indexes it uses, and how many rows of the two large tables it looks at. */
-const planOf = async (conditions: DeviceConditions, after: number) => {
+const planOfPage = async (page: RawBuilder<unknown>) => {
   const { rows } = await sql<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>`
-    EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) ${deviceIdPage(conditions, after, size)}`.execute(db);
+    EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) ${page}`.execute(db);
   const plan = rows[0]?.['QUERY PLAN'][0].Plan as PlanNode;
   const nodes = function* (node: PlanNode): Generator<PlanNode> {
     yield node;
@@ -109,6 +111,21 @@ describe('a page of devices', () => {
       // Each place of the index gives one page at most; the rest is for the days of last_seen_on, one row each.
       expect(visited).toBeLessThanOrEqual(places * size + 20);
     }
+  });
+
+  it.each([
+    ['one device', 'D-15001', undefined, 1],
+    ['some', 'D-299', undefined, size],
+    ['all: the first page', 'D-', undefined, size],
+    ['all: a page in the middle', 'D-', { external_id: 'D-22222', id: 22_222 }, size],
+    ['none, between others', 'D-1x', undefined, 0],
+  ])('that begin alike, %s, is found by the index of external ids alone', async (_, external_id_prefix, after, found) => {
+    const plan = await planOfPage(deviceIdPageByPrefix({ external_id_prefix, kind: 'scooter' }, after, size));
+    expect(plan.found).toBe(found);
+    expect(plan.indexes).toEqual(new Set(['devices_external_id_idx']));
+    expect([...plan.access].filter((node) => !/^Index (Only )?Scan$/.test(node))).toEqual([]);
+    // One in a hundred is a cabinet.
+    expect(plan.visited).toBeLessThanOrEqual(found + 4);
   });
 
   it.each<[string, () => DeviceConditions, number]>([

@@ -2,8 +2,7 @@ import { CompiledQuery, sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDatabase } from '../../../lib/db/database.ts';
 import { keepFinalFigures } from '../../../lib/update/figure-queries.ts';
-import { getExclusions, getExecutions, getUpdate } from '../../../lib/update/get-update.ts';
-import { listUpdates } from '../../../lib/update/update-queries.ts';
+import { getExclusions, getExecutions, getUpdate, listUpdates } from '../../../lib/update/get-update.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { givenFirmware, startOfTime } from '../../support/fixtures.ts';
 
@@ -26,6 +25,8 @@ interface PlanNode {
   'Relation Name'?: string;
   'Index Name'?: string;
   'Index Cond'?: string;
+  /** Of a bitmap: the condition by which an index has found the rows. */
+  'Recheck Cond'?: string;
   'Actual Rows': number;
   'Actual Loops': number;
   'Rows Removed by Filter'?: number;
@@ -42,7 +43,9 @@ const planOf = async (read: () => Promise<unknown>) => {
   const visit = (node: PlanNode) => {
     const { 'Relation Name': table, 'Actual Loops': loops } = node;
     if (table === 'update_executions' && loops > 0) {
-      seen.scans.add(node['Node Type'] === 'Seq Scan' ? 'all' : node['Index Cond'] ? 'by index' : 'a whole index');
+      seen.scans.add(
+        node['Node Type'] === 'Seq Scan' ? 'all' : (node['Index Cond'] ?? node['Recheck Cond']) ? 'by index' : 'a whole index',
+      );
       seen.rows += (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * loops;
     }
     for (const child of node.Plans ?? []) visit(child);
@@ -84,6 +87,8 @@ beforeAll(async () => {
     });
   }
   await sql`
+    UPDATE update_executions SET is_canary = true WHERE update_id = ${running} AND device_id > ${devices - 200}::integer`.execute(db);
+  await sql`
     INSERT INTO update_exclusions (update_id, kind, external_id, reason)
     SELECT u, 'scooter', 'X-' || n, CASE WHEN n % 40 = 0 THEN 'DOWNGRADE' ELSE 'BLOCKED' END
     FROM generate_series(1, ${updates}::integer) u, generate_series(1, ${devices}::integer) n`.execute(db);
@@ -124,6 +129,12 @@ describe('what is read does not grow with the history', () => {
     ['of a reason', 7, { reason: 'DEVICE_FAILED' }, 51],
     ['of a reason that none has', 7, { reason: 'NONE' }, 0],
     ['of a reason and a status that has others', 7, { reason: 'DEVICE_FAILED', status: 'SUCCEEDED' as const }, 0],
+    ['of a device', 7, { external_id: 'P-9990' }, 1],
+    ['of a device and a status', 7, { external_id: 'P-9990', status: 'FAILED' as const }, 1],
+    ['of a canary that there is none of', 7, { is_canary: true }, 0],
+    ['of the canary, with which the ids end', running, { is_canary: true }, 51],
+    ['of the canary, in a status', running, { is_canary: true, status: 'QUEUED' as const }, 51],
+    ['of all but the canary', running, { is_canary: false }, 51],
   ])('a page of executions, %s, reads a few entries of an index', async (_name, update_id, filter, found) => {
     const { scans, rows, pages } = await planOf(async () => {
       const { items } = await getExecutions(reader, { update_id, ...filter, ...page }, startOfTime);

@@ -38,6 +38,7 @@ const addList = (group: Command): void => {
     summary: 'list devices and what they run',
     examples: [
       'scu device list --kind scooter --older-than vega_mcu@1.5.0',
+      'scu device list --prefix S-000',
       'scu device list --not-seen-since 2026-11-01 --json | jq -r .external_id',
     ],
   });

@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import { all, type Exclusion, type Execution, type ListExecutionsStatus, type Update } from '../../../api/src/index.ts';
 import { action, addCommand, wholeNumber } from '../command.ts';
+import { firmwareIdOf, firmwareNameHelp } from '../firmware-name.ts';
 import { formatNumber, formatShare, formatTime } from '../format.ts';
 import { limited } from '../limited.ts';
 import type { Column } from '../output.ts';
@@ -27,20 +28,37 @@ const updateColumns: Column<Update>[] = [
   { title: 'comment', of: ({ comment }) => comment },
 ];
 
+interface ListOptions {
+  status?: Update['status'];
+  firmware?: string;
+  type?: string;
+  by?: string;
+  limit?: number;
+}
+
 const addList = (group: Command): void => {
   addCommand(group, 'list', {
     summary: 'list updates, the latest first',
-    examples: ['scu update list --status IN_PROGRESS', 'scu update list --limit 10 --json'],
+    examples: ['scu update list --status IN_PROGRESS', 'scu update list --firmware vega_mcu@1.5.0', 'scu update list --limit 10 --json'],
     hasCsv: true,
   })
     .addOption(
       new Option('--status <status>', 'in this status').choices(['SCHEDULED', 'IN_PROGRESS', 'PAUSED', 'COMPLETED', 'CANCELED', 'ABORTED']),
     )
+    .option('--firmware <firmware>', `to this firmware: ${firmwareNameHelp}`)
+    .option('--type <name>', 'to firmwares of this hardware type')
+    .option('--by <subject>', 'requested by this caller, as the column BY has it')
     .option('--limit <number>', 'so many at most', wholeNumber)
     .action(
-      action<{ status?: Update['status']; limit?: number }>(async ({ client, output }, { status, limit }) => {
+      action<ListOptions>(async ({ client, output }, { status, firmware, type, by, limit }) => {
         const api = client();
-        const updates = all((page) => api.listUpdates({ ...(status && { status }), ...page }));
+        const conditions = {
+          ...(status && { status }),
+          ...(firmware && { firmware_id: await firmwareIdOf(api, firmware) }),
+          ...(type && { hardware_type: type }),
+          ...(by && { created_by: by }),
+        };
+        const updates = all((page) => api.listUpdates({ ...conditions, ...page }));
         await output.list(limited(updates, limit), updateColumns);
       }),
     );
@@ -67,6 +85,8 @@ const addView = (group: Command): void => {
 interface DevicesOptions {
   status?: ListExecutionsStatus;
   reason?: string;
+  device?: string;
+  canary?: boolean;
   leftOut?: boolean;
   limit?: number;
 }
@@ -94,15 +114,23 @@ const statuses: ListExecutionsStatus[] = ['QUEUED', 'IN_PROGRESS', 'SUCCEEDED', 
 const addDevices = (group: Command): void => {
   addCommand(group, 'devices <id>', {
     summary: 'list the devices of an update, with status, reason and times',
-    examples: ['scu update devices 17 --status FAILED', 'scu update devices 17 --csv > update-17.csv', 'scu update devices 17 --left-out'],
+    examples: [
+      'scu update devices 17 --status FAILED',
+      'scu update devices 17 --device S-00017',
+      'scu update devices 17 --csv > update-17.csv',
+      'scu update devices 17 --left-out',
+    ],
     hasCsv: true,
   })
     .addOption(new Option('--status <status>', 'in this status').choices(statuses))
     .option('--reason <reason>', 'with this reason')
-    .option('--left-out', 'those that were chosen and do not take part')
+    .option('--device <external-id>', 'this device')
+    .option('--canary', 'of the canary')
+    .option('--no-canary', 'not of the canary')
+    .addOption(new Option('--left-out', 'those that were chosen and do not take part').conflicts(['status', 'device', 'canary']))
     .option('--limit <number>', 'so many at most', wholeNumber)
     .action(
-      action<DevicesOptions, [string]>(async ({ client, output }, { status, reason, leftOut, limit }, text) => {
+      action<DevicesOptions, [string]>(async ({ client, output }, { status, reason, device, canary, leftOut, limit }, text) => {
         const api = client();
         const id = updateIdOf(text);
         const why = reason as Exclusion['reason'] | undefined;
@@ -110,7 +138,12 @@ const addDevices = (group: Command): void => {
           const exclusions = all((page) => api.listExclusions(id, { ...(why && { reason: why }), ...page }));
           return output.list(limited(exclusions, limit), exclusionColumns);
         }
-        const conditions = { ...(status && { status }), ...(reason !== undefined && { reason }) };
+        const conditions = {
+          ...(status && { status }),
+          ...(reason !== undefined && { reason }),
+          ...(device && { external_id: device }),
+          ...(canary !== undefined && { is_canary: canary }),
+        };
         const executions = all((page) => api.listExecutions(id, { ...conditions, ...page }));
         const columns = output.format === 'csv' ? executionColumns : executionColumns.map(withShortTime);
         return output.list(limited(executions, limit), columns);

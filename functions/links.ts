@@ -4,7 +4,14 @@ const id = { id: '$response.body#/id' };
 const firstId = { id: '$response.body#/items/0/id' };
 const firmware = (parameters: Record<string, string>) => ({ getFirmware: parameters, editFirmware: parameters, getManifest: parameters });
 const update = (parameters: Record<string, string>) => ({
-  ...{ getUpdate: parameters, listExecutions: parameters, cancelUpdate: parameters, pauseUpdate: parameters, resumeUpdate: parameters },
+  ...{
+    getUpdate: parameters,
+    getUpdateTimeline: parameters,
+    listExecutions: parameters,
+    cancelUpdate: parameters,
+    pauseUpdate: parameters,
+    resumeUpdate: parameters,
+  },
   ...{ changeUpdatePace: parameters, retryUpdate: parameters },
 });
 const scooter = (external_id: string) => ({ getScooter: { external_id }, listScooterUpdates: { external_id } });

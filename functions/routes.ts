@@ -10,6 +10,7 @@ import { getKeysRoute, getManifestRoute } from './get-manifest/routes.ts';
 import { getObservationRoute, listObservationsRoute } from './get-observations/routes.ts';
 import { getStatsRoute } from './get-stats/routes.ts';
 import {
+  getTimelineRoute,
   getUpdateRoute,
   listCabinetUpdatesRoute,
   listExclusionsRoute,
@@ -63,6 +64,7 @@ export const routes: readonly Route[] = [
   requestUpdateRoute,
   listUpdatesRoute,
   getUpdateRoute,
+  getTimelineRoute,
   listExecutionsRoute,
   listExclusionsRoute,
   cancelUpdateRoute,

@@ -1,8 +1,9 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { Db } from '../../lib/db/database.ts';
 import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
-import { getDeviceUpdates, getExclusions, getExecutions, getUpdate, listUpdates } from '../../lib/update/get-update.ts';
+import { getDeviceUpdates, getExclusions, getExecutions, getTimeline, getUpdate, listUpdates } from '../../lib/update/get-update.ts';
 import {
+  getTimelineRoute,
   getUpdateRoute,
   listCabinetUpdatesRoute,
   listExclusionsRoute,
@@ -15,6 +16,7 @@ export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
   endpoint(
     operation(deps, listUpdatesRoute, async ({ query }) => json(200, await listUpdates(deps.db, query, deps.now()))),
     operation(deps, getUpdateRoute, async ({ path }) => json(200, await getUpdate(deps.db, path.id, deps.now()))),
+    operation(deps, getTimelineRoute, async ({ path, query }) => json(200, await getTimeline(deps.db, path.id, query, deps.now()))),
     operation(deps, listExecutionsRoute, async ({ path, query }) =>
       json(200, await getExecutions(deps.db, { update_id: path.id, ...query }, deps.now())),
     ),

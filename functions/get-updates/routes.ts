@@ -1,13 +1,14 @@
 import * as z from 'zod/mini';
-import { HardwareTypeName } from '../../lib/firmware/firmware.ts';
+import { HardwareTypeName, RequestedTimestamp } from '../../lib/firmware/firmware.ts';
 import { ExternalId } from '../../lib/fleet/device.ts';
 import { PageQuery, pageOf } from '../../lib/http/page.ts';
 import { IdInPath } from '../../lib/http/path-parameters.ts';
-import { YesOrNo } from '../../lib/http/query-parameters.ts';
+import { integerBetween, YesOrNo } from '../../lib/http/query-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 import { requestedText } from '../../lib/text.ts';
 import { executionStatuses } from '../../lib/update/execution.ts';
 import { DeviceExecution, Execution } from '../../lib/update/shown-execution.ts';
+import { Timeline } from '../../lib/update/timeline.ts';
 import { Exclusion, eligibilities, Update, UpdateDetail } from '../../lib/update/update.ts';
 import { updateStatuses } from '../../lib/update/update-status.ts';
 
@@ -40,6 +41,38 @@ export const getUpdateRoute = defineRoute({
   summary: 'One update and how far it is',
   pathParameters: IdInPath,
   responses: { 200: { description: 'The update with its counts by status', body: UpdateDetail } },
+  problems: [404],
+});
+
+const moment = z.optional(RequestedTimestamp);
+
+export const getTimelineRoute = defineRoute({
+  operationId: 'getUpdateTimeline',
+  method: 'GET',
+  path: '/v1/updates/{id}/timeline',
+  tag: 'Updates',
+  scope: 'read',
+  summary: 'How many executions of an update had each status over time',
+  description:
+    'From the start of the update, or its request while it has not started, to its end, or to now while it has not ended. It is made from ' +
+    'the times of each execution: one that is asked again counts as QUEUED until its latest command. At the last point the counts are those ' +
+    'of the update.',
+  pathParameters: IdInPath,
+  query: z
+    .strictObject({
+      points: z
+        ._default(integerBetween(2, 500), 60)
+        .check(z.meta({ description: 'Moments, evenly spread, the first and the last one included; fewer within a few milliseconds' })),
+      from_dt: moment.check(z.meta({ description: 'The first moment, instead of the start' })),
+      until_dt: moment.check(z.meta({ description: 'The last moment, if it is before the end' })),
+    })
+    .check(
+      z.refine(({ from_dt, until_dt }) => !from_dt || !until_dt || from_dt < until_dt, {
+        path: ['until_dt'],
+        error: 'must be after from_dt',
+      }),
+    ),
+  responses: { 200: { description: 'The counts at each moment', body: Timeline } },
   problems: [404],
 });
 

@@ -6,6 +6,8 @@ import type { Page } from '../http/page.ts';
 import { type ExclusionFilter, listExclusions } from './exclusion-queries.ts';
 import { type DeviceExecutionFilter, type ExecutionFilter, listDeviceExecutions, listExecutions } from './execution-queries.ts';
 import type { DeviceExecution, Execution } from './shown-execution.ts';
+import { momentsBetween, pointsOf, type Timeline } from './timeline.ts';
+import { findUpdateSpan, groupExecutions } from './timeline-queries.ts';
 import type { Exclusion, Update, UpdateDetail } from './update.ts';
 import { findUpdateDetail } from './update-detail-queries.ts';
 import { listUpdates as listFilteredUpdates, type UpdateFilter } from './update-page-queries.ts';
@@ -34,6 +36,26 @@ export async function getUpdate(db: Db, id: number, now: Date): Promise<UpdateDe
   const update = await findUpdateDetail(db, id, now);
   if (!update) throw notFound(id);
   return update;
+}
+
+export interface TimelineQuery {
+  points: number;
+  from_dt?: Date | undefined;
+  until_dt?: Date | undefined;
+}
+
+/**
+ * From the start of the update to its end, or to now, unless a part of that is asked for.
+ *
+ * @throws `update.not_found`
+ */
+export async function getTimeline(db: Db, id: number, { points, from_dt, until_dt }: TimelineQuery, now: Date): Promise<Timeline> {
+  const span = await findUpdateSpan(db, id);
+  if (!span) throw notFound(id);
+  if (span.executions_removed_dt) return { points: [] };
+  const last = span.finished_dt ?? now;
+  const moments = momentsBetween(from_dt ?? span.started_dt ?? span.created_dt, until_dt && until_dt < last ? until_dt : last, points);
+  return { points: pointsOf(moments, await groupExecutions(db, id, moments)) };
 }
 
 /** @throws `update.not_found` */

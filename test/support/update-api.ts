@@ -3,6 +3,7 @@ import { createHandler as createGetHandler } from '../../functions/get-updates/h
 import { createHandler as createRequestHandler } from '../../functions/request-update/handler.ts';
 import { createHandler as createRetryHandler } from '../../functions/retry-update/handler.ts';
 import type { Db } from '../../lib/db/database.ts';
+import type { Timeline } from '../../lib/update/timeline.ts';
 import type { Update, UpdateDetail } from '../../lib/update/update.ts';
 import { silentLog } from './fixtures.ts';
 import { type Call, type CallAnswer, call, type Identity } from './http.ts';
@@ -61,6 +62,8 @@ export const createUpdateApi = async (db: Db, identity: Identity) => {
       call<Body>(retry, { method: 'POST', path: '/v1/updates/{id}/retry', ...pathOf(id), token, ...options }),
     get: <Body = Json<UpdateDetail>>(id: number | string, options: Options = {}): Promise<CallAnswer<Body>> =>
       call<Body>(get, { method: 'GET', path: '/v1/updates/{id}', ...pathOf(id), token, ...options }),
+    timeline: <Body = Json<Timeline>>(id: number | string, query: Record<string, string> = {}): Promise<CallAnswer<Body>> =>
+      call<Body>(get, { method: 'GET', path: '/v1/updates/{id}/timeline', ...pathOf(id), query, token }),
     listExecutions: <Body = { items: Record<string, unknown>[]; next_cursor: string | null }>(
       id: number | string,
       query: Record<string, string> = {},

@@ -1601,6 +1601,59 @@ export interface ControlAnswer {
   update: Update;
 }
 
+export type TimelinePointsItemCounts = {
+  /**
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  QUEUED: number;
+  /**
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  IN_PROGRESS: number;
+  /**
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  SUCCEEDED: number;
+  /**
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  FAILED: number;
+  /**
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  TIMED_OUT: number;
+  /**
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  REJECTED: number;
+  /**
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  CANCELED: number;
+  /**
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  REMOVED: number;
+};
+
+export type TimelinePointsItem = {
+  dt: string;
+  counts: TimelinePointsItemCounts;
+};
+
+export interface Timeline {
+  /** The earliest first. Empty when the executions are no longer kept */
+  points: TimelinePointsItem[];
+}
+
 export type ExecutionStatus = 'QUEUED' | 'IN_PROGRESS' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'REJECTED' | 'CANCELED' | 'REMOVED';
 /**
  * START: the update begins later; RESUME: the update is paused; STEP: the next step of the update is late, as its `walk` says: a control of the update sends its messages again; CANARY: other devices go first; PACE: its turn, or a free place; RETRY: its next try; DEFERRAL: the backend has put it off; HANDOVER: its turn has come, and its command is on its way to the backend, which takes seconds; one whose message is lost is sent again; BACKEND: the backend does not answer, or is being asked; POLL: the device asks for its work by itself, and has not yet; DEVICE: it is asked, and its proof is awaited; END: the update has ended, and this execution ends with its next step
@@ -3239,6 +3292,25 @@ export type ChangeUpdatePaceBody = {
   rollout: ChangeUpdatePaceBodyRollout;
 };
 
+export type GetUpdateTimelineParams = {
+/**
+ * Moments, evenly spread, the first and the last one included; fewer within a few milliseconds
+ * @minimum 2
+ * @maximum 500
+ */
+points?: number;
+/**
+ * The first moment, instead of the start
+ * @pattern ^(?:(?:\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29|\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:02)-(?:0[1-9]|1\d|2[0-8])))T(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|([+-](?:[01]\d|2[0-3]):[0-5]\d)))$
+ */
+from_dt?: string;
+/**
+ * The last moment, if it is before the end
+ * @pattern ^(?:(?:\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29|\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:02)-(?:0[1-9]|1\d|2[0-8])))T(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|([+-](?:[01]\d|2[0-3]):[0-5]\d)))$
+ */
+until_dt?: string;
+};
+
 export type ListExecutionsParams = {
 status?: ListExecutionsStatus;
 /**
@@ -4426,6 +4498,40 @@ return request<ControlAnswer>(getChangeUpdatePaceUrl(id),
     method: 'PATCH',
     headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
     body: JSON.stringify(changeUpdatePaceBody)
+  }
+);}
+
+
+
+export const getGetUpdateTimelineUrl = (id: number,
+    params?: GetUpdateTimelineParams,) => {
+  const normalizedParams = new URLSearchParams();
+
+  Object.entries(params || {}).forEach(([key, value]) => {
+
+    if (value !== undefined) {
+      normalizedParams.append(key, value === null ? 'null' : String(value))
+    }
+  });
+
+  const stringifiedParams = normalizedParams.toString();
+
+  return stringifiedParams.length > 0 ? `/v1/updates/${encodeURIComponent(String(id))}/timeline?${stringifiedParams}` : `/v1/updates/${encodeURIComponent(String(id))}/timeline`
+}
+
+/**
+ * From the start of the update, or its request while it has not started, to its end, or to now while it has not ended. It is made from the times of each execution: one that is asked again counts as QUEUED until its latest command. At the last point the counts are those of the update.
+ * @summary How many executions of an update had each status over time
+ */
+export const getUpdateTimeline = async (id: number,
+    params?: GetUpdateTimelineParams, options?: Parameters<typeof request>[1]): Promise<Timeline> => {
+
+  return request<Timeline>(getGetUpdateTimelineUrl(id,params),
+  {
+    ...options,
+    method: 'GET'
+
+
   }
 );}
 

@@ -104,6 +104,7 @@ describe('who may call', () => {
     'POST /v1/updates': 'updates:write',
     'GET /v1/updates': 'read',
     'GET /v1/updates/{id}': 'read',
+    'GET /v1/updates/{id}/timeline': 'read',
     'GET /v1/updates/{id}/executions': 'read',
     'GET /v1/updates/{id}/exclusions': 'read',
     'POST /v1/updates/{id}/cancel': 'updates:write',

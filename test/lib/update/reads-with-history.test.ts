@@ -2,7 +2,7 @@ import { CompiledQuery, sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDatabase } from '../../../lib/db/database.ts';
 import { keepFinalFigures } from '../../../lib/update/figure-queries.ts';
-import { getExclusions, getExecutions, getUpdate, listUpdates } from '../../../lib/update/get-update.ts';
+import { getExclusions, getExecutions, getTimeline, getUpdate, listUpdates } from '../../../lib/update/get-update.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { givenFirmware, startOfTime } from '../../support/fixtures.ts';
 
@@ -119,6 +119,11 @@ describe('what is read does not grow with the history', () => {
         { status: 'FAILED', reason: 'DEVICE_FAILED', count: 333, texts: [] },
       ],
     });
+  });
+
+  it('a timeline looks at the executions of its update alone, by an index', async () => {
+    const read = () => getTimeline(reader, 5, { points: 500 }, startOfTime);
+    expect(await planOf(read)).toMatchObject({ scans: ['by index'], rows: devices });
   });
 
   it.each([

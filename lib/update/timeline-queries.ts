@@ -1,0 +1,31 @@
+import { sql } from 'kysely';
+import type { Db } from '../db/database.ts';
+import type { ExecutionGroup } from './timeline.ts';
+
+/** What a timeline is about by itself. */
+export const findUpdateSpan = (db: Db, id: number) =>
+  db
+    .selectFrom('updates')
+    .select(['created_dt', 'started_dt', 'finished_dt', 'executions_removed_dt'])
+    .where('id', '=', id)
+    .executeTakeFirst();
+
+/**
+ * An update's executions by what they had come to at the moments. Looks at each of them, by an index, and answers a few hundred groups.
+ *
+ * A place is the number of moments before the time: the first moment at which it is true. While a command is on its way, the execution is
+ * still QUEUED, though its time is noted already.
+ */
+export const groupExecutions = async (db: Db, update_id: number, moments: readonly Date[]): Promise<ExecutionGroup[]> => {
+  const placeOf = (time: ReturnType<typeof sql>) => sql`width_bucket(${time} - interval '1 millisecond', ${moments}::timestamptz[])`;
+  const { rows } = await sql<ExecutionGroup>`
+    SELECT e.status,
+           ${placeOf(sql`e.queued_dt`)} AS queued,
+           ${placeOf(sql`CASE WHEN e.status <> 'QUEUED' THEN e.sent_dt END`)} AS asked,
+           ${placeOf(sql`e.finished_dt`)} AS ended,
+           count(*) AS executions
+    FROM update_executions e
+    WHERE e.update_id = ${update_id}
+    GROUP BY 1, 2, 3, 4`.execute(db);
+  return rows;
+};

@@ -16,7 +16,7 @@ const callOf = (device: IssuedToken, method: string, path = '', { actionId, body
 
 export const pollOf = (device: IssuedToken): Call => callOf(device, 'GET');
 
-export const configDataOf = (device: IssuedToken, version: string): Call =>
+const configDataOf = (device: IssuedToken, version: string): Call =>
   callOf(device, 'PUT', '/configData', { body: { mode: 'merge', data: { cabinet_version: version } } });
 
 const feedbackOf = (device: IssuedToken, actionId: number, execution: string, finished: string, detail: string): Call => {
@@ -24,15 +24,10 @@ const feedbackOf = (device: IssuedToken, actionId: number, execution: string, fi
   return callOf(device, 'POST', '/deploymentBase/{actionId}/feedback', { actionId, body: { id: String(actionId), status } });
 };
 
-export const cycleCalls = ['poll', 'deploymentBase', 'feedback download', 'feedback proceeding', 'feedback closed', 'configData'] as const;
-export type CycleCall = (typeof cycleCalls)[number];
-
-/** A whole update: what the device asks and says, in this order. The file itself it takes from S3. */
-export const cycleOf = (device: IssuedToken, actionId: number, version: string): Record<CycleCall, Call> => ({
-  poll: pollOf(device),
-  deploymentBase: callOf(device, 'GET', '/deploymentBase/{actionId}', { actionId }),
-  'feedback download': feedbackOf(device, actionId, 'download', 'none', 'Download begins'),
-  'feedback proceeding': feedbackOf(device, actionId, 'proceeding', 'none', 'Installation begins'),
-  'feedback closed': feedbackOf(device, actionId, 'closed', 'success', 'Installed'),
-  configData: configDataOf(device, version),
-});
+/** A whole update in as few calls as a device needs: what it asks and says, in this order. The file itself it takes from S3. */
+export const cycleOf = (device: IssuedToken, actionId: number, version: string): Call[] => [
+  pollOf(device),
+  callOf(device, 'GET', '/deploymentBase/{actionId}', { actionId }),
+  feedbackOf(device, actionId, 'closed', 'success', 'Installed'),
+  configDataOf(device, version),
+];

@@ -105,7 +105,7 @@ async function compare({ handler, calls, callOf }: Case, databaseUrl: string, se
     compared.ours.push(...ours);
     // pgbench takes 128 scripts at most.
     const scripts = ours.slice(0, 100).map((call) => call.sent);
-    compared.bare.push(...(runPgbench(databaseUrl, scripts, callsPerTurn) ?? []));
+    compared.bare.push(...(runPgbench(databaseUrl, scripts, { transactions: callsPerTurn }) ?? []));
   }
   return compared;
 }

@@ -5,13 +5,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Sent } from './measure.ts';
 
+/** So many transactions on one connection, or as many as fit into a time on several, with statements that are prepared. */
+export type PgbenchOptions = { transactions: number } | { clients: number; seconds: number };
+
 /**
- * Milliseconds of each of `transactions` on one connection; every one is the statements of one of the calls, with their values written
- * into them. undefined: there is no pgbench on this machine.
+ * Milliseconds of each transaction; every one is the statements of one of the calls, with their values written into them. undefined: there
+ * is no pgbench on this machine.
  *
  * @throws with pgbench's own words when a statement fails.
  */
-export function runPgbench(databaseUrl: string, calls: readonly (readonly Sent[])[], transactions: number): number[] | undefined {
+export function runPgbench(databaseUrl: string, calls: readonly (readonly Sent[])[], options: PgbenchOptions): number[] | undefined {
   const directory = mkdtempSync(join(tmpdir(), 'bench-'));
   try {
     const scripts = calls.map((statements, i) => {
@@ -22,7 +25,7 @@ export function runPgbench(databaseUrl: string, calls: readonly (readonly Sent[]
     const { hostname, port, username, password, pathname } = new URL(databaseUrl);
     const { status, error, stderr } = spawnSync(
       'pgbench',
-      ['--no-vacuum', '--client=1', `--transactions=${transactions}`, '--log', '--log-prefix=transactions', '--random-seed=42', ...scripts],
+      ['--no-vacuum', ...amountOf(options), '--log', '--log-prefix=transactions', '--random-seed=42', ...scripts],
       {
         cwd: directory,
         encoding: 'utf8',
@@ -31,16 +34,23 @@ export function runPgbench(databaseUrl: string, calls: readonly (readonly Sent[]
     );
     if ((error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return undefined;
     if (error || status !== 0) throw new Error(`pgbench failed: ${error?.message ?? stderr}`);
-    const [log = ''] = readdirSync(directory).filter((name) => name.startsWith('transactions'));
+    const logs = readdirSync(directory).filter((name) => name.startsWith('transactions'));
     // client, transaction, microseconds, script, time
-    return readFileSync(join(directory, log), 'utf8')
-      .trim()
-      .split('\n')
-      .map((line) => Number(line.split(' ')[2]) / 1_000);
+    return logs.flatMap((log) =>
+      readFileSync(join(directory, log), 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => Number(line.split(' ')[2]) / 1_000),
+    );
   } finally {
     rmSync(directory, { recursive: true });
   }
 }
+
+const amountOf = (options: PgbenchOptions): string[] =>
+  'clients' in options
+    ? [`--client=${options.clients}`, '--jobs=2', `--time=${options.seconds}`, '--protocol=prepared']
+    : ['--client=1', `--transactions=${options.transactions}`];
 
 const toSql = ({ statement, parameters }: Sent): string =>
   `${statement.replaceAll(/\$(\d+)/g, (_, place: string) => toLiteral(parameters[Number(place) - 1]))};`;

@@ -66,8 +66,8 @@ const statements = (devices: number): readonly (readonly [name: string, statemen
        JOIN firmwares f ON f.hardware_type = 'vega_mcu' AND f.version_num = 1 + n % ${firmwares}
        RETURNING id
      )
-     INSERT INTO update_executions (update_id, device_id, hardware_type, status, queued_dt, sent_dt, finished_dt)
-     SELECT id, 1 + (id * 100 + n) % ${devices}, 'vega_mcu', 'SUCCEEDED',
+     INSERT INTO update_executions (update_id, device_id, hardware_type, phase, status, queued_dt, sent_dt, finished_dt)
+     SELECT id, 1 + (id * 100 + n) % ${devices}, 'vega_mcu', 'ended', 'SUCCEEDED',
             now() - interval '1 year', now() - interval '1 year', now() - interval '364 days'
      FROM requested, generate_series(1, 100) n`,
   ],

@@ -28,6 +28,8 @@ import * as nameIotFirmware from './20261126150000_name_iot_firmware.ts';
 import * as extendCatalogue from './20261126160000_extend_catalogue.ts';
 import * as keepAttributes from './20261126170000_keep_attributes.ts';
 import * as findByWhatPeopleLookFor from './20261126180000_find_by_what_people_look_for.ts';
+import * as placeDevices from './20261126190000_place_devices.ts';
+import * as keepAudit from './20261126190100_keep_audit.ts';
 
 /** Every migration by its name, in the order in which they run. A list rather than a folder scan, so that it can be bundled. */
 export const migrations: Record<string, Migration> = {
@@ -60,4 +62,6 @@ export const migrations: Record<string, Migration> = {
   '20261126160000_extend_catalogue': extendCatalogue,
   '20261126170000_keep_attributes': keepAttributes,
   '20261126180000_find_by_what_people_look_for': findByWhatPeopleLookFor,
+  '20261126190000_place_devices': placeDevices,
+  '20261126190100_keep_audit': keepAudit,
 };

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
-import { Device, DeviceKind, ExternalId } from '../../lib/fleet/device.ts';
+import { DeviceKind, ExternalId } from '../../lib/fleet/device.ts';
 import { DeviceWithHistory, ScooterWithHistory } from '../../lib/fleet/device-detail.ts';
+import { Device } from '../../lib/fleet/shown-device.ts';
 import { PageQuery } from '../../lib/http/page.ts';
 import { Flag } from '../../lib/http/query-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';

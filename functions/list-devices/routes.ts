@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
-import { Device, DeviceConditions } from '../../lib/fleet/device.ts';
+import { DeviceConditions } from '../../lib/fleet/device.ts';
+import { Device } from '../../lib/fleet/shown-device.ts';
 import { PageQuery, pageOf } from '../../lib/http/page.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 

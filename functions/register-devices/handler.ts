@@ -1,16 +1,20 @@
+import { authorOf } from '../../lib/audit/author.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Db } from '../../lib/db/database.ts';
 import { issueFirstTokens } from '../../lib/ddi/issue-device-token.ts';
 import { registerDevices } from '../../lib/fleet/register-devices.ts';
-import { judgeDevices } from '../../lib/fleet/sent-devices.ts';
+import { judgeDevices, wellFormedOf } from '../../lib/fleet/sent-devices.ts';
+import { zonesOf } from '../../lib/fleet/unknown-zone.ts';
+import { listUnknownZones } from '../../lib/fleet/zone-queries.ts';
 import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
 import { registerDevicesRoute } from './routes.ts';
 
 export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
   endpoint(
-    operation(deps, registerDevicesRoute, async ({ body: { devices: sent, issue_tokens, partial } }, caller) => {
-      const { devices, ...refusals } = judgeDevices(sent, { partial });
-      const registered = await registerDevices(deps, devices);
+    operation(deps, registerDevicesRoute, async ({ body: { devices: sent, issue_tokens, partial }, requestId }, caller) => {
+      const unknownZones = await listUnknownZones(deps.db, zonesOf(wellFormedOf(sent)));
+      const { devices, ...refusals } = judgeDevices(sent, { partial, unknownZones });
+      const registered = await registerDevices(deps, devices, authorOf({ requestId }, caller));
       return json(200, {
         ...registered,
         ...(partial && refusals),

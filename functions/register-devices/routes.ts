@@ -10,6 +10,9 @@ export const registerDevicesRoute = defineRoute({
   tag: 'Devices',
   scope: 'devices:write',
   summary: 'Add and change devices, up to 10,000 in one call',
+  description:
+    'Of `zone`, `tags` and `revision`, what is not named stays as it is, and null takes it away. `version` and `channel` have defaults and so ' +
+    'are always set. To change one device in one field, use `PATCH`.',
   body: z.strictObject({
     devices: z.array(SentDevice).check(z.minLength(1), z.maxLength(10_000)),
     partial: z._default(z.boolean(), false).check(

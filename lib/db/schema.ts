@@ -49,6 +49,17 @@ export interface AssemblyParts {
   position: number;
 }
 
+export interface AuditLines {
+  action: string;
+  caller: string;
+  id: Generated<number>;
+  occurred_dt: Timestamp;
+  outcome: Json;
+  request_id: string;
+  resource: string;
+  resource_id: string | null;
+}
+
 export interface BackendGate {
   changed_dt: Timestamp;
   closed_until: Timestamp | null;
@@ -87,6 +98,7 @@ export interface DeviceFirmwareCounts {
   hardware_type: string;
   reported_version: string;
   shard: number;
+  zone: Generated<string>;
 }
 
 export interface DeviceFirmwareHistory {
@@ -123,7 +135,11 @@ export interface Devices {
   kind: string;
   last_seen_dt: Timestamp | null;
   last_seen_on: Generated<Timestamp>;
+  retired_dt: Timestamp | null;
+  revision: string | null;
+  tags: Generated<string[]>;
   version: number | null;
+  zone: string | null;
 }
 
 export interface DeviceSeenCounts {
@@ -131,6 +147,7 @@ export interface DeviceSeenCounts {
   kind: string;
   seen_on: Timestamp;
   shard: number;
+  zone: Generated<string>;
 }
 
 export interface Firmwares {
@@ -147,6 +164,7 @@ export interface Firmwares {
   object_key: string;
   reason: string | null;
   requires: Generated<Json>;
+  revisions: string[] | null;
   sha1: string | null;
   sha256: string | null;
   size_bytes: number | null;
@@ -364,9 +382,19 @@ export interface Updates {
   unknown_version: Generated<string>;
 }
 
+export interface Zones {
+  comment: Generated<string>;
+  created_dt: Timestamp;
+  maintenance_window: Json | null;
+  maximum_unavailable_percentage: Generated<number>;
+  name: string;
+  time_zone: string;
+}
+
 export interface DB {
   assemblies: Assemblies;
   assembly_parts: AssemblyParts;
+  audit_lines: AuditLines;
   backend_gate: BackendGate;
   cabinets: Cabinets;
   device_attributes: DeviceAttributes;
@@ -388,4 +416,5 @@ export interface DB {
   update_executions: UpdateExecutions;
   update_late_success_counts: UpdateLateSuccessCounts;
   updates: Updates;
+  zones: Zones;
 }

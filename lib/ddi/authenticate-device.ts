@@ -1,8 +1,8 @@
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
-import { NewDevice } from '../fleet/device.ts';
 import { addDevices } from '../fleet/device-queries.ts';
+import { NewDevice } from '../fleet/new-device.ts';
 import type { Authenticate, Authenticated } from '../http/authenticate.ts';
 import { deviceScope } from '../http/route.ts';
 import { type ControllerId, parseControllerId } from './controller-id.ts';

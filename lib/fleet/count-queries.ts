@@ -6,6 +6,8 @@ import { type RawBuilder, sql } from 'kysely';
  *
  * The devices of a large update all leave one version for another: those counts are spread over as many rows as this, of which each
  * connection uses one, so that reports that come one by one, 500 a second, seldom wait for each other's commit.
+ *
+ * Devices that are retired are in no count, and those without a zone are in the one of ''.
  */
 const shard = sql`pg_backend_pid() % 8`;
 
@@ -14,17 +16,18 @@ const shard = sql`pg_backend_pid() % 8`;
  * before the statement, so it belongs into the one that stores the reports, under the locks of the devices.
  */
 export const countVersions: RawBuilder<unknown> = sql`
-  INSERT INTO device_firmware_counts AS counts (hardware_type, reported_version, shard, device_count)
-  SELECT hardware_type, reported_version, ${shard}, sum(change)
+  INSERT INTO device_firmware_counts AS counts (hardware_type, reported_version, zone, shard, device_count)
+  SELECT hardware_type, reported_version, coalesce(d.zone, ''), ${shard}, sum(change)
   FROM (
-    SELECT hardware_type, reported_version, 1 AS change FROM reported
+    SELECT device_id, hardware_type, reported_version, 1 AS change FROM reported
     UNION ALL
-    SELECT hardware_type, stored.reported_version, -1
+    SELECT device_id, hardware_type, stored.reported_version, -1
     FROM reported JOIN device_firmwares stored USING (device_id, hardware_type)
   ) changes
-  GROUP BY hardware_type, reported_version
+  JOIN devices d ON d.id = changes.device_id AND d.retired_dt IS NULL
+  GROUP BY hardware_type, reported_version, coalesce(d.zone, '')
   HAVING sum(change) <> 0
-  ORDER BY hardware_type, reported_version
+  ORDER BY hardware_type, reported_version, coalesce(d.zone, '')
   ON CONFLICT ON CONSTRAINT device_firmware_counts_pkey DO UPDATE SET device_count = counts.device_count + excluded.device_count`;
 
 /**
@@ -51,22 +54,22 @@ export const countUpdateTimes: RawBuilder<unknown> = sql`
 
 /** Moves the devices of `seen (id, kind, last_seen_on)` from the day on which they were last seen before, or from never, to this one. */
 export const countSeen: RawBuilder<unknown> = sql`
-  INSERT INTO device_seen_counts AS counts (kind, seen_on, shard, device_count)
-  SELECT kind, last_seen_on, ${shard}, sum(change)
+  INSERT INTO device_seen_counts AS counts (kind, seen_on, zone, shard, device_count)
+  SELECT kind, seen_on, zone, ${shard}, sum(change)
   FROM (
-    SELECT kind, last_seen_on, 1 AS change FROM seen
-    UNION ALL
-    SELECT before.kind, before.last_seen_on, -1
-    FROM seen JOIN devices before ON before.id = seen.id
+    SELECT before.kind, days.seen_on, coalesce(before.zone, '') AS zone, days.change
+    FROM seen
+    JOIN devices before ON before.id = seen.id AND before.retired_dt IS NULL
+    CROSS JOIN LATERAL (VALUES (seen.last_seen_on, 1), (before.last_seen_on, -1)) AS days (seen_on, change)
   ) changes
-  GROUP BY kind, last_seen_on
+  GROUP BY kind, seen_on, zone
   HAVING sum(change) <> 0
-  ORDER BY kind, last_seen_on
+  ORDER BY kind, seen_on, zone
   ON CONFLICT ON CONSTRAINT device_seen_counts_pkey DO UPDATE SET device_count = counts.device_count + excluded.device_count`;
 
 /**
- * Who adds devices may report about others in the same transaction, and wait for these while holding a count: so it takes a row that
- * nobody else has. There are more such rows than anybody has connections that add devices.
+ * Who adds or moves devices may report about others in the same transaction, and wait for these while holding a count: so it takes a row
+ * that nobody else has. There are more such rows than anybody has connections that do so.
  */
 const shardOfOneself = sql`
   coalesce(
@@ -78,14 +81,34 @@ const shardOfOneself = sql`
     100 + pg_backend_pid() % 64
   )`;
 
-/** Adds the new ones among `written (kind, is_new)` to the devices that were never seen. */
+/** Adds the devices of `added (kind, zone)` to those that were never seen. */
 export const countNewDevices: RawBuilder<unknown> = sql`
-  INSERT INTO device_seen_counts AS counts (kind, seen_on, shard, device_count)
-  SELECT kind, '-infinity', ${shardOfOneself}, count(*)
-  FROM written
-  WHERE is_new
-  GROUP BY kind
-  ORDER BY kind
+  INSERT INTO device_seen_counts AS counts (kind, seen_on, zone, shard, device_count)
+  SELECT kind, '-infinity', coalesce(zone, ''), ${shardOfOneself}, count(*)
+  FROM added
+  GROUP BY kind, coalesce(zone, '')
+  ORDER BY kind, coalesce(zone, '')
+  ON CONFLICT ON CONSTRAINT device_seen_counts_pkey DO UPDATE SET device_count = counts.device_count + excluded.device_count`;
+
+/**
+ * Has all that is known of devices counted elsewhere: `moves (device_id, kind, last_seen_on, zone, change)` takes each of them out of one
+ * zone (-1) and puts it into another (1). Only under the locks of the devices, taken by a statement before.
+ */
+export const countMovedVersions: RawBuilder<unknown> = sql`
+  INSERT INTO device_firmware_counts AS counts (hardware_type, reported_version, zone, shard, device_count)
+  SELECT r.hardware_type, r.reported_version, zone, ${shardOfOneself}, sum(change)
+  FROM moves JOIN device_firmwares r USING (device_id)
+  GROUP BY r.hardware_type, r.reported_version, zone
+  ORDER BY r.hardware_type, r.reported_version, zone
+  ON CONFLICT ON CONSTRAINT device_firmware_counts_pkey DO UPDATE SET device_count = counts.device_count + excluded.device_count`;
+
+/** The same for the days on which they were last seen. */
+export const countMovedDevices: RawBuilder<unknown> = sql`
+  INSERT INTO device_seen_counts AS counts (kind, seen_on, zone, shard, device_count)
+  SELECT kind, last_seen_on, zone, ${shardOfOneself}, sum(change)
+  FROM moves
+  GROUP BY kind, last_seen_on, zone
+  ORDER BY kind, last_seen_on, zone
   ON CONFLICT ON CONSTRAINT device_seen_counts_pkey DO UPDATE SET device_count = counts.device_count + excluded.device_count`;
 
 /** How many devices run the row of `firmwares`: none while it is not available. */

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import { FirmwareId, Timestamp } from '../firmware/firmware.ts';
 import { pageOf } from '../http/page.ts';
-import { Device, PastFirmware } from './device.ts';
+import { Device, PastFirmware } from './shown-device.ts';
 
 /** As many as hawkBit keeps of a device. */
 export const maximumAttributes = 100;

@@ -2,31 +2,54 @@ import { type RawBuilder, sql } from 'kysely';
 import * as z from 'zod/mini';
 import type { Db, Trx } from '../db/database.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
-import { countNewDevices } from './count-queries.ts';
-import type { Device, DeviceConditions, DeviceKind, NewDevice, PastFirmware, ReportSource } from './device.ts';
+import { countMovedDevices, countMovedVersions, countNewDevices } from './count-queries.ts';
+import type { Channel, DeviceConditions, DeviceKind, ReportSource } from './device.ts';
 import type { DeviceAttributes } from './device-detail.ts';
 import { deviceIdPage, deviceIdPageByPrefix, externalId } from './device-page-queries.ts';
+import type { NewDevice } from './new-device.ts';
+import type { Device, PastFirmware } from './shown-device.ts';
 
-/** `given (kind, external_id, version, channel)` */
+/** `given (kind, external_id, version, channel, zone, tags, revision)`. Of the last three, null is not named, and '' is none. */
 const givenDevices = (devices: readonly NewDevice[]) => sql`
   SELECT *
   FROM unnest(
     ${devices.map((d) => d.kind)}::text[],
     ${devices.map((d) => d.external_id)}::text[],
     ${devices.map((d) => d.version)}::smallint[],
-    ${devices.map((d) => d.channel)}::text[]
-  ) AS d (kind, external_id, version, channel)`;
+    ${devices.map((d) => d.channel)}::text[],
+    ${devices.map((d) => orEmpty(d.zone))}::text[],
+    ${devices.map((d) => orEmpty(d.tags && joinTags(d.tags)))}::text[],
+    ${devices.map((d) => orEmpty(d.revision))}::text[]
+  ) AS d (kind, external_id, version, channel, zone, tags, revision)`;
+
+const orEmpty = (value: string | null | undefined): string | null => (value === undefined ? null : (value ?? ''));
+/** An array of arrays would have to be of one length. */
+const joinTags = (tags: readonly string[]): string => tags.toSorted().join(',');
+const splitTags = (tags: RawBuilder<unknown>) => sql`string_to_array(${tags}, ',')`;
 
 /**
- * Those of `given` that are missing. A row that is offered takes an id for good, also when it then turns out to be there: so only they are
- * offered. In the order of the unique key, so that two calls at one moment cannot wait for each other in a circle.
+ * Adds devices that are not known yet, in one statement, and answers how many; known ones stay as they are. A row that is offered takes an id
+ * for good, also when it then turns out to be there: so only missing ones are offered. In the order of the unique key, so that two calls at
+ * one moment cannot wait for each other in a circle; what another call adds at this moment is waited for.
  */
-const insertMissing = (now: Date) => sql`
-  INSERT INTO devices (kind, external_id, version, channel, created_dt)
-  SELECT kind, external_id, version, channel, ${now}
-  FROM given
-  WHERE NOT EXISTS (SELECT FROM devices d WHERE d.kind = given.kind AND d.external_id = given.external_id)
-  ORDER BY kind, external_id`;
+export const addDevices = async (db: Db, devices: readonly NewDevice[], now: Date): Promise<number> => {
+  const { rows } = await sql<{ n: number }>`
+    WITH given AS (
+      ${givenDevices(devices)}
+    ), added AS (
+      INSERT INTO devices (kind, external_id, version, channel, zone, tags, revision, created_dt)
+      SELECT kind, external_id, version, channel, nullif(zone, ''), coalesce(${splitTags(sql`tags`)}, '{}'), nullif(revision, ''), ${now}
+      FROM given
+      WHERE NOT EXISTS (SELECT FROM devices d WHERE d.kind = given.kind AND d.external_id = given.external_id)
+      ORDER BY kind, external_id
+      ON CONFLICT ON CONSTRAINT devices_kind_external_id_key DO NOTHING
+      RETURNING kind, zone
+    ), counted AS (
+      ${countNewDevices}
+    )
+    SELECT count(*) AS n FROM added`.execute(db);
+  return rows[0]?.n ?? 0;
+};
 
 /**
  * Until the transaction ends no other call registers devices. What one call adds is there for the next one from its beginning: otherwise a
@@ -36,59 +59,91 @@ export const takeTurnInRegistering = async (trx: Trx): Promise<void> => {
   await sql`SELECT pg_advisory_xact_lock('devices'::regclass::oid::integer, 0)`.execute(trx);
 };
 
-/**
- * Adds devices and changes those whose version or channel differs, in one statement. Each (kind, external_id) may come once. What another
- * call adds at this moment is waited for, and then changed.
- */
-export const upsertDevices = async (db: Db, devices: readonly NewDevice[], now: Date): Promise<{ created: number; changed: number }> => {
-  const { rows } = await sql<{ created: number; changed: number }>`
-    WITH given AS (
-      ${givenDevices(devices)}
-    ), added AS (
-      ${insertMissing(now)}
-      ON CONFLICT ON CONSTRAINT devices_kind_external_id_key
-      DO UPDATE SET version = excluded.version, channel = excluded.channel
-      WHERE (devices.version, devices.channel) IS DISTINCT FROM (excluded.version, excluded.channel)
-      RETURNING kind, xmax = 0 AS is_new
-    ), differing AS (
-      SELECT d.id, given.version, given.channel
-      FROM given JOIN devices d ON d.kind = given.kind AND d.external_id = given.external_id
-      WHERE (d.version, d.channel) IS DISTINCT FROM (given.version, given.channel)
-        -- After the missing ones, in every call: two that began differently could wait for each other.
-        AND (SELECT count(*) FROM added) >= 0
-      ORDER BY d.kind, d.external_id
-      FOR UPDATE OF d
-    ), changed AS (
-      UPDATE devices d SET version = differing.version, channel = differing.channel
-      FROM differing
-      WHERE d.id = differing.id
-      RETURNING d.kind
-    ), written AS (
-      SELECT kind, is_new FROM added
-      UNION ALL
-      SELECT kind, false FROM changed
-    ), counted AS (
-      ${countNewDevices}
-    )
-    SELECT count(*) FILTER (WHERE is_new) AS created, count(*) FILTER (WHERE NOT is_new) AS changed FROM written`.execute(db);
-  const [row] = rows;
-  return row ?? { created: 0, changed: 0 };
+/** What can be changed of a device that is known. */
+export interface ChangeableDevice {
+  id: number;
+  version: number | null;
+  channel: Channel;
+  zone: string | null;
+  tags: string[];
+  revision: string | null;
+  retired_dt: Date | null;
+}
+
+/** Locks the devices that are not as they are given, in the order of the unique key, and answers how they should be. */
+const lockDiffering = async (trx: Db, devices: readonly NewDevice[]): Promise<ChangeableDevice[]> => {
+  const { rows } = await sql<ChangeableDevice>`
+    SELECT d.id, wanted.*, d.retired_dt
+    FROM (${givenDevices(devices)}) given
+    JOIN devices d ON d.kind = given.kind AND d.external_id = given.external_id
+    CROSS JOIN LATERAL (
+      SELECT given.version, given.channel,
+             CASE WHEN given.zone IS NULL THEN d.zone ELSE nullif(given.zone, '') END AS zone,
+             coalesce(${splitTags(sql`given.tags`)}, d.tags) AS tags,
+             CASE WHEN given.revision IS NULL THEN d.revision ELSE nullif(given.revision, '') END AS revision
+    ) wanted
+    WHERE (d.version, d.channel, d.zone, d.tags, d.revision)
+          IS DISTINCT FROM (wanted.version, wanted.channel, wanted.zone, wanted.tags, wanted.revision)
+    ORDER BY d.kind, d.external_id
+    FOR NO KEY UPDATE OF d`.execute(trx);
+  return rows;
 };
 
-/** Adds devices that are not known yet, in one statement, and answers how many; known ones stay as they are. */
-export const addDevices = async (db: Db, devices: readonly NewDevice[], now: Date): Promise<number> => {
-  const { rows } = await sql<{ added: number }>`
-    WITH given AS (
-      ${givenDevices(devices)}
-    ), written AS (
-      ${insertMissing(now)}
-      ON CONFLICT ON CONSTRAINT devices_kind_external_id_key DO NOTHING
-      RETURNING kind, true AS is_new
-    ), counted AS (
-      ${countNewDevices}
+/** Waits for others who write about the device. */
+export const lockDevice = (trx: Trx, kind: DeviceKind, external_id: string): Promise<ChangeableDevice | undefined> =>
+  trx
+    .selectFrom('devices')
+    .select(['id', 'version', 'channel', 'zone', 'tags', 'revision', 'retired_dt'])
+    .$narrowType<{ channel: Channel }>()
+    .where('kind', '=', kind)
+    .where('external_id', '=', external_id)
+    .forNoKeyUpdate()
+    .executeTakeFirst();
+
+/** Changes devices that a statement before has locked, and has them counted where they are then. */
+export const changeDevices = async (trx: Db, devices: readonly ChangeableDevice[]): Promise<void> => {
+  await sql`
+    WITH wanted AS (
+      SELECT id, version, channel, zone, ${splitTags(sql`tags`)} AS tags, revision, retired_dt
+      FROM unnest(
+        ${devices.map((d) => d.id)}::integer[],
+        ${devices.map((d) => d.version)}::smallint[],
+        ${devices.map((d) => d.channel)}::text[],
+        ${devices.map((d) => d.zone)}::text[],
+        ${devices.map((d) => joinTags(d.tags))}::text[],
+        ${devices.map((d) => d.revision)}::text[],
+        ${devices.map((d) => d.retired_dt)}::timestamptz[]
+      ) AS d (id, version, channel, zone, tags, revision, retired_dt)
+    ), moved AS (
+      SELECT d.id AS device_id, d.kind, d.last_seen_on, d.zone AS from_zone, d.retired_dt AS was_retired_dt, wanted.zone, wanted.retired_dt
+      FROM devices d JOIN wanted USING (id)
+      WHERE (d.zone, d.retired_dt IS NULL) IS DISTINCT FROM (wanted.zone, wanted.retired_dt IS NULL)
+    ), moves AS MATERIALIZED (
+      SELECT device_id, kind, last_seen_on, coalesce(from_zone, '') AS zone, -1 AS change FROM moved WHERE was_retired_dt IS NULL
+      UNION ALL
+      SELECT device_id, kind, last_seen_on, coalesce(zone, ''), 1 FROM moved WHERE retired_dt IS NULL
+    ), moved_versions AS (
+      ${countMovedVersions}
+    ), moved_devices AS (
+      ${countMovedDevices}
     )
-    SELECT count(*) AS added FROM written`.execute(db);
-  return rows[0]?.added ?? 0;
+    UPDATE devices d
+    SET version = wanted.version, channel = wanted.channel, zone = wanted.zone, tags = wanted.tags, revision = wanted.revision,
+        retired_dt = wanted.retired_dt
+    FROM wanted
+    WHERE d.id = wanted.id`.execute(trx);
+};
+
+/**
+ * Adds devices and changes those that are not as they are given; each (kind, external_id) may come once. A statement each for those that are
+ * missing, for the locks of those that differ, and for their change: what a statement counts by has to be locked before it begins.
+ */
+export const upsertDevices = async (db: Db, devices: readonly NewDevice[], now: Date): Promise<{ created: number; changed: number }> => {
+  const created = await addDevices(db, devices, now);
+  // After the missing ones, in every call: two that began differently could wait for each other.
+  const differing = await lockDiffering(db, devices);
+  if (differing.length > 0) await changeDevices(db, differing);
+  return { created, changed: differing.length };
 };
 
 interface DeviceRow extends Omit<Device, 'firmwares'> {
@@ -106,7 +161,8 @@ interface DeviceRow extends Omit<Device, 'firmwares'> {
 
 /** Devices with what each runs now, by their ids; `chosen` restricts `devices d`, and `more` are further columns. */
 const selectDeviceRows = <More = unknown>(chosen: RawBuilder<unknown>, order: RawBuilder<unknown>, more = sql``) => sql<DeviceRow & More>`
-    SELECT ${more} d.id, d.kind, d.external_id, d.version, d.channel, d.created_dt, d.last_seen_dt,
+    SELECT ${more} d.id, d.kind, d.external_id, d.version, d.channel, d.zone, d.tags, d.revision, d.retired_dt,
+           d.created_dt, d.last_seen_dt,
            r.hardware_type, r.firmware_id, coalesce(f.version, r.reported_version) AS firmware_version, f.version_num,
            f.version_num IS NOT NULL AND f.version_num >= coalesce(newest.version_num, 0) AS is_newest,
            r.firmware_update_dt, r.firmware_update_time, r.observed_dt, r.source
@@ -125,10 +181,13 @@ const selectDeviceRows = <More = unknown>(chosen: RawBuilder<unknown>, order: Ra
 
 const toDevices = (rows: readonly DeviceRow[]): Map<number, Device> => {
   const devices = new Map<number, Device>();
-  for (const { id, kind, external_id, version, channel, created_dt, last_seen_dt, hardware_type, firmware_version, ...installed } of rows) {
-    const device = devices.get(id) ?? { kind, external_id, version, channel, created_dt, last_seen_dt, firmwares: [] };
+  for (const { id, hardware_type, firmware_id, firmware_version, version_num, is_newest, ...row } of rows) {
+    const { firmware_update_dt, firmware_update_time, observed_dt, source, ...own } = row;
+    const device = devices.get(id) ?? { ...own, firmwares: [] };
     devices.set(id, device);
-    if (hardware_type !== null) device.firmwares.push({ hardware_type, version: firmware_version, ...installed });
+    const seen = { firmware_update_dt, firmware_update_time, observed_dt, source };
+    if (hardware_type !== null)
+      device.firmwares.push({ hardware_type, firmware_id, version: firmware_version, version_num, is_newest, ...seen });
   }
   return devices;
 };

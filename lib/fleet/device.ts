@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { FirmwareId, HardwareTypeName, RequestedTimestamp, Timestamp } from '../firmware/firmware.ts';
+import { HardwareTypeName, RequestedTimestamp } from '../firmware/firmware.ts';
 import { IdInPath } from '../http/path-parameters.ts';
 
 export const DeviceKind = z.enum(['scooter', 'cabinet']);
@@ -20,79 +20,12 @@ export const ExternalId = z
 const ExternalIdPrefix = z.string().check(z.regex(/^[\w.:~-]{1,128}$/, 'has 1 to 128 letters, digits and . _ : ~ -'));
 export const ScooterVersion = z.union([z.literal(1), z.literal(2)]).check(z.meta({ description: 'Generation of a scooter' }));
 
-/** What a device is registered with. A scooter without a generation has its own IoT. */
-export const NewDevice = z.pipe(
-  z
-    .strictObject({
-      kind: DeviceKind,
-      external_id: ExternalId,
-      version: z._default(z.nullable(ScooterVersion), null),
-      channel: z
-        .optional(Channel)
-        .check(z.meta({ description: 'Default: telematics for scooters of version 1 and 2, iot for all others' })),
-    })
-    .check(
-      z.refine(({ kind, version }) => kind === 'scooter' || version === null, { path: ['version'], error: 'only scooters have a version' }),
-      z.meta({ if: { properties: { kind: { const: 'scooter' } } }, else: { properties: { version: { type: 'null' } } } }),
-    ),
-  z.transform((device) => ({ ...device, channel: device.channel ?? defaultChannel(device.version) })),
-);
-export type NewDevice = z.output<typeof NewDevice>;
-
-const defaultChannel = (version: 1 | 2 | null): Channel => (version === null ? 'iot' : 'telematics');
-
 /**
  * Where knowledge of a version came from: scooters-backend told us (confirmation), or we asked it (observation); the device itself told us
  * (config_data), or said that it had installed it and is believed (feedback); or it was part of what a device came to run (package).
  */
 export const reportSources = ['confirmation', 'observation', 'config_data', 'feedback', 'package'] as const;
 export type ReportSource = (typeof reportSources)[number];
-
-export const InstalledFirmware = z
-  .object({
-    hardware_type: HardwareTypeName,
-    firmware_id: z.nullable(FirmwareId).check(z.meta({ description: 'null while the version is in no catalogue' })),
-    version: z.string(),
-    version_num: z.nullable(z.int()),
-    is_newest: z.boolean().check(z.meta({ description: 'No available firmware of this hardware type has a higher version_num' })),
-    firmware_update_dt: Timestamp.check(z.meta({ description: 'Since when it runs this version' })),
-    firmware_update_time: z
-      .nullable(z.number())
-      .check(z.meta({ description: 'Seconds the last installation took, from command to proof; null when not ordered by this service' })),
-    observed_dt: Timestamp.check(z.meta({ description: 'When it was last seen running this version' })),
-    source: z.enum(reportSources),
-  })
-  .register(z.globalRegistry, { id: 'InstalledFirmware' });
-export type InstalledFirmware = z.infer<typeof InstalledFirmware>;
-
-export const Device = z
-  .object({
-    kind: DeviceKind,
-    external_id: z.string(),
-    version: z.nullable(z.int()),
-    channel: Channel,
-    created_dt: Timestamp,
-    last_seen_dt: z.nullable(Timestamp).check(
-      z.meta({
-        description: 'When it was last seen running what it runs, or has polled, to some minutes; null: never',
-      }),
-    ),
-    firmwares: z.array(InstalledFirmware),
-  })
-  .register(z.globalRegistry, { id: 'Device' });
-export type Device = z.infer<typeof Device>;
-
-export const PastFirmware = z
-  .extend(z.omit(InstalledFirmware, { is_newest: true }), {
-    observed_dt: Timestamp.check(z.meta({ description: 'When it was first seen running this version' })),
-    occurred_dt: z.nullable(Timestamp).check(
-      z.meta({
-        description: 'The same by the clock of whoever told it, which may be wrong: then observed_dt is when it came. null: not kept',
-      }),
-    ),
-  })
-  .register(z.globalRegistry, { id: 'PastFirmware' });
-export type PastFirmware = z.infer<typeof PastFirmware>;
 
 const id = z.optional(IdInPath.shape.id);
 

@@ -1,8 +1,9 @@
 import type { Db } from '../db/database.ts';
-import type { Device, DeviceKind } from './device.ts';
+import type { DeviceKind } from './device.ts';
 import type { DeviceWithHistory } from './device-detail.ts';
 import { deviceNotFound } from './device-exists.ts';
 import { findDeviceWithAttributes, type HistoryFilter, listDevicesWithFirmwares, listHistory } from './device-queries.ts';
+import type { Device } from './shown-device.ts';
 
 /** @throws `device.not_found` */
 export async function getDevice(db: Db, kind: DeviceKind, external_id: string): Promise<Device> {

@@ -2,8 +2,8 @@ import type { Db } from '../db/database.ts';
 import type { FieldError } from '../errors.ts';
 import { findUnknownFirmware, findUnknownHardwareType, missingSubjects } from '../firmware/missing-subjects.ts';
 import type { Page } from '../http/page.ts';
-import type { Device } from './device.ts';
 import { type DeviceFilter, listDevices as listFilteredDevices } from './device-queries.ts';
+import type { Device } from './shown-device.ts';
 
 /**
  * A page of devices with what each runs, in one statement.

@@ -1,8 +1,11 @@
+import { writeAuditLine } from '../audit/audit-queries.ts';
+import type { Author } from '../audit/author.ts';
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { DomainError, type FieldError } from '../errors.ts';
-import type { NewDevice } from './device.ts';
 import { takeTurnInRegistering, upsertDevices } from './device-queries.ts';
+import type { NewDevice } from './new-device.ts';
+import { refuseUnknownZone } from './unknown-zone.ts';
 
 export interface RegisteredDevices {
   created: number;
@@ -11,16 +14,23 @@ export interface RegisteredDevices {
 }
 
 /**
- * Adds and changes devices, all or none, in one statement whatever their number. Calls take turns. Repeating a call changes nothing.
+ * Adds and changes devices, all or none, in a few statements whatever their number. Calls take turns. Repeating a call changes nothing.
  *
- * @throws `request.invalid` naming every device that comes twice: which of the two was meant cannot be known.
+ * @throws `request.invalid` naming every device that comes twice: which of the two was meant cannot be known; or for a zone that there is not.
  */
-export async function registerDevices(deps: { db: Db; now: Clock }, devices: readonly NewDevice[]): Promise<RegisteredDevices> {
+export async function registerDevices(
+  { db, now }: { db: Db; now: Clock },
+  devices: readonly NewDevice[],
+  author: Author,
+): Promise<RegisteredDevices> {
   const errors = findRepeated(devices);
   if (errors.length > 0) throw new DomainError('request.invalid', `${errors.length} devices come more than once`, { errors });
-  const { created, changed } = await deps.db.transaction().execute(async (trx) => {
+  const { created, changed } = await db.transaction().execute(async (trx) => {
     await takeTurnInRegistering(trx);
-    return upsertDevices(trx, devices, deps.now());
+    const outcome = await upsertDevices(trx, devices, now()).catch(refuseUnknownZone);
+    const isChange = outcome.created + outcome.changed > 0;
+    if (isChange) await writeAuditLine(trx, author, { action: 'register', resource: 'device', resource_id: null, outcome }, now());
+    return outcome;
   });
   return { created, changed, unchanged: devices.length - created - changed };
 }

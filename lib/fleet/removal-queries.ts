@@ -55,8 +55,8 @@ const removeZeros = (table: string, key: readonly string[], limit: number): RawB
 
 /** Removes counts of versions that no device runs any more, and of days on which none was seen last. They come again when they are needed. */
 export async function removeUnusedCounts(trx: Trx, { limit }: Removal): Promise<boolean> {
-  const versions = await removeZeros('device_firmware_counts', ['hardware_type', 'reported_version'], limit).execute(trx);
-  const days = await removeZeros('device_seen_counts', ['kind', 'seen_on'], limit).execute(trx);
+  const versions = await removeZeros('device_firmware_counts', ['hardware_type', 'reported_version', 'zone'], limit).execute(trx);
+  const days = await removeZeros('device_seen_counts', ['kind', 'seen_on', 'zone'], limit).execute(trx);
   const removed = (versions.numAffectedRows ?? 0n) + (days.numAffectedRows ?? 0n);
   return removed >= limit;
 }

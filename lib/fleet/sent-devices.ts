@@ -2,7 +2,7 @@ import * as z from 'zod/mini';
 import { DomainError, type FieldError } from '../errors.ts';
 import { ItemError, judged, Malformed } from '../http/judged.ts';
 import { summarize } from '../http/parse-request.ts';
-import { NewDevice } from './device.ts';
+import { NewDevice } from './new-device.ts';
 
 /** One of many devices in a call. */
 export const SentDevice = judged(NewDevice);
@@ -25,15 +25,33 @@ export const RefusedDevices = z.object({
 });
 export type RefusedDevices = z.infer<typeof RefusedDevices>;
 
+export const wellFormedOf = (sent: readonly SentDevice[]): NewDevice[] =>
+  sent.flatMap((device) => (device instanceof Malformed ? [] : [device]));
+
+interface Judgement {
+  /** Whether a part of the devices may be registered. */
+  partial: boolean;
+  /** Those that devices name and that there are not. */
+  unknownZones: readonly string[];
+}
+
 /**
- * Those of the devices that can be registered, and why the others cannot: one that is not well-formed, or comes twice with a second one.
+ * Those of the devices that can be registered, and why the others cannot: one that is not well-formed, comes twice with a second one, or
+ * stands in a zone that there is not.
  *
  * @throws `request.invalid` with every wrong field, unless a part of the devices may be registered.
  */
-export const judgeDevices = (sent: readonly SentDevice[], { partial }: { partial: boolean }): { devices: NewDevice[] } & RefusedDevices => {
-  const wellFormed = sent.flatMap((device) => (device instanceof Malformed ? [] : [device]));
+export const judgeDevices = (
+  sent: readonly SentDevice[],
+  { partial, unknownZones }: Judgement,
+): { devices: NewDevice[] } & RefusedDevices => {
+  const wellFormed = wellFormedOf(sent);
+  const zoneErrors = ({ zone }: NewDevice) =>
+    zone && unknownZones.includes(zone) ? [{ path: 'zone', message: `there is no zone ${zone}` }] : [];
   if (!partial) {
-    const errors = sent.flatMap((device, i) => (device instanceof Malformed ? device.errors.map((error) => within(error, i)) : []));
+    const errorsOf = (device: SentDevice): FieldError[] =>
+      device instanceof Malformed ? [...device.errors] : zoneErrors(device).map((error) => ({ in: 'body', ...error }));
+    const errors = sent.flatMap((device, i) => errorsOf(device).map((error) => within(error, i)));
     if (errors.length > 0) throw new DomainError('request.invalid', summarize(errors, errors.length), { errors });
     return { devices: wellFormed, refused_count: 0, refused: [] };
   }
@@ -41,10 +59,11 @@ export const judgeDevices = (sent: readonly SentDevice[], { partial }: { partial
   const isRepeated = (device: NewDevice) => (times.get(keyOf(device))?.length ?? 0) > 1;
   const refused = sent.flatMap((device, index) => {
     if (device instanceof Malformed) return [{ index, external_id: device.textOf('external_id'), errors: device.itemErrors.slice(0, 3) }];
-    if (!isRepeated(device)) return [];
-    return [{ index, external_id: device.external_id, errors: [{ path: 'external_id', message: 'comes more than once' }] }];
+    const repeated = isRepeated(device) ? [{ path: 'external_id', message: 'comes more than once' }] : [];
+    const errors = [...repeated, ...zoneErrors(device)];
+    return errors.length > 0 ? [{ index, external_id: device.external_id, errors }] : [];
   });
-  const devices = wellFormed.filter((device) => !isRepeated(device));
+  const devices = wellFormed.filter((device) => !isRepeated(device) && zoneErrors(device).length === 0);
   return { devices, refused_count: refused.length, refused: refused.slice(0, maximumRefusals) };
 };
 

@@ -21,7 +21,7 @@ export interface Route<
   path: string;
   summary: string;
   description?: string;
-  tag: 'Firmwares' | 'Assemblies' | 'Devices' | 'Updates' | 'Device protocol' | 'Service';
+  tag: 'Firmwares' | 'Assemblies' | 'Devices' | 'Fleet' | 'Updates' | 'Device protocol' | 'Service';
   /** What a JWT has to grant; `device`: what a device's own token does, its own work and nothing else; null: open to everybody. */
   scope: Scope | typeof deviceScope | null;
   pathParameters?: Path;

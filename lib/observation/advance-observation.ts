@@ -1,7 +1,7 @@
 import { addSeconds, type Clock, secondsBetween } from '../clock.ts';
 import type { Trx } from '../db/database.ts';
-import { NewDevice } from '../fleet/device.ts';
 import { addDevices } from '../fleet/device-queries.ts';
+import { NewDevice } from '../fleet/new-device.ts';
 import type { Log } from '../log.ts';
 import { BackendRefusal, BackendUnavailable } from '../ports/backend.ts';
 import type { Queue } from '../ports/queue.ts';

@@ -30,6 +30,7 @@ export async function getStats({ db, metrics, now }: GetStatsDeps, not_seen_days
       (kind) => counted.devices.find((d) => d.kind === kind) ?? { kind, devices: 0, not_seen: 0, never_seen: 0 },
     ),
     hardware_types: counted.hardware_types.map((type) => ({ ...sharesOf(type), ...timesOf(counted.update_times, type.hardware_type) })),
+    zones: counted.zones,
     updates: { ...noUpdates(), ...counted.updates },
     executions: { ...noCounts(), ...counted.executions },
     late_updates: counted.late_updates,

@@ -7,7 +7,7 @@ import { isLateAt } from '../update/late-updates.ts';
 import { type BackendGate, type GateInJson, gateOfJson } from '../update/reach/backend-gate.ts';
 import type { UpdateStatus } from '../update/update-status.ts';
 import type { Histogram } from './histogram.ts';
-import { maximumTimedFirmwares, maximumVersions } from './stats.ts';
+import { maximumTimedFirmwares, maximumVersions, maximumZoneVersions, type ZoneStats } from './stats.ts';
 
 // One round trip over the tables of several nouns, and none of it looks at every device: it adds up what count-queries.ts keeps.
 
@@ -45,6 +45,7 @@ export interface CountedFleet {
   hardware_types: CountedHardwareType[];
   /** Firmwares of one hardware type come the newest first. */
   update_times: CountedUpdateTimes[];
+  zones: ZoneStats[];
   updates: Partial<Record<UpdateStatus, number>>;
   /** Of updates that have not ended, to their last device. */
   executions: Partial<Record<ExecutionStatus, number>>;
@@ -131,6 +132,42 @@ const devices = (seenSince: Date) => sql`
   FROM device_seen_counts
   GROUP BY kind`;
 
+const zones = (seenSince: Date) => sql`
+  SELECT nullif(d.zone, '') AS zone, d.devices, coalesce(v.hardware_types, '[]') AS hardware_types
+  FROM (
+    SELECT zone, jsonb_agg(jsonb_build_object('kind', kind, 'devices', devices, 'not_seen', not_seen) ORDER BY kind DESC) AS devices
+    FROM (
+      SELECT zone, kind, sum(device_count) AS devices,
+             coalesce(sum(device_count) FILTER (WHERE seen_on < ${seenSince.toISOString().slice(0, 10)}::date), 0) AS not_seen
+      FROM device_seen_counts
+      GROUP BY zone, kind
+      HAVING sum(device_count) > 0
+    ) kinds
+    GROUP BY zone
+  ) d
+  LEFT JOIN (
+    SELECT zone, jsonb_agg(to_jsonb(t) - 'zone' ORDER BY hardware_type) AS hardware_types
+    FROM (
+      SELECT zone, hardware_type, sum(devices) AS devices,
+             jsonb_agg(jsonb_build_object('version', version, 'devices', devices) ORDER BY place)
+               FILTER (WHERE place <= ${maximumZoneVersions}) AS versions,
+             jsonb_build_object(
+               'devices', coalesce(sum(devices) FILTER (WHERE place > ${maximumZoneVersions}), 0),
+               'versions', count(*) FILTER (WHERE place > ${maximumZoneVersions})
+             ) AS other_versions
+      FROM (
+        SELECT zone, hardware_type, reported_version AS version, sum(device_count) AS devices,
+               row_number() OVER (PARTITION BY zone, hardware_type ORDER BY sum(device_count) DESC, reported_version) AS place
+        FROM device_firmware_counts
+        GROUP BY zone, hardware_type, reported_version
+        HAVING sum(device_count) > 0
+      ) ranked
+      GROUP BY zone, hardware_type
+    ) t
+    GROUP BY zone
+  ) v USING (zone)
+  ORDER BY nullif(d.zone, '') NULLS LAST`;
+
 const tables = sql`
   SELECT relname AS table, nullif(reltuples, -1)::bigint AS rows
   FROM pg_class
@@ -161,6 +198,7 @@ export const countFleet = async (db: Db, seenSince: Date, now: Date): Promise<Co
     SELECT ${listOf(devices(seenSince))} AS devices,
            ${listOf(hardwareTypes)} AS hardware_types,
            ${listOf(updateTimes)} AS update_times,
+           ${listOf(zones(seenSince))} AS zones,
            (SELECT coalesce(jsonb_object_agg(status, n), '{}') FROM (SELECT status, count(*) AS n FROM updates GROUP BY status) q) AS updates,
            (SELECT coalesce(jsonb_object_agg(status, n), '{}') FROM (${executions}) q) AS executions,
            (SELECT count(*) FROM updates WHERE ${isLateAt(now)}) AS late_updates,

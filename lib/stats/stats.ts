@@ -64,6 +64,25 @@ const HardwareTypeStats = z.object({
 });
 export type HardwareTypeStats = z.infer<typeof HardwareTypeStats>;
 
+/** Versions named one by one for each hardware type in a zone: there may be hundreds of zones. */
+export const maximumZoneVersions = 5;
+
+const ZoneStats = z.object({
+  zone: z.nullable(z.string()).check(z.meta({ description: 'null: devices without a zone' })),
+  devices: z.array(z.object({ kind: DeviceKind, devices: Devices, not_seen: Devices })),
+  hardware_types: z.array(
+    z.object({
+      hardware_type: HardwareTypeName,
+      devices: Devices,
+      versions: z
+        .array(z.object({ version: z.string(), devices: Devices }))
+        .check(z.meta({ description: `The ${maximumZoneVersions} that most devices run, those first` })),
+      other_versions: z.object({ devices: Devices, versions: z.int() }).check(z.meta({ description: 'All that are not in versions' })),
+    }),
+  ),
+});
+export type ZoneStats = z.infer<typeof ZoneStats>;
+
 export const Stats = z
   .object({
     generated_dt: Timestamp,
@@ -77,6 +96,7 @@ export const Stats = z
     ),
     not_seen_days: z.int(),
     hardware_types: z.array(HardwareTypeStats),
+    zones: z.array(ZoneStats).check(z.meta({ description: 'Every zone that has devices, with the versions that they run' })),
     updates: UpdateCounts.check(z.meta({ description: 'Updates by status' })),
     executions: ExecutionCounts.check(z.meta({ description: 'Executions by status, of updates that have not ended to their last device' })),
     late_updates: z.int().check(z.meta({ description: 'Updates whose next step is more than five minutes late: `walk` in each of them' })),

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { freePort } from '../../dev/stack/free-port.ts';
 import { createHandler } from '../../functions/get-device-versions/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
-import type { Device } from '../../lib/fleet/device.ts';
+import type { Device } from '../../lib/fleet/shown-device.ts';
 import { confirmUpdate } from '../../lib/report/confirm-update.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { confirmation, givenDevices, givenFirmware, silentLog, startOfTime, TestClock } from '../support/fixtures.ts';

@@ -4,8 +4,8 @@ import { createHandler as createGetVersions } from '../../functions/get-versions
 import { createHandler } from '../../functions/list-devices/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
 import { insertDraft } from '../../lib/firmware/draft-queries.ts';
-import type { Device } from '../../lib/fleet/device.ts';
 import { getDevice } from '../../lib/fleet/get-devices.ts';
+import type { Device } from '../../lib/fleet/shown-device.ts';
 import { confirmUpdate } from '../../lib/report/confirm-update.ts';
 import { catalogueDeps } from '../support/catalogue.ts';
 import { createTestDatabase } from '../support/database.ts';
@@ -143,6 +143,7 @@ describe('GET /v1/devices', () => {
     expect(body.items).toEqual([
       {
         ...{ kind: 'scooter', external_id: fleet[0]?.external_id, version: 1, channel: 'telematics' },
+        ...{ zone: null, tags: [], revision: null, retired_dt: null },
         created_dt: '2024-01-01T00:00:00.000Z',
         last_seen_dt: '2026-11-23T08:00:00.000Z',
         firmwares: [

@@ -10,7 +10,7 @@ const floors = [
   ['stats'],
   ['update'],
   ['assembly'],
-  ['fleet', 'firmware'],
+  ['fleet', 'firmware', 'audit'],
   ['ports', 'http', 'db'],
 ];
 

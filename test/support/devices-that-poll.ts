@@ -8,7 +8,7 @@ import { createAuthenticateDevice, type DeviceAccess } from '../../lib/ddi/authe
 import { issueFirstTokens } from '../../lib/ddi/issue-device-token.ts';
 import { defaultPollIntervals, retrySeconds } from '../../lib/ddi/poll-interval.ts';
 import type { ControllerBase, Deployment } from '../../lib/ddi/protocol.ts';
-import type { NewDevice } from '../../lib/fleet/device.ts';
+import type { NewDevice } from '../../lib/fleet/new-device.ts';
 import { givenDevices, givenFirmware, silentLog } from './fixtures.ts';
 import { type Call, type CallAnswer, call } from './http.ts';
 import { createUpdateService } from './update-service.ts';

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Db } from '../../lib/db/database.ts';
 import { insertDraft, makeAvailable } from '../../lib/firmware/draft-queries.ts';
 import type { Firmware, FirmwareRequirement } from '../../lib/firmware/firmware.ts';
-import { NewDevice } from '../../lib/fleet/device.ts';
 import { upsertDevices } from '../../lib/fleet/device-queries.ts';
+import { NewDevice } from '../../lib/fleet/new-device.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Confirmation } from '../../lib/report/confirmation.ts';
 import { UpdateRequest } from '../../lib/update/update.ts';
@@ -28,6 +28,9 @@ export class TestClock {
     this.#now = new Date(this.#now.getTime() + seconds * 1000);
   }
 }
+
+/** Who asks for a change. */
+export const author = { subject: 'admin', request_id: 'request-1' };
 
 export const silentLog: Log = { info: () => {}, warn: () => {}, error: () => {} };
 

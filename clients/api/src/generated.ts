@@ -19,6 +19,26 @@ export interface FirmwareRequirement {
   minimum_version_num: number;
 }
 
+export type MaintenanceWindowDaysItem = 'monday' | 'tuesday' | 'wednesday' | 'thursday' | 'friday' | 'saturday' | 'sunday';
+export interface MaintenanceWindow {
+  /**
+     * Local time at which it opens
+     * @pattern ^([01]\d|2[0-3]):[0-5]\d$
+     */
+  from: string;
+  /**
+     * Local time at which it closes: of the next day, where it is earlier than `from`
+     * @pattern ^([01]\d|2[0-3]):[0-5]\d$
+     */
+  until: string;
+  /**
+     * Days on which it opens. Default: every day
+     * @minItems 1
+     * @maxItems 7
+     */
+  days?: MaintenanceWindowDaysItem[];
+}
+
 /**
  * Beside the attributes told before, in their place, or taking away those that are named; a version is none of these
  */
@@ -568,6 +588,19 @@ export interface Device {
   version: number | null;
   /** How the device is reached: through scooters-backend, or it polls this service */
   channel: DeviceChannel;
+  /**
+     * The zone it stands in; null: none
+     * @nullable
+     */
+  zone: string | null;
+  tags: string[];
+  /**
+     * Of its hardware; null: not known
+     * @nullable
+     */
+  revision: string | null;
+  /** Since when it is out of service for good; null: it is not */
+  retired_dt: string | null;
   created_dt: string;
   /** When it was last seen running what it runs, or has polled, to some minutes; null: never */
   last_seen_dt: string | null;
@@ -624,6 +657,19 @@ export interface ScooterWithHistory {
   version: number | null;
   /** How the device is reached: through scooters-backend, or it polls this service */
   channel: ScooterWithHistoryChannel;
+  /**
+     * The zone it stands in; null: none
+     * @nullable
+     */
+  zone: string | null;
+  tags: string[];
+  /**
+     * Of its hardware; null: not known
+     * @nullable
+     */
+  revision: string | null;
+  /** Since when it is out of service for good; null: it is not */
+  retired_dt: string | null;
   created_dt: string;
   /** When it was last seen running what it runs, or has polled, to some minutes; null: never */
   last_seen_dt: string | null;
@@ -666,6 +712,19 @@ export interface DeviceWithHistory {
   version: number | null;
   /** How the device is reached: through scooters-backend, or it polls this service */
   channel: DeviceWithHistoryChannel;
+  /**
+     * The zone it stands in; null: none
+     * @nullable
+     */
+  zone: string | null;
+  tags: string[];
+  /**
+     * Of its hardware; null: not known
+     * @nullable
+     */
+  revision: string | null;
+  /** Since when it is out of service for good; null: it is not */
+  retired_dt: string | null;
   created_dt: string;
   /** When it was last seen running what it runs, or has polled, to some minutes; null: never */
   last_seen_dt: string | null;
@@ -676,6 +735,67 @@ export interface DeviceWithHistory {
   attributes_dt: string | null;
   /** Every version it is known to have run, in the order in which that was learned, the latest first; when asked for */
   history?: DeviceWithHistoryHistory;
+}
+
+export interface TaggedDevices {
+  /**
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  changed: number;
+  /**
+     * Devices that had those tags, and no others, already
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  unchanged: number;
+  /** Ids that are nobody’s */
+  unknown: string[];
+}
+
+export type MaintenanceWindowOutputDaysItem = 'monday' | 'tuesday' | 'wednesday' | 'thursday' | 'friday' | 'saturday' | 'sunday';
+export interface MaintenanceWindowOutput {
+  /**
+     * Local time at which it opens
+     * @pattern ^([01]\d|2[0-3]):[0-5]\d$
+     */
+  from: string;
+  /**
+     * Local time at which it closes: of the next day, where it is earlier than `from`
+     * @pattern ^([01]\d|2[0-3]):[0-5]\d$
+     */
+  until: string;
+  /**
+     * Days on which it opens. Default: every day
+     * @minItems 1
+     * @maxItems 7
+     */
+  days: MaintenanceWindowOutputDaysItem[];
+}
+
+export interface Zone {
+  name: string;
+  time_zone: string;
+  /**
+     * The availability budget: how many per cent of the devices of a kind in this zone may be at work on updates at one moment, at most. At least one always may
+     * @maximum 100
+     * @exclusiveMinimum 0
+     */
+  maximum_unavailable_percentage: number;
+  /** Devices of this zone are asked only within it; null: at any time */
+  maintenance_window: MaintenanceWindowOutput | null;
+  /**
+     * @maxLength 2000
+     * @pattern ^[^\u0000]*$
+     */
+  comment: string;
+  /**
+     * Devices in this zone
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  devices: number;
+  created_dt: string;
 }
 
 export type ObservationStatus = 'IN_PROGRESS' | 'COMPLETED' | 'CANCELED' | 'FAILED';
@@ -2181,6 +2301,70 @@ export type StatsHardwareTypesItem = {
   firmware_update_times: StatsHardwareTypesItemFirmwareUpdateTimesItem[];
 };
 
+export type StatsZonesItemDevicesItemKind = 'scooter' | 'cabinet';
+export type StatsZonesItemDevicesItem = {
+  kind: StatsZonesItemDevicesItemKind;
+  /**
+     * @minimum 0
+     * @maximum 9007199254740991
+     */
+  devices: number;
+  /**
+     * @minimum 0
+     * @maximum 9007199254740991
+     */
+  not_seen: number;
+};
+
+export type StatsZonesItemHardwareTypesItemVersionsItem = {
+  version: string;
+  /**
+     * @minimum 0
+     * @maximum 9007199254740991
+     */
+  devices: number;
+};
+
+/**
+ * All that are not in versions
+ */
+export type StatsZonesItemHardwareTypesItemOtherVersions = {
+  /**
+     * @minimum 0
+     * @maximum 9007199254740991
+     */
+  devices: number;
+  /**
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  versions: number;
+};
+
+export type StatsZonesItemHardwareTypesItem = {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type: string;
+  /**
+     * @minimum 0
+     * @maximum 9007199254740991
+     */
+  devices: number;
+  /** The 5 that most devices run, those first */
+  versions: StatsZonesItemHardwareTypesItemVersionsItem[];
+  /** All that are not in versions */
+  other_versions: StatsZonesItemHardwareTypesItemOtherVersions;
+};
+
+export type StatsZonesItem = {
+  /**
+     * null: devices without a zone
+     * @nullable
+     */
+  zone: string | null;
+  devices: StatsZonesItemDevicesItem[];
+  hardware_types: StatsZonesItemHardwareTypesItem[];
+};
+
 /**
  * Updates by status
  */
@@ -2291,6 +2475,8 @@ export interface Stats {
      */
   not_seen_days: number;
   hardware_types: StatsHardwareTypesItem[];
+  /** Every zone that has devices, with the versions that they run */
+  zones: StatsZonesItem[];
   /** Updates by status */
   updates: StatsUpdates;
   /** Executions by status, of updates that have not ended to their last device */
@@ -2674,6 +2860,12 @@ export type RegisterDevicesBodyDevicesItem = {
   version?: 1 | 2 | null;
   /** Default: telematics for scooters of version 1 and 2, iot for all others */
   channel?: RegisterDevicesBodyDevicesItemChannel;
+  /** The zone it stands in. Not named: stays as it is; null: none */
+  zone?: string | null;
+  /** All of its tags, up to 20. Not named: they stay as they are; null: none */
+  tags?: string[] | null;
+  /** Of its hardware. Not named: stays as it is; null: none */
+  revision?: string | null;
 };
 
 export type RegisterDevicesBody = {
@@ -2870,6 +3062,116 @@ export type LookUpDevicesBody = {
 export type LookUpDevices200 = {
   items: Device[];
   unknown: string[];
+};
+
+/**
+ * How the device is reached: through scooters-backend, or it polls this service
+ */
+export type ChangeDeviceBodyChannel = 'telematics' | 'iot';
+export type ChangeDeviceBody = {
+  /** The zone it stands in. Not named: stays as it is; null: none */
+  zone?: string | null;
+  /** All of its tags, up to 20. Not named: they stay as they are; null: none */
+  tags?: string[] | null;
+  /** Of its hardware. Not named: stays as it is; null: none */
+  revision?: string | null;
+  /** Generation of a scooter; null: it has an IoT of its own. Not named: stays as it is */
+  version?: 1 | 2 | null;
+  /** How the device is reached: through scooters-backend, or it polls this service */
+  channel?: ChangeDeviceBodyChannel;
+};
+
+export type TagDevicesBodyKind = 'scooter' | 'cabinet';
+export type TagDevicesBody = {
+  kind?: TagDevicesBodyKind;
+  /**
+     * @minItems 1
+     * @maxItems 10000
+     * @items.minLength 1
+     * @items.maxLength 128
+     * @items.pattern ^(?!\.{1,2}$)[\w.:~-]+$
+     */
+  external_ids: string[];
+  /**
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  add?: string[];
+  /**
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  remove?: string[];
+};
+
+export type ListZonesParams = {
+/**
+ * Items a page, 1 to 500
+ * @minimum 1
+ * @maximum 500
+ */
+limit?: number;
+/**
+ * `next_cursor` of the page before, of the same list under the same conditions
+ * @maxLength 512
+ */
+cursor?: string;
+};
+
+export type ListZones200 = {
+  items: Zone[];
+  /**
+     * null on the last page
+     * @nullable
+     */
+  next_cursor: string | null;
+};
+
+export type AddZoneBody = {
+  /**
+     * The name of a zone
+     * @pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  name: string;
+  /**
+     * By its name in the IANA database
+     * @maxLength 64
+     */
+  time_zone: string;
+  /**
+     * The availability budget: how many per cent of the devices of a kind in this zone may be at work on updates at one moment, at most. At least one always may
+     * @maximum 100
+     * @exclusiveMinimum 0
+     */
+  maximum_unavailable_percentage?: number;
+  /** Devices of this zone are asked only within it; null: at any time */
+  maintenance_window?: MaintenanceWindow | null;
+  /**
+     * @maxLength 2000
+     * @pattern ^[^\u0000]*$
+     */
+  comment?: string;
+};
+
+export type ChangeZoneBody = {
+  /**
+     * By its name in the IANA database
+     * @maxLength 64
+     */
+  time_zone?: string;
+  /**
+     * The availability budget: how many per cent of the devices of a kind in this zone may be at work on updates at one moment, at most. At least one always may
+     * @maximum 100
+     * @exclusiveMinimum 0
+     */
+  maximum_unavailable_percentage?: number;
+  /** Devices of this zone are asked only within it; null: at any time */
+  maintenance_window?: MaintenanceWindow | null;
+  /**
+     * @maxLength 2000
+     * @pattern ^[^\u0000]*$
+     */
+  comment?: string;
 };
 
 export type RequestObservationHeaders = {
@@ -4009,6 +4311,7 @@ export const getRegisterDevicesUrl = () => {
 }
 
 /**
+ * Of `zone`, `tags` and `revision`, what is not named stays as it is, and null takes it away. `version` and `channel` have defaults and so are always set. To change one device in one field, use `PATCH`.
  * @summary Add and change devices, up to 10,000 in one call
  */
 export const registerDevices = async (registerDevicesBody: RegisterDevicesBody, options?: Parameters<typeof request>[1]): Promise<RegisterDevices200> => {
@@ -4211,6 +4514,245 @@ return request<LookUpDevices200>(getLookUpDevicesUrl(),
     method: 'POST',
     headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
     body: JSON.stringify(lookUpDevicesBody)
+  }
+);}
+
+
+
+export const getChangeDeviceUrl = (kind: 'scooter' | 'cabinet',
+    externalId: string,) => {
+
+
+
+
+  return `/v1/devices/${encodeURIComponent(String(kind))}/${encodeURIComponent(String(externalId))}`
+}
+
+/**
+ * What is not named stays as it is; null takes it away.
+ * @summary Change one device
+ */
+export const changeDevice = async (kind: 'scooter' | 'cabinet',
+    externalId: string,
+    changeDeviceBody: ChangeDeviceBody, options?: Parameters<typeof request>[1]): Promise<Device> => {
+
+    const getHeaders = (h?: NonNullable<RequestInit['headers']>): Record<string, string | readonly string[]> => {
+    if (!h) return {};
+    if (h instanceof Headers) return Object.fromEntries(h.entries());
+    if (Symbol.iterator in h) {
+      return Object.fromEntries(
+        Array.from(h as Iterable<Iterable<string>>, (entry) => Array.from(entry) as [string, string]),
+      );
+    }
+    const headers: Record<string, string | readonly string[]> = {};
+    for (const [name, value] of Object.entries<string | readonly string[] | undefined>(h)) {
+      if (value !== undefined) headers[name] = value;
+    }
+    return headers;
+  };
+return request<Device>(getChangeDeviceUrl(kind,externalId),
+  {
+    ...options,
+    method: 'PATCH',
+    headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
+    body: JSON.stringify(changeDeviceBody)
+  }
+);}
+
+
+
+export const getTagDevicesUrl = () => {
+
+
+
+
+  return `/v1/devices/tags`
+}
+
+/**
+ * Of all of them or of none. A device has up to 20 tags. Sending the same again changes nothing.
+ * @summary Add tags to many devices, and take others away
+ */
+export const tagDevices = async (tagDevicesBody: TagDevicesBody, options?: Parameters<typeof request>[1]): Promise<TaggedDevices> => {
+
+    const getHeaders = (h?: NonNullable<RequestInit['headers']>): Record<string, string | readonly string[]> => {
+    if (!h) return {};
+    if (h instanceof Headers) return Object.fromEntries(h.entries());
+    if (Symbol.iterator in h) {
+      return Object.fromEntries(
+        Array.from(h as Iterable<Iterable<string>>, (entry) => Array.from(entry) as [string, string]),
+      );
+    }
+    const headers: Record<string, string | readonly string[]> = {};
+    for (const [name, value] of Object.entries<string | readonly string[] | undefined>(h)) {
+      if (value !== undefined) headers[name] = value;
+    }
+    return headers;
+  };
+return request<TaggedDevices>(getTagDevicesUrl(),
+  {
+    ...options,
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
+    body: JSON.stringify(tagDevicesBody)
+  }
+);}
+
+
+
+export const getListZonesUrl = (params?: ListZonesParams,) => {
+  const normalizedParams = new URLSearchParams();
+
+  Object.entries(params || {}).forEach(([key, value]) => {
+
+    if (value !== undefined) {
+      normalizedParams.append(key, value === null ? 'null' : String(value))
+    }
+  });
+
+  const stringifiedParams = normalizedParams.toString();
+
+  return stringifiedParams.length > 0 ? `/v1/zones?${stringifiedParams}` : `/v1/zones`
+}
+
+/**
+ * @summary List zones in the order of their names
+ */
+export const listZones = async (params?: ListZonesParams, options?: Parameters<typeof request>[1]): Promise<ListZones200> => {
+
+  return request<ListZones200>(getListZonesUrl(params),
+  {
+    ...options,
+    method: 'GET'
+
+
+  }
+);}
+
+
+
+export const getAddZoneUrl = () => {
+
+
+
+
+  return `/v1/zones`
+}
+
+/**
+ * Where devices stand: its local time, when they may be asked, and how many of them at once. The same request again changes nothing.
+ * @summary Add a zone
+ */
+export const addZone = async (addZoneBody: AddZoneBody, options?: Parameters<typeof request>[1]): Promise<Zone> => {
+
+    const getHeaders = (h?: NonNullable<RequestInit['headers']>): Record<string, string | readonly string[]> => {
+    if (!h) return {};
+    if (h instanceof Headers) return Object.fromEntries(h.entries());
+    if (Symbol.iterator in h) {
+      return Object.fromEntries(
+        Array.from(h as Iterable<Iterable<string>>, (entry) => Array.from(entry) as [string, string]),
+      );
+    }
+    const headers: Record<string, string | readonly string[]> = {};
+    for (const [name, value] of Object.entries<string | readonly string[] | undefined>(h)) {
+      if (value !== undefined) headers[name] = value;
+    }
+    return headers;
+  };
+return request<Zone>(getAddZoneUrl(),
+  {
+    ...options,
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
+    body: JSON.stringify(addZoneBody)
+  }
+);}
+
+
+
+export const getGetZoneUrl = (name: string,) => {
+
+
+
+
+  return `/v1/zones/${encodeURIComponent(String(name))}`
+}
+
+/**
+ * @summary One zone
+ */
+export const getZone = async (name: string, options?: Parameters<typeof request>[1]): Promise<Zone> => {
+
+  return request<Zone>(getGetZoneUrl(name),
+  {
+    ...options,
+    method: 'GET'
+
+
+  }
+);}
+
+
+
+export const getChangeZoneUrl = (name: string,) => {
+
+
+
+
+  return `/v1/zones/${encodeURIComponent(String(name))}`
+}
+
+/**
+ * What is not named stays as it is. It holds for updates that are under way, too.
+ * @summary Change a zone
+ */
+export const changeZone = async (name: string,
+    changeZoneBody: ChangeZoneBody, options?: Parameters<typeof request>[1]): Promise<Zone> => {
+
+    const getHeaders = (h?: NonNullable<RequestInit['headers']>): Record<string, string | readonly string[]> => {
+    if (!h) return {};
+    if (h instanceof Headers) return Object.fromEntries(h.entries());
+    if (Symbol.iterator in h) {
+      return Object.fromEntries(
+        Array.from(h as Iterable<Iterable<string>>, (entry) => Array.from(entry) as [string, string]),
+      );
+    }
+    const headers: Record<string, string | readonly string[]> = {};
+    for (const [name, value] of Object.entries<string | readonly string[] | undefined>(h)) {
+      if (value !== undefined) headers[name] = value;
+    }
+    return headers;
+  };
+return request<Zone>(getChangeZoneUrl(name),
+  {
+    ...options,
+    method: 'PATCH',
+    headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
+    body: JSON.stringify(changeZoneBody)
+  }
+);}
+
+
+
+export const getDeleteZoneUrl = (name: string,) => {
+
+
+
+
+  return `/v1/zones/${encodeURIComponent(String(name))}`
+}
+
+/**
+ * @summary Delete a zone that no device is in
+ */
+export const deleteZone = async (name: string, options?: Parameters<typeof request>[1]): Promise<void> => {
+
+  return request<void>(getDeleteZoneUrl(name),
+  {
+    ...options,
+    method: 'DELETE'
+
+
   }
 );}
 

@@ -4,13 +4,15 @@ import { Migrator } from 'kysely/migration';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Db } from '../../../lib/db/database.ts';
 import { migrateToLatest } from '../../../lib/db/migrate.ts';
-import { NewDevice } from '../../../lib/fleet/device.ts';
+import { changeDevice } from '../../../lib/fleet/change-device.ts';
 import { addDevices, upsertDevices } from '../../../lib/fleet/device-queries.ts';
+import { NewDevice } from '../../../lib/fleet/new-device.ts';
+import { registerDevices } from '../../../lib/fleet/register-devices.ts';
 import { confirmUpdate } from '../../../lib/report/confirm-update.ts';
 import { recordReports } from '../../../lib/report/record-reports.ts';
 import { migrations } from '../../../migrations/index.ts';
 import { createTestDatabase } from '../../support/database.ts';
-import { confirmation, givenDevices, givenFirmware, startOfTime, TestClock } from '../../support/fixtures.ts';
+import { author, confirmation, givenDevices, givenFirmware, startOfTime, TestClock } from '../../support/fixtures.ts';
 import { createUpdateService } from '../../support/update-service.ts';
 
 const { db, takeStatements } = await createTestDatabase();
@@ -23,19 +25,22 @@ const { now } = new TestClock(at(48 * 3_600));
 const counts = async (of: Db) => {
   const kept = {
     versions: await sql`
-      SELECT hardware_type, reported_version, sum(device_count) AS n FROM device_firmware_counts
-      GROUP BY 1, 2 HAVING sum(device_count) <> 0 ORDER BY 1, 2`.execute(of),
+      SELECT nullif(zone, '') AS zone, hardware_type, reported_version, sum(device_count) AS n FROM device_firmware_counts
+      GROUP BY 1, 2, 3 HAVING sum(device_count) <> 0 ORDER BY 1, 2, 3`.execute(of),
     times: await sql`
       SELECT hardware_type, firmware_id, scooter_version, sum(installations) AS n, sum(sum_seconds)::numeric(20, 3) AS sum_seconds,
              max(max_seconds) AS max_seconds
       FROM firmware_update_time_counts GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`.execute(of),
     days: await sql`
-      SELECT kind, seen_on::text, sum(device_count) AS n FROM device_seen_counts
-      GROUP BY 1, 2 HAVING sum(device_count) <> 0 ORDER BY 1, 2`.execute(of),
+      SELECT nullif(zone, '') AS zone, kind, seen_on::text, sum(device_count) AS n FROM device_seen_counts
+      GROUP BY 1, 2, 3 HAVING sum(device_count) <> 0 ORDER BY 1, 2, 3`.execute(of),
   };
   const counted = {
     versions: await sql`
-      SELECT hardware_type, reported_version, count(*) AS n FROM device_firmwares GROUP BY 1, 2 ORDER BY 1, 2`.execute(of),
+      SELECT d.zone, hardware_type, reported_version, count(*) AS n
+      FROM device_firmwares r JOIN devices d ON d.id = r.device_id
+      WHERE d.retired_dt IS NULL
+      GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`.execute(of),
     times: await sql`
       SELECT hardware_type, firmware_id, coalesce(version, 0) AS scooter_version, count(*) AS n,
              sum(firmware_update_time)::numeric(20, 3) AS sum_seconds, max(firmware_update_time) AS max_seconds
@@ -46,8 +51,9 @@ const counts = async (of: Db) => {
       WHERE firmware_update_time IS NOT NULL
       GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`.execute(of),
     days: await sql`
-      SELECT kind, last_seen_on::text AS seen_on, count(*) AS n FROM devices
-      GROUP BY 1, 2 ORDER BY 1, 2`.execute(of),
+      SELECT zone, kind, last_seen_on::text AS seen_on, count(*) AS n FROM devices
+      WHERE retired_dt IS NULL
+      GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`.execute(of),
   };
   const rowsOf = ({ versions, times, days }: typeof kept) => ({ versions: versions.rows, times: times.rows, days: days.rows });
   return { kept: rowsOf(kept), counted: rowsOf(counted) };
@@ -108,7 +114,7 @@ describe('what is counted', () => {
     await report('1.0', 0);
     await report('2.0', 10);
     const { versions } = await expectRightCounts();
-    expect(versions).toEqual([{ hardware_type: 'vega_mcu', reported_version: '2.0', n: 400 }]);
+    expect(versions).toEqual([{ zone: null, hardware_type: 'vega_mcu', reported_version: '2.0', n: 400 }]);
   });
 
   it('does not change with a report that comes twice, too late, or is rolled back', async () => {
@@ -151,18 +157,18 @@ describe('devices', () => {
       }),
     );
     expect((await expectRightCounts()).days).toEqual([
-      { kind: 'cabinet', seen_on: '-infinity', n: 10 },
-      { kind: 'scooter', seen_on: '-infinity', n: 30 },
+      { zone: null, kind: 'cabinet', seen_on: '-infinity', n: 10 },
+      { zone: null, kind: 'scooter', seen_on: '-infinity', n: 30 },
     ]);
     const reports = devices
       .slice(0, 20)
       .map(({ kind, external_id }) => confirmation({ kind, external_id, version: '1.0', occurred_dt: now() }));
     await Promise.all([0, 5, 10].map((from) => confirmUpdate({ db, now }, reports.slice(from, from + 10))));
     expect((await expectRightCounts()).days).toEqual([
-      { kind: 'cabinet', seen_on: '-infinity', n: 5 },
-      { kind: 'cabinet', seen_on: '2026-11-26', n: 5 },
-      { kind: 'scooter', seen_on: '-infinity', n: 15 },
-      { kind: 'scooter', seen_on: '2026-11-26', n: 15 },
+      { zone: null, kind: 'cabinet', seen_on: '-infinity', n: 5 },
+      { zone: null, kind: 'cabinet', seen_on: '2026-11-26', n: 5 },
+      { zone: null, kind: 'scooter', seen_on: '-infinity', n: 15 },
+      { zone: null, kind: 'scooter', seen_on: '2026-11-26', n: 15 },
     ]);
   });
 
@@ -186,6 +192,35 @@ describe('devices', () => {
       );
     });
     await expectRightCounts(many);
+  });
+});
+
+describe('zones', () => {
+  it('have the right counts while devices move between them and report at the same moment', async () => {
+    const zones = [null, 'north', 'south'];
+    await sql`
+      INSERT INTO zones (name, time_zone, created_dt) VALUES ('north', 'Europe/Moscow', now()), ('south', 'Europe/Moscow', now())
+      ON CONFLICT DO NOTHING`.execute(db);
+    const external_ids = await givenDevices(db, 30);
+    const deps = { db, now };
+    for (let round = 0; round < 5; round += 1) {
+      const zoneOf = (i: number) => zones[(i + round) % 3] ?? null;
+      const given = external_ids.map((external_id, i) =>
+        NewDevice.parse({ kind: 'scooter', external_id, version: 1, ...(i % 4 && { zone: zoneOf(i) }) }),
+      );
+      const reports = external_ids.map((external_id, i) =>
+        confirmation({ external_id, version: `1.${(i + round) % 4}`, occurred_dt: at(round * 40_000 + i) }),
+      );
+      await Promise.all([
+        registerDevices(deps, given.toReversed(), author),
+        confirmUpdate(deps, reports),
+        confirmUpdate(deps, reports.slice(0, 10).toReversed()),
+        ...external_ids
+          .slice(0, 5)
+          .map((external_id) => changeDevice(deps, { kind: 'scooter', external_id }, { zone: zoneOf(round) }, author)),
+      ]);
+      await expectRightCounts();
+    }
   });
 });
 
@@ -240,8 +275,8 @@ describe('the migration', () => {
     await migrateToLatest(oldUrl);
 
     const { versions, times, days } = await expectRightCounts(old);
-    expect(versions).toEqual([{ hardware_type: 'vega_mcu', reported_version: '1.0', n: 5 }]);
-    expect(days).toEqual([{ kind: 'scooter', seen_on: '2026-11-23', n: 5 }]);
+    expect(versions).toEqual([{ zone: null, hardware_type: 'vega_mcu', reported_version: '1.0', n: 5 }]);
+    expect(days).toEqual([{ zone: null, kind: 'scooter', seen_on: '2026-11-23', n: 5 }]);
     expect(times).toMatchObject([
       { firmware_id: 0, scooter_version: 0, n: 1, max_seconds: 10 },
       { firmware_id: 0, scooter_version: 2, n: 2, max_seconds: 30 },
@@ -263,7 +298,7 @@ describe('recount_fleet()', () => {
     expect(await expectRightCounts()).toEqual(before);
     await sql`UPDATE device_firmwares SET reported_version = 'by hand'`.execute(db);
     await sql`SELECT recount_fleet()`.execute(db);
-    expect((await expectRightCounts()).versions).toEqual([{ hardware_type: 'vega_mcu', reported_version: 'by hand', n: 3 }]);
+    expect((await expectRightCounts()).versions).toEqual([{ zone: null, hardware_type: 'vega_mcu', reported_version: 'by hand', n: 3 }]);
   });
 
   it('may run while reports come: nothing is lost, nothing is counted twice', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type * as z from 'zod/mini';
 import { routes } from '../../../functions/routes.ts';
-import { NewDevice } from '../../../lib/fleet/device.ts';
+import { NewDevice } from '../../../lib/fleet/new-device.ts';
 import { endpoint, json, operation } from '../../../lib/http/endpoint.ts';
 import { deviceScope, type Route } from '../../../lib/http/route.ts';
 import { Confirmation } from '../../../lib/report/confirmation.ts';

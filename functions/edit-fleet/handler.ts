@@ -1,0 +1,27 @@
+import { authorOf } from '../../lib/audit/author.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Db } from '../../lib/db/database.ts';
+import { changeDevice } from '../../lib/fleet/change-device.ts';
+import { addZone, changeZone, deleteZone } from '../../lib/fleet/edit-zone.ts';
+import { tagDevices } from '../../lib/fleet/tag-devices.ts';
+import { endpoint, type HttpDeps, json, noContent, operation } from '../../lib/http/endpoint.ts';
+import { addZoneRoute, changeDeviceRoute, changeZoneRoute, deleteZoneRoute, tagDevicesRoute } from './routes.ts';
+
+export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
+  endpoint(
+    operation(deps, changeDeviceRoute, async (request, caller) =>
+      json(200, await changeDevice(deps, request.path, request.body, authorOf(request, caller))),
+    ),
+    operation(deps, tagDevicesRoute, async (request, caller) => json(200, await tagDevices(deps, request.body, authorOf(request, caller)))),
+    operation(deps, addZoneRoute, async (request, caller) => {
+      const { isNew, answer } = await addZone(deps, request.body, authorOf(request, caller));
+      return json(isNew ? 201 : 200, answer);
+    }),
+    operation(deps, changeZoneRoute, async (request, caller) =>
+      json(200, await changeZone(deps, request.path.name, request.body, authorOf(request, caller))),
+    ),
+    operation(deps, deleteZoneRoute, async (request, caller) => {
+      await deleteZone(deps, request.path.name, authorOf(request, caller));
+      return noContent();
+    }),
+  );

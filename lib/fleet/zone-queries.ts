@@ -1,0 +1,69 @@
+import { sql } from 'kysely';
+import * as z from 'zod/mini';
+import type { Db, Trx } from '../db/database.ts';
+import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
+import { requestedText } from '../text.ts';
+import type { MaintenanceWindow } from './maintenance-window.ts';
+import type { NewZone, Zone } from './zone.ts';
+
+const columns = ['name', 'time_zone', 'maximum_unavailable_percentage', 'maintenance_window', 'comment', 'created_dt'] as const;
+type Narrowed = { maintenance_window: MaintenanceWindow | null };
+
+/** Devices are counted as they are registered, moved and retired (count-queries.ts). */
+const deviceCount = sql<number>`(SELECT coalesce(sum(c.device_count), 0) FROM device_seen_counts c WHERE c.zone = zones.name)`;
+const selectZones = (db: Db) =>
+  db
+    .selectFrom('zones')
+    .select([...columns, deviceCount.as('devices')])
+    .$narrowType<Narrowed>();
+
+const inJson = ({ maintenance_window }: Pick<NewZone, 'maintenance_window'>) => maintenance_window && JSON.stringify(maintenance_window);
+
+/** Undefined when the name is taken. */
+export const insertZone = (trx: Trx, zone: NewZone, created_dt: Date) =>
+  trx
+    .insertInto('zones')
+    .values({ ...zone, maintenance_window: inJson(zone), created_dt })
+    .onConflict((oc) => oc.constraint('zones_pkey').doNothing())
+    .returning('name')
+    .executeTakeFirst();
+
+export const findZone = (db: Db, name: string): Promise<Zone | undefined> => selectZones(db).where('name', '=', name).executeTakeFirst();
+
+/** Waits for others who change the zone. */
+export const lockZone = (trx: Trx, name: string): Promise<Zone | undefined> =>
+  selectZones(trx).where('name', '=', name).forNoKeyUpdate().executeTakeFirst();
+
+export const updateZone = async (trx: Trx, { name, ...settings }: NewZone): Promise<void> => {
+  await trx
+    .updateTable('zones')
+    .set({ ...settings, maintenance_window: inJson(settings) })
+    .where('name', '=', name)
+    .execute();
+};
+
+export const deleteZone = async (trx: Trx, name: string): Promise<void> => {
+  await trx.deleteFrom('zones').where('name', '=', name).execute();
+};
+
+const Cursor = z.tuple([requestedText(64)]);
+const list = listOf('zones');
+
+/** In the order of their names. */
+export const listZones = async (db: Db, { limit, cursor }: { limit: number; cursor?: string | undefined }): Promise<Page<Zone>> => {
+  const after = decodeCursor(list, Cursor, cursor);
+  let query = selectZones(db);
+  if (after) query = query.where(sql`name COLLATE "C"`, '>', after[0]);
+  const rows = await query
+    .orderBy(sql`name COLLATE "C"`)
+    .limit(limit + 1)
+    .execute();
+  return toPage(list, rows, limit, (row) => [row.name]);
+};
+
+/** Those of the names that are no zone. Without names, asks nothing. */
+export const listUnknownZones = async (db: Db, names: readonly string[]): Promise<string[]> => {
+  if (names.length === 0) return [];
+  const known = await db.selectFrom('zones').select('name').where('name', 'in', names).execute();
+  return names.filter((name) => !known.some((zone) => zone.name === name));
+};

@@ -2,8 +2,8 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../lib/db/database.ts';
 import { type IssuedToken, issueFirstTokens } from '../lib/ddi/issue-device-token.ts';
-import { NewDevice } from '../lib/fleet/device.ts';
-import { addDevices } from '../lib/fleet/device-queries.ts';
+import { addDevices } from '../lib/fleet/change-queries.ts';
+import { NewDevice } from '../lib/fleet/new-device.ts';
 import { givenFirmware } from '../test/support/fixtures.ts';
 import { seed } from './seed.ts';
 

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
-import { addDevices } from '../fleet/device-queries.ts';
+import { addDevices } from '../fleet/change-queries.ts';
 import { NewDevice } from '../fleet/new-device.ts';
 import type { Authenticate, Authenticated } from '../http/authenticate.ts';
 import { deviceScope } from '../http/route.ts';

@@ -3,7 +3,7 @@ import type { Author } from '../audit/author.ts';
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { DomainError, type FieldError } from '../errors.ts';
-import { takeTurnInRegistering, upsertDevices } from './device-queries.ts';
+import { takeTurnInRegistering, upsertDevices } from './change-queries.ts';
 import type { NewDevice } from './new-device.ts';
 import { refuseUnknownZone } from './unknown-zone.ts';
 

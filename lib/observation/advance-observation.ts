@@ -1,6 +1,6 @@
 import { addSeconds, type Clock, secondsBetween } from '../clock.ts';
 import type { Trx } from '../db/database.ts';
-import { addDevices } from '../fleet/device-queries.ts';
+import { addDevices } from '../fleet/change-queries.ts';
 import { NewDevice } from '../fleet/new-device.ts';
 import type { Log } from '../log.ts';
 import { BackendRefusal, BackendUnavailable } from '../ports/backend.ts';

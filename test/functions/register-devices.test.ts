@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { freePort } from '../../dev/stack/free-port.ts';
 import { createHandler } from '../../functions/register-devices/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
-import { addDevices, upsertDevices } from '../../lib/fleet/device-queries.ts';
+import { addDevices, upsertDevices } from '../../lib/fleet/change-queries.ts';
 import { NewDevice } from '../../lib/fleet/new-device.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { silentLog, startOfTime, TestClock } from '../support/fixtures.ts';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Db } from '../../lib/db/database.ts';
 import { insertDraft, makeAvailable } from '../../lib/firmware/draft-queries.ts';
 import type { Firmware, FirmwareRequirement } from '../../lib/firmware/firmware.ts';
-import { upsertDevices } from '../../lib/fleet/device-queries.ts';
+import { upsertDevices } from '../../lib/fleet/change-queries.ts';
 import { NewDevice } from '../../lib/fleet/new-device.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Confirmation } from '../../lib/report/confirmation.ts';

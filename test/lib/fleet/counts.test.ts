@@ -5,7 +5,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Db } from '../../../lib/db/database.ts';
 import { migrateToLatest } from '../../../lib/db/migrate.ts';
 import { changeDevice } from '../../../lib/fleet/change-device.ts';
-import { addDevices, upsertDevices } from '../../../lib/fleet/device-queries.ts';
+import { addDevices, upsertDevices } from '../../../lib/fleet/change-queries.ts';
 import { NewDevice } from '../../../lib/fleet/new-device.ts';
 import { registerDevices } from '../../../lib/fleet/register-devices.ts';
 import { confirmUpdate } from '../../../lib/report/confirm-update.ts';

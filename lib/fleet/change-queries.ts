@@ -1,0 +1,142 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { Db, Trx } from '../db/database.ts';
+import { countMovedDevices, countMovedVersions, countNewDevices } from './count-queries.ts';
+import type { Channel, DeviceKind } from './device.ts';
+import type { NewDevice } from './new-device.ts';
+
+/** `given (kind, external_id, version, channel, zone, tags, revision)`. Of the last three, null is not named, and '' is none. */
+const givenDevices = (devices: readonly NewDevice[]) => sql`
+  SELECT *
+  FROM unnest(
+    ${devices.map((d) => d.kind)}::text[],
+    ${devices.map((d) => d.external_id)}::text[],
+    ${devices.map((d) => d.version)}::smallint[],
+    ${devices.map((d) => d.channel)}::text[],
+    ${devices.map((d) => orEmpty(d.zone))}::text[],
+    ${devices.map((d) => orEmpty(d.tags && joinTags(d.tags)))}::text[],
+    ${devices.map((d) => orEmpty(d.revision))}::text[]
+  ) AS d (kind, external_id, version, channel, zone, tags, revision)`;
+
+const orEmpty = (value: string | null | undefined): string | null => (value === undefined ? null : (value ?? ''));
+/** An array of arrays would have to be of one length. */
+const joinTags = (tags: readonly string[]): string => tags.toSorted().join(',');
+const splitTags = (tags: RawBuilder<unknown>) => sql`string_to_array(${tags}, ',')`;
+
+/**
+ * Adds devices that are not known yet, in one statement, and answers how many; known ones stay as they are. A row that is offered takes an id
+ * for good, also when it then turns out to be there: so only missing ones are offered. In the order of the unique key, so that two calls at
+ * one moment cannot wait for each other in a circle; what another call adds at this moment is waited for.
+ */
+export const addDevices = async (db: Db, devices: readonly NewDevice[], now: Date): Promise<number> => {
+  const { rows } = await sql<{ n: number }>`
+    WITH given AS (
+      ${givenDevices(devices)}
+    ), added AS (
+      INSERT INTO devices (kind, external_id, version, channel, zone, tags, revision, created_dt)
+      SELECT kind, external_id, version, channel, nullif(zone, ''), coalesce(${splitTags(sql`tags`)}, '{}'), nullif(revision, ''), ${now}
+      FROM given
+      WHERE NOT EXISTS (SELECT FROM devices d WHERE d.kind = given.kind AND d.external_id = given.external_id)
+      ORDER BY kind, external_id
+      ON CONFLICT ON CONSTRAINT devices_kind_external_id_key DO NOTHING
+      RETURNING kind, zone
+    ), counted AS (
+      ${countNewDevices}
+    )
+    SELECT count(*) AS n FROM added`.execute(db);
+  return rows[0]?.n ?? 0;
+};
+
+/**
+ * Until the transaction ends no other call registers devices. What one call adds is there for the next one from its beginning: otherwise a
+ * call that took a device for missing and one that found it would lock the same rows in different orders, and wait for each other in a circle.
+ */
+export const takeTurnInRegistering = async (trx: Trx): Promise<void> => {
+  await sql`SELECT pg_advisory_xact_lock('devices'::regclass::oid::integer, 0)`.execute(trx);
+};
+
+/** What can be changed of a device that is known. */
+export interface ChangeableDevice {
+  id: number;
+  version: number | null;
+  channel: Channel;
+  zone: string | null;
+  tags: string[];
+  revision: string | null;
+  retired_dt: Date | null;
+}
+
+/** Locks the devices that are not as they are given, in the order of the unique key, and answers how they should be. */
+const lockDiffering = async (trx: Db, devices: readonly NewDevice[]): Promise<ChangeableDevice[]> => {
+  const { rows } = await sql<ChangeableDevice>`
+    SELECT d.id, wanted.*, d.retired_dt
+    FROM (${givenDevices(devices)}) given
+    JOIN devices d ON d.kind = given.kind AND d.external_id = given.external_id
+    CROSS JOIN LATERAL (
+      SELECT given.version, given.channel,
+             CASE WHEN given.zone IS NULL THEN d.zone ELSE nullif(given.zone, '') END AS zone,
+             coalesce(${splitTags(sql`given.tags`)}, d.tags) AS tags,
+             CASE WHEN given.revision IS NULL THEN d.revision ELSE nullif(given.revision, '') END AS revision
+    ) wanted
+    WHERE (d.version, d.channel, d.zone, d.tags, d.revision)
+          IS DISTINCT FROM (wanted.version, wanted.channel, wanted.zone, wanted.tags, wanted.revision)
+    ORDER BY d.kind, d.external_id
+    FOR NO KEY UPDATE OF d`.execute(trx);
+  return rows;
+};
+
+/** Waits for others who write about the device. */
+export const lockDevice = (trx: Trx, kind: DeviceKind, external_id: string): Promise<ChangeableDevice | undefined> =>
+  trx
+    .selectFrom('devices')
+    .select(['id', 'version', 'channel', 'zone', 'tags', 'revision', 'retired_dt'])
+    .$narrowType<{ channel: Channel }>()
+    .where('kind', '=', kind)
+    .where('external_id', '=', external_id)
+    .forNoKeyUpdate()
+    .executeTakeFirst();
+
+/** Changes devices that a statement before has locked, and has them counted where they are then. */
+export const changeDevices = async (trx: Db, devices: readonly ChangeableDevice[]): Promise<void> => {
+  await sql`
+    WITH wanted AS (
+      SELECT id, version, channel, zone, ${splitTags(sql`tags`)} AS tags, revision, retired_dt
+      FROM unnest(
+        ${devices.map((d) => d.id)}::integer[],
+        ${devices.map((d) => d.version)}::smallint[],
+        ${devices.map((d) => d.channel)}::text[],
+        ${devices.map((d) => d.zone)}::text[],
+        ${devices.map((d) => joinTags(d.tags))}::text[],
+        ${devices.map((d) => d.revision)}::text[],
+        ${devices.map((d) => d.retired_dt)}::timestamptz[]
+      ) AS d (id, version, channel, zone, tags, revision, retired_dt)
+    ), moved AS (
+      SELECT d.id AS device_id, d.kind, d.last_seen_on, d.zone AS from_zone, d.retired_dt AS was_retired_dt, wanted.zone, wanted.retired_dt
+      FROM devices d JOIN wanted USING (id)
+      WHERE (d.zone, d.retired_dt IS NULL) IS DISTINCT FROM (wanted.zone, wanted.retired_dt IS NULL)
+    ), moves AS MATERIALIZED (
+      SELECT device_id, kind, last_seen_on, coalesce(from_zone, '') AS zone, -1 AS change FROM moved WHERE was_retired_dt IS NULL
+      UNION ALL
+      SELECT device_id, kind, last_seen_on, coalesce(zone, ''), 1 FROM moved WHERE retired_dt IS NULL
+    ), moved_versions AS (
+      ${countMovedVersions}
+    ), moved_devices AS (
+      ${countMovedDevices}
+    )
+    UPDATE devices d
+    SET version = wanted.version, channel = wanted.channel, zone = wanted.zone, tags = wanted.tags, revision = wanted.revision,
+        retired_dt = wanted.retired_dt
+    FROM wanted
+    WHERE d.id = wanted.id`.execute(trx);
+};
+
+/**
+ * Adds devices and changes those that are not as they are given; each (kind, external_id) may come once. A statement each for those that are
+ * missing, for the locks of those that differ, and for their change: what a statement counts by has to be locked before it begins.
+ */
+export const upsertDevices = async (db: Db, devices: readonly NewDevice[], now: Date): Promise<{ created: number; changed: number }> => {
+  const created = await addDevices(db, devices, now);
+  // After the missing ones, in every call: two that began differently could wait for each other.
+  const differing = await lockDiffering(db, devices);
+  if (differing.length > 0) await changeDevices(db, differing);
+  return { created, changed: differing.length };
+};

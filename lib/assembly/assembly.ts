@@ -29,6 +29,7 @@ const PathOnDevice = z.string().check(
         .every((segment) => segment !== '' && segment !== '.' && segment !== '..'),
     'must be an absolute path without empty segments, . or ..',
   ),
+  z.meta({ maxLength: maximumPathBytes, pattern: '^(/(?!\\.{1,2}(/|$))[^/\\u0000-\\u001f\\u007f-\\u009f]+)+$' }),
 );
 
 /** What SWUpdate does with a part. Handlers that run something from the package are not among them. */
@@ -53,7 +54,12 @@ const InstallRequest = z
       }),
     ),
     device: z
-      .optional(PathOnDevice.check(z.refine((path) => path.startsWith('/dev/'), 'must be below /dev')))
+      .optional(
+        PathOnDevice.check(
+          z.refine((path) => path.startsWith('/dev/'), 'must be below /dev'),
+          z.meta({ allOf: [{ pattern: '^/dev/' }] }),
+        ),
+      )
       .check(z.meta({ example: '/dev/mmcblk0p2' })),
   })
   .check(
@@ -90,6 +96,7 @@ const HardwareRevision = z.string().check(
   z.minLength(1),
   z.maxLength(64),
   z.refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'must be well-formed Unicode without control characters'),
+  z.meta({ pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$' }),
 );
 
 export const AssemblyRequest = z.strictObject({

@@ -23,6 +23,7 @@ const VersionPattern = z.string().check(
   z.maxLength(128),
   z.refine((text) => /^[\x20-\x7e]*$/.test(text), 'must be made of printable ASCII characters'),
   z.refine((text) => !/\\[1-9]/.test(text), 'must not refer back to a group'),
+  z.meta({ pattern: '^(?!.*\\\\[1-9])[ -~]*$' }),
 );
 
 const definition = {
@@ -109,6 +110,17 @@ export const NewHardwareType = z
     z.superRefine((type, context) => {
       for (const { path, message } of findMisfits(type)) context.addIssue({ code: 'custom', path: [path], message });
     }),
+    // The same for programs that read the document.
+    z.meta({
+      if: { properties: { device_kind: { const: 'cabinet' }, scooter_versions: { maxItems: 0 }, fits_own_iot: { const: false } } },
+      else: {
+        properties: { device_kind: { const: 'scooter' } },
+        anyOf: [
+          { properties: { scooter_versions: { minItems: 1 } }, required: ['scooter_versions'] },
+          { properties: { fits_own_iot: { const: true } }, required: ['fits_own_iot'] },
+        ],
+      },
+    }),
   );
 export type NewHardwareType = z.output<typeof NewHardwareType>;
 
@@ -117,5 +129,8 @@ const { name: _name, ...changeable } = definition;
 /** What is not named stays as it is. */
 export const HardwareTypeChange = z
   .partial(z.strictObject({ ...changeable, scooter_versions: scooterVersions, file_kinds: fileKinds }))
-  .check(z.refine((change) => Object.keys(change).length > 0, 'must have at least one field'));
+  .check(
+    z.refine((change) => Object.keys(change).length > 0, 'must have at least one field'),
+    z.meta({ minProperties: 1 }),
+  );
 export type HardwareTypeChange = z.output<typeof HardwareTypeChange>;

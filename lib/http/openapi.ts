@@ -1,12 +1,18 @@
 import type * as z from 'zod/mini';
-import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject, type ZodOpenApiResponsesObject } from 'zod-openapi';
+import {
+  createDocument,
+  type ZodOpenApiOperationObject,
+  type ZodOpenApiPathsObject,
+  type ZodOpenApiResponseObject,
+  type ZodOpenApiResponsesObject,
+} from 'zod-openapi';
 import { Problem, titleOf } from './problem.ts';
 import { deviceScope, type Route } from './route.ts';
 
 const description = `Firmware of scooters and cabinets: versions, what each device runs, updates.
 
 Requests carry a bearer token (a JWT) with the scope named at each route; devices that poll carry a token of their own. Errors are problem documents (RFC 9457) with a stable \`code\`.
-Times are UTC, ids are numbers, lists are \`{items, next_cursor}\`; a page ends early where it would become larger than an answer can be. A query parameter that is not named at a route, or comes twice, is refused (400). 503 and 429 come with Retry-After; sending again is safe. A method that a path does not have is 405, with \`Allow\`.`;
+Times are UTC, ids are numbers, lists are \`{items, next_cursor}\`; a page ends early where it would become larger than an answer can be. A query parameter that is not named at a route, or comes twice, is refused (400). 503 and 429 come with Retry-After; sending again is safe. A path that there is not is 404. A method that a path does not have is 405 with \`Allow\` (\`MethodNotAllowed\` among the components); API Gateway answers 404 there as well.`;
 
 /** What may be asked next: by operation, the operations that take something of its answer, and where in it that is. */
 export type Links = Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, string>>>>>>;
@@ -22,7 +28,13 @@ export const createOpenApiDocument = (routes: readonly Route[], links: Links = {
     info: { title: 'scooters-updater', version: '1', description },
     paths,
     components: {
+      responses: { MethodNotAllowed: toProblemResponse(405) },
       headers: {
+        Allow: {
+          description: 'The methods that the path has',
+          required: true,
+          schema: { type: 'string', examples: ['GET, HEAD, POST'] },
+        },
         'Request-Id': { description: 'To be named when asking for help', required: true, schema: { type: 'string' } },
         'Retry-After': {
           description: 'Seconds after which to send the request again',
@@ -66,7 +78,7 @@ const toOperation = (
   }),
 });
 
-const header = (name: 'Request-Id' | 'Retry-After' | 'WWW-Authenticate') => ({ $ref: `#/components/headers/${name}` as const });
+const header = (name: 'Allow' | 'Request-Id' | 'Retry-After' | 'WWW-Authenticate') => ({ $ref: `#/components/headers/${name}` as const });
 const contentOf = (types: readonly string[], body: z.ZodMiniType | null) => {
   if (body) return { content: { 'application/json': { schema: body } } };
   return types.length > 0 ? { content: Object.fromEntries(types.map((type) => [type, { schema: { type: 'string' as const } }])) } : {};
@@ -96,20 +108,20 @@ const toResponses = (
     },
   ]);
   const statuses = new Set([...problems, 400, ...(isOpen ? [] : [401, 403]), ...(hasBody ? [413, 415] : []), 429, 500, 503]);
-  const errors = [...statuses].map((status) => [
-    String(status),
-    {
-      description: titleOf[status],
-      headers: {
-        'x-request-id': header('Request-Id'),
-        ...(status === 401 || status === 403 ? { 'www-authenticate': header('WWW-Authenticate') } : {}),
-        ...(status === 429 || status === 503 ? { 'retry-after': header('Retry-After') } : {}),
-      },
-      content: { 'application/problem+json': { schema: Problem } },
-    },
-  ]);
+  const errors = [...statuses].map((status) => [String(status), toProblemResponse(status)]);
   return Object.fromEntries([...answers, ...errors]);
 };
+
+const toProblemResponse = (status: number): ZodOpenApiResponseObject => ({
+  description: titleOf[status] ?? String(status),
+  headers: {
+    'x-request-id': header('Request-Id'),
+    ...(status === 401 || status === 403 ? { 'www-authenticate': header('WWW-Authenticate') } : {}),
+    ...(status === 405 ? { allow: header('Allow') } : {}),
+    ...(status === 429 || status === 503 ? { 'retry-after': header('Retry-After') } : {}),
+  },
+  content: { 'application/problem+json': { schema: Problem } },
+});
 
 const toLinks = (links: Links[string]) =>
   Object.fromEntries(Object.entries(links).map(([operationId, parameters]) => [operationId, { operationId, parameters }]));

@@ -38,6 +38,10 @@ export const ObservationRequest = z
       path: ['targets', 'filter', 'running'],
       error: 'what an unknown device runs is not known before it is asked: leave out add_unknown or this',
     }),
+    z.meta({
+      if: { properties: { add_unknown: { const: false } } },
+      else: { properties: { targets: { properties: { filter: { properties: { running: false } } } } } },
+    }),
   );
 export type ObservationRequest = z.output<typeof ObservationRequest>;
 

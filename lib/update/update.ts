@@ -167,6 +167,10 @@ export const UpdateRequest = z
       path: ['comment'],
       error: 'is needed with allow_downgrade',
     }),
+    z.meta({
+      if: { properties: { allow_downgrade: { const: false } } },
+      else: { properties: { comment: { pattern: '\\S' } }, required: ['comment'] },
+    }),
   );
 export type UpdateRequest = z.output<typeof UpdateRequest>;
 

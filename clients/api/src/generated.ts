@@ -5,7 +5,7 @@
  * Firmware of scooters and cabinets: versions, what each device runs, updates.
  *
  * Requests carry a bearer token (a JWT) with the scope named at each route; devices that poll carry a token of their own. Errors are problem documents (RFC 9457) with a stable `code`.
- * Times are UTC, ids are numbers, lists are `{items, next_cursor}`; a page ends early where it would become larger than an answer can be. A query parameter that is not named at a route, or comes twice, is refused (400). 503 and 429 come with Retry-After; sending again is safe. A method that a path does not have is 405, with `Allow`.
+ * Times are UTC, ids are numbers, lists are `{items, next_cursor}`; a page ends early where it would become larger than an answer can be. A query parameter that is not named at a route, or comes twice, is refused (400). 503 and 429 come with Retry-After; sending again is safe. A path that there is not is 404. A method that a path does not have is 405 with `Allow` (`MethodNotAllowed` among the components); API Gateway answers 404 there as well.
  * OpenAPI spec version: 1
  */
 import { request } from './request.ts';
@@ -76,6 +76,39 @@ export interface ActionFeedback {
   status: ActionFeedbackStatus;
 }
 
+export type ProblemErrorsItemIn = 'path' | 'query' | 'header' | 'body';
+export type ProblemErrorsItem = {
+  in: ProblemErrorsItemIn;
+  path: string;
+  message: string;
+};
+
+export interface Problem {
+  /** urn:scooters-updater:problem:{code} */
+  type: string;
+  title: string;
+  /**
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  status: number;
+  /** Stable; to branch on */
+  code: string;
+  /** For people */
+  detail: string;
+  /** To be named when asking for help */
+  request_id: string;
+  /** The wrong fields, the first 100 of them; path is dotted, for example devices.3.kind */
+  errors?: ProblemErrorsItem[];
+  /**
+     * How many fields are wrong
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  error_count?: number;
+  [key: string]: unknown;
+}
+
 /**
  * Only devices of this kind have it
  */
@@ -123,39 +156,6 @@ export interface HardwareType {
   /** A regular expression of PostgreSQL that the whole of a version has to match, because its devices can tell no other. null: any */
   version_pattern: string | null;
   file_kinds: string[] | null;
-}
-
-export type ProblemErrorsItemIn = 'path' | 'query' | 'header' | 'body';
-export type ProblemErrorsItem = {
-  in: ProblemErrorsItemIn;
-  path: string;
-  message: string;
-};
-
-export interface Problem {
-  /** urn:scooters-updater:problem:{code} */
-  type: string;
-  title: string;
-  /**
-     * @minimum -9007199254740991
-     * @maximum 9007199254740991
-     */
-  status: number;
-  /** Stable; to branch on */
-  code: string;
-  /** For people */
-  detail: string;
-  /** To be named when asking for help */
-  request_id: string;
-  /** The wrong fields, the first 100 of them; path is dotted, for example devices.3.kind */
-  errors?: ProblemErrorsItem[];
-  /**
-     * How many fields are wrong
-     * @minimum -9007199254740991
-     * @maximum 9007199254740991
-     */
-  error_count?: number;
-  [key: string]: unknown;
 }
 
 export type FirmwareUploadStatus = 'awaiting_upload' | 'available' | 'lost' | 'withdrawn' | 'rejected';
@@ -2494,6 +2494,11 @@ export interface Stats {
   sequences: StatsSequencesItem[];
 }
 
+/**
+ * Method Not Allowed
+ */
+export type MethodNotAllowedResponse = Problem;
+
 export type ListHardwareTypesParams = {
 /**
  * Items a page, 1 to 500
@@ -2742,8 +2747,16 @@ export type RequestAssemblyBodyPartsItemInstall = ({
 } & {
   /** rawfile: write the file `path`; archive: unpack into the folder `path`; raw: write the block device `device` */
   handler?: RequestAssemblyBodyPartsItemInstallHandler;
-  /** Default for rawfile: /lib/firmware/{hardware_type}.bin */
+  /**
+     * Default for rawfile: /lib/firmware/{hardware_type}.bin
+     * @maxLength 240
+     * @pattern ^(/(?!\.{1,2}(/|$))[^/\u0000-\u001f\u007f-\u009f]+)+$
+     */
   path?: string;
+  /**
+     * @maxLength 240
+     * @pattern ^(/(?!\.{1,2}(/|$))[^/\u0000-\u001f\u007f-\u009f]+)+$
+     */
   device?: string;
 }) | ({
   handler: 'archive';
@@ -2751,8 +2764,16 @@ export type RequestAssemblyBodyPartsItemInstall = ({
 } & {
   /** rawfile: write the file `path`; archive: unpack into the folder `path`; raw: write the block device `device` */
   handler?: RequestAssemblyBodyPartsItemInstallHandler;
-  /** Default for rawfile: /lib/firmware/{hardware_type}.bin */
+  /**
+     * Default for rawfile: /lib/firmware/{hardware_type}.bin
+     * @maxLength 240
+     * @pattern ^(/(?!\.{1,2}(/|$))[^/\u0000-\u001f\u007f-\u009f]+)+$
+     */
   path?: string;
+  /**
+     * @maxLength 240
+     * @pattern ^(/(?!\.{1,2}(/|$))[^/\u0000-\u001f\u007f-\u009f]+)+$
+     */
   device?: string;
 }) | ({
   handler: 'raw';
@@ -2760,8 +2781,16 @@ export type RequestAssemblyBodyPartsItemInstall = ({
 } & {
   /** rawfile: write the file `path`; archive: unpack into the folder `path`; raw: write the block device `device` */
   handler?: RequestAssemblyBodyPartsItemInstallHandler;
-  /** Default for rawfile: /lib/firmware/{hardware_type}.bin */
+  /**
+     * Default for rawfile: /lib/firmware/{hardware_type}.bin
+     * @maxLength 240
+     * @pattern ^(/(?!\.{1,2}(/|$))[^/\u0000-\u001f\u007f-\u009f]+)+$
+     */
   path?: string;
+  /**
+     * @maxLength 240
+     * @pattern ^(/(?!\.{1,2}(/|$))[^/\u0000-\u001f\u007f-\u009f]+)+$
+     */
   device?: string;
 });
 
@@ -2808,6 +2837,7 @@ export type RequestAssemblyBody = {
      * @maxItems 20
      * @items.minLength 1
      * @items.maxLength 64
+     * @items.pattern ^[^\u0000-\u001f\u007f-\u009f]*$
      */
   hardware_compatibility?: string[];
   /** Whether sw-description is signed; stock devices demand it */

@@ -1,43 +1,21 @@
 // How schemathesis is told what there is, and what is left out and why.
 import type { Seed } from './fuzz-seed.ts';
 
-type Parameter = [name: string, values: readonly (string | number)[], probability?: number];
-interface Exclusion {
-  comment: string;
-  settings: string[];
-}
+type Value = string | number;
+/** By the place of a parameter or a field: what it is of three of four times, or always. */
+type Known = Record<string, readonly Value[] | { always: readonly Value[] }>;
 
-/** Three of four requests ask for something that is there. */
 const PROBABILITY = 0.75;
 
 /** A file for `schemathesis --config-file`. TOML's strings and lists are written as JSON's are. */
 export function fuzzConfig({ token, seed, examples }: { token: string; seed: Seed; examples: number }): string {
-  const { controller } = seed;
-  const parameters: [string, Parameter[]][] = [
-    ['^/v1/(firmwares)', [['path.id', seed.firmware_ids]]],
-    ['^/v1/(updates)', [['path.id', seed.update_ids]]],
-    ['^/v1/(assemblies)', [['path.id', seed.assembly_ids]]],
-    ['^/v1/(observations)', [['path.id', seed.observation_ids]]],
-    ['^/v1/(scooters)', [['path.external_id', seed.scooters]]],
-    ['^/v1/(cabinets|devices/)', [['path.external_id', seed.cabinets]]],
-    [
-      '^/\\{tenant\\}',
-      [
-        // Always this one: a token is of one device. What others get is seen by the check `ignored_auth`.
-        ['path.tenant', ['default', 'DEFAULT'], 1],
-        ['path.controllerId', [controller.id], 1],
-        ['path.actionId', controller.action_ids],
-        ['path.softwareModuleId', controller.module_ids],
-        ['path.filename', [controller.filename]],
-      ],
-    ],
-  ];
-  const dictionaries = new Map<string, readonly (string | number)[]>();
-  const operations = parameters.map(([pattern, bound], index) => {
-    const lines = bound.map(([name, values, probability = PROBABILITY]) => {
-      const dictionary = `${name.replaceAll('.', '_')}_${index}`;
-      dictionaries.set(dictionary, values);
-      return `${JSON.stringify(name)} = { dictionary = ${JSON.stringify(dictionary)}, probability = ${probability} }`;
+  const dictionaries: string[] = [];
+  const operations = knownOf(seed).map(([pattern, known]) => {
+    const lines = Object.entries(known).map(([place, values]) => {
+      const name = `known_${dictionaries.length}`;
+      const [list, probability] = 'always' in values ? [values.always, 1] : [values, PROBABILITY];
+      dictionaries.push(`[dictionaries.${name}]\nvalues = ${JSON.stringify(list)}`);
+      return `${JSON.stringify(place)} = { dictionary = "${name}", probability = ${probability} }`;
     });
     return `[[operations]]\ninclude-path-regex = ${JSON.stringify(pattern)}\n[operations.parameters]\n${lines.join('\n')}`;
   });
@@ -46,23 +24,60 @@ export function fuzzConfig({ token, seed, examples }: { token: string; seed: See
     'continue-on-failure = true',
     'request-timeout = 20.0',
     ...['[auth.openapi.token]', `bearer = ${JSON.stringify(token)}`],
-    ...['[auth.openapi.deviceToken]', `api_key = ${JSON.stringify(`TargetToken ${controller.token}`)}`],
-    ...exclusions.flatMap(({ comment, settings }) => [`# ${comment}`, ...settings]),
+    ...['[auth.openapi.deviceToken]', `api_key = ${JSON.stringify(`TargetToken ${seed.controller.token}`)}`],
+    ...exclusions.flatMap(({ settings }) => settings),
     ...operations,
-    ...[...dictionaries].map(([name, values]) => `[dictionaries.${name}]\nvalues = ${JSON.stringify(values)}`),
+    ...dictionaries,
     '',
   ].join('\n');
 }
 
-/** Each with its reason. */
-const exclusions: Exclusion[] = [
+/** By a regular expression of paths. */
+const knownOf = ({ controller, ...seed }: Seed): [string, Known][] => {
+  const type = seed.hardware_types;
+  const firmware = seed.firmware_ids;
+  // Always this device: a token is of one. What others get is seen by the check `ignored_auth`.
+  const self: Known = { 'path.tenant': { always: ['default', 'DEFAULT'] }, 'path.controllerId': { always: [controller.id] } };
+  const action = (ids: readonly number[]): Known => ({ ...self, 'path.actionId': ids });
+  return [
+    ['^/v1/firmwares$', { 'body.hardware_type': type, 'query.hardware_type': type }],
+    ['^/v1/firmwares/', { 'path.id': firmware }],
+    ['^/v1/assemblies$', { 'body.hardware_type': ['yandex_iot', 'cabinet'], 'body.parts[*].firmware_id': seed.part_ids }],
+    ['^/v1/assemblies/', { 'path.id': seed.assembly_ids }],
+    ['^/v1/devices$', { 'body.devices[*].external_id': seed.cabinets, 'query.runs_firmware_id': firmware }],
+    ['^/v1/devices/lookup$', { 'body.external_ids[*]': seed.scooters }],
+    [
+      '^/v1/updates$',
+      {
+        'body.firmware_id': firmware,
+        'body.targets.external_ids[*]': seed.scooters,
+        'body.targets.filter.running.hardware_type': type,
+      },
+    ],
+    [String.raw`^/v1/updates/\{id\}/(pause|resume)$`, { 'path.id': seed.running_update_ids }],
+    [String.raw`^/v1/updates/\{id\}(?!/pause$|/resume$)`, { 'path.id': seed.update_ids }],
+    ['^/v1/confirmations$', { 'body.confirmations[*].external_id': seed.scooters, 'body.confirmations[*].hardware_type': type }],
+    ['^/v1/observations/', { 'path.id': seed.observation_ids }],
+    ['^/v1/scooters/', { 'path.external_id': seed.scooters }],
+    ['^/v1/(cabinets|devices)/', { 'path.external_id': seed.cabinets }],
+    [String.raw`^/\{tenant\}/controller/v1/\{controllerId\}(/configData)?$`, self],
+    [String.raw`/deploymentBase/\{actionId\}$`, action(controller.to_install)],
+    [String.raw`/deploymentBase/\{actionId\}/feedback$`, action(controller.to_report)],
+    [String.raw`/cancelAction/\{actionId\}$`, action(controller.to_stop)],
+    [String.raw`/cancelAction/\{actionId\}/feedback$`, action(controller.to_report_stopped)],
+    ['/installedBase/', action(controller.installed)],
+    ['/softwaremodules/', { ...self, 'path.softwareModuleId': controller.module_ids, 'path.filename': [controller.filename] }],
+  ];
+};
+
+/** What is not checked, each with its reason. */
+export const exclusions: { reason: string; settings: string[] }[] = [
   {
-    comment:
-      '422 is said of what is well-formed and impossible now: another state of the fleet would take it. A document cannot say which.',
+    reason: '422 is said of what is well-formed and impossible now: another state of the fleet would take it. A document cannot say which.',
     settings: ['[checks.positive_data_acceptance]', 'expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 422, 429]'],
   },
   {
-    comment: 'A cursor is valid only in the list that gave it, under the conditions under which it was given.',
+    reason: 'A cursor is valid only in the list that gave it, under the conditions under which it was given.',
     settings: [
       '[[operations]]',
       'include-operation-id-regex = "^list|^getObservation$|^getScooter$|^getCabinet$"',
@@ -73,7 +88,7 @@ const exclusions: Exclusion[] = [
   {
     // How large a file may be and which texts are versions is told by the hardware type, which is data; a change has to make sense together
     // with what it leaves as it is; no device may come twice; a regular expression has to be one.
-    comment:
+    reason:
       'Rules that depend on stored data or on other items of a list, and rules of texts beyond patterns, cannot be said in JSON Schema.',
     settings: [
       '[[operations]]',
@@ -83,7 +98,7 @@ const exclusions: Exclusion[] = [
     ],
   },
   {
-    comment: 'Each report of a batch is judged on its own: one that is not well-formed is answered 200, with the outcome refused.',
+    reason: 'Each report of a batch is judged on its own: one that is not well-formed is answered 200, with the outcome refused.',
     settings: [
       '[[operations]]',
       'include-operation-id-regex = "^confirmVersions$"',
@@ -92,7 +107,7 @@ const exclusions: Exclusion[] = [
     ],
   },
   {
-    comment: 'serverless-offline has no route for TRACE and answers 404 itself; API Gateway refuses it.',
+    reason: 'serverless-offline has no route for TRACE and answers 404 itself; API Gateway refuses it.',
     settings: ['[phases.coverage]', 'unexpected-methods = ["GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"]'],
   },
 ];

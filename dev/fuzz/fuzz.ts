@@ -2,7 +2,7 @@
 // has to be one that the document names, and none may be a server error.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,7 +11,7 @@ import { pythonEnvironment } from '../../ops/python-environment.ts';
 import { numberOf } from '../number-option.ts';
 import { startStack } from '../stack/stack.ts';
 import { type Undo, withUndo } from '../stack/undo.ts';
-import { fuzzConfig } from './fuzz-config.ts';
+import { exclusions, fuzzConfig } from './fuzz-config.ts';
 import { seed } from './fuzz-seed.ts';
 
 const REQUIREMENTS = join(dirname(fileURLToPath(import.meta.url)), 'requirements-openapi.txt');
@@ -36,6 +36,7 @@ async function fuzz(undo: Undo): Promise<number> {
   const bin = await pythonEnvironment({ ...environment, onStep: console.log });
   const directory = await mkdtemp(join(tmpdir(), 'fuzz-'));
   undo.push(() => rm(directory, { recursive: true, force: true }));
+  await announce();
   const stack = await startStack({ simulator: { scooters: 30, cabinets: 0, install_seconds: 0.2 }, onStep: console.log });
   undo.push(stack.stop);
 
@@ -57,6 +58,15 @@ async function fuzz(undo: Undo): Promise<number> {
   );
   console.log(`schemathesis took ${Math.round((performance.now() - startedAt) / 1_000)} s`);
   return code;
+}
+
+/** With what it is done, and what is not checked. */
+async function announce(): Promise<void> {
+  const versions = (await readFile(REQUIREMENTS, 'utf8')).split('\n').filter((line) => /^\w/.test(line));
+  console.log(
+    `With ${versions.join(' and ')}: ${examples} generated requests for each operation, seed ${randomSeed}. All checks, but for:`,
+  );
+  for (const { reason, settings } of exclusions) console.log(`- ${reason}\n${settings.map((line) => `    ${line}`).join('\n')}`);
 }
 
 async function run(program: string, parameters: string[], cwd?: string): Promise<number> {

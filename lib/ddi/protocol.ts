@@ -89,7 +89,12 @@ const Details = z
       return (Array.isArray(details) ? details : [details]).slice(0, maximumDetails).map(toLine);
     }),
   )
-  .check(z.meta({ type: 'array', items: { type: 'string' }, description: '50 lines of 512 characters are kept' }));
+  .check(
+    z.meta({
+      description: 'Lines of text, of which 50 with 512 characters are kept. Anything else is taken as well, and kept as JSON',
+      example: ['Written to slot B'],
+    }),
+  );
 
 const executionWords = ['closed', 'proceeding', 'canceled', 'scheduled', 'rejected', 'resumed', 'downloaded', 'download'] as const;
 const results = ['success', 'failure', 'none'] as const;
@@ -111,9 +116,9 @@ export const ActionFeedback = z
       execution: z.enum(executionWords),
       result: Finished.check(
         z.meta({
-          type: 'object',
-          properties: { finished: { type: 'string', enum: [...results] } },
-          description: 'When something is closed: how it has ended. Anything but success and none is a failure, also no result at all',
+          anyOf: [{ type: 'object', properties: { finished: { type: 'string', enum: [...results] } } }, { description: 'Anything else' }],
+          description:
+            'When something is closed: how it has ended. Anything but success and none is taken as a failure, also no result at all',
         }),
       ),
       details: Details,

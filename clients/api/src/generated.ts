@@ -56,20 +56,19 @@ export interface ConfigData {
 }
 
 export type ActionFeedbackStatusExecution = 'closed' | 'proceeding' | 'canceled' | 'scheduled' | 'rejected' | 'resumed' | 'downloaded' | 'download';
-export type ActionFeedbackStatusResultFinished = 'success' | 'failure' | 'none';
 /**
- * When something is closed: how it has ended. Anything but success and none is a failure, also no result at all
+ * When something is closed: how it has ended. Anything but success and none is taken as a failure, also no result at all
  */
 export type ActionFeedbackStatusResult = {
-  finished?: ActionFeedbackStatusResultFinished;
-};
+  finished?: 'success' | 'failure' | 'none';
+} | unknown;
 
 export type ActionFeedbackStatus = {
   execution: ActionFeedbackStatusExecution;
-  /** When something is closed: how it has ended. Anything but success and none is a failure, also no result at all */
+  /** When something is closed: how it has ended. Anything but success and none is taken as a failure, also no result at all */
   result?: ActionFeedbackStatusResult;
-  /** 50 lines of 512 characters are kept */
-  details?: string[];
+  /** Lines of text, of which 50 with 512 characters are kept. Anything else is taken as well, and kept as JSON */
+  details?: unknown;
 };
 
 export interface ActionFeedback {

@@ -32,6 +32,7 @@ const cabinetType = { ...type, device_kind: 'cabinet', channel: 'iot' };
 const update = { firmware_id: 1, targets: { external_ids: ['S-1'] } };
 const running = { hardware_type: 'radio', firmware_id: 1 };
 const part = (install: object) => ({ hardware_type: 'cabinet', version: '1', parts: [{ firmware_id: 1, install }] });
+const feedback = (status: object) => ({ status });
 const assembly = { ...part({}), hardware_compatibility: ['1.0'] };
 
 const cases: [OperationId, string, object, boolean][] = [
@@ -100,6 +101,16 @@ const cases: [OperationId, string, object, boolean][] = [
   ['requestAssembly', 'a path with a name that begins with ..', part({ path: '/opt/..a/...' }), true],
   ['requestAssembly', 'a path with an empty part', part({ path: '/opt//a.bin' }), false],
   ['requestAssembly', 'a path with a line break', part({ path: '/opt/a\nb' }), false],
+  ['sendDeploymentFeedback', 'a success', feedback({ execution: 'closed', result: { finished: 'success' }, details: ['done'] }), true],
+  ['sendDeploymentFeedback', 'no result', feedback({ execution: 'closed' }), true],
+  ['sendDeploymentFeedback', 'an unknown result', feedback({ execution: 'closed', result: { finished: 'failed' } }), true],
+  ['sendDeploymentFeedback', 'a result that is no object', feedback({ execution: 'closed', result: 'success' }), true],
+  ['sendDeploymentFeedback', 'details that are no texts', feedback({ execution: 'proceeding', details: [{ step: 1 }, 2, null] }), true],
+  ['sendDeploymentFeedback', 'details that are no list', feedback({ execution: 'proceeding', details: 'step 1' }), true],
+  ['sendDeploymentFeedback', 'fields that nobody knows', { ...feedback({ execution: 'proceeding', cnt: 1 }), time: '2026' }, true],
+  ['sendDeploymentFeedback', 'an unknown word', feedback({ execution: 'ready' }), false],
+  ['sendDeploymentFeedback', 'no word', feedback({ result: { finished: 'success' } }), false],
+
   ['requestAssembly', 'a revision with a tabulator', { ...assembly, hardware_compatibility: ['1\t0'] }, false],
 ];
 

@@ -10,6 +10,7 @@ import {
 } from '../../lib/config.ts';
 import { toPollIntervals } from '../../lib/ddi/device-deps.ts';
 import { offerTimesOf } from '../../lib/ddi/poll-interval.ts';
+import { createEventBridgeBus } from '../../lib/ports/eventbridge-event-bus.ts';
 import { createSqsQueue } from '../../lib/ports/sqs-queue.ts';
 import { removeOldRows } from '../../lib/retention/remove-old-rows.ts';
 import { createServiceDeps } from '../../lib/service-deps.ts';
@@ -20,9 +21,6 @@ const config = loadConfig(
   process.env,
 );
 
-/** Loaded only where there is a bus. */
-const createEvents = async (name: string) => (await import('../../lib/ports/eventbridge-event-bus.ts')).createEventBridgeBus(name);
-
 const deps = createServiceDeps(config);
 
 export const handler = createHandler({
@@ -31,6 +29,6 @@ export const handler = createHandler({
   dispatches: createSqsQueue(config.DISPATCHES_QUEUE_URL),
   verifications: createSqsQueue(config.VERIFICATIONS_QUEUE_URL),
   offerTimes: offerTimesOf(toPollIntervals(config)),
-  events: config.EVENT_BUS_NAME === '' ? undefined : await createEvents(config.EVENT_BUS_NAME),
+  events: config.EVENT_BUS_NAME === '' ? undefined : createEventBridgeBus(config.EVENT_BUS_NAME),
   removeOldRows: (now) => removeOldRows(deps.db, config.HISTORY_MONTHS, now),
 });

@@ -1,6 +1,6 @@
 import { DatabaseConfig, loadConfig, RegistrationsConfig, StorageConfig } from '../../lib/config.ts';
 import { createS3Storage } from '../../lib/ports/s3-storage.ts';
-import { createSqsQueueOnDemand } from '../../lib/ports/sqs-queue-on-demand.ts';
+import { createSqsQueue } from '../../lib/ports/sqs-queue.ts';
 import { createServiceDeps } from '../../lib/service-deps.ts';
 import { createHandler } from './handler.ts';
 
@@ -10,5 +10,5 @@ const deps = createServiceDeps(config);
 export const handler = createHandler({
   ...deps,
   storage: createS3Storage({ bucket: config.FIRMWARE_BUCKET, now: deps.now }),
-  registrations: createSqsQueueOnDemand(config.REGISTRATIONS_QUEUE_URL),
+  registrations: createSqsQueue(config.REGISTRATIONS_QUEUE_URL),
 });

@@ -1,4 +1,5 @@
-import { EventBridgeClient, type EventBridgeClientConfig, PutEventsCommand, type PutEventsRequestEntry } from '@aws-sdk/client-eventbridge';
+import { createAwsService } from '../aws-json.ts';
+import type { AwsCredentials } from '../aws-signature.ts';
 import { type EventBus, EventBusUnavailable, maximumEventBytes, type ServiceEvent } from './event-bus.ts';
 
 /** What rules match on, beside the type and the detail. */
@@ -6,43 +7,69 @@ const Source = 'scooters-updater';
 /** EventBridge takes ten events a request, and 256 KiB of them together. */
 const entriesPerRequest = 10;
 
-/** Nobody waits for events: a bus that is slow must not hold up what does. */
-const requestHandler = { connectionTimeout: 1_000, requestTimeout: 3_000, throwOnRequestTimeout: true };
+interface Entry {
+  EventBusName: string;
+  Source: string;
+  DetailType: string;
+  /** Seconds since 1970. */
+  Time: number;
+  Detail: string;
+}
 
-/** The SDK takes endpoint, region and credentials from the environment. */
-export const createEventBridgeClient = (config: EventBridgeClientConfig = {}): EventBridgeClient =>
-  new EventBridgeClient({ maxAttempts: 2, requestHandler, ...config });
+interface PutEventsAnswer {
+  FailedEntryCount?: number;
+  Entries?: { ErrorCode?: string }[];
+}
 
-/** A bus of EventBridge, by name or ARN. */
-export const createEventBridgeBus = (EventBusName: string, client: EventBridgeClient = createEventBridgeClient()): EventBus => ({
-  async publishEvents(events) {
-    for (const Entries of inRequests(events.map((event) => toEntry(EventBusName, event)))) {
-      const { FailedEntryCount = 0, Entries: outcomes = [] } = await client
-        .send(new PutEventsCommand({ Entries }))
-        .catch((cause: unknown) => {
+export interface EventBridgeOptions {
+  /** Default: `AWS_ENDPOINT_URL_EVENTBRIDGE`, `AWS_ENDPOINT_URL`, or else EventBridge of the function's region. */
+  endpoint?: string;
+  /** Default: those of the function's role. */
+  credentials?: AwsCredentials;
+}
+
+/** A bus of EventBridge, by name or ARN. Nobody waits for events: a bus that is slow must not hold up what does. */
+export const createEventBridgeBus = (EventBusName: string, { endpoint, credentials }: EventBridgeOptions = {}): EventBus => {
+  const { AWS_ENDPOINT_URL_EVENTBRIDGE, AWS_ENDPOINT_URL, AWS_REGION = '' } = process.env;
+  const call = createAwsService({
+    service: 'events',
+    region: AWS_REGION,
+    endpoint: endpoint ?? AWS_ENDPOINT_URL_EVENTBRIDGE ?? AWS_ENDPOINT_URL ?? `https://events.${AWS_REGION}.amazonaws.com`,
+    jsonVersion: '1.1',
+    attempts: 2,
+    timeoutMilliseconds: 3_000,
+    keepsConnections: true,
+    ...(credentials && { credentials }),
+  });
+  return {
+    async publishEvents(events) {
+      for (const Entries of inRequests(events.map((event) => toEntry(EventBusName, event)))) {
+        const answer = await call<PutEventsAnswer>('AWSEvents.PutEvents', { Entries }).catch((cause: unknown) => {
           throw new EventBusUnavailable('event bus does not take events', { cause });
         });
-      if (FailedEntryCount === 0) continue;
-      const code = outcomes.find(({ ErrorCode }) => ErrorCode)?.ErrorCode;
-      throw new EventBusUnavailable(`event bus refused ${FailedEntryCount} of ${Entries.length} events: ${code}`);
-    }
-  },
-});
+        const { FailedEntryCount = 0, Entries: outcomes = [] } = answer;
+        if (FailedEntryCount === 0) continue;
+        const code = outcomes.find(({ ErrorCode }) => ErrorCode)?.ErrorCode;
+        throw new EventBusUnavailable(`event bus refused ${FailedEntryCount} of ${Entries.length} events: ${code}`);
+      }
+    },
+  };
+};
 
-const toEntry = (EventBusName: string, { type, occurred_dt, detail }: ServiceEvent): PutEventsRequestEntry => ({
+const toEntry = (EventBusName: string, { type, occurred_dt, detail }: ServiceEvent): Entry => ({
   EventBusName,
   Source,
   DetailType: type,
-  Time: occurred_dt,
+  Time: occurred_dt.getTime() / 1_000,
   Detail: JSON.stringify(detail),
 });
 
 /** @throws RangeError for an event that no request has room for. */
-const inRequests = (entries: readonly PutEventsRequestEntry[]): PutEventsRequestEntry[][] => {
-  const requests: PutEventsRequestEntry[][] = [];
+const inRequests = (entries: readonly Entry[]): Entry[][] => {
+  const requests: Entry[][] = [];
   let bytesLeft = 0;
   for (const entry of entries) {
-    const bytes = Buffer.byteLength(entry.Detail ?? '') + Buffer.byteLength(`${Source}${entry.DetailType}`);
+    const bytes = Buffer.byteLength(entry.Detail) + Buffer.byteLength(`${Source}${entry.DetailType}`);
     if (bytes > maximumEventBytes) throw new RangeError(`An event has ${bytes} bytes, more than ${maximumEventBytes}`);
     const last = requests.at(-1);
     if (last && last.length < entriesPerRequest && bytes <= bytesLeft) last.push(entry);

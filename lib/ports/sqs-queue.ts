@@ -1,29 +1,47 @@
-import { SendMessageBatchCommand, SQSClient, type SQSClientConfig } from '@aws-sdk/client-sqs';
+import { createAwsService } from '../aws-json.ts';
+import type { AwsCredentials } from '../aws-signature.ts';
 import { DomainError } from '../errors.ts';
 import { checkedDelay, type Queue } from './queue.ts';
 
 /** SQS takes ten messages a request. */
 const entriesPerRequest = 10;
 
-/** Without throwOnRequestTimeout the SDK only logs a warning and waits on. */
-const requestHandler = { connectionTimeout: 1_000, requestTimeout: 3_000, throwOnRequestTimeout: true };
-
-/** The SDK takes endpoint, region and credentials from the environment (`AWS_ENDPOINT_URL_SQS` on a laptop). */
-export const createSqsClient = (config: SQSClientConfig = {}): SQSClient => new SQSClient({ maxAttempts: 3, requestHandler, ...config });
-
 const unavailable = (cause: unknown) =>
   new DomainError('queue.unavailable', 'The queue does not take messages', { cause, retryAfterSeconds: 5 });
 
-export const createSqsQueue = <Message>(queueUrl: string, client: SQSClient = createSqsClient()): Queue<Message> => ({
-  async send(messages, { delaySeconds = 0 } = {}) {
-    const DelaySeconds = checkedDelay(delaySeconds);
-    const entries = messages.map((message, i) => ({ Id: String(i), MessageBody: JSON.stringify(message), DelaySeconds }));
-    for (let first = 0; first < entries.length; first += entriesPerRequest) {
-      const command = new SendMessageBatchCommand({ QueueUrl: queueUrl, Entries: entries.slice(first, first + entriesPerRequest) });
-      const { Failed = [] } = await client.send(command).catch((error: unknown) => {
-        throw unavailable(error);
-      });
-      if (Failed.length > 0) throw unavailable(new Error(`${Failed.length} of a batch refused: ${Failed[0]?.Code}`));
-    }
-  },
-});
+export interface SqsOptions {
+  /** Default: `AWS_ENDPOINT_URL_SQS` or `AWS_ENDPOINT_URL`, as on a laptop, or else where the queue's address leads to. */
+  endpoint?: string;
+  /** Default: those of the function's role. */
+  credentials?: AwsCredentials;
+}
+
+/** A queue of SQS in the function's region. */
+export const createSqsQueue = <Message>(queueUrl: string, { endpoint, credentials }: SqsOptions = {}): Queue<Message> => {
+  const { AWS_ENDPOINT_URL_SQS, AWS_ENDPOINT_URL, AWS_REGION = '' } = process.env;
+  const call = createAwsService({
+    service: 'sqs',
+    region: AWS_REGION,
+    endpoint: endpoint ?? AWS_ENDPOINT_URL_SQS ?? AWS_ENDPOINT_URL ?? queueUrl,
+    jsonVersion: '1.0',
+    attempts: 3,
+    timeoutMilliseconds: 3_000,
+    keepsConnections: true,
+    ...(credentials && { credentials }),
+  });
+  return {
+    async send(messages, { delaySeconds = 0 } = {}) {
+      const DelaySeconds = checkedDelay(delaySeconds);
+      const entries = messages.map((message, i) => ({ Id: String(i), MessageBody: JSON.stringify(message), DelaySeconds }));
+      for (let first = 0; first < entries.length; first += entriesPerRequest) {
+        const request = { QueueUrl: queueUrl, Entries: entries.slice(first, first + entriesPerRequest) };
+        const { Failed = [] } = await call<{ Failed?: { Code: string }[] }>('AmazonSQS.SendMessageBatch', request).catch(
+          (error: unknown) => {
+            throw unavailable(error);
+          },
+        );
+        if (Failed.length > 0) throw unavailable(new Error(`${Failed.length} of a batch refused: ${Failed[0]?.Code}`));
+      }
+    },
+  };
+};

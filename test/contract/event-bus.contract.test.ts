@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type EventBus, EventBusUnavailable, type ServiceEvent } from '../../lib/ports/event-bus.ts';
-import { createEventBridgeBus, createEventBridgeClient } from '../../lib/ports/eventbridge-event-bus.ts';
+import { createEventBridgeBus } from '../../lib/ports/eventbridge-event-bus.ts';
 import { startOfTime } from '../support/fixtures.ts';
 import { InMemoryEventBus, type PublishedEvent } from '../support/in-memory-event-bus.ts';
 import { startScriptedServer } from '../support/scripted-server.ts';
@@ -42,8 +42,7 @@ const startEventBridge = async () => {
     answer(200, { FailedEntryCount: outcomes.filter(({ ErrorCode }) => ErrorCode).length, Entries: outcomes });
   });
   const credentials = { accessKeyId: 'local', secretAccessKey: 'local-secret' };
-  const client = createEventBridgeClient({ endpoint: server.url, region: 'eu-central-1', credentials });
-  return { bus: createEventBridgeBus('fleet', client), entries, requests, state };
+  return { bus: createEventBridgeBus('fleet', { endpoint: server.url, credentials }), entries, requests, state };
 };
 
 interface Subject {

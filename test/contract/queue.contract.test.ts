@@ -2,7 +2,6 @@ import { ReceiveMessageCommand } from '@aws-sdk/client-sqs';
 import { describe, expect, it } from 'vitest';
 import type { Queue } from '../../lib/ports/queue.ts';
 import { createSqsQueue } from '../../lib/ports/sqs-queue.ts';
-import { createSqsQueueOnDemand } from '../../lib/ports/sqs-queue-on-demand.ts';
 import { unless } from '../support/emulator-gaps.ts';
 import { InMemoryQueue } from '../support/in-memory-queue.ts';
 import { openQueues } from '../support/s3-and-sqs.ts';
@@ -28,9 +27,9 @@ const inMemory = async (): Promise<Subject> => {
   };
 };
 
-const onSqs = (create: typeof createSqsQueue) => async (): Promise<Subject> => {
+const onSqs = async (): Promise<Subject> => {
   const definition = { logical_id: 'Work', short_name: 'work', name: 'work', visibility_timeout_seconds: 60, retention_seconds: 3600 };
-  const { client, urls, depth, stop } = await openQueues([definition]);
+  const { client, options, urls, depth, stop } = await openQueues([definition]);
   const QueueUrl = urls['Work'] ?? '';
   const visible = async () => {
     const bodies: unknown[] = [];
@@ -40,13 +39,12 @@ const onSqs = (create: typeof createSqsQueue) => async (): Promise<Subject> => {
       bodies.push(...Messages.map(({ Body = '' }) => JSON.parse(Body)));
     }
   };
-  return { queue: create(QueueUrl, client), visible, depth: () => depth('Work'), goDown: stop };
+  return { queue: createSqsQueue(QueueUrl, options), visible, depth: () => depth('Work'), goDown: stop };
 };
 
 describe.each([
   ['the queue in memory', inMemory],
-  ['SQS', onSqs(createSqsQueue)],
-  ['SQS on demand', onSqs(createSqsQueueOnDemand)],
+  ['SQS', onSqs],
 ])('%s', (_, open) => {
   it.each([1, 10, 11, 95])('keeps every one of %i messages sent at once', async (count) => {
     const { queue, visible } = await open();

@@ -1,12 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { createSqsClient, createSqsQueue } from '../../lib/ports/sqs-queue.ts';
+import { createSqsQueue } from '../../lib/ports/sqs-queue.ts';
 import { startScriptedServer } from '../support/scripted-server.ts';
 
-/** With the client that the functions use. */
 const queueAt = (endpoint: string) => {
   const credentials = { accessKeyId: 'local', secretAccessKey: 'local-secret' };
-  const client = createSqsClient({ endpoint, region: 'eu-central-1', credentials });
-  return createSqsQueue<{ n: number }>(`${endpoint}/000000000000/work`, client);
+  return createSqsQueue<{ n: number }>(`${endpoint}/000000000000/work`, { endpoint, credentials });
 };
 
 const answer = (body: object) => ({ headers: { 'content-type': 'application/x-amz-json-1.0' }, text: JSON.stringify(body) });

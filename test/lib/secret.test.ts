@@ -10,13 +10,13 @@ import { createTestDatabase } from '../support/database.ts';
 import { startScriptedServer } from '../support/scripted-server.ts';
 
 const ARN = 'arn:aws:secretsmanager:eu-central-1:000000000000:secret:fleet-AbCdEf';
-/** What Secrets Manager answers next: a secret's text, or a status. */
-let answers: (string | number)[] = [];
+/** What Secrets Manager answers next: a secret's text, a status, or something else altogether. */
+let answers: (string | number | { body: string })[] = [];
 const manager = await startScriptedServer((response, count) => {
   const answer = answers[Math.min(count - 1 - before, answers.length - 1)] ?? 500;
   if (typeof answer === 'number')
     response.writeHead(answer, { 'content-type': 'application/json' }).end('{"__type":"AccessDeniedException"}');
-  else response.end(JSON.stringify({ SecretString: answer }));
+  else response.end(typeof answer === 'string' ? JSON.stringify({ SecretString: answer }) : answer.body);
 });
 let before = 0;
 const asked = () => manager.requests.length - before;
@@ -89,8 +89,8 @@ describe('a secret', () => {
   });
 
   it('in an answer of Secrets Manager that is cut off is quoted by no error', async () => {
-    const fetch = async () => new Response('{"SecretString":"hunter2');
-    const error = await createSecret(ARN, { fetch })
+    answers = [{ body: '{"SecretString":"hunter2' }];
+    const error = await createSecret(ARN)
       .read()
       .catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(SecretUnavailable);

@@ -17,14 +17,14 @@ const onEmulator = {
 /** Empty queues under names of their own. */
 export const openQueues = async (definitions: QueueDefinition[]) => {
   if (!emulatorEndpoint) {
-    const { urls, arns, client, stop, depth } = await startLocalQueues(definitions);
-    return { urls, arns, client, stop, depth: async (queue: string) => depth(queue) };
+    const { urls, arns, client, options, stop, depth } = await startLocalQueues(definitions);
+    return { urls, arns, client, options, stop, depth: async (queue: string) => depth(queue) };
   }
   const client = new SQSClient(onEmulator);
   const stop = async () => client.destroy();
   afterAll(stop);
   const renamed = definitions.map((definition) => ({ ...definition, name: `${definition.name}-${randomUUID()}` }));
-  return { ...(await createQueues(client, renamed)), client, stop };
+  return { ...(await createQueues(client, renamed)), client, options: onEmulator, stop };
 };
 
 /** An empty versioned bucket whose events go to the queue, if one is named. */

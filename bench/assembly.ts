@@ -63,7 +63,7 @@ export const benchAssembly = (sizes: readonly number[] = [1, 50, 600]): Promise<
     const storage = createS3Storage({ bucket, now: () => new Date(), client });
     await build({ directory: join(directory, 'build') });
     await stopBundler();
-    const bundle = pathToFileURL(join(directory, 'build', 'functions', 'assemble-firmware', 'index.mjs')).href;
+    const bundle = pathToFileURL(join(directory, 'build', 'functions', 'assemble-firmware', 'index.js')).href;
     const child = fork(fileURLToPath(new URL('assembly-process.mjs', import.meta.url)), {
       // As Lambda sets them for 1,024 MB; the last one so that what is idle is known.
       execArgv: ['--max-semi-space-size=51', '--max-old-space-size=921', '--expose-gc'],

@@ -46,7 +46,7 @@ async function run(undo: Undo): Promise<void> {
   undo.push(() => rm(directory, { recursive: true }));
   const sizes = await build({ directory });
   await stopBundler();
-  const bundleOf = (name: string) => join(directory, 'functions', name, 'index.mjs');
+  const bundleOf = (name: string) => join(directory, 'functions', name, 'index.js');
   const { env, eventsOf } = await startSurroundings(undo, directory, bundleOf);
   const { functions } = readServerlessFile();
 

@@ -62,7 +62,7 @@ export async function measureMemory(cases: readonly Case[], env: Record<string, 
       const events = own.flatMap(({ calls, callOf }) =>
         Array.from({ length: Math.min(calls, maximumCalls) }, (_, i) => createEvent(callOf(i))),
       );
-      const run = await runFunction(join(directory, 'functions', name, 'index.mjs'), events, { env });
+      const run = await runFunction(join(directory, 'functions', name, 'index.js'), events, { env });
       measured.push({ function: name, bundle_bytes: sizes[name]?.minified_bytes ?? 0, ...run });
     }
     return measured;

@@ -10,6 +10,10 @@ import { leaveOut, partsLeftOut } from './leave-out.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
+/** Without it Node would take the bundle for an ES module on this machine, and would have to find out on Lambda. */
+const commonJs = Buffer.from('{"type":"commonjs"}\n');
+const deployedFiles = ['index.js', 'package.json'];
+
 interface BuildOptions {
   root: string;
   directory: string;
@@ -17,8 +21,12 @@ interface BuildOptions {
 }
 export type BundleSizes = Record<string, { minified_bytes: number; gzip_bytes: number }>;
 
+/** Where the source maps of what was built in `directory` are (ops/trace.ts). */
+export const mapsIn = (directory: string): string => join(directory, 'maps');
+
 /**
- * Builds into `<directory>/functions/<name>/index.mjs` and writes the sizes to `<directory>/sizes.json`.
+ * Builds into `<directory>/functions/<name>/`, all of which is deployed, and writes the sizes to `<directory>/sizes.json`. Source maps are
+ * no part of what is deployed: a function would read several MB of them at each start.
  * `npm start` and `npm test` may build at once: a file is only replaced, in one step, when its content changed,
  * so a stack that runs never loads half a bundle. Throws with esbuild's own messages when a function does not bundle.
  */
@@ -34,15 +42,22 @@ export async function build({
 
   const sizes: BundleSizes = {};
   for (const { path, contents } of outputFiles) {
+    const name = relative(join(directory, 'functions'), dirname(path));
+    if (path.endsWith('.map')) {
+      await replaceFile(join(mapsIn(directory), `${name}.js.map`), withSourcesFrom(root, dirname(path), contents));
+      continue;
+    }
     await replaceFile(path, contents);
-    if (!path.endsWith('.mjs')) continue;
+    await replaceFile(join(dirname(path), 'package.json'), commonJs);
+    await removeAllBut(dirname(path), deployedFiles);
     const compressed = await promisify(gzip)(contents);
-    sizes[relative(join(directory, 'functions'), dirname(path))] = {
-      minified_bytes: contents.byteLength,
-      gzip_bytes: compressed.byteLength,
-    };
+    sizes[name] = { minified_bytes: contents.byteLength, gzip_bytes: compressed.byteLength };
   }
-  await removeOldBundles(join(directory, 'functions'), names);
+  await removeAllBut(join(directory, 'functions'), names);
+  await removeAllBut(
+    mapsIn(directory),
+    names.map((name) => `${name}.js.map`),
+  );
   const sorted = Object.fromEntries(Object.entries(sizes).sort(([a], [b]) => a.localeCompare(b)));
   await replaceFile(join(directory, 'sizes.json'), Buffer.from(`${JSON.stringify(sorted, null, 2)}\n`));
   return sorted;
@@ -53,16 +68,16 @@ async function bundleFunctions(names: string[], { root, directory, logLevel }: B
     absWorkingDir: root,
     entryPoints: names.map((name) => ({ in: join(root, 'functions', name, 'index.ts'), out: `${name}/index` })),
     outdir: join(directory, 'functions'),
-    outExtension: { '.js': '.mjs' }, // a module on Lambda too, where no package.json lies beside it
     bundle: true,
     minify: true,
-    sourcemap: 'linked',
+    sourcemap: 'external',
+    sourcesContent: false,
     platform: 'node',
     target: 'node24',
-    format: 'esm',
+    // An ES module that imports one of Node's own reads all that it exports, also what that loads when it is read: with `node:http` comes
+    // `WebSocket`, and with it undici, a second implementation of HTTP.
+    format: 'cjs',
     legalComments: 'none',
-    // Packages in CommonJS (pg) call require() for Node's own modules.
-    banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
     external: ['pg-native'], // optional in pg, never installed
     plugins: [leaveOut(partsLeftOut(names[0] ?? ''))],
     logLevel,
@@ -88,12 +103,19 @@ async function replaceFile(path: string, contents: Uint8Array): Promise<void> {
   await rename(temporary, path);
 }
 
-/** A function that was renamed or removed must not be deployed from yesterday's bundle. */
-async function removeOldBundles(directory: string, names: string[]): Promise<void> {
+/** A function that was renamed or removed must not be deployed from yesterday's bundle, nor yesterday's bundle with today's. */
+async function removeAllBut(directory: string, names: readonly string[]): Promise<void> {
   const present = await readdir(directory).catch(() => []);
-  await Promise.all(
-    present.filter((name) => !names.includes(name)).map((name) => rm(join(directory, name), { recursive: true, force: true })),
-  );
+  // A name with a UUID is a file that another build is about to put into place.
+  const old = present.filter((name) => !names.some((kept) => name === kept || name.startsWith(`${kept}.`)));
+  await Promise.all(old.map((name) => rm(join(directory, name), { recursive: true, force: true })));
+}
+
+/** Sources are named from the project's folder, wherever it was built. */
+function withSourcesFrom(root: string, from: string, map: Uint8Array): Uint8Array {
+  const content = JSON.parse(Buffer.from(map).toString()) as { sources: string[] };
+  const sources = content.sources.map((source) => relative(root, join(from, source)));
+  return Buffer.from(JSON.stringify({ ...content, sources }));
 }
 
 if (import.meta.main) {

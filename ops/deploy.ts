@@ -2,12 +2,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
 import { InvokeCommand, LambdaClient, UpdateFunctionCodeCommand, waitUntilFunctionUpdatedV2 } from '@aws-sdk/client-lambda';
+import { PutObjectCommand, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import { mapsIn } from './build.ts';
 import { logTail } from './log-tail.ts';
 import { readServerlessFile } from './serverless-file.ts';
 import { prepareServiceDirectory, SERVERLESS } from './service-directory.ts';
@@ -19,6 +21,8 @@ export interface Deployment {
   outputs: Record<string, string>;
   /** Migrations that were applied. */
   applied: string[];
+  /** Where the source maps of what was deployed are, for `npm run trace`. */
+  source_maps: string;
 }
 
 export interface DeployOptions {
@@ -75,12 +79,33 @@ export async function deploy({ stage, restored = false, env, args = [], logFile,
     onStep(`Deploying ${name}`);
     await serverless('deploy', '--package', packaged, ...args);
     if (isNew) applied.push(...(await migrate()));
-    const stack = await findStack(cloudFormation, name);
-    return { outputs: stack ?? {}, applied };
+    const outputs = (await findStack(cloudFormation, name)) ?? {};
+    onStep('Keeping the source maps');
+    const bucket = outputs['ServerlessDeploymentBucketName'];
+    if (bucket === undefined) throw new Error('The stack names no deployment bucket, where its source maps are kept');
+    const source_maps = await keepMaps({ ...aws, ...credentials }, mapsIn(join(cwd, '.build')), { bucket, stage });
+    return { outputs, applied, source_maps };
   } finally {
     cloudFormation.destroy();
     lambda.destroy();
     await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/**
+ * In a folder that is named by the time of the deploy, beside the packages in the deployment bucket: `serverless remove` empties that, and
+ * its pruning of old packages leaves this folder alone.
+ */
+async function keepMaps(config: S3ClientConfig, directory: string, { bucket, stage }: { bucket: string; stage: string }): Promise<string> {
+  const s3 = new S3Client({ ...config, forcePathStyle: 'endpoint' in config });
+  const folder = `serverless/${service}/${stage}/source-maps/${new Date().toISOString().slice(0, 19)}Z`;
+  try {
+    for (const name of await readdir(directory)) {
+      await s3.send(new PutObjectCommand({ Bucket: bucket, Key: `${folder}/${name}`, Body: await readFile(join(directory, name)) }));
+    }
+    return `s3://${bucket}/${folder}/`;
+  } finally {
+    s3.destroy();
   }
 }
 
@@ -141,7 +166,7 @@ if (import.meta.main) {
     process.exit(2);
   }
   try {
-    const { outputs, applied } = await deploy({
+    const { outputs, applied, source_maps } = await deploy({
       stage,
       restored,
       env: { ...process.env, ...(region && { AWS_REGION: region }) },
@@ -149,6 +174,7 @@ if (import.meta.main) {
       onStep: (text) => console.log(`${text} …`),
     });
     console.log(`Deployed. Migrations applied: ${applied.join(', ') || 'none, the database was up to date'}`);
+    console.log(`Source maps: ${source_maps}`);
     console.log(`API: ${outputs['ServiceEndpoint']}`);
   } catch (error) {
     console.error((error as Error).message);

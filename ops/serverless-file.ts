@@ -25,6 +25,7 @@ export interface SqsEvent {
 }
 export interface FunctionEntry {
   handler: string;
+  package?: { patterns: string[] };
   role?: string;
   memorySize?: number;
   timeout?: number;

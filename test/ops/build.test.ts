@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,7 +27,7 @@ async function write(root: string, functions: Record<string, string>) {
 }
 /** As Lambda and serverless-offline do: by the file's address. */
 const load = async (root: string, name: string): Promise<{ handler: () => Promise<unknown> }> =>
-  import(/* @vite-ignore */ pathToFileURL(join(root, '.build', 'functions', name, 'index.mjs')).href);
+  import(/* @vite-ignore */ pathToFileURL(join(root, '.build', 'functions', name, 'index.js')).href);
 
 it('bundles each function into one module that loads without node_modules, and tells its size', async () => {
   const root = await project({
@@ -38,10 +39,11 @@ it('bundles each function into one module that loads without node_modules, and t
 
   expect(await (await load(root, 'database')).handler()).toBe('function');
   expect(await (await load(root, 'storage')).handler()).toBe('function');
-  const { size } = await stat(join(root, '.build', 'functions', 'storage', 'index.mjs'));
+  const { size } = await stat(join(root, '.build', 'functions', 'storage', 'index.js'));
   expect(sizes['storage']).toEqual({ minified_bytes: size, gzip_bytes: expect.any(Number) });
   expect(JSON.parse(await readFile(join(root, '.build', 'sizes.json'), 'utf8'))).toEqual(sizes);
-  expect((await readdir(join(root, '.build', 'functions', 'storage'))).sort()).toEqual(['index.mjs', 'index.mjs.map']);
+  // All of it is deployed.
+  expect((await readdir(join(root, '.build', 'functions', 'storage'))).sort()).toEqual(['index.js', 'package.json']);
 });
 
 it('gives the content of a file that is imported as text', async () => {
@@ -54,15 +56,34 @@ it('gives the content of a file that is imported as text', async () => {
   expect(await (await load(root, 'docs')).handler()).toEqual(['string', 'string', true]);
 });
 
+it('loads none of what Node has and a function does not use, whatever lies beside it', async () => {
+  const root = await project({
+    asks: `import { request } from 'node:http'; export const handler = async () => [typeof request, process.moduleLoadList];`,
+  });
+  await writeFile(join(root, 'package.json'), '{"type":"module"}');
+  await build({ root });
+  const file = join(root, '.build', 'functions', 'asks', 'index.js');
+  // In a process of its own, as on Lambda.
+  const script = `require(${JSON.stringify(file)}).handler().then((answer) => console.log(JSON.stringify(answer)))`;
+  const [request, loaded] = JSON.parse(execFileSync(process.execPath, ['-e', script], { encoding: 'utf8' })) as [string, string[]];
+  expect(request).toBe('function');
+  expect(loaded).toContain('NativeModule http');
+  expect(loaded.filter((name) => /undici/.test(name))).toEqual([]);
+});
+
 it('leaves a bundle alone whose content did not change, and removes that of a function that is gone', async () => {
   const root = await project({ stays: 'export const handler = async () => 1;', goes: 'export const handler = async () => 2;' });
   await build({ root });
-  const before = await stat(join(root, '.build', 'functions', 'stays', 'index.mjs'));
+  const before = await stat(join(root, '.build', 'functions', 'stays', 'index.js'));
   await rm(join(root, 'functions', 'goes'), { recursive: true });
+  // As an older release built it.
+  await writeFile(join(root, '.build', 'functions', 'stays', 'index.mjs'), '');
   await Promise.all([build({ root }), build({ root }), build({ root })]);
 
-  expect((await stat(join(root, '.build', 'functions', 'stays', 'index.mjs'))).ino).toBe(before.ino);
+  expect((await stat(join(root, '.build', 'functions', 'stays', 'index.js'))).ino).toBe(before.ino);
+  expect((await readdir(join(root, '.build', 'functions', 'stays'))).sort()).toEqual(['index.js', 'package.json']);
   expect(await readdir(join(root, '.build', 'functions'))).toEqual(['stays']);
+  expect(await readdir(join(root, '.build', 'maps'))).toEqual(['stays.js.map']);
 });
 
 it('says which import of which function is wrong', async () => {

@@ -1,15 +1,15 @@
 // What each function may do (its role in functions/<name>/function.yml) against what its bundle does; and how large the bundle is.
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stop as stopBundler } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import recorded from '../../bench/bundle-sizes.json' with { type: 'json' };
-import { type BundleSizes, build } from '../../ops/build.ts';
+import { type BundleSizes, build, mapsIn } from '../../ops/build.ts';
 import { readServerlessFile, type Statement } from '../../ops/serverless-file.ts';
 
-const { functions, resources } = readServerlessFile();
+const { provider, functions, resources } = readServerlessFile();
 const names = Object.keys(functions);
 
 /**
@@ -48,7 +48,7 @@ const usages: { sign: RegExp; action: string; resource: string }[] = [
   { sign: /\bleavePartsOnError\b/, action: 's3:AbortMultipartUpload', resource: objects },
 ];
 /** The SDK's clients that the lines above are about. */
-const knownClients = ['client-eventbridge', 'client-s3', 'client-sqs', 's3-request-presigner'];
+const knownClients = ['client-s3', 's3-request-presigner'];
 
 /** What Lambda itself does with a function's role. */
 const forConsumer = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'];
@@ -76,7 +76,8 @@ const statementsOf = (name: string): Statement[] =>
   );
 const pairs = ({ Action, Resource }: Statement) =>
   [Action].flat().flatMap((action) => [Resource].flat().map((resource) => `${action} on ${resource}`));
-const bundleOf = (name: string) => readFileSync(join(directory, 'functions', name, 'index.mjs'), 'utf8');
+const hasSdk = (name: string) => bundleOf(name).includes('@aws-sdk/');
+const bundleOf = (name: string) => readFileSync(join(directory, 'functions', name, 'index.js'), 'utf8');
 
 describe.each(names)('%s', (name) => {
   it('has a role of its own, that only Lambda takes on', () => {
@@ -102,11 +103,15 @@ describe.each(names)('%s', (name) => {
   });
 
   it('uses no AWS service that this test does not know', () => {
-    const sources = (JSON.parse(readFileSync(join(directory, 'functions', name, 'index.mjs.map'), 'utf8')) as { sources: string[] })
-      .sources;
+    const { sources } = JSON.parse(readFileSync(join(mapsIn(directory), `${name}.js.map`), 'utf8')) as { sources: string[] };
     const clients = new Set(sources.flatMap((source) => /@aws-sdk\/(client-[\w-]+|[\w-]+-presigner)\//.exec(source)?.[1] ?? []));
     expect([...clients].filter((client) => !knownClients.includes(client))).toEqual([]);
   });
+});
+
+it('functions ask by JSON no AWS service but those that this test knows', () => {
+  const services = names.flatMap((name) => [...bundleOf(name).matchAll(/\bservice:"([\w-]+)",region:/g)].map(([, service]) => service));
+  expect([...new Set(services)].toSorted()).toEqual(['events', 'secretsmanager', 'sqs']);
 });
 
 it('nothing is granted by a wildcard, but what AWS binds to no resource', () => {
@@ -135,6 +140,11 @@ it('serverless.yml gives no function the common role that it would make by itsel
   expect(names.filter((name) => !functions[name]?.role)).toEqual([]);
 });
 
+it('no function pays at its start for traces that are mapped afterwards (ops/trace.ts)', () => {
+  const environments = [provider.environment, ...Object.values(functions).map(({ environment }) => environment)];
+  expect(environments.flatMap((environment = {}) => Object.keys(environment)).filter((name) => name.startsWith('NODE_'))).toEqual([]);
+});
+
 describe('a bundle', () => {
   // Each KiB is loaded and compiled at a cold start; a new dependency should be a decision. `npm run build -- --record` records the sizes.
   it.each(names)('of %s has at most 10 % more than recorded in bench/bundle-sizes.json', (name) => {
@@ -143,10 +153,24 @@ describe('a bundle', () => {
     expect((sizes[name]?.gzip_bytes ?? Number.NaN) / 1024).toBeLessThanOrEqual((record ?? 0) * 1.1);
   });
 
-  it('of a function that needs no AWS service has at most 90 KiB', () => {
-    const withoutSdk = names.filter((name) => name !== 'docs' && !/@aws-sdk\//.test(bundleOf(name)));
+  it('has a client of the SDK only where files are read, written or linked to', () => {
+    expect(names.filter(hasSdk).toSorted()).toEqual([
+      ...['assemble-firmware', 'dispatch-update', 'get-versions', 'iot-download', 'register-firmware', 'upload-firmware'],
+    ]);
+  });
+
+  it('without one has at most 90 KiB, and 100 KiB where an update is planned', () => {
+    const limit = (name: string) => (['request-update', 'retry-update'].includes(name) ? 100 : 90) * 1024;
+    const withoutSdk = names.filter((name) => name !== 'docs' && !hasSdk(name));
     expect(withoutSdk).toEqual(expect.arrayContaining(['confirm-update', 'get-device-versions', 'get-updates', 'get-stats', 'health']));
-    expect(withoutSdk.filter((name) => (sizes[name]?.gzip_bytes ?? 0) > 90 * 1024)).toEqual([]);
+    expect(withoutSdk.filter((name) => (sizes[name]?.gzip_bytes ?? 0) > limit(name))).toEqual([]);
+  });
+
+  it.each(names)('of %s is all that is deployed: no source map lies beside it or is named in it', async (name) => {
+    expect(functions[name]?.package?.patterns).toEqual([`.build/functions/${name}/**`]);
+    expect((await readdir(join(directory, 'functions', name))).toSorted()).toEqual(['index.js', 'package.json']);
+    expect(bundleOf(name).trimEnd().split('\n').at(-1)).not.toMatch(/^\/\/# sourceMappingURL=/);
+    expect(await readdir(mapsIn(directory))).toContain(`${name}.js.map`);
   });
 
   it('is recorded for every function, and no other', () => {

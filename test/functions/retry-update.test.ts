@@ -116,6 +116,16 @@ describe('POST /v1/updates/{id}/retry', () => {
     expect(await retry<ProblemBody>(body.id)).toMatchObject({ statusCode: 422, body: { code: 'update.nothing_eligible' } });
   });
 
+  it('422: of an update with a canary that had nobody to ask, as all devices ran the version already', async () => {
+    const { run, request, retry, backend, firmware, external_ids } = await given();
+    backend.behave = () => ({ seconds: 5, result: 'succeeds' });
+    await run();
+    const settings = { canary: { size: 2 }, abort: [] };
+    const again = await request({ firmware_id: firmware.id, targets: { external_ids }, ...settings });
+    await run();
+    expect(await retry<ProblemBody>(again.id)).toMatchObject({ statusCode: 422, body: { code: 'update.nothing_eligible' } });
+  });
+
   it('422: of devices that have failed this firmware three times, and nothing starts; an update with force takes them', async () => {
     for (const force of [false, true]) {
       const { run, id, retry } = await given({ force, retry: { number_of_retries: 0 } });

@@ -25,6 +25,8 @@ export const planCanary = (canary: Canary | null | undefined, eligible: number):
   return { size, ...(percentage !== undefined && { percentage }), minimum_wait_minutes, success_percentage };
 };
 
-/** As it was asked for, so that an update of other devices has the same. */
-export const requestedCanary = ({ size, percentage, ...rest }: CanaryPlan): Canary =>
-  percentage === undefined ? { size, ...rest } : { percentage, ...rest };
+/** As it was asked for, so that an update of other devices has the same; null: there was nobody to ask. */
+export const requestedCanary = ({ size, percentage, ...rest }: CanaryPlan): Canary | null => {
+  if (percentage !== undefined) return { percentage, ...rest };
+  return size === 0 ? null : { size, ...rest };
+};

@@ -110,8 +110,25 @@ const Finished = z.pipe(
   }),
 );
 
+/** The first millisecond of the year 10000. */
+const firstTooLateMilliseconds = 253_402_300_800_000;
+
+/** When it was said, by the clock of the device; undefined: it does not tell, as most clients do not, or tells no time. */
+const SaidAt = z.pipe(
+  z.optional(z.unknown()),
+  z.transform((milliseconds) =>
+    typeof milliseconds === 'number' && milliseconds >= 0 && milliseconds < firstTooLateMilliseconds ? new Date(milliseconds) : undefined,
+  ),
+);
+
 export const ActionFeedback = z
   .object({
+    timestamp: SaidAt.check(
+      z.meta({
+        type: 'integer',
+        description: 'Milliseconds since 1970. After a retry, a failure that was told before the device took the next try ends nothing',
+      }),
+    ),
     status: z.object({
       execution: z.enum(executionWords),
       result: Finished.check(

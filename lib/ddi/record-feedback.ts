@@ -18,7 +18,8 @@ export interface RecordFeedbackDeps {
  * What a device says of something that it was offered. Late and repeated feedback is taken without a word, as clients send it until
  * it is, and changes nothing that it should not.
  *
- * `closed` with success is no proof yet, unless the hardware type says so: the device's version is asked for.
+ * `closed` with success is no proof yet, unless the hardware type says so: the device's version is asked for. All tries of an execution are one
+ * action of the protocol: what is told again after the next try was taken is known by its `timestamp` alone.
  *
  * @throws `execution.not_found` for an action that is not this device's own.
  */
@@ -35,7 +36,8 @@ export async function recordFeedback(
   if (word === 'at_work') return noteProgress(deps.db, { device_id: device.device_id, execution_id: actionId, detail, now: deps.now() });
   const isBelieved = word === 'installed' && work.proof === 'feedback';
   const said = isBelieved ? { status: 'SUCCEEDED' as const, version: work.wanted_version } : { status: statuses[word], version: null };
-  await record(deps, device, { ...said, hardware_type: work.hardware_type, execution_id: actionId, detail: detail ?? undefined });
+  const { hardware_type } = work;
+  await record(deps, device, { ...said, hardware_type, execution_id: actionId, detail: detail ?? undefined }, feedback.timestamp);
 }
 
 const statuses = { installed: 'INSTALLED', failed: 'FAILED', declined: 'REJECTED', canceled: 'CANCELED' } as const;
@@ -82,9 +84,14 @@ const findOwnWork = async (db: Db, device: IotDevice, actionId: number): Promise
 
 type Said = Pick<Report, 'status' | 'version' | 'hardware_type' | 'execution_id' | 'detail'>;
 
-const record = ({ db, now }: RecordFeedbackDeps, { device_id, kind, external_id }: IotDevice, said: Said): Promise<void> =>
+const record = (
+  { db, now }: RecordFeedbackDeps,
+  { device_id, kind, external_id }: IotDevice,
+  said: Said,
+  occurred_dt = now(),
+): Promise<void> =>
   db.transaction().execute(async (trx) => {
-    await recordReports(trx, [{ ...said, kind, external_id, occurred_dt: now(), source: 'feedback' }], now());
+    await recordReports(trx, [{ ...said, kind, external_id, occurred_dt, source: 'feedback' }], now());
     // What it runs now is to be seen, however it has ended.
     await markConfigData(trx, device_id, null);
   });

@@ -41,9 +41,9 @@ const hasCommand = ({ phase, is_unanswered, sent_dt }: Standing): boolean =>
  */
 const isAboutLastTry = (said: Said, execution: Standing, heard: Heard): boolean => {
   const { occurred_dt, execution_id, attempt, source } = said;
+  const isNamedFirst = execution_id !== undefined && attempt === undefined && isFirstTry(execution);
   // The backend may say so of a device before it is asked; a device that polls has to have come for it.
-  const isNamedFirst = execution_id !== undefined && attempt === undefined && source !== 'feedback';
-  if (isNamedFirst && isFirstTry(execution)) return true;
+  if (isNamedFirst && (source !== 'feedback' || hasCommand(execution))) return true;
   const { sent_dt } = execution;
   if (sent_dt === null || !hasCommand(execution)) return false;
   if (attempt !== undefined) return attempt === execution.attempt;

@@ -4,6 +4,7 @@ import type { Db } from '../db/database.ts';
 import { DeviceKind } from '../fleet/device.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
 import { type ExecutionStatus, executionStatuses, type Phase } from './execution.ts';
+import { unsentTries } from './predicates.ts';
 import type { DeviceExecution, Execution } from './shown-execution.ts';
 import type { UpdateStatus } from './update-status.ts';
 import { waitsFor } from './waits-for.ts';
@@ -29,8 +30,6 @@ const selectExecutions = (db: Db, detail: RawBuilder<string | null>) =>
       'e.status',
       'e.reason',
       detail.as('detail'),
-      'e.attempt',
-      'e.retries',
       'e.is_canary',
       'e.queued_dt',
       'e.sent_dt',
@@ -38,6 +37,7 @@ const selectExecutions = (db: Db, detail: RawBuilder<string | null>) =>
       'e.next_attempt_dt',
       'e.late_success_dt',
     ])
+    .select([sql<number>`e.attempt - ${unsentTries}`.as('attempt'), sql<number>`e.retries - ${unsentTries}`.as('retries')])
     .select([
       'e.phase',
       'e.channel',

@@ -14,7 +14,7 @@ import {
   type Transition,
   transitions,
 } from './execution.ts';
-import { unfinished } from './predicates.ts';
+import { unfinished, unsentTries } from './predicates.ts';
 import type { UpdateStatus } from './update-status.ts';
 
 const literal = (text: string | null | undefined) => (text === null || text === undefined ? sql`NULL::text` : sql.lit(text));
@@ -121,8 +121,9 @@ export const moved = (moves: RawBuilder<unknown>, now: Date, brought: Brought = 
           WHEN 'answer' THEN false WHEN 'retry' THEN false
           ELSE e.is_unanswered
         END,
-        attempt = CASE WHEN m.effect = 'retry' THEN e.attempt + 1 ELSE e.attempt END,
-        retries = CASE m.effect WHEN 'retry' THEN e.retries + 1 ELSE e.retries END,
+        -- A try that was due and not sent when it ended was none.
+        attempt = e.attempt + CASE WHEN m.effect = 'retry' THEN 1 WHEN m.to_phase = 'ended' THEN - (${unsentTries}) ELSE 0 END,
+        retries = e.retries + CASE WHEN m.effect = 'retry' THEN 1 WHEN m.to_phase = 'ended' THEN - (${unsentTries}) ELSE 0 END,
         next_attempt_dt = CASE m.to_phase WHEN 'waiting' THEN ${next_attempt_dt} END,
         progress_dt = CASE WHEN m.to_phase = 'installed' THEN ${now}::timestamptz WHEN m.effect = 'hand_over' THEN NULL ELSE e.progress_dt END,
         installed_dt = CASE

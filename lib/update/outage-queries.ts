@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { addSeconds } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
 import type { Outage } from './outage.ts';
@@ -28,11 +29,25 @@ export const noteReturn = async (db: Db, causes: readonly Dependency[], now: Dat
     WHERE ended_dt IS NULL AND cause = ANY (${causes}::text[])`.execute(db);
 };
 
-/** Notes that no step of this update was taken for so long. Only while the update is locked. */
-export const noteMissedSteps = async (trx: Trx, update_id: number, began: Date, ended: Date): Promise<void> => {
-  await sql`
-    INSERT INTO outages (cause, update_id, began_dt, seen_dt, ended_dt)
-    VALUES ('walk', ${update_id}, ${began}, ${ended}, ${ended})`.execute(trx);
+/** A step comes every half minute at least; time beyond this is none in which devices were heard. */
+const latestStepSeconds = 60;
+
+/**
+ * Notes the steps that an update has missed until now, and answers the outages that it has met, the latest first. Only while the update is
+ * locked.
+ */
+export const noteMissedSteps = async (
+  trx: Trx,
+  { id, stepped_dt }: { id: number; stepped_dt: Date | null },
+  now: Date,
+): Promise<Outage[]> => {
+  const expected = stepped_dt && addSeconds(stepped_dt, latestStepSeconds);
+  if (expected && expected < now) {
+    await sql`
+      INSERT INTO outages (cause, update_id, began_dt, seen_dt, ended_dt)
+      VALUES ('walk', ${id}, ${expected}, ${now}, ${now})`.execute(trx);
+  }
+  return listOutages(trx, id, now);
 };
 
 /** With nobody asking, something that was away does not count as away for longer than this: then a look-up would have come by. */

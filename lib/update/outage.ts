@@ -13,7 +13,7 @@ export interface Outage {
 export const heardSince = (now: Date, seconds: number, outages: readonly Outage[]): Date => {
   let moment = now;
   let left = seconds;
-  for (const { began_dt, ended_dt } of outages.toSorted((a, b) => b.ended_dt.getTime() - a.ended_dt.getTime())) {
+  for (const { began_dt, ended_dt } of latestFirst(outages)) {
     const heard = Math.max(0, secondsBetween(ended_dt, moment));
     if (heard >= left) break;
     left -= heard;
@@ -22,3 +22,17 @@ export const heardSince = (now: Date, seconds: number, outages: readonly Outage[
   }
   return addSeconds(moment, -left);
 };
+
+/** For how many seconds between two moments the service could hear. */
+export const heardBetween = (from: Date, to: Date, outages: readonly Outage[]): number => {
+  let moment = to;
+  let heard = 0;
+  for (const { began_dt, ended_dt } of latestFirst(outages)) {
+    heard += Math.max(0, secondsBetween(ended_dt > from ? ended_dt : from, moment));
+    if (began_dt < moment) moment = began_dt;
+    if (moment <= from) return heard;
+  }
+  return heard + Math.max(0, secondsBetween(from, moment));
+};
+
+const latestFirst = (outages: readonly Outage[]): Outage[] => outages.toSorted((a, b) => b.ended_dt.getTime() - a.ended_dt.getTime());

@@ -25,3 +25,6 @@ export const atWork = inPhases('calling', 'asked', 'canceling', 'installed');
 
 /** A device that polls is at work on it and can be asked to stop: not one that has refused before. */
 export const stoppable = sql<boolean>`(${inPhases('asked')} AND e.channel = 'iot' AND e.cancellation IS NULL)`;
+
+/** How many tries `attempt` and `retries` count that are due and that nobody was asked for, or that were put off: 0 or 1. */
+export const unsentTries = sql<number>`CASE WHEN e.retries > 0 AND NOT e.is_unanswered AND ${unasked} THEN 1 ELSE 0 END`;

@@ -299,8 +299,9 @@ export const reopenGate = async (db: Db): Promise<void> => {
 const longestVerificationMinutes = 15;
 
 /**
- * Minutes from a command to the first look-up of its device; each wait after that is twice as long, up to 15 minutes, until the deadline.
- * With the default deadline 1, 2, 4, 8, 15 minutes; a short deadline has room for two.
+ * Minutes from a command to the first look-up of its device; each wait after that is twice as long, up to 15 minutes or the deadline, whichever
+ * is shorter. With the default deadline 1, 2, 4, 8, 15 minutes; a short deadline has room for two. It goes on after the deadline, until there
+ * is an answer.
  */
 export const firstVerificationMinutes = (inProgressMinutes: number): number => Math.min(1, inProgressMinutes / 4);
 
@@ -332,7 +333,7 @@ export const scheduleVerifications = async (
         next_verification_dt = CASE WHEN due.is_open THEN
           least(
             ${now}::timestamptz + make_interval(secs => 60 * least(
-              ${longestVerificationMinutes},
+              ${Math.min(longestVerificationMinutes, in_progress_minutes)}::double precision,
               ${firstVerificationMinutes(in_progress_minutes)}::double precision * 2 ^ (d.verification_round + 1)
             )),
             -- At the deadline, too: nobody is given up who was not asked about then.

@@ -7,7 +7,7 @@ import { reasons } from '../execution.ts';
 import { keepFinalFigures } from '../figure-queries.ts';
 import type { AdvanceMessage, DispatchMessage, VerifyMessage } from '../messages.ts';
 import { heardSince, type Outage } from '../outage.ts';
-import { listOutages, noteMissedSteps } from '../outage-queries.ts';
+import { noteMissedSteps } from '../outage-queries.ts';
 import { adoptDispatches, listUnansweredDispatches, listVerifications, scheduleVerifications } from '../reach/dispatch-queries.ts';
 import { leaseSeconds } from '../reach/dispatch-update.ts';
 import { getOfferProgress, type OfferTimes, offerExecutions, withdrawOffers } from '../reach/offer-queries.ts';
@@ -42,8 +42,6 @@ const longestProgress = 10;
 const shortestDelaySeconds = 1;
 /** While those that wait are being ended, nothing has to be waited for. */
 const brakingDelaySeconds = 0;
-/** A step comes every half minute at least; time beyond this is none in which devices were heard. */
-const latestStepSeconds = 60;
 const longestDelaySeconds = 30;
 /** SQS's own limit. */
 const longestScheduleDelaySeconds = 900;
@@ -130,7 +128,7 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: Offe
 
   // One that is paused or canceled before its time has not started.
   const started_dt = update.started_dt ?? (isRunning(update.status) ? now : null);
-  const outages = await noteStep(trx, update, now);
+  const outages = await noteMissedSteps(trx, update, now);
   await expireOverdue(trx, update, started_dt, outages, now);
   const lostBefore = addSeconds(now, -lostAfterSeconds);
   await adoptDispatches(trx, update_id, step, { releasedBefore: lostBefore, calledBefore: lostBefore, now });
@@ -174,16 +172,9 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: Offe
   return { kind: 'done', nextDelaySeconds, finished_dt: change.finished_dt ?? null };
 };
 
-/** Answers the outages that this update has met, with the one that ends by this step. */
-const noteStep = async (trx: Trx, { id, stepped_dt }: LockedUpdate, now: Date): Promise<Outage[]> => {
-  const expected = stepped_dt && addSeconds(stepped_dt, latestStepSeconds);
-  if (expected && expected < now) await noteMissedSteps(trx, id, expected, now);
-  return listOutages(trx, id, now);
-};
-
 /**
  * Queued time counts from the start, without the time spent paused; it is the same for all executions of an update. No deadline runs while
- * nobody could hear (outage.ts).
+ * nobody could hear (outage.ts), which the time spent paused is counted without, too.
  */
 const expireOverdue = async (
   trx: Trx,

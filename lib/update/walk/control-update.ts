@@ -1,11 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type Clock, secondsBetween } from '../../clock.ts';
+import type { Clock } from '../../clock.ts';
 import type { Db, Trx } from '../../db/database.ts';
 import { DomainError } from '../../errors.ts';
 import type { Queue } from '../../ports/queue.ts';
 import { reasons } from '../execution.ts';
 import { getJudgedCounts } from '../figure-queries.ts';
 import type { AdvanceMessage } from '../messages.ts';
+import { heardBetween } from '../outage.ts';
+import { noteMissedSteps } from '../outage-queries.ts';
 import { recallDispatches, reopenGate } from '../reach/dispatch-queries.ts';
 import { withdrawOffers } from '../reach/offer-queries.ts';
 import { wakeUpdate } from '../reach/wake-update.ts';
@@ -91,11 +93,16 @@ export const resumeUpdate = (deps: ControlUpdateDeps, id: number) =>
     await reopenGate(trx);
     if (update.status !== 'PAUSED') return {};
     const status: UpdateStatus = update.started_dt ? 'IN_PROGRESS' : 'SCHEDULED';
-    // Nothing is late before the start, so that there is nothing to make up for.
-    const seconds = update.started_dt ? Math.max(0, Math.round(secondsBetween(update.paused_dt ?? now, now))) : 0;
-    const paused_seconds = update.paused_seconds + seconds;
+    const paused_seconds = update.paused_seconds + (await secondsPaused(trx, update, now));
     return { change: { status, reason: null, paused_dt: null, paused_seconds, resumed_counts: await getJudgedCounts(trx, id) } };
   });
+
+/** How long an update was paused, without the time in which no deadline ran anyway. */
+const secondsPaused = async (trx: Trx, update: LockedUpdate, now: Date): Promise<number> => {
+  // Nothing is late before the start, so that there is nothing to make up for.
+  if (!update.started_dt || !update.paused_dt) return 0;
+  return Math.round(heardBetween(update.paused_dt, now, await noteMissedSteps(trx, update, now)));
+};
 
 /**
  * Changes the pace of an update that has not ended. What was released at the old one and not handed over yet is taken back, so that the

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createTestDatabase } from '../../support/database.ts';
 import { createDevicesThatPoll, linkedIn } from '../../support/devices-that-poll.ts';
+import { startOfTime } from '../../support/fixtures.ts';
 import { manifestClaimsOf } from '../../support/manifest-signer.ts';
 
 const { db, takeStatements } = await createTestDatabase();
@@ -401,6 +402,38 @@ describe('feedback that comes late, again, or out of turn', () => {
     await ddi.deployment(cabinet, id);
     await ddi.feedback(cabinet, id, 'closed', 'failure', ['again']);
     expect(await ddi.execution(id)).toMatchObject({ status: 'IN_PROGRESS', retries: 2, detail: 'again' });
+  });
+
+  it('does not end the next try when a failure is told again after that was taken, as its timestamp says', async () => {
+    const { cabinet, id, message } = await ddi.givenTaken({ retry: { number_of_retries: 2 } });
+    clock.advance(5);
+    const fail = (timestamp: unknown, detail: string) => {
+      const status = { execution: 'closed', result: { finished: 'failure' }, details: [detail] };
+      return ddi.feedback(cabinet, id, 'closed', 'failure', [], { body: { timestamp, status } });
+    };
+    const first = clock.now().getTime();
+    await fail(first, 'first');
+    expect(await ddi.execution(id)).toMatchObject({ retries: 1, detail: 'first' });
+    clock.advance(61);
+    await ddi.step(message);
+    await ddi.deployment(cabinet, id);
+    clock.advance(5);
+    expect((await fail(first, 'first')).statusCode).toBe(200);
+    expect(await ddi.execution(id)).toMatchObject({ status: 'IN_PROGRESS', phase: 'asked', retries: 1 });
+    await fail(clock.now().getTime(), 'second');
+    expect(await ddi.execution(id)).toMatchObject({ phase: 'waiting', retries: 2, detail: 'second' });
+  });
+
+  it.each([
+    ['is no number', 'yesterday'],
+    ['is of no year that there is', 9e15],
+    ['is that of a clock that was never set', 0],
+    ['is that of a clock that is slow, at the first try', startOfTime.getTime() - 600_000],
+  ])('ends the try at work all the same when its timestamp %s', async (_, timestamp) => {
+    const { cabinet, id } = await ddi.givenTaken();
+    const status = { execution: 'closed', result: { finished: 'failure' }, details: ['flash'] };
+    await ddi.feedback(cabinet, id, 'closed', 'failure', [], { body: { timestamp, status } });
+    expect(await ddi.execution(id)).toMatchObject({ status: 'FAILED', detail: 'flash' });
   });
 
   it('is nothing before the device has come for its work', async () => {

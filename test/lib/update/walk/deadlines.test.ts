@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { addSeconds, secondsBetween } from '../../../../lib/clock.ts';
 import { BackendRefusal } from '../../../../lib/ports/backend.ts';
+import { listExecutions } from '../../../../lib/update/execution-queries.ts';
 import { cancelUpdate, pauseUpdate, resumeUpdate } from '../../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../../support/database.ts';
 import { confirmation, givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
@@ -293,6 +294,19 @@ describe('retries', () => {
     expect(await cancelUpdate(walk.deps, walk.id, { force: false, reason: null })).toMatchObject({ changed: true, canceled: 1 });
     await walk.run();
     expect(await ended(walk)).toMatchObject({ status: 'CANCELED', counts: { CANCELED: 1 } });
+    expect(await walk.one()).toMatchObject({ attempt: 1, retries: 0 });
+  });
+
+  it('count as soon as they are sent, and not when they are granted', async () => {
+    const walk = await given({ retry: { number_of_retries: 2 }, behave: () => ({ seconds: 5, result: 'fails' }) });
+    const shown = async () => (await listExecutions(db, { update_id: walk.id, limit: 1 }, walk.clock.now())).items[0];
+    await walk.run({ seconds: 30 });
+    expect(await shown()).toMatchObject({ reason: 'RETRY: DEVICE_FAILED', attempt: 1, retries: 0 });
+    await walk.run({ seconds: 90 });
+    expect(walk.backend.commands).toHaveLength(2);
+    expect(await shown()).toMatchObject({ reason: 'RETRY: DEVICE_FAILED', attempt: 2, retries: 1 });
+    await walk.run();
+    expect(await shown()).toMatchObject({ status: 'FAILED', attempt: 3, retries: 2 });
   });
 
   it('a success of an earlier attempt that comes while a retry waits ends the execution well', async () => {
@@ -305,6 +319,7 @@ describe('retries', () => {
     await walk.run();
     expect(await ended(walk)).toMatchObject({ status: 'COMPLETED', counts: { SUCCEEDED: 1 } });
     expect(walk.backend.commands).toHaveLength(1);
+    expect(await walk.one()).toMatchObject({ attempt: 1, retries: 0 });
   });
 });
 

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { DomainError } from '../../../../lib/errors.ts';
 import { verifyUpdate } from '../../../../lib/report/verify-update.ts';
 import { openGate } from '../../../../lib/update/reach/backend-gate.ts';
+import { pauseUpdate, resumeUpdate } from '../../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../../support/database.ts';
 import { confirmation, givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
 import { createSimulatedWalk } from '../../../support/simulated-walk.ts';
@@ -65,6 +66,39 @@ describe('time in which the service took no step', () => {
     const [message] = service.deps.advances.take();
     await pass(message, 10);
     expect(await service.find(given.update.id)).toMatchObject({ status: 'COMPLETED', counts: { TIMED_OUT: 1 } });
+  });
+});
+
+describe('a pause', () => {
+  it('that an outage falls into is made up for once: those that wait end after the rest of their deadline', async () => {
+    const given = await service.given({ timeouts: { queued_minutes: 10 } });
+    await service.advance(given.message);
+    const [first] = service.deps.advances.take();
+    await pauseUpdate(service.deps, given.update.id, { reason: null });
+    service.clock.advance(86_400);
+    await resumeUpdate(service.deps, given.update.id);
+    service.deps.advances.take();
+    await service.advance(first);
+    const [message] = service.deps.advances.take();
+    const next = await pass(message, 9);
+    expect(await service.find(given.update.id)).toMatchObject({ status: 'IN_PROGRESS', counts: { TIMED_OUT: 0 } });
+    await pass(next, 2);
+    expect(await service.find(given.update.id)).toMatchObject({ status: 'COMPLETED', counts: { TIMED_OUT: 1 } });
+  });
+});
+
+describe('a short deadline', () => {
+  it('has its devices looked up as often after an outage: nobody waits for a quarter of an hour', async () => {
+    const given = await service.givenSent({ timeouts: { in_progress_minutes: 2 } });
+    await service.deps.verifications.take();
+    const asked: number[] = [];
+    let message = given.message;
+    for (let minutes = 0; minutes < 12; minutes += 1) {
+      message = (await pass(message, 1)) as typeof message;
+      if (service.deps.verifications.take().length > 0) asked.push(minutes);
+    }
+    expect(asked.slice(1).every((at, i) => at - (asked[i] ?? 0) <= 2)).toBe(true);
+    expect(asked.length).toBeGreaterThanOrEqual(6);
   });
 });
 

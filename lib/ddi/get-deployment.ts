@@ -5,6 +5,7 @@ import { parseFirmwareKey } from '../firmware/firmware.ts';
 import { type FileCheckDeps, isFileThere } from '../firmware/lost-file.ts';
 import type { ManifestFacts, SignManifest } from '../firmware/manifest.ts';
 import type { Storage } from '../ports/storage.ts';
+import { notingOutages } from '../update/outage-queries.ts';
 import { type DeviceWork, type OfferedFirmware, type WorkState, workStateOf } from '../update/reach/device-work.ts';
 import { findInstalled, takeOffer } from '../update/reach/offer-queries.ts';
 import { type IotDevice, listWork } from './iot-device-queries.ts';
@@ -22,15 +23,11 @@ export interface DeploymentDeps {
  * @param url where the device's own routes begin
  * @throws `execution.not_found` for what is not this device's own, or is not offered to it now.
  */
-export async function getDeployment(
-  { db, signManifest, now }: DeploymentDeps,
-  device: IotDevice,
-  actionId: number,
-  url: string,
-): Promise<Deployment> {
+export async function getDeployment(deps: DeploymentDeps, device: IotDevice, actionId: number, url: string): Promise<Deployment> {
+  const { db, signManifest, now } = deps;
   const work = await findWork(db, device, actionId, ['offered', 'working', 'canceling']);
   // Before it counts as asked: without its keys the service cannot tell it what to install.
-  const { manifest } = await signManifest(toManifestFacts(work));
+  const { manifest } = await notingOutages(deps, () => signManifest(toManifestFacts(work)));
   if (workStateOf(work) === 'offered' && !(await takeOffer(db, device.device_id, actionId, now()))) throw notFound(actionId);
   return toDeployment(actionId, work, url, manifest);
 }
@@ -68,6 +65,7 @@ export async function getCancelAction({ db }: Pick<DeploymentDeps, 'db'>, device
 
 export interface ArtifactDeps extends FileCheckDeps {
   storage: Pick<Storage, 'hasObject' | 'signDownload' | 'fromLink'>;
+  now: Clock;
 }
 
 export interface ArtifactRequest {
@@ -81,7 +79,10 @@ export interface ArtifactRequest {
  *
  * @throws `execution.not_found` for a file that is not part of its work, or whose firmware was withdrawn; `storage.unavailable`
  */
-export async function getArtifactLink(deps: ArtifactDeps, device: IotDevice, request: ArtifactRequest): Promise<string> {
+export const getArtifactLink = (deps: ArtifactDeps, device: IotDevice, request: ArtifactRequest): Promise<string> =>
+  notingOutages(deps, () => linkArtifact(deps, device, request));
+
+const linkArtifact = async (deps: ArtifactDeps, device: IotDevice, request: ArtifactRequest): Promise<string> => {
   const { softwareModuleId, filename, method } = request;
   const { db, storage } = deps;
   const work = (await listWork(db, device)).find(
@@ -93,7 +94,7 @@ export async function getArtifactLink(deps: ArtifactDeps, device: IotDevice, req
     throw new DomainError('execution.not_found', 'This device has no such file to download');
   }
   return (await storage.signDownload(storage.fromLink(work.firmware.file_link), method)).url;
-}
+};
 
 const downloadable: ReadonlySet<WorkState> = new Set(['offered', 'working']);
 

@@ -3,7 +3,7 @@ import type { Db, Trx } from '../db/database.ts';
 import { removeOldHistory, removeUnusedCounts } from '../fleet/removal-queries.ts';
 import { removeOldObservation } from '../observation/removal-queries.ts';
 import type { Removal } from '../removal.ts';
-import { removeOldExecutions } from '../update/removal-queries.ts';
+import { removeOldExecutions, removeOldOutages } from '../update/removal-queries.ts';
 
 /** Of each kind; some 100 ms of work altogether. */
 const batch = 2_000;
@@ -13,6 +13,7 @@ const removals: readonly ((trx: Trx, removal: Removal) => Promise<boolean>)[] = 
   removeOldExecutions,
   removeOldHistory,
   removeOldObservation,
+  removeOldOutages,
   removeUnusedCounts,
 ];
 

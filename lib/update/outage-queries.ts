@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { addSeconds } from '../clock.ts';
+import { addSeconds, type Clock } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
 import type { Outage } from './outage.ts';
@@ -8,18 +8,40 @@ import type { Outage } from './outage.ts';
 export type Dependency = 'backend' | 'signing' | 'storage';
 
 /** The dependency that an error says is away; undefined: another kind of error. */
-export const dependencyOf = (error: unknown): Dependency | undefined => {
+const dependencyOf = (error: unknown): Dependency | undefined => {
   if (!(error instanceof DomainError)) return undefined;
   if (error.code === 'signing.unavailable') return 'signing';
   return error.code === 'storage.unavailable' ? 'storage' : undefined;
 };
 
-/** Notes that something was away at this time; it counts as away until it is heard again ({@link noteReturn}). */
+/** With nobody asking, something that was away does not count as away for longer than this: then a look-up would have come by. */
+const longestSilenceSeconds = 900;
+/** Thousands of devices may find the same away; more often than this it tells nothing new. */
+const noticeSeconds = 5;
+
+/**
+ * Notes that something was away at this time; it counts as away until it is heard again ({@link noteReturn}), or until nobody has noticed it
+ * for a quarter of an hour: what is away after that is another outage.
+ */
 export const noteOutage = async (db: Db, cause: Dependency, now: Date): Promise<void> => {
+  await sql`
+    UPDATE outages SET ended_dt = seen_dt + make_interval(secs => ${longestSilenceSeconds})
+    WHERE cause = ${cause} AND ended_dt IS NULL AND seen_dt < ${addSeconds(now, -longestSilenceSeconds)}`.execute(db);
   await sql`
     INSERT INTO outages AS o (cause, began_dt, seen_dt) VALUES (${cause}, ${now}, ${now})
     ON CONFLICT (cause) WHERE ended_dt IS NULL AND cause <> 'walk'
-    DO UPDATE SET seen_dt = greatest(o.seen_dt, excluded.seen_dt)`.execute(db);
+    DO UPDATE SET seen_dt = excluded.seen_dt WHERE o.seen_dt < ${addSeconds(now, -noticeSeconds)}`.execute(db);
+};
+
+/** Does what needs others, and notes which of them it has found away. */
+export const notingOutages = async <T>({ db, now }: { db: Db; now: Clock }, work: () => Promise<T>): Promise<T> => {
+  try {
+    return await work();
+  } catch (error) {
+    const dependency = dependencyOf(error);
+    if (dependency) await noteOutage(db, dependency, now());
+    throw error;
+  }
 };
 
 /** Notes that these are there; writes only when one was away. */
@@ -50,8 +72,6 @@ export const noteMissedSteps = async (
   return listOutages(trx, id, now);
 };
 
-/** With nobody asking, something that was away does not count as away for longer than this: then a look-up would have come by. */
-const longestSilenceSeconds = 900;
 /** Above what any update meets; bounds a step. */
 const maximumOutages = 1_000;
 

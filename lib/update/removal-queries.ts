@@ -50,3 +50,20 @@ const removeExclusions = (update_id: number, limit: number) => sql`
   DELETE FROM update_exclusions WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM update_exclusions WHERE update_id = ${update_id} ORDER BY reason, external_id LIMIT ${limit}
   ))`;
+
+/**
+ * Removes outages that were over long ago, but for those that an update which has not ended has met. The oldest first: what was noted first was
+ * over first, or nearly. Answers whether there may be more.
+ */
+export async function removeOldOutages(trx: Trx, { before, limit }: Removal): Promise<boolean> {
+  const { numAffectedRows = 0n } = await sql`
+    DELETE FROM outages WHERE id IN (
+      SELECT o.id
+      FROM (SELECT id, update_id, coalesce(ended_dt, seen_dt) AS over_dt FROM outages ORDER BY id LIMIT ${limit}) o
+      WHERE o.over_dt < ${before} AND NOT EXISTS (
+        SELECT FROM updates u
+        WHERE u.finished_dt IS NULL AND u.created_dt < o.over_dt AND u.id = coalesce(o.update_id, u.id)
+      )
+    )`.execute(trx);
+  return numAffectedRows >= limit;
+}

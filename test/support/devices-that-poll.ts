@@ -69,6 +69,8 @@ export const createDevicesThatPoll = (db: Db, access: Partial<DeviceAccess> = {}
   const devices = {
     ...service,
     handlers,
+    /** For a handler of its own, with something in place of a port. */
+    handlerDeps: deps,
     send,
     poll: (device: PollingDevice, options?: Options) => send<ControllerBase>(handlers.poll, 'GET', '', device, options),
     configData: (device: PollingDevice, data: Record<string, unknown>, options?: Options) =>

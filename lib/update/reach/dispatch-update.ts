@@ -15,7 +15,7 @@ import type { Storage } from '../../ports/storage.ts';
 import { UnderWay } from '../../walk.ts';
 import { wordsOfOthers } from '../../words-of-others.ts';
 import type { DispatchMessage } from '../messages.ts';
-import { dependencyOf, noteOutage, noteReturn } from '../outage-queries.ts';
+import { noteOutage, noteReturn, notingOutages } from '../outage-queries.ts';
 import { afterCall, mayCall } from './backend-gate.ts';
 import {
   type ClaimedCommand,
@@ -75,7 +75,8 @@ export async function dispatchUpdate(
   if (dispatch.is_under_way) throw new UnderWay(`Dispatch ${dispatch_id} is being sent`);
   const gate = await getGate(db);
   if (!dispatch.is_wanted || !mayCall(gate, dispatch.commands, now())) return putBack(deps, dispatch);
-  const isThere = (await deps.isFileThere?.({ id: dispatch.firmware_id, file_link: dispatch.file_link })) ?? true;
+  const file = { id: dispatch.firmware_id, file_link: dispatch.file_link };
+  const isThere = await notingOutages(deps, async () => (await deps.isFileThere?.(file)) ?? true);
   if (!isThere) return putBack(deps, dispatch);
   // Before the chunk is taken: one that is taken and then cannot be sent would keep its devices waiting.
   const shared = await signShared(deps, dispatch);
@@ -175,18 +176,14 @@ const callBackend = async (
 const linkSecondsOf = ({ in_progress_minutes }: Dispatch): number => Math.max(shortestLinkSeconds, in_progress_minutes * 60);
 
 /** What all commands of a chunk have in common: they are about one file, whose link and manifest are signed once. */
-const signShared = async ({ db, storage, signManifest, now }: DispatchUpdateDeps, dispatch: Dispatch) => {
-  const { hardware_type, version, sha256, size_bytes } = dispatch;
-  try {
+const signShared = (deps: DispatchUpdateDeps, dispatch: Dispatch) =>
+  notingOutages(deps, async () => {
+    const { storage, signManifest } = deps;
+    const { hardware_type, version, sha256, size_bytes } = dispatch;
     const { url, expires_dt } = await storage.signDownload(storage.fromLink(dispatch.file_link), 'GET', linkSecondsOf(dispatch));
     const { manifest } = await signManifest(toManifestFacts(dispatch));
     return { hardware_type, version, sha256, size_bytes, url, expires_dt: expires_dt.toISOString(), manifest };
-  } catch (error) {
-    const dependency = dependencyOf(error);
-    if (dependency) await noteOutage(db, dependency, now());
-    throw error;
-  }
-};
+  });
 
 const toManifestFacts = (dispatch: Dispatch): ManifestFacts => {
   const { hardware_type, version, version_num, size_bytes, sha256, requires, minimum_from_version_num, allow_downgrade } = dispatch;

@@ -1,14 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../../../dev/stack/free-port.ts';
+import { createHandler as createDeploymentHandler } from '../../../functions/iot-deployment/handler.ts';
 import { routes as every } from '../../../functions/routes.ts';
 import { createDatabase } from '../../../lib/db/database.ts';
 import { createToken, hashToken } from '../../../lib/ddi/device-token.ts';
 import { issueDeviceToken } from '../../../lib/ddi/issue-device-token.ts';
+import { DomainError } from '../../../lib/errors.ts';
 import { deviceScope } from '../../../lib/http/route.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { createDevicesThatPoll, type PollingDevice } from '../../support/devices-that-poll.ts';
 import { type Call, createIdentity } from '../../support/http.ts';
+import type { ProblemBody } from '../../support/update-api.ts';
 
 const { db } = await createTestDatabase();
 const ddi = createDevicesThatPoll(db);
@@ -253,6 +256,21 @@ describe('the file', () => {
     ];
     ddi.deps.storage.isDown = false;
     for (const answer of answers) expect(answer).toMatchObject({ statusCode: 503, body: { code: 'storage.unavailable' } });
+    // No deadline runs meanwhile.
+    const noted = await db.selectFrom('outages').select(['cause', 'began_dt', 'ended_dt']).where('cause', '=', 'storage').execute();
+    expect(noted).toEqual([{ cause: 'storage', began_dt: ddi.clock.now(), ended_dt: null }]);
+  });
+
+  it('503: the signing keys cannot be read, which is noted: no deadline runs meanwhile, and the device is not asked', async () => {
+    const { cabinet, id } = await ddi.givenOffered();
+    const signManifest = () => Promise.reject(new DomainError('signing.unavailable', 'The signing keys cannot be read'));
+    const handler = createDeploymentHandler({ ...ddi.handlerDeps, signManifest });
+    const parameters = { actionId: String(id) };
+    const answer = await ddi.send<ProblemBody>(handler, 'GET', '/deploymentBase/{actionId}', cabinet, {}, parameters);
+    expect(answer).toMatchObject({ statusCode: 503, body: { code: 'signing.unavailable' } });
+    expect(await ddi.execution(id)).toMatchObject({ status: 'QUEUED', phase: 'offered', sent_dt: null });
+    const noted = await db.selectFrom('outages').select(['cause', 'began_dt', 'ended_dt']).where('cause', '=', 'signing').execute();
+    expect(noted).toEqual([{ cause: 'signing', began_dt: ddi.clock.now(), ended_dt: null }]);
   });
 
   it.each([

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { addSeconds } from '../../../lib/clock.ts';
 import { changePace } from '../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { createDevicesThatPoll, linkedIn, type PollingDevice } from '../../support/devices-that-poll.ts';
@@ -75,6 +76,16 @@ describe('offers', () => {
     await ddi.step(next);
     expect(await takeAll(others)).toBe(1);
     expect((await ddi.executions(update.id)).filter(({ sent_dt }) => sent_dt !== null)).toHaveLength(2);
+  });
+
+  it('of another pace are taken back also when the clock of the step that made them is ahead of that of the control', async () => {
+    const { cabinets, update, message } = await ddi.givenUpdate({ devices: 4, rollout: { maximum_per_minute: 600 } });
+    await ddi.step(message);
+    const deps = { ...ddi.deps, now: () => addSeconds(clock.now(), -20) };
+    await changePace(deps, update.id, { maximum_per_minute: 2 });
+    expect(await offered(update.id)).toEqual([]);
+    expect(await takeAll(cabinets)).toBe(0);
+    ddi.deps.advances.take();
   });
 
   it('that were taken are never taken back', async () => {

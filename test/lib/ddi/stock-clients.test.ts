@@ -37,7 +37,7 @@ describe('a bundle that is streamed or resumed', () => {
       .execute();
     const access = { tenants: ['default'], gatewayTokenSha256: null, selfRegistration: false };
     const authenticate = createAuthenticateDevice({ db, now: clock.now, access });
-    const handler = createDownloadHandler({ db, storage, authenticate, log: silentLog });
+    const handler = createDownloadHandler({ db, storage, authenticate, log: silentLog, now: clock.now });
     const parameters = { softwareModuleId: String(given.firmware.id), filename: 'bundle.raucb' };
     ask = async (method = 'GET', headers = {}) => {
       const path = '/softwaremodules/{softwareModuleId}/artifacts/{filename}';

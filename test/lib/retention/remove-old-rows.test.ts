@@ -26,7 +26,7 @@ const removeAll = async (now = later, historyMonths = months) => {
 beforeEach(async () => {
   await sql`
     TRUNCATE devices, device_firmwares, device_firmware_history, firmwares, updates, update_executions, update_dispatches, update_exclusions,
-             update_late_success_counts, observations, device_firmware_counts, device_seen_counts, firmware_update_time_counts CASCADE`.execute(
+             update_late_success_counts, observations, device_firmware_counts, device_seen_counts, firmware_update_time_counts, outages CASCADE`.execute(
     db,
   );
   await sql`UPDATE removal_places SET after_id = 0`.execute(db);
@@ -118,6 +118,35 @@ describe('old executions', () => {
     await expect(ask()).rejects.toMatchObject({ options: { answer: { not_eligible: { BLOCKED: 1 } } } });
     await removeAll();
     expect((await ask()).counts.QUEUED).toBe(1);
+  });
+});
+
+describe('old outages', () => {
+  const noted = async () => (await db.selectFrom('outages').select('cause').orderBy('id').execute()).map(({ cause }) => cause);
+  const outage = (cause: string, update_id: number | null, over: number | null) => ({
+    ...{ cause, update_id, began_dt: startOfTime, seen_dt: startOfTime, ended_dt: over === null ? null : addSeconds(startOfTime, over) },
+  });
+
+  it('go when they were over so long ago, also those whose end nobody has noticed', async () => {
+    const { id } = await givenEnded();
+    const rows = [outage('walk', id, 60), outage('backend', null, 60), outage('signing', null, null), outage('storage', null, days(40))];
+    await db.insertInto('outages').values(rows).execute();
+    await removeAll();
+    expect(await noted()).toEqual(['storage']);
+  });
+
+  it('stay for an update that has met them and has not ended, and that alone', async () => {
+    const { id, service } = await givenEnded();
+    const { update: open } = await service.givenSent();
+    await db
+      .updateTable('updates')
+      .set({ created_dt: addSeconds(startOfTime, -60) })
+      .where('id', '=', open.id)
+      .execute();
+    const rows = [outage('walk', id, 60), outage('walk', open.id, 60), outage('backend', null, 60)];
+    await db.insertInto('outages').values(rows).execute();
+    await removeAll();
+    expect(await noted()).toEqual(['walk', 'backend']);
   });
 });
 

@@ -5,7 +5,7 @@ import { DomainError } from '../../../../lib/errors.ts';
 export type Fault = { crashBefore: number } | { sendStores: number } | null;
 
 /** What the functions stand on; the backend has modes of its own (simulated-fleet.ts). */
-export const dependencies = ['database', 'queue', 'storage', 'signing keys'] as const;
+export const dependencies = ['database', 'queue', 'storage', 'signing keys', 'identity provider'] as const;
 export type Dependency = (typeof dependencies)[number];
 
 /** The function has died. */
@@ -45,6 +45,7 @@ const failures: Record<Dependency, () => Error> = {
   database: () => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }),
   queue: () => new DomainError('queue.unavailable', 'The queue does not take messages'),
   storage: () => new DomainError('storage.unavailable', 'The file storage does not answer'),
+  'identity provider': () => new DomainError('auth.keys_unavailable', 'The keys to check tokens with cannot be fetched'),
   'signing keys': () => new DomainError('signing.unavailable', 'The signing key cannot be read'),
 };
 

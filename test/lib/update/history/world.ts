@@ -92,7 +92,7 @@ export interface WorldBackup {
   arrived: number;
 }
 
-const awayCodes = ['queue.unavailable', 'database.unavailable', 'storage.unavailable', 'signing.unavailable'];
+const awayCodes = ['auth.keys_unavailable', 'queue.unavailable', 'database.unavailable', 'storage.unavailable', 'signing.unavailable'];
 
 /** Rows with PostgreSQL's own error are turned into a domain error at the door, which is not part of this world. */
 const isAway = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED';
@@ -184,9 +184,18 @@ export class World {
     }
   }
 
+  /** The same for what comes over HTTP with a token: without the keys to check it nobody is let in. */
+  #call<T>(fault: Fault, work: () => Promise<T>, expected: readonly string[] = []) {
+    const authenticated = async () => {
+      use('identity provider');
+      return work();
+    };
+    return this.#run(fault, authenticated, expected);
+  }
+
   async request(request: Record<string, unknown>, fault: Fault, isAlone = true): Promise<void> {
     const parsed = updateRequest(request);
-    const result = await this.#run(fault, () => requestUpdate(this.#ports, parsed), ['update.nothing_eligible', 'firmware.not_available']);
+    const result = await this.#call(fault, () => requestUpdate(this.#ports, parsed), ['update.nothing_eligible', 'firmware.not_available']);
     if ('error' in result) return;
     this.updateIds.push(result.value.id);
     this.facts.push({ kind: 'requested', update_id: result.value.id, request: parsed, isAlone });
@@ -195,7 +204,7 @@ export class World {
   async retry(update_id: number, fault: Fault): Promise<void> {
     const expected = ['update.not_ended', 'update.nothing_eligible', 'firmware.not_available'];
     const request = { comment: '', idempotency_key: undefined, created_by: 'admin', request_id: 'request-2' };
-    const result = await this.#run(fault, () => retryUpdate(this.#ports, update_id, request), expected);
+    const result = await this.#call(fault, () => retryUpdate(this.#ports, update_id, request), expected);
     if ('error' in result) return;
     this.updateIds.push(result.value.id);
     this.facts.push({ kind: 'retried', update_id: result.value.id });
@@ -211,7 +220,7 @@ export class World {
       }
       return changePace(this.#ports, update_id, action.pace);
     };
-    const result = await this.#run(fault, work, ['update.ended']);
+    const result = await this.#call(fault, work, ['update.ended']);
     if (!('error' in result)) this.facts.push({ kind: 'control ended', update_id, action });
   }
 
@@ -290,7 +299,7 @@ export class World {
   async confirm(reports: readonly Report[], fault: Fault = null): Promise<void> {
     const confirmations = reports.map((report): Confirmation => ({ kind: 'scooter', ...report }));
     const at = this.now();
-    const result = await this.#run(fault, () => confirmUpdate(this.#ports, confirmations));
+    const result = await this.#call(fault, () => confirmUpdate(this.#ports, confirmations));
     if ('error' in result) {
       this.reports.push(...reports.map((report) => ({ report, due: addSeconds(at, 60) })));
       return;

@@ -1,8 +1,12 @@
 import { sql } from 'kysely';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { addSeconds } from '../../../../lib/clock.ts';
 import { DomainError } from '../../../../lib/errors.ts';
 import { verifyUpdate } from '../../../../lib/report/verify-update.ts';
+import type { DispatchMessage } from '../../../../lib/update/messages.ts';
+import { noteOutage } from '../../../../lib/update/outage-queries.ts';
 import { openGate } from '../../../../lib/update/reach/backend-gate.ts';
+import { dispatchUpdate } from '../../../../lib/update/reach/dispatch-update.ts';
 import { pauseUpdate, resumeUpdate } from '../../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../../support/database.ts';
 import { confirmation, givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
@@ -184,5 +188,31 @@ describe('signing keys that cannot be read for an hour', () => {
     );
     await pass(message, 1);
     expect(await service.find(given.update.id)).toMatchObject({ status: 'COMPLETED', counts: { SUCCEEDED: 3 } });
+  });
+});
+
+describe('a storage that is away', () => {
+  it('is noted by the look for the file, and ends with the next command', async () => {
+    const given = await service.given();
+    await service.advance(given.message);
+    const [chunk] = service.deps.dispatches.take();
+    const isFileThere = () => Promise.reject(new DomainError('storage.unavailable', 'The file storage does not answer'));
+    await expect(dispatchUpdate({ ...service.deps, isFileThere }, chunk as DispatchMessage, 29_000)).rejects.toThrow('does not answer');
+    expect(await outages()).toMatchObject([{ cause: 'storage', ended_dt: null }]);
+    service.clock.advance(minute);
+    await service.dispatch(chunk);
+    expect(await outages()).toMatchObject([{ cause: 'storage', ended_dt: service.clock.now() }]);
+  });
+
+  it('that nobody notices for a quarter of an hour was away for so long; what is away then is another outage', async () => {
+    const noticed = (seconds: number) => noteOutage(db, 'storage', addSeconds(startOfTime, seconds));
+    await noticed(0);
+    await noticed(2);
+    await noticed(600);
+    await noticed(86_400);
+    expect(await outages()).toMatchObject([
+      { began_dt: startOfTime, ended_dt: addSeconds(startOfTime, 1_500) },
+      { began_dt: addSeconds(startOfTime, 86_400), ended_dt: null },
+    ]);
   });
 });

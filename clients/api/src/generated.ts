@@ -72,6 +72,8 @@ export type ActionFeedbackStatus = {
 };
 
 export interface ActionFeedback {
+  /** Milliseconds since 1970. After a retry, a failure that was told before the device took the next try ends nothing */
+  timestamp?: number;
   status: ActionFeedbackStatus;
 }
 
@@ -1809,11 +1811,13 @@ export interface Execution {
      */
   detail: string | null;
   /**
+     * The number of the last command that was sent and not put off; 1 before the first
      * @minimum -9007199254740991
      * @maximum 9007199254740991
      */
   attempt: number;
   /**
+     * Tries after the first that were sent; one that is due does not count yet
      * @minimum -9007199254740991
      * @maximum 9007199254740991
      */
@@ -1866,11 +1870,13 @@ export interface DeviceExecution {
      */
   detail: string | null;
   /**
+     * The number of the last command that was sent and not put off; 1 before the first
      * @minimum -9007199254740991
      * @maximum 9007199254740991
      */
   attempt: number;
   /**
+     * Tries after the first that were sent; one that is due does not count yet
      * @minimum -9007199254740991
      * @maximum 9007199254740991
      */

@@ -49,6 +49,7 @@ async function main(): Promise<number> {
       iotFleet: { ...behaviour, cabinets, scooters: OWN_IOT_SCOOTERS },
       signal,
       onStep: (text) => display.line(`${text} …`),
+      onApi: (url) => display.line(`\nConsole: ${url}/console   (watch the update there; nobody asks for a password)\n`),
       onError: (where, error) =>
         display.line(`${where}: ${firstLine(error)} (tried again; more in ${relative(process.cwd(), join(DIRECTORY, 'functions.log'))})`),
     });
@@ -200,8 +201,9 @@ function printHowToGoOn(stack: Stack, fleet: NewDevice[], results: UpdateResult[
   const scooter = fleet.find(({ kind }) => kind === 'scooter');
   for (const line of [
     '',
-    `API:    ${stack.api_url}   (read it at ${stack.api_url}/docs)`,
-    `Stack:  ${relative(process.cwd(), STACK_FILE)} has all addresses, a token and local credentials; the functions log to ${relative(process.cwd(), stack.log_file)}`,
+    `Console: ${stack.api_url}/console`,
+    `API:     ${stack.api_url}   (read it at ${stack.api_url}/docs)`,
+    `Stack:   ${relative(process.cwd(), STACK_FILE)} has all addresses, a token and local credentials; the functions log to ${relative(process.cwd(), stack.log_file)}`,
     '',
     'In another terminal, in this folder (npx scu --help shows all):',
     '  npx scu stats',

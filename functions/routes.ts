@@ -1,5 +1,6 @@
 import type { Route } from '../lib/http/route.ts';
 import { confirmUpdateRoute } from './confirm-update/routes.ts';
+import { consoleAssetRoute, consoleRoute } from './console/routes.ts';
 import { cancelUpdateRoute, changePaceRoute, pauseUpdateRoute, resumeUpdateRoute } from './control-update/routes.ts';
 import { docsAssetRoute, docsRoute, openapiRoute } from './docs/routes.ts';
 import { deleteFirmwareRoute, editFirmwareRoute } from './edit-firmware/routes.ts';
@@ -98,4 +99,6 @@ export const routes: readonly Route[] = [
   openapiRoute,
   docsRoute,
   docsAssetRoute,
+  consoleRoute,
+  consoleAssetRoute,
 ];

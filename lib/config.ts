@@ -47,6 +47,13 @@ export const AuthConfig = {
 
 export const ApiConfig = { ...DatabaseConfig, ...AuthConfig };
 
+/** The web console: as which program it logs people in at the issuer, with which scopes, and which other origins it may talk to. */
+export const ConsoleConfig = {
+  CONSOLE_CLIENT_ID: z._default(z.string(), ''),
+  CONSOLE_SCOPES: z._default(z.string(), ''),
+  CONSOLE_CONNECTS_TO: z._default(z.string(), ''),
+};
+
 export const StorageConfig = { FIRMWARE_BUCKET: text };
 
 export const AdvancesConfig = { ADVANCES_QUEUE_URL: z.url() };
@@ -73,7 +80,7 @@ export const PollConfig = {
 
 /** Names separated by commas, beside those that the paths of this service's own API begin with. */
 const Tenants = z.pipe(
-  text.check(z.regex(/^(?!v1(,|$)|docs(,|$))[\w-]+(,(?!v1(,|$)|docs(,|$))[\w-]+)*$/i)),
+  text.check(z.regex(/^(?!(v1|docs|console)(,|$))[\w-]+(,(?!(v1|docs|console)(,|$))[\w-]+)*$/i)),
   z.transform((names) => names.split(',')),
 );
 

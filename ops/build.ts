@@ -1,4 +1,4 @@
-// `npm run build`: bundles every functions/<name>/index.ts into one file that Lambda and serverless-offline both load.
+// `npm run build`: bundles every functions/<name>/index.ts into one file that Lambda and serverless-offline both load, and the web console.
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
@@ -6,13 +6,16 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { build as bundle } from 'esbuild';
+import { buildConsole } from './console-assets.ts';
 import { leaveOut, partsLeftOut } from './leave-out.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** Without it Node would take the bundle for an ES module on this machine, and would have to find out on Lambda. */
 const commonJs = Buffer.from('{"type":"commonjs"}\n');
-const deployedFiles = ['index.js', 'package.json'];
+/** Of the console alone: what its pages load. */
+const assetsFolder = 'assets';
+const deployedFiles = ['index.js', 'package.json', assetsFolder];
 
 interface BuildOptions {
   root: string;
@@ -58,6 +61,8 @@ export async function build({
     mapsIn(directory),
     names.map((name) => `${name}.js.map`),
   );
+  if (names.includes('console'))
+    await writeAssets(join(directory, 'functions', 'console', assetsFolder), await buildConsole(root, logLevel));
   const sorted = Object.fromEntries(Object.entries(sizes).sort(([a], [b]) => a.localeCompare(b)));
   await replaceFile(join(directory, 'sizes.json'), Buffer.from(`${JSON.stringify(sorted, null, 2)}\n`));
   return sorted;
@@ -101,6 +106,16 @@ async function replaceFile(path: string, contents: Uint8Array): Promise<void> {
   const temporary = `${path}.${randomUUID()}`;
   await writeFile(temporary, contents);
   await rename(temporary, path);
+}
+
+/** The page is written last: until then it names files that are there. */
+async function writeAssets(directory: string, files: Awaited<ReturnType<typeof buildConsole>>): Promise<void> {
+  const pageLast = files.toSorted((a, b) => Number(a.path === 'index.html') - Number(b.path === 'index.html'));
+  for (const { path, contents } of pageLast) await replaceFile(join(directory, path), contents);
+  await removeAllBut(
+    directory,
+    files.map(({ path }) => path),
+  );
 }
 
 /** A function that was renamed or removed must not be deployed from yesterday's bundle, nor yesterday's bundle with today's. */

@@ -43,6 +43,7 @@ export async function runDeployedStack(options: {
     console.log(`
 Deployed in ${stack.deploy_seconds.toFixed(1)} s as stage local. ${stack.applied.length > 0 ? `${stack.applied.length} migrations were applied` : 'There was nothing to migrate'}.
 
+Console: ${stack.api_url}/console
 API:    ${stack.api_url}   (read it at ${stack.api_url}/docs)
 DDI:    ${stack.ddi_url}   (what a device that polls is given for its server)
 Token:  ${stack.token}

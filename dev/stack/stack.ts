@@ -65,6 +65,8 @@ export interface StackOptions {
   /** Ends a start that is under way. */
   signal?: AbortSignal;
   onStep?: (text: string) => void;
+  /** The API answers, and with it the console; what asks it has yet to start. */
+  onApi?: (api_url: string) => void;
   /** Work that failed and will be tried again: a queue's message, say. */
   onError?: (where: string, error: unknown) => void;
 }
@@ -171,6 +173,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     });
     undo.push(offline.stop);
     parts.watch(offline.died);
+    options.onApi?.(offline.api_url);
 
     const lambda = new LambdaClient({
       endpoint: offline.lambda_url,

@@ -3898,6 +3898,12 @@ export type GetOpenApiDocument200 = {
   [key: string]: unknown;
 };
 
+export type GetConsolePageParams = {
+code?: string;
+state?: string;
+error?: string;
+};
+
 export const getListHardwareTypesUrl = (params?: ListHardwareTypesParams,) => {
   const normalizedParams = new URLSearchParams();
 
@@ -5879,6 +5885,63 @@ export const getGetDocsAssetUrl = (asset: 'swagger-ui-bundle.js' | 'swagger-ui.c
 export const getDocsAsset = async (asset: 'swagger-ui-bundle.js' | 'swagger-ui.css' | 'page.js', options?: Parameters<typeof request>[1]): Promise<string> => {
 
   return request<string>(getGetDocsAssetUrl(asset),
+  {
+    ...options,
+    method: 'GET'
+
+
+  }
+);}
+
+
+
+export const getGetConsolePageUrl = (params?: GetConsolePageParams,) => {
+  const normalizedParams = new URLSearchParams();
+
+  Object.entries(params || {}).forEach(([key, value]) => {
+
+    if (value !== undefined) {
+      normalizedParams.append(key, value === null ? 'null' : String(value))
+    }
+  });
+
+  const stringifiedParams = normalizedParams.toString();
+
+  return stringifiedParams.length > 0 ? `/console?${stringifiedParams}` : `/console`
+}
+
+/**
+ * A page in which somebody logs in at the issuer of the tokens. The query is what an issuer sends back; any other is taken too.
+ * @summary The web console, for people
+ */
+export const getConsolePage = async (params?: GetConsolePageParams, options?: Parameters<typeof request>[1]): Promise<string> => {
+
+  return request<string>(getGetConsolePageUrl(params),
+  {
+    ...options,
+    method: 'GET'
+
+
+  }
+);}
+
+
+
+export const getGetConsoleAssetUrl = (asset: string,) => {
+
+
+
+
+  return `/console/${encodeURIComponent(String(asset))}`
+}
+
+/**
+ * A name contains a hash of what is in the file, so that an answer may be kept for ever.
+ * @summary Script and style of the console
+ */
+export const getConsoleAsset = async (asset: string, options?: Parameters<typeof request>[1]): Promise<string> => {
+
+  return request<string>(getGetConsoleAssetUrl(asset),
   {
     ...options,
     method: 'GET'

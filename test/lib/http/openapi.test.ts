@@ -142,6 +142,8 @@ describe('who may call', () => {
     'GET /openapi.json': null,
     'GET /docs': null,
     'GET /docs/{asset}': null,
+    'GET /console': null,
+    'GET /console/{asset}': null,
   };
 
   it.each(routes.map((route) => [`${route.method} ${route.path}`, route.scope] as const))('%s asks for %s', (route, scope) => {

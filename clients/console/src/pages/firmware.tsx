@@ -1,0 +1,163 @@
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+import type { FirmwareDownload, Update } from '../../../api/src/index.ts';
+import { useApi } from '../api.ts';
+import { StatusBarPlain } from '../charts/status-bar.tsx';
+import { formatBytes, formatDuration, formatNumber } from '../format.ts';
+import { linkTo } from '../location.ts';
+import { text } from '../text.ts';
+import { Button, ButtonLink, Field } from '../ui/controls.tsx';
+import { Confirmation } from '../ui/dialog.tsx';
+import { useList } from '../ui/list.ts';
+import { Facts, Page, Section } from '../ui/page.tsx';
+import { Answer, Empty } from '../ui/states.tsx';
+import { FirmwareBadge } from '../ui/status.tsx';
+import { More } from '../ui/table.tsx';
+import { Time } from '../ui/time.tsx';
+import { addUp, verdictOf } from '../update/verdict.ts';
+import { UpdateTable } from './updates.tsx';
+
+export const FirmwarePage = ({ id }: { id: number }) => {
+  const api = useApi();
+  const query = useQuery({ queryKey: ['firmwares', 'one', id], queryFn: ({ signal }) => api.getFirmware(id, { signal }) });
+  const firmware = query.data;
+  return (
+    <Page
+      title={firmware ? `${firmware.hardware_type} ${firmware.version}` : text.firmwares.one(id)}
+      lead={
+        firmware && (
+          <>
+            <FirmwareBadge status={firmware.status} /> {firmware.comment}
+          </>
+        )
+      }
+      actions={firmware && <Actions firmware={firmware} />}
+    >
+      <Answer query={query} lines={8}>
+        {(data) => <FirmwareBody firmware={data} />}
+      </Answer>
+    </Page>
+  );
+};
+
+const Actions = ({ firmware }: { firmware: FirmwareDownload }) => {
+  const [isOpen, setOpen] = useState(false);
+  if (firmware.status !== 'available') return null;
+  return (
+    <>
+      <Button kind="danger" scope="firmware:write" onClick={() => setOpen(true)}>
+        {text.firmwares.withdraw}
+      </Button>
+      {firmware.download_url && (
+        <a className="button plain" href={firmware.download_url}>
+          {text.firmwares.download}
+        </a>
+      )}
+      <ButtonLink kind="primary" scope="updates:write" href={linkTo('/updates/new', { firmware: String(firmware.id) })}>
+        {text.firmwares.updateWith}
+      </ButtonLink>
+      {isOpen && <Withdraw firmware={firmware} onClose={() => setOpen(false)} />}
+    </>
+  );
+};
+
+const Withdraw = ({ firmware, onClose }: { firmware: FirmwareDownload; onClose: () => void }) => {
+  const api = useApi();
+  const cache = useQueryClient();
+  const [reason, setReason] = useState('');
+  const { mutate, isPending, error } = useMutation({
+    mutationFn: () => api.editFirmware(firmware.id, { status: 'withdrawn', ...(reason && { reason }) }),
+    onSuccess: async () => {
+      onClose();
+      await cache.invalidateQueries({ queryKey: ['firmwares'] });
+    },
+  });
+  return (
+    <Confirmation
+      title={text.firmwares.withdrawTitle(firmware.hardware_type, firmware.version)}
+      act={text.firmwares.withdraw}
+      kind="danger"
+      {...{ onAct: mutate, onClose, isPending, error }}
+    >
+      <p>{text.firmwares.withdrawSays(firmware.device_count)}</p>
+      <Field label={text.controls.reason} hint={text.controls.reasonHint}>
+        {(ids) => <input {...ids} type="text" maxLength={500} value={reason} onChange={(event) => setReason(event.target.value)} />}
+      </Field>
+    </Confirmation>
+  );
+};
+
+const FirmwareBody = ({ firmware }: { firmware: FirmwareDownload }) => {
+  const api = useApi();
+  const updates = useList(
+    ['updates', 'of firmware', firmware.id],
+    (page, options) => api.listUpdates({ ...page, firmware_id: firmware.id }, options),
+    { limit: 100, pollMilliseconds: 10_000 },
+  );
+  const { data: stats } = useQuery({
+    queryKey: ['stats', 'of firmware'],
+    queryFn: ({ signal }) => api.getStats({}, { signal }),
+    staleTime: 30_000,
+  });
+  const times = stats?.hardware_types
+    .find(({ hardware_type }) => hardware_type === firmware.hardware_type)
+    ?.firmware_update_times.find(({ firmware_id }) => firmware_id === firmware.id);
+  return (
+    <>
+      <Verdict firmware={firmware} updates={updates.items} />
+      <Section title={text.firmwares.facts}>
+        <Facts
+          items={[
+            [
+              text.firmwares.devices,
+              <a key="devices" href={linkTo('/fleet', { runs_firmware_id: String(firmware.id) })}>
+                {formatNumber(firmware.device_count)}
+              </a>,
+            ],
+            [text.firmwares.size, firmware.size_bytes === null ? null : formatBytes(firmware.size_bytes)],
+            [text.firmwares.ordinal, firmware.version_num],
+            ['SHA-256', firmware.sha256 && <code>{firmware.sha256}</code>],
+            [text.firmwares.whyStatus, firmware.reason],
+            [
+              text.firmwares.requires,
+              firmware.requires.map(({ hardware_type, minimum_version_num }) => `${hardware_type} ≥ ${minimum_version_num}`).join(', '),
+            ],
+            [text.firmwares.over, firmware.minimum_from_version_num],
+            [
+              text.statistics.updateTime,
+              times && text.statistics.times(formatDuration(times.p50_seconds), formatDuration(times.p90_seconds), times.installations),
+            ],
+            [text.firmwares.added, <Time key="added" dt={firmware.created_dt} />],
+            [text.updates.by, firmware.created_by],
+          ]}
+        />
+      </Section>
+      <Section title={text.firmwares.updates}>
+        <Answer query={{ ...updates, data: updates.items }} lines={3}>
+          {(items) =>
+            items.length === 0 ? (
+              <Empty>{text.firmwares.noUpdates}</Empty>
+            ) : (
+              <>
+                <UpdateTable updates={items} />
+                <More query={updates} />
+              </>
+            )
+          }
+        </Answer>
+      </Section>
+    </>
+  );
+};
+
+/** Is it good? As far as its updates show. */
+const Verdict = ({ firmware, updates }: { firmware: FirmwareDownload; updates: readonly Update[] | undefined }) => {
+  if (firmware.status !== 'available' || !updates || updates.length === 0) return null;
+  const counts = addUp(updates);
+  return (
+    <>
+      <p className="situation">{text.firmwares.verdict(verdictOf(counts), updates.length)}</p>
+      <StatusBarPlain counts={counts} />
+    </>
+  );
+};

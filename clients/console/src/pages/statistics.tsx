@@ -1,0 +1,215 @@
+import { useQuery } from '@tanstack/react-query';
+import type { Stats } from '../../../api/src/index.ts';
+import { useApi } from '../api.ts';
+import { formatDuration, formatNumber, formatShare } from '../format.ts';
+import { linkTo, useQueryOfPage } from '../location.ts';
+import { text } from '../text.ts';
+import { Select } from '../ui/controls.tsx';
+import { Page, Section } from '../ui/page.tsx';
+import { Answer, Empty } from '../ui/states.tsx';
+import { type Column, Table } from '../ui/table.tsx';
+import { Time } from '../ui/time.tsx';
+
+type TypeStats = Stats['hardware_types'][number];
+
+export const StatisticsPage = () => {
+  const api = useApi();
+  const [query, change] = useQueryOfPage();
+  const stats = useQuery({ queryKey: ['stats'], queryFn: ({ signal }) => api.getStats({}, { signal }), refetchInterval: 60_000 });
+  const types = stats.data?.hardware_types.filter(({ devices }) => devices > 0) ?? [];
+  const chosen = types.find(({ hardware_type }) => hardware_type === query.get('type')) ?? types[0];
+  return (
+    <Page
+      title={text.statistics.title}
+      lead={
+        stats.data && (
+          <>
+            {text.statistics.asOf} <Time dt={stats.data.generated_dt} />
+          </>
+        )
+      }
+    >
+      <Answer query={stats} lines={10}>
+        {(data) =>
+          chosen === undefined ? (
+            <Empty>{text.statistics.none}</Empty>
+          ) : (
+            <>
+              <Matrix types={types} />
+              <div className="filters">
+                <Select
+                  label={text.firmwares.type}
+                  value={chosen.hardware_type}
+                  options={types.map(({ hardware_type }) => ({ value: hardware_type, label: hardware_type }))}
+                  onChange={(value) => change({ type: value })}
+                />
+              </div>
+              <Versions type={chosen} />
+              <UpdateTimes type={chosen} />
+              <NotSeen stats={data} />
+            </>
+          )
+        }
+      </Answer>
+    </Page>
+  );
+};
+
+const columnsOfMatrix = 6;
+
+/** Versions per hardware type, the most frequent first; a field leads to the devices that run that version. */
+const Matrix = ({ types }: { types: readonly TypeStats[] }) => (
+  <Section title={text.statistics.matrix}>
+    {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard */}
+    <section className="table matrix" aria-label={text.statistics.matrix} tabIndex={0}>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">{text.firmwares.type}</th>
+            <th scope="col" colSpan={columnsOfMatrix}>
+              {text.statistics.versionsByShare}
+            </th>
+            <th scope="col" className="number">
+              {text.fleet.unknown}
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {types.map(({ hardware_type, versions, newest, on_unknown_version }) => (
+            <tr key={hardware_type}>
+              <th scope="row">{hardware_type}</th>
+              {Array.from({ length: columnsOfMatrix }, (_, index) => {
+                const version = versions.filter(({ firmware_id }) => firmware_id !== null)[index];
+                return version ? (
+                  // biome-ignore lint/suspicious/noArrayIndexKey: the places of a table
+                  <td key={index} className={`cell heat-${heatOf(version.share)}`}>
+                    <a href={linkTo('/fleet', { runs_firmware_id: String(version.firmware_id) })}>
+                      {version.version}
+                      {version.firmware_id === newest?.firmware_id && <span title={text.fleet.newest}> ✓</span>}
+                      <span className="small">
+                        {formatNumber(version.devices)} · {formatShare(version.share)}
+                      </span>
+                    </a>
+                  </td>
+                ) : (
+                  // biome-ignore lint/suspicious/noArrayIndexKey: the places of a table
+                  <td key={index} />
+                );
+              })}
+              <td className="number">
+                {on_unknown_version.devices > 0 ? (
+                  <a href={linkTo('/fleet', { unknown_version: hardware_type })}>{formatNumber(on_unknown_version.devices)}</a>
+                ) : (
+                  '–'
+                )}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  </Section>
+);
+
+/** 0 to 4: from few to nearly all. */
+export const heatOf = (share: number): number => (share >= 0.75 ? 4 : share >= 0.4 ? 3 : share >= 0.1 ? 2 : share > 0.01 ? 1 : 0);
+
+type VersionStats = TypeStats['versions'][number] & { times: TypeStats['firmware_update_times'][number] | undefined };
+
+const versionColumns: readonly Column<VersionStats>[] = [
+  {
+    title: text.firmwares.version,
+    cell: ({ version, firmware_id }) =>
+      firmware_id === null ? <em title={text.fleet.unknown}>{version}</em> : <a href={linkTo(`/firmwares/${firmware_id}`)}>{version}</a>,
+  },
+  {
+    title: text.statistics.share,
+    cell: ({ share }) => (
+      <span className="small-bar">
+        <svg className="share-bar" viewBox="0 0 100 8" preserveAspectRatio="none" height="8" aria-hidden="true">
+          <rect className="track" width="100" height="8" />
+          <rect className="fill-accent" width={100 * share} height="8" />
+        </svg>
+        <span className="number">{formatShare(share)}</span>
+      </span>
+    ),
+  },
+  {
+    title: text.firmwares.devices,
+    cell: ({ devices, firmware_id }) =>
+      firmware_id === null ? (
+        formatNumber(devices)
+      ) : (
+        <a href={linkTo('/fleet', { runs_firmware_id: String(firmware_id) })}>{formatNumber(devices)}</a>
+      ),
+    isNumber: true,
+  },
+  { title: 'p50', cell: ({ times }) => (times ? formatDuration(times.p50_seconds) : '–'), isNumber: true },
+  { title: 'p90', cell: ({ times }) => (times ? formatDuration(times.p90_seconds) : '–'), isNumber: true },
+  { title: 'p99', cell: ({ times }) => (times ? formatDuration(times.p99_seconds) : '–'), isNumber: true, isMinor: true },
+  {
+    title: text.statistics.installations,
+    cell: ({ times }) => (times ? formatNumber(times.installations) : '–'),
+    isNumber: true,
+    isMinor: true,
+  },
+];
+
+const Versions = ({ type }: { type: TypeStats }) => (
+  <Section title={text.statistics.versionsOf(type.hardware_type)}>
+    <Table
+      label={text.statistics.versionsOf(type.hardware_type)}
+      columns={versionColumns}
+      rows={type.versions.map((version) => ({
+        ...version,
+        times: type.firmware_update_times.find(({ firmware_id }) => firmware_id === version.firmware_id),
+      }))}
+      keyOf={({ version, firmware_id }) => `${firmware_id} ${version}`}
+    />
+    {type.other_versions.versions > 0 && (
+      <p className="small">{text.statistics.others(type.other_versions.versions, type.other_versions.devices)}</p>
+    )}
+  </Section>
+);
+
+const UpdateTimes = ({ type: { hardware_type, update_times } }: { type: TypeStats }) => (
+  <Section title={text.statistics.timesOf(hardware_type)}>
+    {update_times === null ? (
+      <Empty>{text.statistics.noTimes}</Empty>
+    ) : (
+      <div className="tiles">
+        {(
+          [
+            ['p50', update_times.p50_seconds],
+            ['p90', update_times.p90_seconds],
+            ['p99', update_times.p99_seconds],
+            [text.statistics.longest, update_times.max_seconds],
+          ] as const
+        ).map(([name, seconds]) => (
+          <div className="tile" key={name}>
+            <span className="figure">{formatDuration(seconds)}</span>
+            <span>{name}</span>
+          </div>
+        ))}
+        <div className="tile">
+          <span className="figure">{formatNumber(update_times.installations)}</span>
+          <span>{text.statistics.installations}</span>
+        </div>
+      </div>
+    )}
+  </Section>
+);
+
+const NotSeen = ({ stats }: { stats: Stats }) => (
+  <Section title={text.statistics.notSeen(stats.not_seen_days)}>
+    <ul className="plain">
+      {stats.devices.map(({ kind, devices, not_seen, never_seen }) => (
+        <li key={kind}>
+          <a href={linkTo('/fleet', { kind, not_seen_days: String(stats.not_seen_days) })}>
+            {text.statistics.notSeenOf(kind, not_seen, never_seen, devices)}
+          </a>
+        </li>
+      ))}
+    </ul>
+  </Section>
+);

@@ -1,0 +1,562 @@
+// Every English text of the console. Another language is another file of this shape.
+import type { DryRun, Execution, Stats, Update, WaitsFor } from '../../api/src/index.ts';
+import { formatClock, formatDateTime, formatDuration, formatNumber, formatRelative, formatShare } from './format.ts';
+import type { Gauge, Situation } from './update/situation.ts';
+import type { Verdict } from './update/verdict.ts';
+import type { Look, Warning } from './upload/file-looks.ts';
+import { canarySizeOf, type Draft, type Wrong } from './wizard/draft.ts';
+
+const count = (number: number, one: string, many = `${one}s`): string => `${formatNumber(number)} ${number === 1 ? one : many}`;
+const devices = (number: number): string => count(number, 'device');
+const because = (reason: string | null): string => (reason === null ? '' : `: ${reason}`);
+
+const executionStatus: Record<Execution['status'], string> = {
+  QUEUED: 'Waiting',
+  IN_PROGRESS: 'At work',
+  SUCCEEDED: 'Succeeded',
+  FAILED: 'Failed',
+  TIMED_OUT: 'Timed out',
+  REJECTED: 'Rejected',
+  CANCELED: 'Canceled',
+  REMOVED: 'Removed',
+};
+
+const updateStatus: Record<string, string> = {
+  SCHEDULED: 'Scheduled',
+  WAITING_FOR_APPROVAL: 'Waits for approval',
+  IN_PROGRESS: 'Running',
+  PAUSED: 'Paused',
+  COMPLETED: 'Completed',
+  CANCELED: 'Canceled',
+  ABORTED: 'Stopped by a rule',
+  REJECTED: 'Not approved',
+};
+
+const eligibility: Record<string, string> = {
+  ELIGIBLE: 'will be updated',
+  ELIGIBLE_UNKNOWN_VERSION: 'will be updated; what they run now is in no catalogue',
+  ALREADY_ON_TARGET: 'run it already',
+  UNKNOWN_DEVICE: 'are not registered',
+  HARDWARE_MISMATCH: 'do not have this hardware',
+  UPDATE_IN_FLIGHT: 'are in another update now',
+  DOWNGRADE: 'run a newer version',
+  REQUIRES_NEWER: 'have to run something newer first',
+  BLOCKED: 'have failed this firmware three times',
+  UNKNOWN_VERSION: 'run a version that is in no catalogue',
+  FIRMWARE_NOT_AVAILABLE: 'cannot have it: the firmware is not available',
+  RETIRED_DEVICE: 'are retired',
+};
+
+/** The reasons of the API, in words. One that is missing here is shown as it is. */
+const reason: Record<string, string> = {
+  ALREADY_ON_TARGET: 'Ran it already',
+  DEFERRED: 'Put off by the device or the backend',
+  RETRY: 'Another try',
+  VERSION_MISMATCH: 'Says it is done, but runs another version',
+  DEVICE_FAILED: 'The device failed',
+  DEVICE_REJECTED: 'The device refused',
+  BACKEND_REJECTED: 'The backend refused',
+  QUEUED_TOO_LONG: 'Waited too long for its turn',
+  NOT_CONFIRMED: 'Was not seen on the new version in time',
+  UPDATE_CANCELED: 'The update was canceled',
+  UPDATE_ABORTED: 'The update was stopped by a rule',
+  FIRMWARE_WITHDRAWN: 'The firmware was withdrawn',
+  FIRMWARE_LOST: 'The file of the firmware is missing',
+  DEVICE_CANCELED: 'The device stopped when it was asked to',
+  AWAITING_PROOF: 'Says it is done; what it runs is being looked up',
+  CANCEL_REQUESTED: 'Asked to stop',
+  CANCEL_REFUSED: 'Goes on although it was asked to stop',
+};
+
+const waits: Record<string, string> = {
+  START: 'waits for the start of the update',
+  RESUME: 'waits until the update is resumed',
+  STEP: 'the next step of the update is late',
+  CANARY: 'waits for the canary',
+  PACE: 'waits for its turn',
+  RETRY: 'waits for its next try',
+  DEFERRAL: 'is asked again later',
+  HANDOVER: 'its command is on its way to the backend',
+  BACKEND: 'waits for the backend',
+  POLL: 'waits until the device asks for work',
+  DEVICE: 'installs; its proof is awaited',
+  END: 'ends with the next step',
+};
+
+/** What an update does now, and why; the first thing on its page. */
+const situation = (now: Situation): string => {
+  switch (now.kind) {
+    case 'ended': {
+      const succeeded = `${formatNumber(now.succeeded)} of ${devices(now.total)} succeeded`;
+      if (now.status === 'COMPLETED')
+        return now.failed === 0 ? `Done: ${succeeded}.` : `Done: ${succeeded}, ${formatNumber(now.failed)} did not.`;
+      return `${now.status === 'ABORTED' ? 'Stopped by a rule' : 'Canceled'}${because(now.reason)}. ${succeeded}.`;
+    }
+    case 'stopping':
+      return `${now.status === 'ABORTED' ? 'Stopped by a rule' : 'Canceled'}${because(now.reason)}. Nobody else is asked; ${devices(now.atWork)} still at work.`;
+    case 'paused':
+      return `Paused${because(now.reason)}. ${devices(now.waiting)} wait until it is resumed; ${formatNumber(now.atWork)} at work finish.`;
+    case 'late':
+      return `Its next step was due ${now.due === null ? 'long ago' : `at ${formatDateTime(now.due)}`} and has not come. Pause and resume it: that sends its message again.`;
+    case 'scheduled':
+      return now.start === null ? 'Begins in a moment.' : `Begins ${formatDateTime(now.start)}.`;
+    case 'withdrawn':
+      return `The firmware was withdrawn: nobody else is asked. ${devices(now.atWork)} at work.`;
+    case 'lost':
+      return `Waits until the file of the firmware is there again. ${devices(now.atWork)} at work.`;
+    case 'everybodyAsked':
+      return `Everybody has been asked. ${devices(now.atWork)} still at work.`;
+    case 'backendAway':
+      return `The backend does not answer${because(now.reason)}. It is tried again at ${formatClock(now.until)}; nobody is asked until then.`;
+    case 'canaryStarts':
+      return `A canary of ${devices(now.size)} goes first; everybody else waits for it.`;
+    case 'canaryAtWork':
+      return `The canary goes first: ${formatNumber(now.open)} of its ${devices(now.size)} have not ended. The rest follows when ${now.percentage} % have succeeded.`;
+    case 'canaryWaits':
+      return `The canary has ended. The rest follows at ${formatClock(now.until)}, when its waiting time is over.`;
+    case 'putOff':
+      return `${devices(now.waiting)} cannot just now and are asked again by and by; ${formatNumber(now.atWork)} at work.`;
+    case 'atLimit':
+      return `${devices(now.atWork)} at work, as many as may be at once. The next ones follow as these end.`;
+    case 'nobodyAsked':
+      return `Nobody was asked in the last minute; ${devices(now.waiting)} wait.`;
+    case 'asking':
+      return `Devices are being asked, up to ${formatNumber(now.perMinute)} a minute${now.slowedTo === null ? '' : `; the backend slows it down to ${formatShare(now.slowedTo)}`}.`;
+  }
+};
+
+const looks: Record<Look, string> = {
+  empty: 'an empty file',
+  elf: 'an ELF program',
+  gzip: 'a gzip archive',
+  zip: 'a ZIP archive',
+  cpio: 'a cpio archive',
+  'git-lfs': 'a pointer of Git LFS, not the file itself',
+  html: 'a web page, perhaps of a login',
+  ihex: 'Intel HEX',
+  srec: 'Motorola S-records',
+  text: 'plain text',
+  binary: 'binary data',
+};
+
+const kinds = { scooter: 'Scooter', cabinet: 'Cabinet' } as const;
+const kindOf = (kind: 'scooter' | 'cabinet', number: number): string => count(number, kind);
+
+const wrong: Record<NonNullable<Wrong[keyof Wrong]>, string> = {
+  number: 'A whole number is needed here.',
+  percentage: 'Between 0 and 100.',
+  tooMany: 'At most 10,000 ids. Choose more by a filter.',
+  none: 'At least one id.',
+  comment: 'A comment is needed when devices go back to an older version.',
+  version: 'Which version?',
+};
+
+/** What the update would do, in one sentence, or what is missing. */
+const sentence = ({
+  draft,
+  firmware,
+  plan,
+  isReady,
+}: {
+  draft: Draft;
+  firmware: { hardware_type: string; version: string } | undefined;
+  plan: DryRun | undefined;
+  isReady: boolean;
+}): string => {
+  if (!firmware) return 'Choose a firmware first.';
+  if (!plan) return 'Choose devices.';
+  if (plan.eligible === 0) return 'No device would be updated: see why above.';
+  if (!isReady) return 'Something is not filled in yet, or is being counted.';
+  const canary = canarySizeOf(draft, plan.eligible);
+  return [
+    `Updates ${kindOf(draft.kind, plan.eligible)} to ${firmware.hardware_type} ${firmware.version}`,
+    ...(canary > 0 ? [`, ${formatNumber(canary)} first`] : []),
+    `, at most ${formatNumber(Number(draft.perMinute))} a minute`,
+    ...(draft.atWork === '' ? [] : [` and ${formatNumber(Number(draft.atWork))} at once`]),
+    ...(draft.start === '' ? [] : [`, from ${formatDateTime(draft.start)} on`]),
+    `; ${draft.stopAction === 'ABORT' ? 'stops' : 'pauses'} when ${draft.stopAt} % have failed.`,
+  ].join('');
+};
+
+type GateText = Pick<Stats['backend_gate'], 'failures' | 'reason'>;
+
+export const text = {
+  product: 'scooters-updater',
+  yes: 'Yes',
+  no: 'No',
+  lacksScope: (scope: string) => `Your login lacks the scope ${scope}.`,
+  executionStatus,
+  updateStatus,
+  eligibility,
+  reason,
+  situation,
+  wrong,
+  kinds,
+  kindsMany: { scooter: 'scooters', cabinet: 'cabinets' },
+  channels: { telematics: 'through the backend', iot: 'polls by itself' },
+  firmwareStatus: {
+    awaiting_upload: 'Awaits its file',
+    available: 'Available',
+    lost: 'File missing',
+    withdrawn: 'Withdrawn',
+    rejected: 'Rejected',
+  },
+  waitsFor: ({ cause, until_dt }: WaitsFor) =>
+    `${waits[cause] ?? cause}${until_dt === null ? '' : `, ${formatRelative(until_dt, new Date())}`}`,
+
+  places: {
+    overview: 'Overview',
+    updates: 'Updates',
+    firmwares: 'Firmware',
+    packages: 'Packages',
+    fleet: 'Fleet',
+    statistics: 'Statistics',
+  },
+  frame: {
+    skip: 'Skip to the content',
+    menu: 'Menu',
+    pages: 'Pages',
+    docs: 'API',
+    logOut: 'Log out',
+    theme: 'Colours',
+    themes: { system: 'As the system', light: 'Light', dark: 'Dark' },
+    unreachable: 'The service cannot be reached just now. What you see may be old; it is tried again by itself.',
+  },
+  notFound: { title: 'There is no such page', says: 'The address leads nowhere.' },
+  login: {
+    title: 'Log in',
+    notSetUp: 'Nobody can log in here yet: this stage has no CONSOLE_CLIENT_ID.',
+    loggedOut: 'You are logged out of the console.',
+    failed: 'You are not logged in.',
+    issuerSays: (issuer: string, message: string) => `${issuer} says: ${message}`,
+    logIn: 'Log in',
+    ended: 'Your login has ended.',
+    again: 'Log in again',
+  },
+  states: {
+    loading: 'Loading …',
+    more: 'Show more',
+    tryAgain: 'Try again',
+    leave: 'Leave it',
+    refused: 'Refused',
+    failed: 'That did not work',
+    noReason: 'The service gives no reason.',
+    requestId: 'Request',
+  },
+  filters: { any: 'Any', nothing: 'Nothing matches. Change the filters above.' },
+  charts: {
+    asTable: 'The same as a table',
+    time: 'Time',
+    bucket: (from: number, until: number | null, number: number) =>
+      `${formatDuration(from)} to ${until === null ? 'any' : formatDuration(until)}: ${count(number, 'installation')}`,
+  },
+  overview: {
+    running: 'Running now',
+    nothingRuns: 'No update is running.',
+    fleet: 'Fleet',
+    newest: 'On the newest version',
+    recent: 'Latest updates',
+    allSeen: (days: number) => `all seen in the last ${count(days, 'day')}`,
+    notSeen: (late: number, never: number, days: number) =>
+      `${formatNumber(late)} not seen for ${count(days, 'day')}${never > 0 ? `, ${formatNumber(never)} never` : ''}`,
+    late: 'updates whose next step is late',
+    runNewest: (number: number, version: string) => `${devices(number)} on ${version}`,
+    noNewest: 'no version is available',
+    unknown: (number: number) => `${formatNumber(number)} on a version in no catalogue`,
+  },
+  updates: {
+    title: 'Updates',
+    start: 'New update',
+    none: 'There was no update yet. One begins with a firmware.',
+    number: 'Number',
+    status: 'Status',
+    firmware: 'Firmware',
+    progress: 'Progress',
+    devices: 'Devices',
+    comment: 'Comment',
+    by: 'Requested by',
+    requested: 'Requested',
+  },
+  update: {
+    titleOf: (id: number) => `Update ${id}`,
+    title: ({ id }: Pick<Update, 'id'>) => `Update ${id}`,
+    progress: 'Progress',
+    asOf: (clock: string) => `as of ${clock}`,
+    stale: (clock: string) => `no answer since ${clock}`,
+    ended: (ended: number, total: number) => `${formatNumber(ended)} of ${devices(total)} have ended`,
+    late: (number: number) => `${formatNumber(number)} more were seen on the new version too late`,
+    barOf: (counts: Update['counts']) =>
+      Object.entries(counts)
+        .filter(([, number]) => number > 0)
+        .map(([status, number]) => `${formatNumber(number)} ${executionStatus[status as Execution['status']].toLowerCase()}`)
+        .join(', ') || 'no devices',
+    legend: 'Show the devices of one status',
+    overTime: 'Statuses over time',
+    overTimeLabel: 'How many devices were in each status, from the start until now',
+    leftOut: (part: number, chosen: number) =>
+      `${formatNumber(part)} of ${devices(chosen)} chosen take part (${formatShare(part / Math.max(1, chosen))}). Left out:`,
+    pace: 'Pace',
+    paceNow: 'asked in the last minute',
+    paceAllowed: 'Allowed',
+    perMinute: (number: number) => `${formatNumber(number)} a minute`,
+    mostAtWork: 'At work at once, at most',
+    slowed: 'Slowed down',
+    slowedTo: (share: string) => `to ${share} by the backend`,
+    estimatedEnd: 'Estimated end',
+    notKnown: 'not known yet',
+    took: 'Took',
+    finished: 'Ended',
+    canary: 'Canary',
+    canaryAlone: 'Canary only',
+    canaryNeeds: (needed: number, size: number) => `of ${formatNumber(needed)} needed have succeeded (${devices(size)} go first)`,
+    canaryPassed: 'Passed.',
+    canaryPassedAt: 'Passed',
+    canaryWait: 'Still waits',
+    stopRules: 'Stop rules',
+    rule: (rule: Update['abort'][number], { threshold }: Gauge) =>
+      `${rule.action === 'PAUSE' ? 'Pauses' : 'Stops'} at ${formatShare(threshold)} ${rule.failure_types.length >= 3 || rule.failure_types.includes('ALL') ? 'failures' : rule.failure_types.map((each) => executionStatus[each as Execution['status']]?.toLowerCase() ?? each).join(' or ')}`,
+    ruleNow: ({ share, failures, stillToEnd }: Gauge) =>
+      `${formatShare(share)} now (${count(failures, 'failure')})${stillToEnd > 0 ? `; judged when ${formatNumber(stillToEnd)} more have ended` : ''}`,
+    backend: 'Backend',
+    backendFails: ({ failures, reason: why }: GateText) => `The last ${count(failures, 'call')} failed${because(why)}.`,
+    calls: (number: number) => count(number, 'call'),
+    reasons: 'Why',
+    noReason: 'No reason given',
+    devicesTitle: 'Devices',
+    device: 'Device',
+    deviceId: 'Device id',
+    why: 'Why',
+    attempt: 'Try',
+    asked: 'Asked',
+    lateSuccess: 'seen on the new version later',
+    executionsRemoved: 'The devices of this update are no longer kept, because it ended so long ago. Its numbers and reasons stay.',
+    settings: 'Settings',
+    started: 'Started',
+    startsAt: 'Starts at',
+    retryOf: 'Tries again',
+    retries: 'Further tries',
+    retriesOf: ({ number_of_retries }: Update['retry']) => (number_of_retries === 0 ? 'none' : count(number_of_retries, 'time')),
+    timeouts: 'Time limits',
+    timeoutsOf: ({ queued_minutes, in_progress_minutes }: Update['timeouts']) =>
+      `${formatDuration(queued_minutes * 60)} until a device is asked, ${formatDuration(in_progress_minutes * 60)} until it is seen on the new version`,
+    growing: 'Growing pace',
+    growingOf: ({ base_per_minute, increment_factor, after_succeeded }: NonNullable<Update['rollout']['exponential']>) =>
+      `${formatNumber(base_per_minute)} a minute at first, ${formatNumber(increment_factor)} times as fast after each ${formatNumber(after_succeeded)} that succeeded`,
+    downgrade: 'Also to an older version',
+    force: 'Also devices that failed it three times',
+    unknownVersion: 'Devices on an unknown version',
+    unknownVersions: { INCLUDE: 'take part', EXCLUDE: 'are left out' },
+  },
+  controls: {
+    pause: 'Pause',
+    resume: 'Resume',
+    cancel: 'Cancel update',
+    pace: 'Change pace',
+    retry: 'Try again',
+    reason: 'Why',
+    reasonHint: 'Shown with the update. May stay empty.',
+    pauseTitle: (id: number) => `Pause update ${id}?`,
+    pauseSays: (waiting: number, atWork: number) =>
+      `${devices(waiting)} that wait are not asked until you resume. ${formatNumber(atWork)} at work finish.`,
+    resumeTitle: (id: number) => `Resume update ${id}?`,
+    resumeSays: (waiting: number, perMinute: number) =>
+      `${devices(waiting)} that wait are asked, up to ${formatNumber(perMinute)} a minute. A rule that has paused it judges anew.`,
+    cancelTitle: (id: number) => `Cancel update ${id}?`,
+    cancelSays: (waiting: number, atWork: number) =>
+      `${devices(waiting)} that wait are never asked. ${formatNumber(atWork)} at work finish, or stop if they can. This cannot be undone; who was left out can be tried again in a new update.`,
+    force: (atWork: number) => `End the record of the ${devices(atWork)} at work too, whatever they do then`,
+    paceTitle: (id: number) => `Change the pace of update ${id}`,
+    paceSays: (waiting: number) => `For ${devices(waiting)} that wait; who is at work is not affected. A growing pace stays as it is.`,
+    retryTitle: (id: number) => `Try the devices of update ${id} again?`,
+    retrySays: (failed: number, canceled: number) =>
+      `A new update with the same settings, for ${devices(failed + canceled)} that did not succeed: ${formatNumber(failed)} failed, ${formatNumber(canceled)} were never asked or stopped.`,
+  },
+  wizard: {
+    title: 'New update',
+    lead: 'Nothing happens before you press the last button.',
+    firmware: '1 · Firmware',
+    devices: '2 · Devices',
+    dryRun: '3 · Who takes part',
+    safety: '4 · Pace and safety',
+    summary: 'Summary',
+    choose: 'Choose …',
+    newest: (version: string) => `${version} (newest)`,
+    noFirmware: 'No firmware is available yet.',
+    firmwareFirst: 'Choose a firmware: then you see who would be updated, and why others would not.',
+    devicesFirst: 'Choose devices: then you see who would be updated, and why others would not.',
+    how: 'How devices are chosen',
+    choices: { filter: 'By filter', ids: 'By ids' },
+    chosen: (number: number) => `${devices(number)} chosen`,
+    running: 'Only those with a version of',
+    runningVersion: 'which runs',
+    sample: 'Sample',
+    sampleHint: 'Empty: all of them. A larger sample contains a smaller one.',
+    ids: 'Ids',
+    idsHint: (number: string) => `${number} ids. One to a line, or separated by commas or spaces; at most 10,000.`,
+    csv: 'or a CSV file',
+    csvHint: 'Its column external_id, else the first one.',
+    eligible: (kind: 'scooter' | 'cabinet', number: number) => `${number === 1 ? kind : `${kind}s`} would be updated`,
+    part: (type: string, version: string) => `${type} ${version} in the package:`,
+    partChange: (what: string, from: string | null, number: number) =>
+      `${formatNumber(number)} ${{ NONE: 'run it already', UPGRADE: 'go up', DOWNGRADE: 'go down', UNKNOWN: 'not known' }[what] ?? what}${from === null ? '' : ` from ${from}`}`,
+    take: 'Take in as well',
+    allowDowngrade: 'devices that run a newer version (asks for a comment)',
+    force: 'devices that have failed this firmware three times',
+    includeUnknown: 'devices that run a version in no catalogue',
+    perMinute: 'Devices asked a minute, at most',
+    atWork: 'At work at once, at most',
+    atWorkHint: 'Empty: no limit.',
+    start: 'Begin',
+    startHint: `Empty: at once. In your time zone, ${Intl.DateTimeFormat().resolvedOptions().timeZone}.`,
+    canaries: { default: 'As usual', own: 'My own', none: 'None' },
+    canaryHint: (number: string) =>
+      number === '0' ? 'Nobody goes first.' : `${number} go first; the rest follows when 90 % have succeeded.`,
+    canarySize: 'Devices that go first',
+    canarySuccess: 'have to succeed',
+    canaryWait: 'Wait at least',
+    stopAt: 'Stop at failures of',
+    stopFrom: 'Judge from',
+    stopFromHint: 'devices that have ended',
+    stopAction: 'Then',
+    stopActions: { ABORT: 'end the update', PAUSE: 'pause it' },
+    retries: 'Further tries for each device',
+    minutesAtWork: 'Time for each device',
+    minutesAtWorkHint: 'From the command until the new version is seen.',
+    sentence,
+    act: (number: number, kind: 'scooter' | 'cabinet') => (number === 0 ? 'Update' : `Update ${kindOf(kind, number)}`),
+  },
+  firmwares: {
+    title: 'Firmware',
+    one: (id: number) => `Firmware ${id}`,
+    none: 'There is no firmware yet. Drop a file above.',
+    upload: 'Upload a firmware',
+    type: 'Hardware type',
+    version: 'Version',
+    devices: 'Devices that run it',
+    size: 'Size',
+    added: 'Added',
+    facts: 'About it',
+    ordinal: 'Order among its type',
+    whyStatus: 'Why',
+    requires: 'Requires',
+    over: 'Only over version number',
+    updates: 'Updates with it',
+    noUpdates: 'No update has used it yet.',
+    updateWith: 'Update with this',
+    download: 'Download',
+    runBy: (number: string) => `${number} devices run it`,
+    withdraw: 'Withdraw',
+    withdrawTitle: (type: string, version: string) => `Withdraw ${type} ${version}?`,
+    withdrawSays: (number: number) =>
+      `No device is asked to install it any more, running updates with it included. ${devices(number)} that run it keep it. This cannot be undone.`,
+    verdict: ({ succeeded, judged, share, atWork }: Verdict, updates: number) =>
+      share === null
+        ? `${count(updates, 'update')} with it; no device has ended yet, ${formatNumber(atWork)} at work.`
+        : `${formatShare(share)} of the ${devices(judged)} that have tried it succeeded (${formatNumber(succeeded)}), in ${count(updates, 'update')}${atWork > 0 ? `; ${formatNumber(atWork)} at work` : ''}.`,
+  },
+  upload: {
+    drop: 'Drop firmware files here, or choose them',
+    start: 'Upload',
+    cancel: 'Cancel',
+    remove: 'Remove from this list',
+    look: 'Look at it',
+    phases: {
+      ready: '',
+      hashing: 'Reading the file',
+      uploading: 'Uploading',
+      registering: 'Registering',
+      done: 'Available',
+      failed: 'Failed',
+      canceled: 'Canceled',
+    },
+    warning: (warning: Warning) => {
+      if (warning.kind === 'suspicious') return `Is this the right file? It looks like ${looks[warning.look]}.`;
+      if (warning.kind === 'other')
+        return `Is this the right file? It looks like ${looks[warning.look]}; version ${warning.version} is ${looks[warning.before]}.`;
+      return `Is this the right file? It is ${formatNumber(warning.times)} times ${warning.isLarger ? 'larger' : 'smaller'} than version ${warning.version}.`;
+    },
+  },
+  fleet: {
+    title: 'Fleet',
+    none: 'No device is registered yet. Import the fleet: scu device import FILE.csv, or PUT /v1/devices.',
+    search: 'Id begins with',
+    device: 'Device',
+    kind: 'Kind',
+    generation: 'Generation',
+    ownIot: 'own IoT',
+    versions: 'Runs',
+    channel: 'Reached',
+    seen: 'Seen',
+    never: 'never',
+    neverSeen: 'never seen',
+    unknown: 'in no catalogue',
+    newest: 'newest',
+    runs: 'Runs',
+    olderThan: 'Runs older than',
+    unknownOf: 'Unknown version of',
+    notSeen: 'Not seen for',
+    days: (number: number) => count(number, 'day'),
+    choose: '✓',
+    chooseOne: (id: string) => `Choose ${id}`,
+    chooseSome: 'Tick devices to update them.',
+    updateChosen: (number: number) => `Update ${devices(number)}`,
+    oneKind: 'An update has devices of one kind.',
+  },
+  device: {
+    update: 'Update this device',
+    isUpdated: ({ hardware_type, firmware_version }: { hardware_type: string; firmware_version: string }) =>
+      `Is being updated to ${hardware_type} ${firmware_version}, by update`,
+    runs: 'Runs now',
+    nothingKnown: 'What it runs is not known yet.',
+    story: 'What happened',
+    since: 'Since',
+    observed: 'Last confirmed',
+    source: 'Told by',
+    sources: {
+      confirmation: 'a report',
+      observation: 'a look-up',
+      config_data: 'the device',
+      feedback: 'the device, after an installation',
+      package: 'its package',
+    },
+    updateTo: (id: number, type: string, version: string) => `Update ${id} to ${type} ${version}`,
+    nowRuns: (type: string) => `Seen with ${type}`,
+    took: (duration: string) => `took ${duration}`,
+    registered: 'Registered',
+    older: (number: number) => `The latest ${number} of each kind. Older ones: GET /v1/scooters/{external_id}?history=true.`,
+    attributes: 'What it says of itself',
+    newToken: 'New token',
+    tokenTitle: (id: string) => `A new token for ${id}?`,
+    tokenSays: 'The token that the device has now is worthless at once: until it has the new one, it gets no updates.',
+    tokenOnce: 'Shown this once. Bring it into the device:',
+  },
+  statistics: {
+    title: 'Statistics',
+    asOf: 'As of',
+    none: 'What devices run is not known yet.',
+    matrix: 'Versions by hardware type',
+    versionsByShare: 'Versions, the most frequent first',
+    share: 'Share',
+    versionsOf: (type: string) => `Versions of ${type}`,
+    others: (versions: number, number: number) => `${count(versions, 'more version')} on ${devices(number)}.`,
+    timesOf: (type: string) => `How long an update of ${type} takes`,
+    updateTime: 'Update time',
+    times: (p50: string, p90: string, number: number) => `half within ${p50}, 90 % within ${p90} (${count(number, 'installation')})`,
+    noTimes: 'No update of it has been measured yet.',
+    longest: 'longest',
+    installations: 'Installations',
+    overTime: (type: string) => `Versions of ${type} over time`,
+    notSeen: (days: number) => `Not seen for ${count(days, 'day')}`,
+    notSeenOf: (kind: 'scooter' | 'cabinet', late: number, never: number, all: number) =>
+      `${kindOf(kind, late)} of ${formatNumber(all)}${never > 0 ? `, and ${formatNumber(never)} that were never seen` : ''}`,
+  },
+  packages: {
+    title: 'Packages',
+    lead: 'Several firmwares in one file, for devices that install them together.',
+    none: 'There is no package yet. One is made by scu package create, or POST /v1/assemblies.',
+    package: 'Package',
+    parts: 'Parts',
+    signed: 'Signed',
+    statuses: { IN_PROGRESS: 'Is being made', STALLED: 'Stands still', COMPLETED: 'Ready', FAILED: 'Failed' },
+  },
+};

@@ -1,0 +1,89 @@
+import type { ReactNode } from 'react';
+import { text } from '../text.ts';
+
+export interface Column<Row> {
+  title: string;
+  cell: (row: Row) => ReactNode;
+  isNumber?: boolean;
+  /** Left out on a narrow screen. */
+  isMinor?: boolean;
+  /** By what the list can be ordered. */
+  sort?: string;
+}
+
+export interface Sorting {
+  by: string;
+  isDescending: boolean;
+  onChange: (by: string) => void;
+}
+
+/** Dense rows. What is wider than the screen scrolls within, by keyboard too. */
+export const Table = <Row,>({
+  label,
+  columns,
+  rows,
+  keyOf,
+  sorting,
+}: {
+  label: string;
+  columns: readonly Column<Row>[];
+  rows: readonly Row[];
+  keyOf: (row: Row) => string | number;
+  sorting?: Sorting;
+}) => (
+  // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard
+  <section className="table" aria-label={label} tabIndex={0}>
+    <table>
+      <thead>
+        <tr>
+          {columns.map((column) => (
+            <Heading key={column.title} column={column} sorting={sorting} />
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map((row) => (
+          <tr key={keyOf(row)}>
+            {columns.map(({ title, cell, ...column }) => (
+              <td key={title} className={classOf(column)}>
+                {cell(row)}
+              </td>
+            ))}
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  </section>
+);
+
+const classOf = ({ isNumber, isMinor }: { isNumber?: boolean; isMinor?: boolean }) =>
+  [isNumber && 'number', isMinor && 'minor'].filter(Boolean).join(' ') || undefined;
+
+const Heading = <Row,>({ column, sorting }: { column: Column<Row>; sorting: Sorting | undefined }) => {
+  const { title, sort } = column;
+  if (sort === undefined || sorting === undefined)
+    return (
+      <th scope="col" className={classOf(column)}>
+        {title}
+      </th>
+    );
+  const isBy = sorting.by === sort;
+  return (
+    <th scope="col" className={classOf(column)} aria-sort={isBy ? (sorting.isDescending ? 'descending' : 'ascending') : 'none'}>
+      <button type="button" className="sort" onClick={() => sorting.onChange(sort)}>
+        {title}
+        <span aria-hidden="true">{isBy ? (sorting.isDescending ? ' ↓' : ' ↑') : ' ↕'}</span>
+      </button>
+    </th>
+  );
+};
+
+/** The foot of a list that goes on. */
+export const More = ({ query }: { query: { hasNextPage: boolean; isFetchingNextPage: boolean; fetchNextPage: () => unknown } }) =>
+  query.hasNextPage ? (
+    <p className="more">
+      <button type="button" disabled={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
+        {query.isFetchingNextPage ? text.states.loading : text.states.more}
+      </button>
+    </p>
+  ) : null;

@@ -1,0 +1,200 @@
+import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useId, useState } from 'react';
+import { useApi, useService } from '../api.ts';
+import { formatBytes, formatWholeShare } from '../format.ts';
+import { linkTo } from '../location.ts';
+import { text } from '../text.ts';
+import { Button, Field, Select } from '../ui/controls.tsx';
+import { useHardwareTypes } from '../ui/hardware-types.ts';
+import { Failure } from '../ui/states.tsx';
+import { findWarning, guessFrom } from './file-looks.ts';
+import {
+  addFile,
+  cancelUpload,
+  changeUpload,
+  findNeighbour,
+  isAtWork,
+  removeUpload,
+  startUpload,
+  type Upload,
+  useUploads,
+} from './uploads.ts';
+
+const scope = 'firmware:write';
+
+/** Where files are dropped, and below it each with its own fields and its own progress. */
+export const DropZone = () => {
+  const { scopes } = useService().session;
+  const hardwareTypes = useHardwareTypes();
+  const uploads = useUploads();
+  const [isOver, setOver] = useState(false);
+  const id = useId();
+  const isAllowed = scopes.has(scope);
+  const add = (files: FileList | null) => {
+    for (const file of files ?? [])
+      void addFile(
+        file,
+        guessFrom(
+          file.name,
+          hardwareTypes.map(({ name }) => name),
+        ),
+      );
+  };
+  return (
+    <>
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: dropping is one more way; the field within does the same by keyboard */}
+      <div
+        className={`drop-zone ${isOver ? 'over' : ''}`}
+        onDragOver={(event) => {
+          event.preventDefault();
+          setOver(isAllowed);
+        }}
+        onDragLeave={() => setOver(false)}
+        onDrop={(event) => {
+          event.preventDefault();
+          setOver(false);
+          if (isAllowed) add(event.dataTransfer.files);
+        }}
+      >
+        <label htmlFor={id}>{text.upload.drop}</label>
+        <input
+          id={id}
+          type="file"
+          multiple
+          disabled={!isAllowed}
+          onChange={({ target }) => {
+            add(target.files);
+            target.value = '';
+          }}
+        />
+        {!isAllowed && <span className="small">{text.lacksScope(scope)}</span>}
+      </div>
+      {uploads.length > 0 && (
+        <ul className="uploads">
+          {uploads.map((upload) => (
+            <UploadRow key={upload.key} upload={upload} />
+          ))}
+        </ul>
+      )}
+    </>
+  );
+};
+
+const UploadRow = ({ upload }: { upload: Upload }) => {
+  const api = useApi();
+  const cache = useQueryClient();
+  const { key, file, hardware_type, version, comment, phase } = upload;
+  const hardwareTypes = useHardwareTypes();
+  const isOpen = phase === 'ready' || phase === 'failed' || phase === 'canceled';
+  const start = async () => {
+    if (await startUpload(api, upload)) await cache.invalidateQueries({ queryKey: ['firmwares'] });
+  };
+  return (
+    <li>
+      <form
+        aria-label={file.name}
+        onSubmit={(event) => {
+          event.preventDefault();
+          void start();
+        }}
+      >
+        <p className="file">
+          <strong>{file.name}</strong> <span className="small">{formatBytes(file.size)}</span>
+        </p>
+        {isOpen && (
+          <div className="fields">
+            <Select
+              label={text.firmwares.type}
+              value={hardware_type}
+              any={text.wizard.choose}
+              options={hardwareTypes.map(({ name }) => ({ value: name, label: name }))}
+              onChange={(value) => changeUpload(key, { hardware_type: value })}
+            />
+            <Field label={text.firmwares.version}>
+              {(ids) => (
+                <input
+                  {...ids}
+                  type="text"
+                  maxLength={64}
+                  value={version}
+                  onChange={(event) => changeUpload(key, { version: event.target.value })}
+                />
+              )}
+            </Field>
+            <Field label={text.updates.comment}>
+              {(ids) => (
+                <input
+                  {...ids}
+                  type="text"
+                  maxLength={1000}
+                  value={comment}
+                  onChange={(event) => changeUpload(key, { comment: event.target.value })}
+                />
+              )}
+            </Field>
+          </div>
+        )}
+        {isOpen && <LooksOdd upload={upload} />}
+        <Progress upload={upload} />
+        {phase === 'failed' && <Failure error={upload.error} />}
+        <div className="actions">
+          {phase === 'done' && (
+            <>
+              <a href={linkTo(`/firmwares/${upload.firmwareId}`)}>{text.upload.look}</a>
+              <a className="button primary" href={linkTo('/updates/new', { firmware: String(upload.firmwareId) })}>
+                {text.firmwares.updateWith}
+              </a>
+            </>
+          )}
+          {isAtWork(upload) ? (
+            <button type="button" onClick={() => cancelUpload(key)}>
+              {text.upload.cancel}
+            </button>
+          ) : (
+            <button type="button" onClick={() => removeUpload(key)}>
+              {text.upload.remove}
+            </button>
+          )}
+          {isOpen && (
+            <Button type="submit" kind="primary" scope={scope} disabled={hardware_type === '' || version.trim() === ''}>
+              {phase === 'ready' ? text.upload.start : text.states.tryAgain}
+            </Button>
+          )}
+        </div>
+      </form>
+    </li>
+  );
+};
+
+const Progress = ({ upload: { phase, bytes, file } }: { upload: Upload }) => {
+  if (phase === 'ready' || phase === 'failed') return null;
+  const share = file.size === 0 ? 1 : bytes / file.size;
+  const isMeasured = phase === 'hashing' || phase === 'uploading';
+  return (
+    <p className="progress">
+      <span role="status">{text.upload.phases[phase]}</span>
+      {isMeasured && (
+        <>
+          <progress max={1} value={share} aria-label={text.upload.phases[phase]} />
+          <span className="number">{formatWholeShare(share)}</span>
+        </>
+      )}
+    </p>
+  );
+};
+
+const LooksOdd = ({ upload: { hardware_type, look, file } }: { upload: Upload }) => {
+  const api = useApi();
+  const { data: last, isPending } = useQuery({
+    queryKey: ['neighbour', hardware_type],
+    queryFn: async () => (hardware_type === '' ? null : ((await findNeighbour(api, hardware_type)) ?? null)),
+    staleTime: 60_000,
+  });
+  if (look === undefined || isPending) return null;
+  const warning = findWarning(look, file.size, last ?? undefined);
+  return warning ? (
+    <p className="warning" role="status">
+      {text.upload.warning(warning)}
+    </p>
+  ) : null;
+};

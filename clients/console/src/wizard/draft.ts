@@ -1,0 +1,186 @@
+// What somebody has filled in on the page of a new update, and the request that it makes. Fields hold what was typed.
+import type { RequestUpdateBody, UpdateRequest } from '../../../api/src/index.ts';
+
+export interface Draft {
+  firmwareId: number | null;
+  choice: 'filter' | 'ids';
+  kind: 'scooter' | 'cabinet';
+  generation: '' | '1' | '2';
+  runningType: string;
+  runningVersion: string;
+  percentage: string;
+  ids: string;
+  perMinute: string;
+  atWork: string;
+  canary: 'default' | 'own' | 'none';
+  canarySize: string;
+  canaryWait: string;
+  canarySuccess: string;
+  stopAt: string;
+  stopFrom: string;
+  stopAction: 'ABORT' | 'PAUSE';
+  retries: string;
+  minutesAtWork: string;
+  start: string;
+  allowDowngrade: boolean;
+  force: boolean;
+  unknownVersion: 'INCLUDE' | 'EXCLUDE';
+  comment: string;
+}
+
+/** The service's own defaults, said so that they can be seen and changed; one try more, because devices lose their connection. */
+export const emptyDraft: Draft = {
+  firmwareId: null,
+  choice: 'filter',
+  kind: 'scooter',
+  generation: '',
+  runningType: '',
+  runningVersion: '',
+  percentage: '',
+  ids: '',
+  perMinute: '1000',
+  atWork: '',
+  canary: 'default',
+  canarySize: '50',
+  canaryWait: '0',
+  canarySuccess: '90',
+  stopAt: '10',
+  stopFrom: '100',
+  stopAction: 'ABORT',
+  retries: '1',
+  minutesAtWork: '60',
+  start: '',
+  allowDowngrade: false,
+  force: false,
+  unknownVersion: 'INCLUDE',
+  comment: '',
+};
+
+/** Of the address: what another page has chosen. */
+export const draftFrom = (query: URLSearchParams, ids: string): Draft => {
+  const firmware = Number(query.get('firmware'));
+  return {
+    ...emptyDraft,
+    firmwareId: firmware > 0 ? firmware : null,
+    choice: ids === '' ? 'filter' : 'ids',
+    ids,
+    kind: query.get('kind') === 'cabinet' ? 'cabinet' : 'scooter',
+    generation: query.get('generation') === '1' ? '1' : query.get('generation') === '2' ? '2' : '',
+    runningType: query.get('running_type') ?? '',
+    runningVersion: query.get('running_version') ?? '',
+  };
+};
+
+export const mostIds = 10_000;
+
+/** Ids one to a line, or separated by commas, semicolons or spaces; each once, in their order. */
+export const idsOf = (typed: string): string[] => [...new Set(typed.split(/[\s,;]+/).filter((id) => id !== ''))];
+
+const isIdColumn = (title: string): boolean => /^"?(external_id|id|device|scooter)"?$/i.test(title);
+
+/** The ids of a table: of its column `external_id` (or `id`), else of its first one. */
+export const idsOfCsv = (csv: string): string[] => {
+  const lines = csv
+    .replace(/^\uFEFF/, '')
+    .split(/\r?\n/)
+    .filter((line) => line.trim() !== '');
+  const separator = lines[0]?.includes(';') ? ';' : ',';
+  const rows = lines.map((line) => line.split(separator).map((cell) => cell.trim().replace(/^"(.*)"$/, '$1')));
+  const column = rows[0]?.findIndex(isIdColumn) ?? -1;
+  const ids = rows.slice(column >= 0 ? 1 : 0).map((row) => row[Math.max(0, column)] ?? '');
+  return [...new Set(ids.filter((id) => id !== ''))];
+};
+
+const whole = (typed: string): number | undefined => (/^\d+$/.test(typed.trim()) ? Number(typed) : undefined);
+const decimal = (typed: string): number | undefined => (typed.trim() === '' || Number.isNaN(Number(typed)) ? undefined : Number(typed));
+
+export type DraftField = keyof Draft;
+export type Wrong = Partial<Record<DraftField, 'number' | 'percentage' | 'tooMany' | 'none' | 'comment' | 'version'>>;
+
+/** Which fields keep the update from being requested. */
+export const findWrong = (draft: Draft): Wrong => {
+  const wrong: Wrong = {};
+  const wants = (field: DraftField, isRight: boolean, what: Wrong[DraftField]) => {
+    if (!isRight && what !== undefined) wrong[field] = what;
+  };
+  const percentage = (typed: string) => (decimal(typed) ?? 0) > 0 && (decimal(typed) ?? 0) <= 100;
+  if (draft.choice === 'ids') {
+    const ids = idsOf(draft.ids).length;
+    wants('ids', ids > 0, 'none');
+    wants('ids', ids <= mostIds, 'tooMany');
+  } else {
+    wants('percentage', draft.percentage === '' || percentage(draft.percentage), 'percentage');
+    wants('runningVersion', draft.runningType === '' || draft.runningVersion.trim() !== '', 'version');
+  }
+  wants('perMinute', (whole(draft.perMinute) ?? 0) >= 1, 'number');
+  wants('atWork', draft.atWork === '' || (whole(draft.atWork) ?? 0) >= 1, 'number');
+  if (draft.canary === 'own') {
+    wants('canarySize', (whole(draft.canarySize) ?? 0) >= 1, 'number');
+    wants('canaryWait', decimal(draft.canaryWait) !== undefined, 'number');
+    wants('canarySuccess', percentage(draft.canarySuccess), 'percentage');
+  }
+  wants('stopAt', percentage(draft.stopAt), 'percentage');
+  wants('stopFrom', (whole(draft.stopFrom) ?? 0) >= 1, 'number');
+  wants('retries', whole(draft.retries) !== undefined, 'number');
+  wants('minutesAtWork', (decimal(draft.minutesAtWork) ?? 0) > 0, 'number');
+  wants('comment', !draft.allowDowngrade || draft.comment.trim() !== '', 'comment');
+  return wrong;
+};
+
+const targetsOf = (draft: Draft): RequestUpdateBody['targets'] => {
+  const { kind } = draft;
+  if (draft.choice === 'ids') return { kind, external_ids: idsOf(draft.ids) };
+  const percentage = decimal(draft.percentage);
+  return {
+    filter: {
+      kind,
+      ...(draft.generation !== '' && kind === 'scooter' && { version: Number(draft.generation) as 1 | 2 }),
+      ...(draft.runningType !== '' && { running: { hardware_type: draft.runningType, version: draft.runningVersion.trim() } }),
+      ...(percentage !== undefined && { percentage }),
+    },
+  };
+};
+
+/** What decides who takes part: all that a dry run needs. */
+export const planOf = (draft: Draft, firmware_id: number): UpdateRequest => ({
+  firmware_id,
+  targets: targetsOf(draft),
+  allow_downgrade: draft.allowDowngrade,
+  force: draft.force,
+  unknown_version: draft.unknownVersion,
+  comment: draft.comment.trim() || (draft.allowDowngrade ? '-' : ''),
+});
+
+const canaryOf = (draft: Draft): Pick<RequestUpdateBody, 'canary'> => {
+  if (draft.canary === 'default') return {};
+  if (draft.canary === 'none') return { canary: null };
+  return {
+    canary: {
+      size: whole(draft.canarySize) ?? 0,
+      minimum_wait_minutes: decimal(draft.canaryWait) ?? 0,
+      success_percentage: decimal(draft.canarySuccess) ?? 0,
+    },
+  };
+};
+
+export const requestOf = (draft: Draft, firmware_id: number): UpdateRequest => ({
+  ...planOf(draft, firmware_id),
+  comment: draft.comment.trim(),
+  rollout: { maximum_per_minute: whole(draft.perMinute) ?? 0, maximum_in_progress: whole(draft.atWork) ?? null },
+  ...canaryOf(draft),
+  abort: {
+    threshold_percentage: decimal(draft.stopAt) ?? 0,
+    minimum_executions: whole(draft.stopFrom) ?? 0,
+    action: draft.stopAction,
+  },
+  timeouts: { in_progress_minutes: decimal(draft.minutesAtWork) ?? 0 },
+  retry: { number_of_retries: whole(draft.retries) ?? 0 },
+  ...(draft.start !== '' && { start_dt: new Date(draft.start).toISOString() }),
+});
+
+/** Of the service's default canary: 0.5 % but at least 50, for updates of 200 devices or more. */
+export const canarySizeOf = (draft: Draft, eligible: number): number => {
+  if (draft.canary === 'none') return 0;
+  if (draft.canary === 'own') return Math.min(eligible, whole(draft.canarySize) ?? 0);
+  return eligible < 200 ? 0 : Math.max(50, Math.ceil(eligible * 0.005));
+};

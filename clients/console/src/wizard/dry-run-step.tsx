@@ -1,0 +1,145 @@
+import type { UseQueryResult } from '@tanstack/react-query';
+import { useState } from 'react';
+import type { DryRun, DryRunDevices, FirmwareListItem } from '../../../api/src/index.ts';
+import { useApi } from '../api.ts';
+import { formatNumber } from '../format.ts';
+import { deviceLink, linkTo } from '../location.ts';
+import { text } from '../text.ts';
+import { useList } from '../ui/list.ts';
+import { Failure, Loading } from '../ui/states.tsx';
+import { More } from '../ui/table.tsx';
+import type { StepProps } from './devices-step.tsx';
+import { planOf } from './draft.ts';
+
+type Reason = DryRun['reasons'][number];
+
+/** Who would be updated and why others would not, before anything happens. */
+export const DryRunStep = ({
+  draft,
+  firmware,
+  query,
+  plan,
+  change,
+}: StepProps & { firmware: FirmwareListItem | undefined; query: UseQueryResult<DryRun>; plan: DryRun | undefined }) => (
+  <section className="step" aria-label={text.wizard.dryRun}>
+    <h2>{text.wizard.dryRun}</h2>
+    {!firmware ? (
+      <p className="note">{text.wizard.firmwareFirst}</p>
+    ) : query.error ? (
+      <Failure error={query.error} onRetry={() => void query.refetch()} />
+    ) : !plan ? (
+      query.isFetching ? (
+        <Loading lines={3} />
+      ) : (
+        <p className="note">{text.wizard.devicesFirst}</p>
+      )
+    ) : (
+      <>
+        <p className={`big ${query.isPlaceholderData ? 'counting' : ''}`}>
+          <strong>{formatNumber(plan.eligible)}</strong> {text.wizard.eligible(draft.kind, plan.eligible)}
+        </p>
+        <ul className="plan">
+          {plan.reasons.map((reason) => (
+            <ReasonOfPlan key={reason.reason} reason={reason} request={planOf(draft, firmware.id)} kind={draft.kind} />
+          ))}
+        </ul>
+        {plan.parts.map(({ hardware_type, version, changes }) => (
+          <p className="note" key={hardware_type}>
+            {text.wizard.part(hardware_type, version)}{' '}
+            {changes.map(({ change: what, from_version, count }) => text.wizard.partChange(what, from_version, count)).join(', ')}
+          </p>
+        ))}
+      </>
+    )}
+    <fieldset className="checks">
+      <legend>{text.wizard.take}</legend>
+      <label className="check">
+        <input type="checkbox" checked={draft.allowDowngrade} onChange={(event) => change({ allowDowngrade: event.target.checked })} />{' '}
+        {text.wizard.allowDowngrade}
+      </label>
+      <label className="check">
+        <input type="checkbox" checked={draft.force} onChange={(event) => change({ force: event.target.checked })} /> {text.wizard.force}
+      </label>
+      <label className="check">
+        <input
+          type="checkbox"
+          checked={draft.unknownVersion === 'INCLUDE'}
+          onChange={(event) => change({ unknownVersion: event.target.checked ? 'INCLUDE' : 'EXCLUDE' })}
+        />{' '}
+        {text.wizard.includeUnknown}
+      </label>
+    </fieldset>
+  </section>
+);
+
+const isTaken = (reason: string): boolean => reason.startsWith('ELIGIBLE');
+
+const ReasonOfPlan = ({
+  reason: { reason, count, devices },
+  request,
+  kind,
+}: {
+  reason: Reason;
+  request: ReturnType<typeof planOf>;
+  kind: string;
+}) => {
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <li className={isTaken(reason) ? 'taken' : ''}>
+      <details onToggle={(event) => setOpen(event.currentTarget.open)}>
+        <summary>
+          <strong className="number">{formatNumber(count)}</strong> {text.eligibility[reason] ?? reason}
+        </summary>
+        {isOpen && <DevicesOfReason reason={reason} first={devices} total={count} request={request} kind={kind} />}
+      </details>
+    </li>
+  );
+};
+
+/** The first hundred are in the answer already; the rest comes a page at a time. */
+const DevicesOfReason = ({
+  reason,
+  first,
+  total,
+  request,
+  kind,
+}: {
+  reason: Reason['reason'];
+  first: Reason['devices'];
+  total: number;
+  request: ReturnType<typeof planOf>;
+  kind: string;
+}) => {
+  const api = useApi();
+  const [isAll, setAll] = useState(false);
+  const list = useList(
+    ['dry run', request, reason],
+    ({ cursor, limit }) =>
+      api.requestUpdate({ ...request, dry_run: { reason, limit, ...(cursor !== undefined && { cursor }) } }) as Promise<DryRunDevices>,
+    { limit: 500, isEnabled: isAll },
+  );
+  const shown = list.items ?? first;
+  return (
+    <>
+      <p className="ids">
+        {shown.map(({ external_id, other_update_id }) => (
+          <span key={external_id}>
+            <a href={deviceLink(kind, external_id)}>{external_id}</a>
+            {other_update_id !== null && (
+              <>
+                {' '}
+                (<a href={linkTo(`/updates/${other_update_id}`)}>#{other_update_id}</a>)
+              </>
+            )}{' '}
+          </span>
+        ))}
+      </p>
+      {!isAll && total > first.length && (
+        <button type="button" onClick={() => setAll(true)}>
+          {text.states.more}
+        </button>
+      )}
+      {isAll && <More query={list} />}
+    </>
+  );
+};

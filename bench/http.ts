@@ -22,6 +22,7 @@ import { build } from '../ops/build.ts';
 import { readServerlessFile } from '../ops/serverless-file.ts';
 import { createManifestKeys } from '../ops/signing-keys.ts';
 import { readStackDefinition } from '../ops/stack-definition.ts';
+import { startWire } from '../test/support/wire.ts';
 import { type EngineFigures, measurePlanning, measureWalk } from './engine.ts';
 import { bucket, type Fleet, givenFleet } from './fleet.ts';
 import type { FrontOptions, FrontRoute } from './front.ts';
@@ -30,7 +31,6 @@ import { type HttpLine, httpLines } from './http-lines.ts';
 import { percentile, printRow, type Sent } from './measure.ts';
 import { runPgbench } from './pgbench.ts';
 import { parentOf, processorTime, processorTimeOfFamily } from './processor-time.ts';
-import { startWire } from './wire.ts';
 
 const { values } = parseArgs({
   options: {

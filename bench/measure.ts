@@ -1,11 +1,8 @@
 import type { HttpHandler } from '../lib/http/endpoint.ts';
 import { createContext, createEvent } from '../test/support/http.ts';
+import type { Sent } from '../test/support/wire.ts';
 
-/** A statement that was sent, with its values. */
-export interface Sent {
-  statement: string;
-  parameters: readonly unknown[];
-}
+export type { Sent };
 
 export type Call = Parameters<typeof createEvent>[0];
 

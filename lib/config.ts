@@ -26,6 +26,8 @@ export const DatabaseConfig = {
   DATABASE_PASSWORD: z._default(z.string(), ''),
   /** Behind a pooler such as RDS Proxy, which knows no settings at the start of a connection, and sets the time limits itself. */
   DATABASE_IS_PROXIED: z._default(z.enum(['true', 'false']), 'false'),
+  /** false: behind a pooler that lends a connection without the statements that were prepared on it (docs/decisions/prepared-statements.md). */
+  DATABASE_PREPARED_STATEMENTS: z._default(z.enum(['true', 'false']), 'true'),
   DATABASE_MAX_CONNECTIONS: z._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(50)), 1),
 };
 

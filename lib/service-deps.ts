@@ -14,13 +14,19 @@ export interface ServiceDeps {
   now: Clock;
 }
 
+export interface FunctionKind {
+  /** Whether its statements are planned once for each connection: where they find their rows by keys (lib/db/database.ts). */
+  keepsPlans?: boolean;
+}
+
 /** What every function has: database, log, metrics and clock. Made once per function environment. */
-export const createServiceDeps = (config: Config<typeof DatabaseConfig>): ServiceDeps => {
+export const createServiceDeps = (config: Config<typeof DatabaseConfig>, { keepsPlans = false }: FunctionKind = {}): ServiceDeps => {
   const log = createLog();
   const db = createDatabase({
     url: config.DATABASE_URL,
     ...(config.DATABASE_PASSWORD && { password: createSecret(config.DATABASE_PASSWORD) }),
     isProxied: config.DATABASE_IS_PROXIED === 'true',
+    keepsPlans: keepsPlans && config.DATABASE_PREPARED_STATEMENTS === 'true',
     maxConnections: config.DATABASE_MAX_CONNECTIONS,
     onIdleError: (error) => log.warn('database connection lost', { error }),
   });
@@ -28,8 +34,8 @@ export const createServiceDeps = (config: Config<typeof DatabaseConfig>): Servic
 };
 
 /** What every function of the API has besides: who may call. */
-export const createApiDeps = (config: Config<typeof ApiConfig>): ServiceDeps & HttpDeps => ({
-  ...createServiceDeps(config),
+export const createApiDeps = (config: Config<typeof ApiConfig>, kind?: FunctionKind): ServiceDeps & HttpDeps => ({
+  ...createServiceDeps(config, kind),
   authenticate: createAuthenticate({
     issuer: config.JWT_ISSUER,
     audience: config.JWT_AUDIENCE,

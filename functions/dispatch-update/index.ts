@@ -11,7 +11,7 @@ const config = loadConfig(
   { ...DatabaseConfig, ...StorageConfig, ...BackendConfig, ...ManifestSigningConfig, ...DispatchesConfig },
   process.env,
 );
-const deps = createServiceDeps(config);
+const deps = createServiceDeps(config, { keepsPlans: true });
 
 const storage = createS3Storage({ bucket: config.FIRMWARE_BUCKET, now: deps.now });
 

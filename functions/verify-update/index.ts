@@ -7,7 +7,7 @@ import { createHandler } from './handler.ts';
 const config = loadConfig({ ...DatabaseConfig, ...BackendConfig, ...VerificationsConfig }, process.env);
 
 export const handler = createHandler({
-  ...createServiceDeps(config),
+  ...createServiceDeps(config, { keepsPlans: true }),
   verifications: createSqsQueue(config.VERIFICATIONS_QUEUE_URL),
   backend: createHttpBackend({ url: config.BACKEND_URL, token: config.BACKEND_TOKEN }),
 });

@@ -9,13 +9,20 @@ import { SecretUnavailable } from '../secret.ts';
 const passingStates = /^(08|28|53|57P0[1-5]|57014|25006|25P0[34]|40001|40P01|55P03)/;
 /** Those after which the server closes the connection: it stops, or the transaction or session took too long. */
 const lastWords = /^(57P0[1-5]|25P0[34])/;
+/**
+ * A statement that was prepared is of no use any more: a migration has changed what it answers, or a pooler has lent a connection that does
+ * not know it.
+ */
+const hasLostStatement = (error: unknown): boolean =>
+  error instanceof pg.DatabaseError &&
+  (error.code === '26000' || (error.code === '0A000' && error.message === 'cached plan must not change result type'));
 const networkCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'EPIPE', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENOENT']);
 /** pg throws these without a code. */
 const connectionMessages =
   /^(Connection terminated|timeout exceeded when trying to connect|timeout expired|Query read timeout|Client (has encountered a connection error|was closed and is not queryable))/i;
 
 const isDatabaseUnavailable = (error: unknown): boolean => {
-  if (error instanceof pg.DatabaseError) return passingStates.test(error.code ?? '');
+  if (error instanceof pg.DatabaseError) return passingStates.test(error.code ?? '') || hasLostStatement(error);
   if (error instanceof SecretUnavailable) return true; // without the password nobody gets in
   if (error instanceof AggregateError) return error.errors.some(isDatabaseUnavailable);
   if (!(error instanceof Error)) return false;
@@ -25,7 +32,9 @@ const isDatabaseUnavailable = (error: unknown): boolean => {
 /** "invalid_password" and "invalid_authorization_specification", by which RDS Proxy says the same. */
 export const refusesPassword = (error: unknown): boolean => error instanceof pg.DatabaseError && /^28/.test(error.code ?? '');
 
-export const endsConnection = (error: unknown): boolean => error instanceof pg.DatabaseError && lastWords.test(error.code ?? '');
+/** Whether a connection is of no use after this error: the server closes it, or it has to be made anew. */
+export const endsConnection = (error: unknown): boolean =>
+  error instanceof pg.DatabaseError && (lastWords.test(error.code ?? '') || hasLostStatement(error));
 
 /**
  * "character_not_in_repertoire" and "untranslatable_character": a text with NUL, as text and in JSON. Schemas refuse it by the name of its

@@ -1,7 +1,9 @@
-import { Kysely, PostgresDialect, type Transaction } from 'kysely';
+import { Kysely, type Transaction } from 'kysely';
 import pg from 'pg';
 import type { Secret } from '../secret.ts';
 import { connectionTo, lendOnlyLiving, takesConnections, watchStatements } from './liveness.ts';
+import { beginWithFirstStatement, PipeliningDialect, sendOneByOne } from './pipeline.ts';
+import { nameStatements } from './prepared-statements.ts';
 import type { DB } from './schema.ts';
 
 export type Db = Kysely<DB>;
@@ -14,6 +16,11 @@ export interface DatabaseOptions {
   password?: Secret;
   /** Behind RDS Proxy: it refuses settings at the start of a connection, and sets the time limits itself (resources/database/rds.yml). */
   isProxied?: boolean;
+  /**
+   * Whether statements are planned once for each connection, whatever their values are. For functions whose statements find their rows by
+   * keys; where the best plan depends on how many rows a value means, each call is better planned for its own.
+   */
+  keepsPlans?: boolean;
   /** One function environment serves one request at a time, so one connection is enough outside of local development. */
   maxConnections: number;
   /** Told about a connection that broke while idle, for example after a freeze; the pool replaces it by itself. */
@@ -33,7 +40,8 @@ const statementTimeoutMilliseconds = 25_000;
 const int8 = 20;
 
 /** Opens no connection before the first query. 64-bit integers are answered as numbers: ids and sizes stay far below 2^53. */
-export const createDatabase = ({ url, password, isProxied = false, maxConnections, onIdleError, onStatement }: DatabaseOptions): Db => {
+export const createDatabase = (options: DatabaseOptions): Db => {
+  const { url, password, isProxied = false, keepsPlans = false, maxConnections, onIdleError, onStatement } = options;
   const pool = new pg.Pool({
     ...connectionTo(url, password),
     max: maxConnections,
@@ -45,6 +53,9 @@ export const createDatabase = ({ url, password, isProxied = false, maxConnection
       // A function that dies inside a transaction leaves no lock behind for longer than this.
       idle_in_transaction_session_timeout: statementTimeoutMilliseconds,
     }),
+    // By itself PostgreSQL would plan anew at each call: of an array it takes for granted that what is sent is shorter than what may be sent.
+    ...(keepsPlans && !isProxied && { options: '-c plan_cache_mode=force_generic_plan' }),
+    pipeline: !isProxied,
     application_name: process.env['AWS_LAMBDA_FUNCTION_NAME'] ?? 'scooters-updater',
     types: { getTypeParser: (oid, format) => (oid === int8 ? Number : pg.types.getTypeParser(oid, format)) },
   });
@@ -52,8 +63,11 @@ export const createDatabase = ({ url, password, isProxied = false, maxConnection
   // A connection that breaks at work fails its query; without a listener the same error would end the process as well.
   pool.on('connect', (client) => client.on('error', () => {}));
   pool.on('connect', (client) => watchStatements(client, () => takesConnections(url, password)));
+  if (keepsPlans) pool.on('connect', nameStatements);
+  if (isProxied) pool.on('connect', sendOneByOne);
+  pool.on('connect', beginWithFirstStatement);
   if (onStatement) pool.on('connect', (client) => reportStatements(client, onStatement));
-  return new Kysely<DB>({ dialect: new PostgresDialect({ pool: lendOnlyLiving(pool, password) }) });
+  return new Kysely<DB>({ dialect: new PipeliningDialect({ pool: lendOnlyLiving(pool, password) }) });
 };
 
 const reportStatements = (client: pg.PoolClient, onStatement: NonNullable<DatabaseOptions['onStatement']>): void => {

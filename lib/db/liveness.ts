@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import type { PostgresPool } from 'kysely';
 import pg from 'pg';
@@ -54,7 +55,7 @@ export const watchStatements = (client: pg.PoolClient, isServerThere: () => Prom
         const left = answerTimeoutMilliseconds - (performance.now() - started);
         const isHopeless = left <= 0 || !(await isServerThere());
         if (!timer) return;
-        if (isHopeless) void client.end();
+        if (isHopeless) hangUp(client);
         else watch(Math.min(2 * milliseconds, left));
       }, milliseconds);
     };
@@ -62,8 +63,8 @@ export const watchStatements = (client: pg.PoolClient, isServerThere: () => Prom
     try {
       return await query(...args);
     } catch (error) {
-      // The server hangs up next; before that the pool would lend the connection once more.
-      if (endsConnection(error)) void client.end();
+      // The server hangs up next, or we do; before that the pool would lend the connection once more.
+      if (endsConnection(error)) hangUp(client);
       throw error;
     } finally {
       clearTimeout(timer);
@@ -71,6 +72,12 @@ export const watchStatements = (client: pg.PoolClient, isServerThere: () => Prom
     }
   };
   Object.assign(client, { query: watchedQuery });
+};
+
+/** At once: with statements on their way `end` alone would wait for their answers. */
+const hangUp = (client: pg.PoolClient): void => {
+  void client.end();
+  (client as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
 };
 
 /** The address in its parts: beside a whole one pg would not look at another password. */

@@ -8,7 +8,7 @@ type DeviceConfig = Config<typeof DatabaseConfig & typeof DeviceAccessConfig>;
 
 /** What every function that devices call has: who may call are devices, by tokens of their own. */
 export const createDeviceDeps = (config: DeviceConfig): ServiceDeps & HttpDeps<CallingDevice> => {
-  const deps = createServiceDeps(config);
+  const deps = createServiceDeps(config, { keepsPlans: true });
   const access = {
     tenants: config.DDI_TENANT,
     gatewayTokenSha256: config.DDI_GATEWAY_TOKEN_SHA256 ? Buffer.from(config.DDI_GATEWAY_TOKEN_SHA256, 'hex') : null,

@@ -31,7 +31,7 @@ export const createTestDatabase = async ({ maxConnections = 10, isEmpty = false 
   const url = new URL(inject('postgresUrl'));
   url.pathname = `/${name}`;
   const statements: string[] = [];
-  const db = createDatabase({ url: url.href, maxConnections, onStatement: (statement) => statements.push(statement) });
+  const db = createDatabase({ url: url.href, maxConnections, keepsPlans: true, onStatement: (statement) => statements.push(statement) });
   afterAll(async () => {
     await db.destroy();
     await withAdmin((client) => client.query(`DROP DATABASE ${name} WITH (FORCE)`));

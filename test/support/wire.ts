@@ -1,7 +1,12 @@
 // A relay in front of PostgreSQL that reads along what a function sends: statements, their values, and round trips.
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
-import type { Sent } from './measure.ts';
+
+/** A statement that was sent, with its values. */
+export interface Sent {
+  statement: string;
+  parameters: readonly unknown[];
+}
 
 export interface Wire {
   /** The same database, through the relay. */

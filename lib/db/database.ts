@@ -1,9 +1,8 @@
 import { Kysely, type Transaction } from 'kysely';
 import pg from 'pg';
 import type { Secret } from '../secret.ts';
+import { createDialect } from './dialect.ts';
 import { connectionTo, lendOnlyLiving, takesConnections, watchStatements } from './liveness.ts';
-import { beginWithFirstStatement, PipeliningDialect, sendOneByOne } from './pipeline.ts';
-import { nameStatements } from './prepared-statements.ts';
 import type { DB } from './schema.ts';
 
 export type Db = Kysely<DB>;
@@ -63,19 +62,17 @@ export const createDatabase = (options: DatabaseOptions): Db => {
   // A connection that breaks at work fails its query; without a listener the same error would end the process as well.
   pool.on('connect', (client) => client.on('error', () => {}));
   pool.on('connect', (client) => watchStatements(client, () => takesConnections(url, password)));
-  if (keepsPlans) pool.on('connect', nameStatements);
-  if (isProxied) pool.on('connect', sendOneByOne);
-  pool.on('connect', beginWithFirstStatement);
   if (onStatement) pool.on('connect', (client) => reportStatements(client, onStatement));
-  return new Kysely<DB>({ dialect: new PipeliningDialect({ pool: lendOnlyLiving(pool, password) }) });
+  return new Kysely<DB>({ dialect: createDialect(lendOnlyLiving(pool, password), { prepares: keepsPlans, pipelines: !isProxied }) });
 };
 
 const reportStatements = (client: pg.PoolClient, onStatement: NonNullable<DatabaseOptions['onStatement']>): void => {
   const query = client.query.bind(client) as (...args: unknown[]) => unknown;
   Object.assign(client, {
     query: (...args: unknown[]) => {
-      const [first, second] = args;
-      onStatement(typeof first === 'string' ? first : String((first as { text?: string }).text), Array.isArray(second) ? second : []);
+      const [first, second] = args as [string | { text: string; values: unknown[] }, unknown[] | undefined];
+      const { text, values } = typeof first === 'string' ? { text: first, values: second ?? [] } : first;
+      onStatement(text, values);
       return query(...args);
     },
   });

@@ -1,0 +1,118 @@
+import { createHash } from 'node:crypto';
+import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely';
+import type pg from 'pg';
+
+export interface ConnectionOptions {
+  /** Whether statements are prepared: PostgreSQL then parses and plans each of them once. */
+  prepares: boolean;
+  /** Whether a statement may be sent before the one in front of it is answered. */
+  pipelines: boolean;
+}
+
+/**
+ * So many statements are prepared at most, the first ones. A function has some twenty; a list whose filters can be combined in hundreds of
+ * ways must not fill the server's memory, which keeps 10 to 100 KB for each.
+ */
+const maximumPrepared = 50;
+const isPlanned = /^\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH)\b/i;
+const isChange = /^(?:INSERT|UPDATE|DELETE)$/;
+
+/** A connection of Kysely's. BEGIN and what is sent ahead make no round trip of their own. */
+export class Connection implements DatabaseConnection {
+  readonly #client: pg.PoolClient;
+  readonly #options: ConnectionOptions;
+  readonly #names = new Map<string, string>();
+  /** BEGIN, until a statement has waited for it. */
+  #beginning: Promise<unknown> | undefined;
+  #ahead: Promise<unknown>[] = [];
+  #last: Promise<unknown> = Promise.resolve();
+  #isBroken = false;
+
+  constructor(client: pg.PoolClient, options: ConnectionOptions) {
+    this.#client = client;
+    this.#options = options;
+  }
+
+  async executeQuery<Row>({ sql, parameters }: CompiledQuery): Promise<QueryResult<Row>> {
+    const { command, rowCount, rows } = await this.#afterBeginning(this.#send(sql, parameters));
+    return { rows: rows as Row[], ...(isChange.test(command) && { numAffectedRows: BigInt(rowCount ?? 0) }) };
+  }
+
+  /** Sends statements without waiting for them: the COMMIT that follows does. */
+  sendAhead(statements: readonly CompiledQuery[]): void {
+    this.#ahead.push(...statements.map(({ sql, parameters }) => quiet(this.#send(sql, parameters))));
+  }
+
+  begin(statement: string): void {
+    this.#ahead = [];
+    this.#beginning = quiet(this.#send(statement, []));
+  }
+
+  /** @throws what the first statement that was sent ahead and failed has failed with. */
+  async commit(): Promise<void> {
+    const sent = [...this.#ahead, this.#afterBeginning(this.#send('commit', []))];
+    const { command } = (await firstFailure<unknown>(sent)).at(-1) as pg.QueryResult;
+    // As PostgreSQL answers when a statement has failed before.
+    if (command === 'ROLLBACK') throw new Error('The transaction could not be committed, because one of its statements has failed');
+  }
+
+  async rollback(): Promise<void> {
+    this.#beginning = undefined;
+    try {
+      await this.#send('rollback', []);
+    } catch (error) {
+      this.#isBroken = true;
+      throw error;
+    }
+  }
+
+  release(): void {
+    this.#client.release(this.#isBroken);
+  }
+
+  // biome-ignore lint/correctness/useYield: nothing streams
+  async *streamQuery(): AsyncIterableIterator<never> {
+    throw new Error('Answers are not streamed');
+  }
+
+  async #afterBeginning<Answer>(answer: Promise<Answer>): Promise<Answer> {
+    const beginning = this.#beginning;
+    this.#beginning = undefined;
+    return beginning ? ((await firstFailure<unknown>([beginning, answer]))[1] as Answer) : answer;
+  }
+
+  async #send(text: string, parameters: readonly unknown[]): Promise<pg.QueryResult> {
+    const name = this.#nameOf(text);
+    const values = parameters as unknown[];
+    const send = () => (name === undefined ? this.#client.query(text, values) : this.#client.query({ name, text, values }));
+    if (this.#options.pipelines) return send();
+    const answer = this.#last.then(send, send);
+    this.#last = answer;
+    return answer;
+  }
+
+  #nameOf(text: string): string | undefined {
+    if (!this.#options.prepares) return undefined;
+    const known = this.#names.get(text);
+    if (known !== undefined || this.#names.size >= maximumPrepared || !isPlanned.test(text)) return known;
+    // The same on every connection.
+    const name = createHash('sha1').update(text).digest('base64url');
+    this.#names.set(text, name);
+    return name;
+  }
+}
+
+/** Waits until all have ended, so that nothing is left behind on a connection that is used for something else next. */
+export const firstFailure = async <Answer>(sent: readonly Promise<Answer>[]): Promise<Answer[]> => {
+  const outcomes = await Promise.allSettled(sent);
+  return outcomes.map((outcome) => {
+    if (outcome.status === 'rejected') throw outcome.reason;
+    return outcome.value;
+  });
+};
+
+/** Its failure is told by whoever waits for it later. */
+const quiet = <Answer>(sent: Promise<Answer>): Promise<Answer> => {
+  sent.catch(() => {});
+  return sent;
+};

@@ -187,7 +187,7 @@ async function startFront({ directory, env }: Bench, functions: readonly string[
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     env: { PATH: process.env['PATH'], ...env, DATABASE_URL: databaseUrl },
   });
-  const bundles = Object.fromEntries(functions.map((name) => [name, join(directory, 'functions', name, 'index.mjs')]));
+  const bundles = Object.fromEntries(functions.map((name) => [name, join(directory, 'functions', name, 'index.js')]));
   child.send({ bundles, routes } satisfies FrontOptions);
   const [{ port }] = (await Promise.race([
     once(child, 'message'),

@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import { type AwsCredentials, signPost } from './aws-signature.ts';
+import { type AwsCredentials, credentialsOfRole, signPost } from './aws-signature.ts';
 import { createHttpClient, type HttpAnswer } from './http-client.ts';
 
 export interface AwsServiceOptions {
@@ -55,7 +55,11 @@ export const createAwsService = (options: AwsServiceOptions): CallAws => {
     for (let attempt = 1; ; attempt += 1) {
       try {
         // Signed anew each time: a signature is good for some minutes only.
-        const headers = signPost({ ...options, host: url.host, body, headers: unsigned }, options.credentials ?? ofRole(), new Date());
+        const headers = signPost(
+          { ...options, host: url.host, body, headers: unsigned },
+          options.credentials ?? credentialsOfRole(),
+          new Date(),
+        );
         const answer = await send({ method: 'POST', headers, body, timeoutMilliseconds });
         if (answer.status === 200) return JSON.parse(answer.text) as Answer;
         throw new AwsRefusal(target, answer);
@@ -65,12 +69,6 @@ export const createAwsService = (options: AwsServiceOptions): CallAws => {
       }
     }
   };
-};
-
-/** Lambda gives a function's credentials by these variables, and replaces an environment before they expire. */
-const ofRole = (): AwsCredentials => {
-  const { AWS_ACCESS_KEY_ID = '', AWS_SECRET_ACCESS_KEY = '', AWS_SESSION_TOKEN } = process.env;
-  return { accessKeyId: AWS_ACCESS_KEY_ID, secretAccessKey: AWS_SECRET_ACCESS_KEY, sessionToken: AWS_SESSION_TOKEN };
 };
 
 /** A service that is overloaded, a connection that broke, an answer that was cut off: another attempt may do. */

@@ -3,12 +3,12 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LambdaClient } from '@aws-sdk/client-lambda';
+import { S3Client } from '@aws-sdk/client-s3';
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { stop as stopBundler } from 'esbuild';
 import { createClient, registerAll } from '../../clients/api/src/index.ts';
 import { migrateToLatest } from '../../lib/db/migrate.ts';
 import type { PollIntervals } from '../../lib/ddi/poll-interval.ts';
-import { createS3Client } from '../../lib/ports/s3-storage.ts';
 import { build } from '../../ops/build.ts';
 import { writePrivateFile } from '../../ops/private-file.ts';
 import { keepSigningKeys, publicKeysOf } from '../../ops/signing-keys.ts';
@@ -312,7 +312,7 @@ async function useEmulator({ definition, bucket, undo, endpoint }: AwsOptions & 
   const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
   const sqs = new SQSClient({ endpoint, region: REGION, credentials });
   undo.push(() => sqs.destroy());
-  const s3 = createS3Client({ endpoint, region: REGION, credentials, forcePathStyle: true });
+  const s3 = new S3Client({ endpoint, region: REGION, credentials, forcePathStyle: true });
   try {
     const queues = await createQueues(sqs, definition.queues);
     await createBucket(s3, sqs, { bucket, region: REGION, queues, notifications: definition.bucket_notifications });

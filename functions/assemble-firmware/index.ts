@@ -1,15 +1,16 @@
 import { createPackageSigner } from '../../lib/assembly/package-signature.ts';
 import { AssembliesConfig, DatabaseConfig, loadConfig, PackageSigningConfig, StorageConfig } from '../../lib/config.ts';
+import { createS3Client, transferTimeouts } from '../../lib/ports/s3-client.ts';
 import { createS3ObjectWriter } from '../../lib/ports/s3-object-writer.ts';
-import { createS3Client, createS3Storage, transferTimeouts } from '../../lib/ports/s3-storage.ts';
+import { createS3Storage } from '../../lib/ports/s3-storage.ts';
 import { createSqsQueue } from '../../lib/ports/sqs-queue.ts';
 import { createServiceDeps } from '../../lib/service-deps.ts';
 import { createHandler } from './handler.ts';
 
 const config = loadConfig({ ...DatabaseConfig, ...StorageConfig, ...AssembliesConfig, ...PackageSigningConfig }, process.env);
 const deps = createServiceDeps(config);
-const client = createS3Client({ requestHandler: transferTimeouts });
 const bucket = config.FIRMWARE_BUCKET;
+const client = createS3Client({ bucket, ...transferTimeouts });
 
 export const handler = createHandler({
   ...deps,

@@ -1,17 +1,7 @@
-import type { Readable } from 'node:stream';
-import {
-  GetObjectCommand,
-  HeadBucketCommand,
-  HeadObjectCommand,
-  PutObjectCommand,
-  S3Client,
-  type S3ClientConfig,
-  S3ServiceException,
-} from '@aws-sdk/client-s3';
-import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { addSeconds, type Clock } from '../clock.ts';
 import { DomainError } from '../errors.ts';
-import { type Storage, uploadSeconds } from './storage.ts';
+import { createS3Client, type S3Client, S3Refusal } from './s3-client.ts';
+import { type ObjectVersion, type Storage, uploadSeconds } from './storage.ts';
 
 /** A device may be told to update and start its download much later, in a tunnel's far end. */
 const downloadSeconds = 3600;
@@ -33,21 +23,6 @@ export interface S3StorageOptions {
   client?: S3Client;
 }
 
-/** For who reads and writes whole files at once: a reader that waits for the writer must not be taken for one that is stuck. */
-export const transferTimeouts = { connectionTimeout: 1_000, requestTimeout: 30_000, throwOnRequestTimeout: true, socketTimeout: 60_000 };
-
-/** The SDK takes endpoint, region and credentials from the environment (`AWS_ENDPOINT_URL_S3` on a laptop). */
-export const createS3Client = (config: S3ClientConfig = {}): S3Client =>
-  new S3Client({
-    maxAttempts: 3,
-    // Without throwOnRequestTimeout the SDK only logs a warning and waits on. The second one is for bytes that stop coming.
-    requestHandler: { connectionTimeout: 1_000, requestTimeout: 5_000, throwOnRequestTimeout: true, socketTimeout: 5_000 },
-    // The SDK's own CRC32 would be signed into links that promise a SHA-256 instead.
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-    ...config,
-  });
-
 /** What S3 answers when there is no such version: other 4xx are about the caller (an expired token, no bucket) and pass. */
 const absences = new Set(['NoSuchKey', 'NoSuchVersion', 'MethodNotAllowed', 'InvalidArgument']);
 
@@ -56,7 +31,7 @@ const absentStatuses = new Set([400, 404, 405]);
 export const storageUnavailable = (cause: unknown) =>
   new DomainError('storage.unavailable', 'The file storage does not answer', { cause, retryAfterSeconds: 5 });
 
-async function* readOrThrowUnavailable(body: Readable): AsyncGenerator<Uint8Array> {
+async function* readOrThrowUnavailable(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   try {
     yield* body;
   } catch (error) {
@@ -64,97 +39,88 @@ async function* readOrThrowUnavailable(body: Readable): AsyncGenerator<Uint8Arra
   }
 }
 
-export const createS3Storage = ({ bucket, now, client = createS3Client() }: S3StorageOptions): Storage => ({
-  async probe() {
+export const createS3Storage = ({ bucket, now, client = createS3Client({ bucket }) }: S3StorageOptions): Storage => {
+  /** The headers of an object, or undefined where there is none. */
+  const head = async (key: string, query: Record<string, string> = {}) => {
     try {
-      await client.send(new HeadBucketCommand({ Bucket: bucket }), { abortSignal: AbortSignal.timeout(probeMilliseconds) });
-    } catch (error) {
-      throw storageUnavailable(error);
-    }
-  },
-
-  async hasObject({ key, version_id }) {
-    try {
-      await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key, VersionId: version_id }), {
-        abortSignal: AbortSignal.timeout(probeMilliseconds),
-      });
-      return true;
+      const answer = await client.send({ method: 'HEAD', key, query }, AbortSignal.timeout(probeMilliseconds));
+      answer.resume();
+      return answer.headers;
     } catch (error) {
       // Without a body, S3 has but the status to tell of: 405 is a mark that the object was deleted, 400 an id of no version.
-      if (error instanceof S3ServiceException && absentStatuses.has(error.$metadata.httpStatusCode ?? 0)) return false;
+      if (error instanceof S3Refusal && absentStatuses.has(error.status)) return undefined;
       throw storageUnavailable(error);
     }
-  },
+  };
 
-  async findLatest(key) {
-    try {
-      const { VersionId } = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }), {
-        abortSignal: AbortSignal.timeout(probeMilliseconds),
-      });
-      if (VersionId === undefined) throw new Error('The bucket has no versions');
-      return { key, version_id: VersionId };
-    } catch (error) {
-      if (error instanceof S3ServiceException && absentStatuses.has(error.$metadata.httpStatusCode ?? 0)) return undefined;
-      throw storageUnavailable(error);
-    }
-  },
+  return {
+    async probe() {
+      try {
+        const answer = await client.send({ method: 'HEAD' }, AbortSignal.timeout(probeMilliseconds));
+        answer.resume();
+      } catch (error) {
+        throw storageUnavailable(error);
+      }
+    },
 
-  async signUpload({ key, size_bytes, sha256 }) {
-    const checksum = hexToBase64(sha256);
-    const command = new PutObjectCommand({
-      Bucket: bucket,
-      Key: key,
-      ContentLength: size_bytes,
-      ChecksumSHA256: checksum,
-      IfNoneMatch: '*',
-    });
-    const url = await getSignedUrl(client, command, {
-      expiresIn: uploadSeconds,
-      // Moved into the query, as the presigner likes to, S3 would not check it.
-      unhoistableHeaders: new Set(['x-amz-checksum-sha256']),
-      signableHeaders: new Set(['host', 'content-length', 'if-none-match', 'x-amz-checksum-sha256']),
-    });
-    const headers = { 'content-length': String(size_bytes), 'if-none-match': '*', 'x-amz-checksum-sha256': checksum };
-    return { method: 'PUT', url, headers, expires_dt: addSeconds(now(), uploadSeconds) };
-  },
+    async hasObject({ key, version_id }) {
+      return (await head(key, { versionId: version_id })) !== undefined;
+    },
 
-  async signDownload({ key, version_id }, method = 'GET', seconds = downloadSeconds) {
-    const object = { Bucket: bucket, Key: key, VersionId: version_id };
-    const command = method === 'GET' ? new GetObjectCommand(object) : new HeadObjectCommand(object);
-    const expiresIn = Math.min(longestDownloadSeconds, seconds);
-    return { url: await getSignedUrl(client, command, { expiresIn }), expires_dt: addSeconds(now(), expiresIn) };
-  },
+    async findLatest(key) {
+      const headers = await head(key);
+      if (!headers) return undefined;
+      const version_id = headers['x-amz-version-id'];
+      if (typeof version_id !== 'string') throw storageUnavailable(new Error('The bucket has no versions'));
+      return { key, version_id };
+    },
 
-  async findObject({ key, version_id }) {
-    try {
-      const { Body, ContentLength, ChecksumSHA256, ChecksumType } = await client.send(
-        new GetObjectCommand({ Bucket: bucket, Key: key, VersionId: version_id, ChecksumMode: 'ENABLED' }),
-      );
-      // In Node the SDK answers a Readable.
-      const body = Body as Readable;
-      if (ContentLength === undefined) throw new Error('S3 gave no length');
-      // A multipart upload's checksum may be one of checksums, which says nothing about the whole.
-      const isWhole = ChecksumSHA256 !== undefined && ChecksumType !== 'COMPOSITE' && !ChecksumSHA256.includes('-');
-      return {
-        size_bytes: ContentLength,
-        sha256: isWhole ? base64ToHex(ChecksumSHA256) : undefined,
-        bytes: readOrThrowUnavailable(body),
-        discard: () => body.destroy(),
-      };
-    } catch (error) {
-      if (error instanceof S3ServiceException && absences.has(error.name)) return undefined;
-      throw storageUnavailable(error);
-    }
-  },
+    async signUpload({ key, size_bytes, sha256 }) {
+      // Headers, not a part of the query: S3 checks nothing that it finds there.
+      const headers = { 'content-length': String(size_bytes), 'if-none-match': '*', 'x-amz-checksum-sha256': hexToBase64(sha256) };
+      const url = client.signLink({ method: 'PUT', key, headers, seconds: uploadSeconds });
+      return { method: 'PUT', url, headers, expires_dt: addSeconds(now(), uploadSeconds) };
+    },
 
-  toLink({ key, version_id }) {
-    return `s3://${bucket}/${key}?versionId=${encodeURIComponent(version_id)}`;
-  },
+    async signDownload({ key, version_id }, method = 'GET', wanted = downloadSeconds) {
+      const seconds = Math.min(longestDownloadSeconds, wanted);
+      return { url: client.signLink({ method, key, query: { versionId: version_id }, seconds }), expires_dt: addSeconds(now(), seconds) };
+    },
 
-  fromLink(link) {
-    const prefix = `s3://${bucket}/`;
-    const query = link.lastIndexOf('?versionId=');
-    if (!link.startsWith(prefix) || query < 0) throw new Error(`Not a file link of bucket ${bucket}`);
-    return { key: link.slice(prefix.length, query), version_id: decodeURIComponent(link.slice(query + '?versionId='.length)) };
-  },
-});
+    async findObject({ key, version_id }) {
+      try {
+        const headers = { 'x-amz-checksum-mode': 'ENABLED' };
+        const body = await client.send({ method: 'GET', key, query: { versionId: version_id }, headers });
+        const { 'content-length': length, 'x-amz-checksum-sha256': checksum, 'x-amz-checksum-type': type } = body.headers;
+        if (length === undefined) {
+          body.destroy();
+          throw new Error('S3 gave no length');
+        }
+        // A multipart upload's checksum may be one of checksums, which says nothing about the whole.
+        const isWhole = typeof checksum === 'string' && type !== 'COMPOSITE' && !checksum.includes('-');
+        return {
+          size_bytes: Number(length),
+          sha256: isWhole ? base64ToHex(checksum) : undefined,
+          bytes: readOrThrowUnavailable(body),
+          discard: () => body.destroy(),
+        };
+      } catch (error) {
+        if (error instanceof S3Refusal && absences.has(error.code)) return undefined;
+        throw storageUnavailable(error);
+      }
+    },
+
+    toLink: (object) => toLink(bucket, object),
+    fromLink: (link) => fromLink(bucket, link),
+  };
+};
+
+const toLink = (bucket: string, { key, version_id }: ObjectVersion): string =>
+  `s3://${bucket}/${key}?versionId=${encodeURIComponent(version_id)}`;
+
+const fromLink = (bucket: string, link: string): ObjectVersion => {
+  const prefix = `s3://${bucket}/`;
+  const query = link.lastIndexOf('?versionId=');
+  if (!link.startsWith(prefix) || query < 0) throw new Error(`Not a file link of bucket ${bucket}`);
+  return { key: link.slice(prefix.length, query), version_id: decodeURIComponent(link.slice(query + '?versionId='.length)) };
+};

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { createS3Client, createS3Storage } from '../../lib/ports/s3-storage.ts';
+import { createS3Client } from '../../lib/ports/s3-client.ts';
+import { createS3Storage } from '../../lib/ports/s3-storage.ts';
 import { startOfTime } from '../support/fixtures.ts';
 import { startScriptedServer } from '../support/scripted-server.ts';
 
 const object = { key: 'firmwares/vega_mcu/1.0/firmware.bin', version_id: 'v1' };
 
-/** With the client that the functions use. */
 const storageAt = (endpoint: string) => {
   const credentials = { accessKeyId: 'local', secretAccessKey: 'local-secret' };
-  const client = createS3Client({ endpoint, region: 'eu-central-1', forcePathStyle: true, credentials });
+  const client = createS3Client({ bucket: 'firmwares', endpoint, credentials });
   return createS3Storage({ bucket: 'firmwares', now: () => startOfTime, client });
 };
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { describe, expect, it } from 'vitest';
+import { createS3Client } from '../../lib/ports/s3-client.ts';
 import { createS3Storage } from '../../lib/ports/s3-storage.ts';
 import type { ObjectVersion, SignedRequest, Storage, StoredObject } from '../../lib/ports/storage.ts';
 import { unless } from '../support/emulator-gaps.ts';
@@ -32,9 +33,9 @@ const inMemory = async (): Promise<Bucket> => {
 };
 
 const onS3 = async (): Promise<Bucket> => {
-  const { bucket, client, stop } = await openBucket();
+  const { bucket, client, options, stop } = await openBucket();
   return {
-    storage: createS3Storage({ bucket, now, client }),
+    storage: createS3Storage({ bucket, now, client: createS3Client({ bucket, ...options }) }),
     put: async (key, bytes, { hasChecksum = false } = {}) => {
       const checksum = hasChecksum ? { ChecksumSHA256: createHash('sha256').update(bytes).digest('base64') } : {};
       const { VersionId = '' } = await client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: bytes, ...checksum }));

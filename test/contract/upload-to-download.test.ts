@@ -7,6 +7,7 @@ import { createHandler as createGetVersions } from '../../functions/get-versions
 import { createHandler as createRegisterFirmware } from '../../functions/register-firmware/handler.ts';
 import { createHandler as createUploadFirmware } from '../../functions/upload-firmware/handler.ts';
 import { systemClock } from '../../lib/clock.ts';
+import { createS3Client } from '../../lib/ports/s3-client.ts';
 import { createS3Storage } from '../../lib/ports/s3-storage.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { silentLog } from '../support/fixtures.ts';
@@ -38,7 +39,7 @@ const deps = {
   authenticate,
   log: silentLog,
   now: systemClock,
-  storage: createS3Storage({ bucket, now: systemClock, client: s3.client }),
+  storage: createS3Storage({ bucket, now: systemClock, client: createS3Client({ bucket, ...s3.options }) }),
 };
 const register = createRegisterFirmware({ ...deps, registrations: new InMemoryQueue() });
 const consumer = startEventSourceMappings({

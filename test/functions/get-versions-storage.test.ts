@@ -1,14 +1,15 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startS3Server } from '../../dev/local-aws/s3-server.ts';
 import { freePort } from '../../dev/stack/free-port.ts';
 import { createHandler } from '../../functions/get-versions/handler.ts';
 import { createHandler as createUploadFirmware } from '../../functions/upload-firmware/handler.ts';
 import { editFirmware } from '../../lib/firmware/edit-firmware.ts';
-import { createS3Client, createS3Storage } from '../../lib/ports/s3-storage.ts';
+import { createS3Client } from '../../lib/ports/s3-client.ts';
+import { createS3Storage } from '../../lib/ports/s3-storage.ts';
 import { registerFirmware } from '../../lib/registration/register-firmware.ts';
 import { confirmUpdate } from '../../lib/report/confirm-update.ts';
 import { emptyCatalogue, firmwareBytes, firmwareHashes, storedFirmwares } from '../support/catalogue.ts';
@@ -26,7 +27,9 @@ const bucket = 'firmwares-of-test';
 const directory = await mkdtemp(join(tmpdir(), 'storage-outage-'));
 const port = await freePort();
 const credentials = { accessKeyId: 'local', secretAccessKey: 'local-secret' };
-const client = createS3Client({ endpoint: `http://127.0.0.1:${port}`, region: 'eu-central-1', forcePathStyle: true, credentials });
+const endpoint = `http://127.0.0.1:${port}`;
+const client = createS3Client({ bucket, endpoint, credentials });
+const sdk = new S3Client({ endpoint, region: 'eu-central-1', forcePathStyle: true, credentials });
 const startS3 = () => startS3Server({ directory, port, credentials, buckets: [bucket] });
 let s3 = await startS3();
 let isUp = true;
@@ -39,7 +42,7 @@ const restartS3 = async () => {
   isUp = true;
 };
 afterAll(async () => {
-  client.destroy();
+  sdk.destroy();
   if (isUp) await s3.close();
   await rm(directory, { recursive: true });
 });
@@ -73,7 +76,7 @@ const upload = (version: string) =>
   });
 const register = async (version: string) => {
   const key = `firmwares/vega_mcu/${version}/firmware.bin`;
-  const { VersionId = '' } = await client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: firmwareBytes }));
+  const { VersionId = '' } = await sdk.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: firmwareBytes }));
   await registerFirmware(deps, { key, version_id: VersionId });
 };
 const download = async (url: string | null | undefined) => Buffer.from(await (await fetch(url ?? '')).arrayBuffer());

@@ -11,11 +11,11 @@ const credentials = { accessKeyId: 'local', secretAccessKey: 'local-secret' };
 export const startLocalS3 = async ({ bucket, onObjectCreated }: { bucket: string } & Pick<S3ServerOptions, 'onObjectCreated'>) => {
   const directory = await mkdtemp(join(tmpdir(), 'local-s3-'));
   const server = await startS3Server({ directory, credentials, buckets: [bucket], ...(onObjectCreated && { onObjectCreated }) });
+  const options = { endpoint: server.url, credentials };
   const client = new S3Client({
-    endpoint: server.url,
+    ...options,
     region: 'eu-central-1',
     forcePathStyle: true,
-    credentials,
     maxAttempts: 1,
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
@@ -29,5 +29,5 @@ export const startLocalS3 = async ({ bucket, onObjectCreated }: { bucket: string
     await rm(directory, { recursive: true });
   };
   afterAll(stop);
-  return { url: server.url, client, stop };
+  return { url: server.url, client, options, stop };
 };

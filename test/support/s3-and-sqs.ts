@@ -46,5 +46,5 @@ export const openBucket = async (events?: { queues: Awaited<ReturnType<typeof op
   const queues = events?.queues ?? { urls: {}, arns: {} };
   const sqs = events?.queues.client ?? new SQSClient(onEmulator);
   await createBucket(client, sqs, { bucket, region, queues, notifications });
-  return { bucket, client, stop };
+  return { bucket, client, options: onEmulator, stop };
 };

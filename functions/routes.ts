@@ -1,4 +1,12 @@
 import type { Route } from '../lib/http/route.ts';
+import {
+  addAuthorKeyRoute,
+  getAuthorRootRoute,
+  listAuthorKeysRoute,
+  listAuthorRootsRoute,
+  publishAuthorRootRoute,
+  revokeAuthorKeyRoute,
+} from './author-keys/routes.ts';
 import { confirmUpdateRoute } from './confirm-update/routes.ts';
 import { consoleAssetRoute, consoleRoute } from './console/routes.ts';
 import { cancelUpdateRoute, changePaceRoute, pauseUpdateRoute, resumeUpdateRoute } from './control-update/routes.ts';
@@ -35,6 +43,7 @@ import { registerDevicesRoute } from './register-devices/routes.ts';
 import { requestAssemblyRoute } from './request-assembly/routes.ts';
 import { requestUpdateRoute } from './request-update/routes.ts';
 import { retryUpdateRoute } from './retry-update/routes.ts';
+import { signFirmwareRoute } from './sign-firmware/routes.ts';
 import { uploadFirmwareRoute } from './upload-firmware/routes.ts';
 
 /** Every route of the API, in the order in which the document shows them. */
@@ -48,8 +57,15 @@ export const routes: readonly Route[] = [
   getFirmwareRoute,
   editFirmwareRoute,
   deleteFirmwareRoute,
+  signFirmwareRoute,
   getManifestRoute,
   getKeysRoute,
+  addAuthorKeyRoute,
+  listAuthorKeysRoute,
+  revokeAuthorKeyRoute,
+  publishAuthorRootRoute,
+  listAuthorRootsRoute,
+  getAuthorRootRoute,
   requestAssemblyRoute,
   listAssembliesRoute,
   getAssemblyRoute,

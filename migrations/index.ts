@@ -30,6 +30,7 @@ import * as keepAttributes from './20261126170000_keep_attributes.ts';
 import * as findByWhatPeopleLookFor from './20261126180000_find_by_what_people_look_for.ts';
 import * as placeDevices from './20261126190000_place_devices.ts';
 import * as keepAudit from './20261126190100_keep_audit.ts';
+import * as authorSignatures from './20261126230000_author_signatures.ts';
 
 /** Every migration by its name, in the order in which they run. A list rather than a folder scan, so that it can be bundled. */
 export const migrations: Record<string, Migration> = {
@@ -64,4 +65,5 @@ export const migrations: Record<string, Migration> = {
   '20261126180000_find_by_what_people_look_for': findByWhatPeopleLookFor,
   '20261126190000_place_devices': placeDevices,
   '20261126190100_keep_audit': keepAudit,
+  '20261126230000_author_signatures': authorSignatures,
 };

@@ -1,4 +1,5 @@
 import type { JSONWebKeySet } from 'jose';
+import type { Root } from './author-verifier.ts';
 import { type Behaviour, changeBehaviour } from './behaviour.ts';
 import type { Command, CommandResult, Confirmation, DeviceVersions, Kind, Outcome } from './contract.ts';
 import { conclude, createFleet, decide, seededRandom, type Trouble } from './fleet.ts';
@@ -18,6 +19,7 @@ export interface BackendOptions {
   flushMs: number;
   retryMs: number;
   manifestKeys?: JSONWebKeySet | undefined;
+  authorRoot?: Root | undefined;
 }
 
 export type Backend = ReturnType<typeof createBackend>;
@@ -47,6 +49,7 @@ export function createBackend(options: BackendOptions) {
     log,
     downloadRetryMs: options.retryMs,
     manifestKeys: options.manifestKeys,
+    authorRoot: options.authorRoot,
     started,
     finished,
   });

@@ -18,7 +18,7 @@ export const Command = z.object({
   sha256: z.string().regex(/^[0-9a-f]{64}$/i, 'must be 64 hexadecimal digits'),
   size_bytes: z.int().min(1),
   expires_dt: z.iso.datetime({ offset: true }),
-  manifest: z.string().min(1).max(8192),
+  manifest: z.string().min(1).max(65_536),
 });
 export type Command = z.infer<typeof Command>;
 

@@ -1,15 +1,21 @@
+import { openPackage, type SignedFile } from './author-verifier.ts';
 import type { Command } from './contract.ts';
 import { Refused, verifyFile } from './manifest-verifier.ts';
+
+interface WantedFile extends Pick<Command, 'url' | 'sha256' | 'size_bytes'> {
+  /** Of a package of which the device takes only what authors have signed. */
+  signed_parts?: readonly SignedFile[] | undefined;
+}
 
 const tries = 3;
 const tryTimeoutMs = 60_000;
 
 /**
- * Downloads the file of a command and checks it, keeping none of it. Answers what went wrong, in words that hold no link
+ * Downloads the file of a command and checks it, keeping none of it but of a package whose parts are signed: that is opened. Answers what went wrong, in words that hold no link
  * (links are signed), or undefined. Throws only when `signal` ends it.
  */
 export async function downloadAndVerify(
-  command: Pick<Command, 'url' | 'sha256' | 'size_bytes'>,
+  command: WantedFile,
   { signal, sleep, retryMs }: { signal: AbortSignal; sleep: (ms: number) => Promise<void>; retryMs: number },
 ): Promise<string | undefined> {
   for (let attempt = 1; ; attempt += 1) {
@@ -26,13 +32,22 @@ export async function downloadAndVerify(
   }
 }
 
-async function downloadOnce({ url, sha256, size_bytes }: Pick<Command, 'url' | 'sha256' | 'size_bytes'>, signal: AbortSignal) {
+async function downloadOnce({ url, sha256, size_bytes, signed_parts }: WantedFile, signal: AbortSignal) {
   const response = await fetch(url, { signal });
   if (!response.ok) {
     await response.body?.cancel();
     throw new Error(`HTTP ${response.status}`);
   }
-  await verifyFile({ size_bytes, sha256: sha256.toLowerCase() }, response.body ?? noBytes());
+  const kept: Uint8Array[] | undefined = signed_parts && [];
+  await verifyFile({ size_bytes, sha256: sha256.toLowerCase() }, keeping(response.body ?? noBytes(), kept));
+  if (signed_parts && kept) openPackage(Buffer.concat(kept), signed_parts);
+}
+
+async function* keeping(bytes: AsyncIterable<Uint8Array>, kept: Uint8Array[] | undefined): AsyncGenerator<Uint8Array> {
+  for await (const chunk of bytes) {
+    kept?.push(chunk);
+    yield chunk;
+  }
 }
 
 async function* noBytes(): AsyncGenerator<Uint8Array> {}

@@ -1,12 +1,23 @@
 import type { JSONWebKeySet } from 'jose';
+import type { Root } from './author-verifier.ts';
 import type { Command } from './contract.ts';
 import { downloadAndVerify } from './download.ts';
 import { isExpired, type Trouble } from './fleet.ts';
 import type { Accepted } from './journal.ts';
-import { accept, type Manifest, Refused, type Accepted as Remembered, verifyManifest } from './manifest-verifier.ts';
+import {
+  accept,
+  type Manifest,
+  Refused,
+  type Accepted as Remembered,
+  signedPartsOf,
+  verifyManifest,
+  verifySigned,
+} from './manifest-verifier.ts';
 import type { Timers } from './timers.ts';
 
 const maximumDownloads = 50;
+
+const nothing: Remembered = { version_num: null, counter: null, sha256: null };
 
 export interface InstallerDeps {
   timers: Timers;
@@ -15,6 +26,8 @@ export interface InstallerDeps {
   downloadRetryMs: number;
   /** By them devices check manifests; without them they take every command for granted. */
   manifestKeys: JSONWebKeySet | undefined;
+  /** Which authors devices believe; without it the service's word is enough. */
+  authorRoot?: Root | undefined;
   started(command: Command): void;
   finished(accepted: Accepted, trouble?: Trouble): void;
 }
@@ -40,13 +53,14 @@ export function createInstaller(deps: InstallerDeps) {
     }
     const problem = await downloads(async () => {
       deps.started(command);
-      const file = { url: command.url, ...(manifest ?? command) };
+      const signed_parts = deps.authorRoot && manifest && signedPartsOf(manifest);
+      const file = { url: command.url, ...(manifest ?? command), signed_parts };
       return downloadAndVerify(file, { signal: stop.signal, sleep: deps.timers.sleep, retryMs: deps.downloadRetryMs });
     });
     if (problem) return { status: 'FAILED', detail: problem };
     await deps.timers.sleep(plan.install_ms);
     if (manifest && (plan.fate === 'succeeds' || plan.fate === 'installs_silently')) {
-      memoryOf(command).set(command.hardware_type, accept(manifest));
+      await remember(command, manifest);
     }
     return undefined;
   }
@@ -59,9 +73,25 @@ export function createInstaller(deps: InstallerDeps) {
     return memory;
   }
 
+  async function remember(command: Command, manifest: Manifest): Promise<void> {
+    const memory = memoryOf(command);
+    const { authorRoot: root } = deps;
+    const authors = root && (await verifySigned(manifest, { root, accepted: memory, now: deps.now() }));
+    memory.set(command.hardware_type, accept(manifest, authors));
+    for (const [type, author_versions] of authors ?? []) {
+      if (type !== command.hardware_type) memory.set(type, { ...(memory.get(type) ?? nothing), author_versions });
+    }
+  }
+
   async function checkManifest(command: Command, keys: JSONWebKeySet): Promise<Manifest> {
     const { hardware_type } = command;
-    const manifest = await verifyManifest(command.manifest, { keys, hardware_type, accepted: memoryOf(command), now: deps.now() });
+    const manifest = await verifyManifest(command.manifest, {
+      keys,
+      hardware_type,
+      accepted: memoryOf(command),
+      now: deps.now(),
+      root: deps.authorRoot,
+    });
     if (manifest.version !== command.version)
       throw new Refused(`the manifest is for ${manifest.version}, the command for ${command.version}`);
     return manifest;

@@ -2,6 +2,10 @@
 import { createHash } from 'node:crypto';
 import { compactVerify, createLocalJWKSet, type JSONWebKeySet } from 'jose';
 import { z } from 'zod';
+import { type AuthorVersions, type Root, type SignedFile, verifyAuthors } from './author-verifier.ts';
+import { Refused } from './refused.ts';
+
+export { Refused } from './refused.ts';
 
 const Claims = z.object({
   hardware_type: z.string(),
@@ -13,6 +17,16 @@ const Claims = z.object({
   minimum_from_version_num: z.int().nullable(),
   allow_downgrade: z.boolean(),
   counter: z.int().min(1),
+  author_signatures: z.array(z.string()),
+  parts: z.array(
+    z.object({
+      hardware_type: z.string(),
+      version: z.string(),
+      size_bytes: z.int(),
+      sha256: z.string(),
+      author_signatures: z.array(z.string()),
+    }),
+  ),
   iat: z.int(),
   exp: z.int(),
 });
@@ -26,6 +40,8 @@ export interface Accepted {
   counter: number | null;
   /** Of the manifest with this counter. */
   sha256: string | null;
+  /** By owner: the number of the author's release that was taken last. */
+  author_versions?: ReadonlyMap<string, number>;
 }
 
 export interface Verification {
@@ -35,11 +51,8 @@ export interface Verification {
   /** Of every hardware type of the device. */
   accepted: ReadonlyMap<string, Accepted>;
   now: Date;
-}
-
-/** Said when a manifest or a file is refused. Nothing may be installed then. */
-export class Refused extends Error {
-  override readonly name = 'Refused';
+  /** Which authors the device believes; without it the service's word is enough. */
+  root?: Root | undefined;
 }
 
 /** A device's clock may be behind by so much. */
@@ -52,7 +65,7 @@ const none: Accepted = { version_num: null, counter: null, sha256: null };
  *
  * @throws {@link Refused}
  */
-export async function verifyManifest(jws: string, { keys, hardware_type, accepted, now }: Verification): Promise<Manifest> {
+export async function verifyManifest(jws: string, { keys, hardware_type, accepted, now, root }: Verification): Promise<Manifest> {
   const manifest = await readSigned(jws, keys);
   const seconds = now.getTime() / 1_000;
   if (manifest.exp + clockToleranceSeconds <= seconds) throw new Refused('the manifest has expired');
@@ -73,8 +86,29 @@ export async function verifyManifest(jws: string, { keys, hardware_type, accepte
       throw new Refused(`${other} has to run version_num ${minimum_version_num} or higher`);
     }
   }
+  if (root) await verifySigned(manifest, { root, accepted, now });
   return manifest;
 }
+
+/**
+ * What authors have signed: the file itself or, of a package that the service has made, each of its parts.
+ *
+ * @returns by hardware type, what is to be remembered of its authors.
+ */
+export async function verifySigned(
+  manifest: Manifest,
+  { root, accepted, now }: { root: Root; accepted: ReadonlyMap<string, Accepted>; now: Date },
+): Promise<AuthorVersions> {
+  const ran = new Map([...accepted].map(([type, { author_versions }]) => [type, author_versions ?? new Map<string, number>()]));
+  const files: readonly SignedFile[] = signedPartsOf(manifest) ?? [manifest];
+  const versions = new Map<string, ReadonlyMap<string, number>>();
+  for (const file of files) versions.set(file.hardware_type, await verifyAuthors(file, { root, ran, now }));
+  return versions;
+}
+
+/** Of a package that no author has signed as a whole: what is to be taken from it, and nothing else. */
+export const signedPartsOf = ({ author_signatures, parts }: Manifest): readonly SignedFile[] | undefined =>
+  author_signatures.length === 0 && parts.length > 0 ? parts : undefined;
 
 /** What it does not know of itself, as when it came from the factory, a device cannot refuse by: the updater has looked at that, too. */
 const isLower = ({ version_num }: Accepted, minimum: number | null) => version_num !== null && minimum !== null && version_num < minimum;
@@ -112,5 +146,8 @@ export async function verifyFile(
   if (digest !== sha256) throw new Refused(`sha256 mismatch: expected ${sha256}, got ${digest}`);
 }
 
-/** What a device remembers once the firmware of a manifest runs. */
-export const accept = ({ version_num, counter, sha256 }: Manifest): Accepted => ({ version_num, counter, sha256 });
+/** What a device remembers once the firmware of a manifest runs; `authors` as {@link verifySigned} returned them. */
+export const accept = ({ hardware_type, version_num, counter, sha256 }: Manifest, authors?: AuthorVersions): Accepted => ({
+  ...{ version_num, counter, sha256 },
+  ...(authors?.has(hardware_type) && { author_versions: authors.get(hardware_type) as ReadonlyMap<string, number> }),
+});

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import type { JSONWebKeySet } from 'jose';
 import { z } from 'zod';
+import type { Root } from './author-verifier.ts';
 import { createBackend } from './backend.ts';
 import { Behaviour } from './behaviour.ts';
 import { CommandsRequest, DevicesQuery, invalid, Kind, Problem, parse, VersionsRequest } from './contract.ts';
@@ -25,6 +26,8 @@ export interface SimulatorOptions extends Partial<Behaviour> {
   seed?: number | undefined;
   /** What devices check the manifests of commands by; without it they check none. */
   manifest_keys?: JSONWebKeySet | undefined;
+  /** Which authors devices believe; without it the service's word is enough. */
+  author_root?: Root | undefined;
   /** File that makes the simulator survive a kill -9; without it everything is in memory. */
   journal?: string | undefined;
   /** Where reports go; may come later through `reportTo`. Both or neither. */
@@ -73,6 +76,7 @@ export async function startSimulator(options: SimulatorOptions = {}) {
     behaviour: Behaviour.parse(options),
     journal: options.journal,
     manifestKeys: options.manifest_keys,
+    authorRoot: options.author_root,
     now,
     log,
     flushMs: options.flush_ms ?? 250,

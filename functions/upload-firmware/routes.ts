@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { StatementList } from '../../lib/authors/statement.ts';
 import {
   Comment,
   FileName,
@@ -63,6 +64,9 @@ export const uploadFirmwareRoute = defineRoute({
       .check(z.meta({ description: 'Its ordinal within the hardware type; null: as the `order` of the hardware type says' })),
     size_bytes: z.int().check(z.minimum(1)),
     sha256: Sha256,
+    signatures: z
+      ._default(StatementList, [])
+      .check(z.meta({ description: 'What its authors have signed about it; more can be added later' })),
   }),
   responses: {
     201: { description: 'Reserved', body: Answer, location: 'The firmware' },

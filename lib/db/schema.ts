@@ -60,6 +60,28 @@ export interface AuditLines {
   resource_id: string | null;
 }
 
+export interface AuthorKeys {
+  created_by: string;
+  created_dt: Timestamp;
+  hardware_types: string[];
+  id: Generated<number>;
+  kid: string;
+  owner: string;
+  public_key: Json;
+  revocation_reason: string | null;
+  revoked_by: string | null;
+  revoked_dt: Timestamp | null;
+  valid_from_dt: Timestamp;
+  valid_until_dt: Timestamp | null;
+}
+
+export interface AuthorRoots {
+  created_by: string;
+  created_dt: Timestamp;
+  document: Json;
+  version: number;
+}
+
 export interface BackendGate {
   changed_dt: Timestamp;
   closed_until: Timestamp | null;
@@ -152,6 +174,7 @@ export interface DeviceSeenCounts {
 
 export interface Firmwares {
   assembly_id: number | null;
+  author_signatures: Generated<Json>;
   comment: Generated<string>;
   created_by: string;
   created_dt: Timestamp;
@@ -167,6 +190,7 @@ export interface Firmwares {
   revisions: string[] | null;
   sha1: string | null;
   sha256: string | null;
+  signed_parts: Generated<Json>;
   size_bytes: number | null;
   status: string;
   upload_expires_dt: Timestamp | null;
@@ -185,6 +209,7 @@ export interface FirmwareUpdateTimeCounts {
 }
 
 export interface HardwareTypes {
+  author_signatures_required: Generated<number>;
   channel: string;
   device_kind: string;
   file_kinds: string[] | null;
@@ -395,6 +420,8 @@ export interface DB {
   assemblies: Assemblies;
   assembly_parts: AssemblyParts;
   audit_lines: AuditLines;
+  author_keys: AuthorKeys;
+  author_roots: AuthorRoots;
   backend_gate: BackendGate;
   cabinets: Cabinets;
   device_attributes: DeviceAttributes;

@@ -3,7 +3,7 @@ import type { Db } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
 import { parseFirmwareKey } from '../firmware/firmware.ts';
 import { type FileCheckDeps, isFileThere } from '../firmware/lost-file.ts';
-import type { ManifestFacts, SignManifest } from '../firmware/manifest.ts';
+import { type SignManifest, toManifestFacts } from '../firmware/manifest.ts';
 import type { Storage } from '../ports/storage.ts';
 import { notingOutages } from '../update/outage-queries.ts';
 import { type DeviceWork, type OfferedFirmware, type WorkState, workStateOf } from '../update/reach/device-work.ts';
@@ -27,7 +27,7 @@ export async function getDeployment(deps: DeploymentDeps, device: IotDevice, act
   const { db, signManifest, now } = deps;
   const work = await findWork(db, device, actionId, ['offered', 'working', 'canceling']);
   // Before it counts as asked: without its keys the service cannot tell it what to install.
-  const { manifest } = await notingOutages(deps, () => signManifest(toManifestFacts(work)));
+  const { manifest } = await notingOutages(deps, () => signManifest(manifestFactsOf(work)));
   if (workStateOf(work) === 'offered' && !(await takeOffer(db, device.device_id, actionId, now()))) throw notFound(actionId);
   return toDeployment(actionId, work, url, manifest);
 }
@@ -48,13 +48,10 @@ export async function getInstalled(
   return toDeployment(actionId, installed, url);
 }
 
-const toManifestFacts = ({ hardware_type, firmware, allow_downgrade, manifest_counter }: DeviceWork): ManifestFacts => {
-  const { version, version_num, size_bytes, sha256, requires, minimum_from_version_num } = firmware;
+const manifestFactsOf = ({ hardware_type, firmware, allow_downgrade, manifest_counter }: DeviceWork) => {
+  const { version_num } = firmware;
   if (version_num === null) throw new Error('An execution is for a firmware that was never available');
-  return {
-    ...{ hardware_type, version, version_num, size_bytes, sha256, requires: [...requires], minimum_from_version_num, allow_downgrade },
-    counter: manifest_counter,
-  };
+  return toManifestFacts({ ...firmware, hardware_type, version_num }, { allow_downgrade, counter: manifest_counter });
 };
 
 /** @throws `execution.not_found` when nothing is to be canceled. */

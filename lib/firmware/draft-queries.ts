@@ -1,4 +1,5 @@
 import { type NotNull, sql } from 'kysely';
+import type { AuthorSignature } from '../authors/signature.ts';
 import type { Db, Trx } from '../db/database.ts';
 import { type Firmware, type FirmwareRequirement, type ObjectFacts, registeredStatuses } from './firmware.ts';
 import { firmwareColumns, type NarrowedFirmware } from './firmware-queries.ts';
@@ -11,6 +12,7 @@ export interface NewFirmware {
   sha256: string | null;
   requires?: readonly FirmwareRequirement[];
   minimum_from_version_num?: number | null;
+  author_signatures?: readonly AuthorSignature[];
   /** Of a package. */
   assembly_id?: number;
   version_num?: number | null;
@@ -21,21 +23,27 @@ export interface NewFirmware {
   created_dt: Date;
 }
 
+const toRow = ({ requires = [], author_signatures = [], ...firmware }: NewFirmware) => ({
+  ...firmware,
+  requires: JSON.stringify(requires),
+  author_signatures: JSON.stringify(author_signatures),
+});
+
 /** Reserves a version for its upload; undefined when the version exists already. */
 export const insertDraft = (db: Db, firmware: NewFirmware): Promise<Firmware | undefined> =>
   db
     .insertInto('firmwares')
-    .values({ ...firmware, requires: JSON.stringify(firmware.requires ?? []), status: 'awaiting_upload' })
+    .values({ ...toRow(firmware), status: 'awaiting_upload' })
     .onConflict((oc) => oc.constraint('firmwares_hardware_type_version_key').doNothing())
     .returning(firmwareColumns)
     .$narrowType<NarrowedFirmware>()
     .executeTakeFirst();
 
 /** Puts another promise in the place of one that nobody has kept. Undefined when it was kept meanwhile. */
-export const replaceDraft = (trx: Trx, id: number, { requires = [], ...firmware }: NewFirmware): Promise<Firmware | undefined> =>
+export const replaceDraft = (trx: Trx, id: number, firmware: NewFirmware): Promise<Firmware | undefined> =>
   trx
     .updateTable('firmwares')
-    .set({ ...firmware, requires: JSON.stringify(requires), status: 'awaiting_upload', reason: null })
+    .set({ ...toRow(firmware), status: 'awaiting_upload', reason: null })
     .where('id', '=', id)
     .where('status', 'in', ['awaiting_upload', 'rejected'])
     .returning(firmwareColumns)
@@ -62,7 +70,7 @@ export const deleteDraft = (db: Db, id: number) =>
   db
     .deleteFrom('firmwares')
     .where('id', '=', id)
-    .where('status', 'in', ['awaiting_upload', 'rejected'])
+    .where('status', 'in', ['awaiting_upload', 'awaiting_signature', 'rejected'])
     .where('assembly_id', 'is', null)
     .returning(['id', 'hardware_type', 'version'])
     .executeTakeFirst();
@@ -80,7 +88,7 @@ export const listTakenVersions = (db: Db, hardware_type: string, now: Date): Pro
     .where('hardware_type', '=', hardware_type)
     .where(({ and, or, eb }) =>
       or([
-        eb('status', 'in', registeredStatuses),
+        eb('status', 'in', [...registeredStatuses, 'awaiting_signature']),
         and([eb('status', '=', 'awaiting_upload'), or([eb('upload_expires_dt', 'is', null), eb('upload_expires_dt', '>=', now)])]),
       ]),
     )
@@ -126,6 +134,9 @@ export const getLastVersionNum = async (trx: Trx, hardware_type: string): Promis
 /** What a manifest is numbered with (README.md of this folder). */
 const nextManifestCounter = sql<number>`nextval('firmware_manifest_counter')`;
 
+/** Of a draft: its file is awaited, or here and not signed yet. */
+const unregisteredStatuses = ['awaiting_upload', 'awaiting_signature'] as const;
+
 export interface AvailableFirmware {
   file_link: string;
   size_bytes: number;
@@ -155,7 +166,7 @@ export const makeAvailable = (db: Db, { id, object_key }: Draft, facts: Availabl
         .select(sql<number | null>`coalesce(${version_num}::integer, version_num)`.as('wanted_num'))
         .where('id', '=', id)
         .where('object_key', '=', object_key)
-        .where('status', '=', 'awaiting_upload')
+        .where('status', 'in', unregisteredStatuses)
         .forUpdate(),
     )
     .with('ordinal', (cte) =>
@@ -178,6 +189,17 @@ export const makeAvailable = (db: Db, { id, object_key }: Draft, facts: Availabl
     .whereRef('firmwares.id', '=', 'draft.id')
     .returning(['firmwares.id', 'firmwares.version_num'])
     .$narrowType<{ version_num: NotNull }>()
+    .executeTakeFirst();
+
+/** The file is here, and its authors have not all signed yet. Undefined when it was not this draft any more. */
+export const awaitSignatures = (trx: Trx, { id, object_key }: Draft, facts: AvailableFirmware) =>
+  trx
+    .updateTable('firmwares')
+    .set({ ...facts, status: 'awaiting_signature', upload_expires_dt: null })
+    .where('id', '=', id)
+    .where('object_key', '=', object_key)
+    .where('status', 'in', unregisteredStatuses)
+    .returning('id')
     .executeTakeFirst();
 
 /**

@@ -5,7 +5,7 @@ import { violatedConstraint } from '../db/database-error.ts';
 import { DomainError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { deleteDraft, reserveVersionNum } from './draft-queries.ts';
-import { Comment, type Firmware, type ListedFirmware, RequestedVersionNum, registeredStatuses } from './firmware.ts';
+import { Comment, type Firmware, isRegistered, type ListedFirmware, RequestedVersionNum } from './firmware.ts';
 import { findFirmware, findUpdateWith, lockFirmware, updateFirmware } from './firmware-queries.ts';
 import { lockHardwareType } from './hardware-type-queries.ts';
 import { versionNumTaken } from './upload-firmware.ts';
@@ -75,7 +75,7 @@ const setVersionNum = async (trx: Trx, id: number, version_num: number, now: Dat
   // In the order in which registrations take them.
   await lockHardwareType(trx, hardware_type, 'add');
   await lockFirmware(trx, id);
-  const isNumbered = registeredStatuses.some((known) => known === status) || status === 'awaiting_upload';
+  const isNumbered = isRegistered(status) || status === 'awaiting_upload';
   const update = await findUpdateWith(trx, id);
   if (!isNumbered || update) {
     const why = update ? `update ${update.id} rests on its version_num` : `it is ${status}`;

@@ -1,11 +1,12 @@
-import { type SelectQueryBuilder, sql } from 'kysely';
+import { type NotNull, type SelectQueryBuilder, sql } from 'kysely';
 import * as z from 'zod/mini';
+import type { AuthorSignature, SignedPart } from '../authors/signature.ts';
 import type { Db, Trx } from '../db/database.ts';
 import type { DB } from '../db/schema.ts';
 import { deviceCountOfFirmware } from '../fleet/count-queries.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
 import { type Firmware, type FirmwareRequirement, type FirmwareStatus, type ListedFirmware, registeredStatuses } from './firmware.ts';
-import type { ManifestFacts } from './manifest.ts';
+import { type ManifestFacts, toManifestFacts } from './manifest.ts';
 
 /** What is answered of a firmware. */
 export const firmwareColumns = [
@@ -22,6 +23,7 @@ export const firmwareColumns = [
   'md5',
   'requires',
   'minimum_from_version_num',
+  'author_signatures',
   'assembly_id',
   'upload_expires_dt',
   'comment',
@@ -30,7 +32,7 @@ export const firmwareColumns = [
 ] as const;
 
 /** Of the columns above, those that hold less than their types in the database say. */
-export type NarrowedFirmware = { status: FirmwareStatus; requires: FirmwareRequirement[] };
+export type NarrowedFirmware = { status: FirmwareStatus; requires: FirmwareRequirement[]; author_signatures: AuthorSignature[] };
 
 const selectFirmware = (db: Db) => db.selectFrom('firmwares').select(firmwareColumns).$narrowType<NarrowedFirmware>();
 
@@ -77,6 +79,22 @@ export const restoreFile = (db: Db, id: number, file: { file_link: string; objec
 
 export const findFirmware = (db: Db, id: number): Promise<Firmware | undefined> =>
   selectFirmware(db).where('id', '=', id).executeTakeFirst();
+
+/** A firmware whose file is here and that is not available yet, with the facts of its file. */
+export const findUnregistered = async (db: Db, id: number) => {
+  const row = await selectFirmware(db)
+    .select('object_key')
+    .where('id', '=', id)
+    .where('status', '=', 'awaiting_signature')
+    .$narrowType<NarrowedFirmware & FileFacts>()
+    .executeTakeFirst();
+  if (!row) return undefined;
+  const { file_link, size_bytes, sha256, sha1, md5 } = row;
+  return { draft: row, facts: { file_link, size_bytes, sha256, sha1, md5 } };
+};
+
+/** Not null once the file is here; PostgreSQL checks it. */
+type FileFacts = { file_link: NotNull; size_bytes: NotNull; sha256: NotNull; sha1: NotNull; md5: NotNull };
 
 const selectListedFirmware = (db: Db) => selectFirmware(db).select(deviceCountOfFirmware.as('device_count'));
 
@@ -136,6 +154,7 @@ export const findManifestFacts = async (
   const row = await db
     .selectFrom('firmwares as f')
     .select(['status', 'hardware_type', 'version', 'version_num', 'size_bytes', 'sha256', 'requires', 'minimum_from_version_num'])
+    .select(['author_signatures', 'signed_parts'])
     .select(({ fn, selectFrom }) =>
       fn<number>('greatest', [
         'f.manifest_counter',
@@ -145,12 +164,13 @@ export const findManifestFacts = async (
       ]).as('counter'),
     )
     .where('id', '=', id)
-    .$narrowType<NarrowedFirmware>()
+    .$narrowType<NarrowedFirmware & { signed_parts: SignedPart[] }>()
     .executeTakeFirst();
   if (!row) return undefined;
-  const { status, version_num, size_bytes, sha256, ...rest } = row;
+  const { status, version_num, size_bytes, sha256, counter, ...rest } = row;
   const isAvailable = status === 'available' && version_num !== null && size_bytes !== null && sha256 !== null;
-  return { status, facts: isAvailable ? { ...rest, version_num, size_bytes, sha256, allow_downgrade: false } : undefined };
+  const facts = isAvailable && toManifestFacts({ ...rest, version_num, size_bytes, sha256 }, { allow_downgrade: false, counter });
+  return { status, facts: facts || undefined };
 };
 
 const Cursor = z.tuple([z.int32(), z.int32()]);

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { AuthorSignature } from '../authors/signature.ts';
 import { requestedText } from '../text.ts';
 import type { FileContent } from './file-kind.ts';
 import { FirmwareVersion, keySegment } from './version.ts';
@@ -7,18 +8,20 @@ import { FirmwareVersion, keySegment } from './version.ts';
  * Firmware status:
  *
  *   awaiting_upload ──object registered──▶ available ──withdrawn by an engineer──▶ withdrawn
- *     │       ▲                            │       ▲
+ *     │  │    ▲  └──▶ awaiting_signature ──▲ │       ▲    (its authors have not all signed yet)
  *     │       └─another request─┐   file gone from S3, and put there again
  *     └──object refused──▶ rejected        ▼       │
  *                                          lost ───┘
  *
- * What awaits its upload or was rejected can be deleted, too: nobody has ever had its file.
+ * What awaits its upload or its signatures, or was rejected, can be deleted, too: no device has ever had its file.
  */
-export const firmwareStatuses = ['awaiting_upload', 'available', 'lost', 'withdrawn', 'rejected'] as const;
+export const firmwareStatuses = ['awaiting_upload', 'awaiting_signature', 'available', 'lost', 'withdrawn', 'rejected'] as const;
 export type FirmwareStatus = (typeof firmwareStatuses)[number];
 
 /** Those that devices may run: they were available once, and are in the catalogue for ever. */
 export const registeredStatuses = ['available', 'lost', 'withdrawn'] as const satisfies readonly FirmwareStatus[];
+
+export const isRegistered = (status: FirmwareStatus): boolean => registeredStatuses.some((known) => known === status);
 
 export const HardwareTypeName = z
   .string()
@@ -86,6 +89,9 @@ export const Firmware = z
     sha1: z.nullable(z.string()).check(z.meta({ description: 'Hexadecimal' })),
     md5: z.nullable(z.string()).check(z.meta({ description: 'Hexadecimal' })),
     ...firmwareNeeds,
+    author_signatures: z
+      .array(AuthorSignature)
+      .check(z.meta({ description: 'What the people who made it have signed about it; devices get it with the manifest' })),
     assembly_id: z.nullable(z.int()).check(z.meta({ description: 'The assembly that it is the package of; null: it was uploaded' })),
     upload_expires_dt: z.nullable(Timestamp).check(
       z.meta({

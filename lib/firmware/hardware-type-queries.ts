@@ -17,6 +17,7 @@ const columns = [
   'proof',
   'order',
   'file_kinds',
+  'author_signatures_required',
   'version_maximum_length',
   'version_pattern',
 ] as const;

@@ -51,6 +51,14 @@ const definition = {
         'version is higher as a semantic version (semver.org). With semver, other versions are refused',
     }),
   ),
+  author_signatures_required: z.int().check(
+    z.minimum(0),
+    z.maximum(5),
+    z.meta({
+      description:
+        'How many different authors have to sign a firmware before an update can choose it; a package is signed when each of its parts is',
+    }),
+  ),
   version_maximum_length: z
     .nullable(z.int().check(z.minimum(1), z.maximum(64)))
     .check(z.meta({ description: 'How many characters of a version its devices can tell; a longer one is refused. null: any' })),
@@ -103,6 +111,7 @@ export const NewHardwareType = z
     proof: z._default(definition.proof, 'version'),
     order: z._default(definition.order, 'registration'),
     file_kinds: z._default(fileKinds, null),
+    author_signatures_required: z._default(definition.author_signatures_required, 0),
     version_maximum_length: z._default(definition.version_maximum_length, null),
     version_pattern: z._default(definition.version_pattern, null),
   })

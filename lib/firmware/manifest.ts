@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { CompactSign, type CryptoKey, importJWK } from 'jose';
 import * as z from 'zod/mini';
+import { type AuthorSignature, SignedPart } from '../authors/signature.ts';
 import { addSeconds, type Clock } from '../clock.ts';
 import { createSecret, readSigningSecret } from '../secret.ts';
 import { FirmwareRequirement, HardwareTypeName, Sha256, Timestamp } from './firmware.ts';
@@ -22,11 +23,39 @@ export const ManifestClaims = z.object({
       z.minimum(1),
       z.meta({ description: 'Only grows: a device takes none that is lower than one it has taken for this hardware type' }),
     ),
+  author_signatures: z
+    .array(z.string())
+    .check(z.meta({ description: 'What the people who made the firmware have signed about it, each a JWS in its compact form' })),
+  parts: z
+    .array(SignedPart)
+    .check(z.meta({ description: 'Of a package that the service has made: its parts, and what their authors signed' })),
   iat: z.int().check(z.meta({ description: 'When it was issued, seconds since 1970' })),
   exp: z.int().check(z.meta({ description: 'When it expires, seconds since 1970' })),
 });
 export type ManifestClaims = z.infer<typeof ManifestClaims>;
 export type ManifestFacts = Omit<ManifestClaims, 'iat' | 'exp'>;
+
+/** Of a firmware that is available, as it is stored. */
+export interface ManifestFirmware extends Omit<ManifestFacts, 'author_signatures' | 'parts' | 'allow_downgrade' | 'counter' | 'requires'> {
+  requires: readonly FirmwareRequirement[];
+  author_signatures: readonly AuthorSignature[];
+  signed_parts: readonly SignedPart[];
+}
+
+/** What is said of a firmware by one decision: that it is available, or wanted by an update. */
+export const toManifestFacts = (firmware: ManifestFirmware, decision: { allow_downgrade: boolean; counter: number }): ManifestFacts => ({
+  hardware_type: firmware.hardware_type,
+  version: firmware.version,
+  version_num: firmware.version_num,
+  size_bytes: firmware.size_bytes,
+  sha256: firmware.sha256,
+  requires: [...firmware.requires],
+  minimum_from_version_num: firmware.minimum_from_version_num,
+  allow_downgrade: decision.allow_downgrade,
+  counter: decision.counter,
+  author_signatures: firmware.author_signatures.map(({ jws }) => jws),
+  parts: [...firmware.signed_parts],
+});
 
 export const SignedManifest = z
   .object({

@@ -121,7 +121,8 @@ const storePromise = async (
 };
 
 /** The file is here, and is what the request is about. A pipeline that runs again may build it under another name. */
-const isDone = (existing: Existing, input: UploadFirmware): boolean => existing.status === 'available' && agreesWith(existing, input);
+const isDone = (existing: Existing, input: UploadFirmware): boolean =>
+  (existing.status === 'available' || existing.status === 'awaiting_signature') && agreesWith(existing, input);
 
 /**
  * Whether the file that was promised is in the bucket, though the firmware does not know of it yet. Then S3's message about it is on its way,

@@ -1,25 +1,16 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
-import type { Db, Trx } from '../db/database.ts';
-import {
-  type AvailableFirmware,
-  type Draft,
-  getLastVersionNum,
-  insertDraft,
-  listNumberedVersions,
-  makeAvailable,
-  rejectDraft,
-} from '../firmware/draft-queries.ts';
+import type { Db } from '../db/database.ts';
+import { type Draft, insertDraft, rejectDraft } from '../firmware/draft-queries.ts';
 import { type FileContent, FileInspector } from '../firmware/file-kind.ts';
-import { type Firmware, type FirmwareKey, findContentRefusal, findRefusal, parseFirmwareKey } from '../firmware/firmware.ts';
+import { type Firmware, type FirmwareKey, findContentRefusal, findRefusal, isRegistered, parseFirmwareKey } from '../firmware/firmware.ts';
 import { findFirmwareByVersion, restoreFile } from '../firmware/firmware-queries.ts';
 import type { HardwareType } from '../firmware/hardware-type.ts';
-import { findHardwareType, lockCatalogue, lockHardwareType } from '../firmware/hardware-type-queries.ts';
+import { findHardwareType, lockHardwareType } from '../firmware/hardware-type-queries.ts';
 import { findLookAlikes, findVersionRefusal } from '../firmware/new-version.ts';
-import { placeBySemver } from '../firmware/ordinal.ts';
 import type { Log } from '../log.ts';
 import type { ObjectVersion, Storage } from '../ports/storage.ts';
-import { type LinkedFirmware, linkDevices } from '../report/report-queries.ts';
+import { becomeAvailable, linkAllDevices, type Outcome } from './become-available.ts';
 
 export interface RegisterFirmwareDeps {
   db: Db;
@@ -37,12 +28,12 @@ export class NobodysObject extends Error {
 }
 
 /** `not_awaited`: the upload was taken back, or replaced by another one, before its file came. */
-export type Registration = 'available' | 'rejected' | 'registered_before' | 'not_awaited';
+export type Registration = Outcome | 'registered_before' | 'not_awaited';
 
 type Existing = Firmware & Draft;
 
 /**
- * Makes the firmware of an object available, or rejects it with a reason. Its key is `firmwares/{hardware_type}/{version}/{filename}`, or
+ * Makes the firmware of an object available, has it await its authors' signatures, or rejects it with a reason. Its key is `firmwares/{hardware_type}/{version}/{filename}`, or
  * that of an announced upload. The first object of a version that is registered is the firmware for ever: repeated and reordered events,
  * and later objects under the same key, change nothing; but the same bytes bring back a firmware whose file is lost. Devices that were
  * reported to run the version before it was in the catalogue are linked to it. Does not rely on S3 having checked anything.
@@ -97,7 +88,7 @@ const findKnown = async (
   if (!existing || existing.status === 'awaiting_upload' || existing.status === 'lost') return undefined;
   log.info('object of a registered version', { firmware_id: existing.id, status: existing.status, version_id });
   // A registration that ended before its time may have left some for its repetition.
-  if (existing.status !== 'rejected') await linkAllDevices(db, existing);
+  if (isRegistered(existing.status)) await linkAllDevices(db, existing);
   return 'registered_before';
 };
 
@@ -108,49 +99,6 @@ const bringBack = async (deps: RegisterFirmwareDeps, { id }: Existing, object: O
   if (!restored) return 'registered_before';
   deps.log.info('file of a lost firmware is back', { firmware_id: id, version_id: object.version_id });
   return 'available';
-};
-
-/** So many devices are linked in one transaction, in some 0.2 s; reports about the hardware type wait as long, and come through between two. */
-const linksPerTransaction = 10_000;
-
-/** Devices that run the version already are linked to it: in the same transaction, unless they are very many. */
-const becomeAvailable = async (
-  db: Db,
-  draft: Existing,
-  type: HardwareType,
-  facts: AvailableFirmware,
-): Promise<'available' | 'rejected' | undefined> => {
-  const outcome = await db.transaction().execute(async (trx) => {
-    await lockCatalogue(trx, draft.hardware_type);
-    // In the order in which requests take them: the hardware type, and then its firmwares.
-    await lockHardwareType(trx, type.name, 'add');
-    const place = await findPlace(trx, draft, type);
-    if (place === 'none') return (await rejectDraft(trx, draft, noRoom)) && ('rejected' as const);
-    const row = await makeAvailable(trx, draft, facts, place);
-    if (row) await linkDevices(trx, draft, linksPerTransaction);
-    return row && ('available' as const);
-  });
-  if (outcome === 'available') await linkAllDevices(db, draft);
-  return outcome;
-};
-
-/** The ordinal that the order of the hardware type gives to a version; null: the next one. */
-const findPlace = async (trx: Trx, { version, version_num }: Existing, { name, order }: HardwareType): Promise<number | null | 'none'> => {
-  if (order !== 'semver' || version_num !== null) return null;
-  const others = await listNumberedVersions(trx, name);
-  return placeBySemver(version, others, await getLastVersionNum(trx, name)) ?? 'none';
-};
-
-const noRoom = 'No version_num is free where its version belongs: correct those of its neighbours, or request it with one';
-
-const linkAllDevices = async (db: Db, firmware: LinkedFirmware): Promise<void> => {
-  let linked: number;
-  do {
-    linked = await db.transaction().execute(async (trx) => {
-      await lockCatalogue(trx, firmware.hardware_type);
-      return linkDevices(trx, firmware, linksPerTransaction);
-    });
-  } while (linked === linksPerTransaction);
 };
 
 /** A version nobody announced: two events about it at one moment make one draft. What is wrong with the version is told by its rejection. */

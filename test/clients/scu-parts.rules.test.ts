@@ -87,8 +87,9 @@ it('every command has a summary and a help with an example', () => {
   const commands = leaves(createProgram());
   expect(commands.map((command) => [command.parent?.name(), command.name()].filter((name) => name !== 'scu').join(' '))).toEqual([
     ...['login', 'logout', 'whoami'],
-    ...['firmware upload', 'firmware list', 'firmware view', 'firmware download', 'firmware withdraw'],
+    ...['firmware upload', 'firmware sign', 'firmware list', 'firmware view', 'firmware download', 'firmware withdraw'],
     ...['type list', 'type add', 'package create', 'package view'],
+    ...['key new', 'key list', 'key add', 'key revoke', 'root sign', 'root publish', 'root list'],
     ...['device list', 'device view', 'device import', 'device export', 'device token', 'observe'],
     ...['update plan', 'update create', 'update list', 'update view', 'update devices', 'update watch'],
     ...['update pause', 'update resume', 'update cancel', 'update pace', 'update retry', 'stats', 'api'],

@@ -58,6 +58,8 @@ describe('GET /v1/firmwares/{id}/manifest', () => {
       sha256: firmware.sha256,
       requires,
       minimum_from_version_num: 1,
+      author_signatures: [],
+      parts: [],
       allow_downgrade: false,
       counter: expect.any(Number),
       iat: 1_795_507_200,

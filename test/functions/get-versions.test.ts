@@ -63,6 +63,7 @@ describe('GET /v1/firmwares/{id}', () => {
       ...firmwareHashes,
       requires: [],
       minimum_from_version_num: null,
+      author_signatures: [],
       assembly_id: null,
       upload_expires_dt: null,
       comment: '',

@@ -40,6 +40,7 @@ const valid = {
   proof: 'version',
   order: 'registration',
   file_kinds: null,
+  author_signatures_required: 0,
   version_maximum_length: null,
   version_pattern: null,
 };
@@ -67,7 +68,13 @@ describe('GET /v1/hardware-types', () => {
     const { statusCode, body } = await list();
     expect(statusCode).toBe(200);
     const mebibytes = (n: number) => n * 1024 * 1024;
-    const free = { order: 'registration', file_kinds: null, version_maximum_length: null, version_pattern: null };
+    const free = {
+      order: 'registration',
+      file_kinds: null,
+      author_signatures_required: 0,
+      version_maximum_length: null,
+      version_pattern: null,
+    };
     const proven = { version_attribute: null, proof: 'version', ...free };
     const carried = { device_kind: 'scooter', channel: 'telematics', scooter_versions: [1, 2], fits_own_iot: false, ...proven };
     const own = { channel: 'iot', scooter_versions: [], max_size_bytes: mebibytes(1024), ...proven };

@@ -10,7 +10,7 @@ const floors = [
   ['stats'],
   ['update'],
   ['assembly'],
-  ['fleet', 'firmware', 'audit'],
+  ['fleet', 'firmware', 'authors', 'audit'],
   ['ports', 'http', 'db'],
 ];
 

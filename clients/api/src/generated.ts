@@ -19,6 +19,32 @@ export interface FirmwareRequirement {
   minimum_version_num: number;
 }
 
+export type AuthorRootDocumentSignaturesItem = {
+  /**
+     * @maxLength 100000
+     * @pattern ^[\w-]+$
+     */
+  protected: string;
+  /**
+     * @maxLength 100000
+     * @pattern ^[\w-]+$
+     */
+  signature: string;
+};
+
+export interface AuthorRootDocument {
+  /**
+     * @maxLength 100000
+     * @pattern ^[\w-]+$
+     */
+  payload: string;
+  /**
+     * @minItems 1
+     * @maxItems 20
+     */
+  signatures: AuthorRootDocumentSignaturesItem[];
+}
+
 export type MaintenanceWindowDaysItem = 'monday' | 'tuesday' | 'wednesday' | 'thursday' | 'friday' | 'saturday' | 'sunday';
 export interface MaintenanceWindow {
   /**
@@ -152,6 +178,12 @@ export interface HardwareType {
   proof: HardwareTypeProof;
   /** Which firmware is newer, where the request does not say its version_num: the one that was registered later, or the one whose version is higher as a semantic version (semver.org). With semver, other versions are refused */
   order: HardwareTypeOrder;
+  /**
+     * How many different authors have to sign a firmware before an update can choose it; a package is signed when each of its parts is
+     * @minimum 0
+     * @maximum 5
+     */
+  author_signatures_required: number;
   /** How many characters of a version its devices can tell; a longer one is refused. null: any */
   version_maximum_length: number | null;
   /** A regular expression of PostgreSQL that the whole of a version has to match, because its devices can tell no other. null: any */
@@ -159,7 +191,7 @@ export interface HardwareType {
   file_kinds: string[] | null;
 }
 
-export type FirmwareUploadStatus = 'awaiting_upload' | 'available' | 'lost' | 'withdrawn' | 'rejected';
+export type FirmwareUploadStatus = 'awaiting_upload' | 'awaiting_signature' | 'available' | 'lost' | 'withdrawn' | 'rejected';
 /**
  * To be sent exactly so: they are part of the signature
  */
@@ -175,6 +207,19 @@ export type FirmwareUploadUpload = {
   headers: FirmwareUploadUploadHeaders;
   expires_dt: string;
 } | null;
+
+export type AuthorSignatureKind = 'release' | 'downgrade';
+export interface AuthorSignature {
+  kid: string;
+  owner: string;
+  kind: AuthorSignatureKind;
+  /**
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  author_version: number;
+  jws: string;
+}
 
 export interface LookAlike {
   /**
@@ -232,6 +277,8 @@ export interface FirmwareUpload {
   requires: FirmwareRequirement[];
   /** A stepping stone: the lowest version_num of this hardware type it may be installed over */
   minimum_from_version_num: number | null;
+  /** What the people who made it have signed about it; devices get it with the manifest */
+  author_signatures: AuthorSignature[];
   /** The assembly that it is the package of; null: it was uploaded */
   assembly_id: number | null;
   /** While its file is awaited: until when the link is good. After that the version is free for any request. null: no file is awaited */
@@ -245,7 +292,7 @@ export interface FirmwareUpload {
   look_alikes: LookAlike[];
 }
 
-export type FirmwareListItemStatus = 'awaiting_upload' | 'available' | 'lost' | 'withdrawn' | 'rejected';
+export type FirmwareListItemStatus = 'awaiting_upload' | 'awaiting_signature' | 'available' | 'lost' | 'withdrawn' | 'rejected';
 export interface FirmwareListItem {
   /**
      * @minimum 1
@@ -291,6 +338,8 @@ export interface FirmwareListItem {
   requires: FirmwareRequirement[];
   /** A stepping stone: the lowest version_num of this hardware type it may be installed over */
   minimum_from_version_num: number | null;
+  /** What the people who made it have signed about it; devices get it with the manifest */
+  author_signatures: AuthorSignature[];
   /** The assembly that it is the package of; null: it was uploaded */
   assembly_id: number | null;
   /** While its file is awaited: until when the link is good. After that the version is free for any request. null: no file is awaited */
@@ -309,7 +358,7 @@ export interface FirmwareListItem {
   download_expires_dt?: string | null;
 }
 
-export type FirmwareDownloadStatus = 'awaiting_upload' | 'available' | 'lost' | 'withdrawn' | 'rejected';
+export type FirmwareDownloadStatus = 'awaiting_upload' | 'awaiting_signature' | 'available' | 'lost' | 'withdrawn' | 'rejected';
 /**
  * Whether files can be had now. While they cannot, every download_url is null
  */
@@ -359,6 +408,8 @@ export interface FirmwareDownload {
   requires: FirmwareRequirement[];
   /** A stepping stone: the lowest version_num of this hardware type it may be installed over */
   minimum_from_version_num: number | null;
+  /** What the people who made it have signed about it; devices get it with the manifest */
+  author_signatures: AuthorSignature[];
   /** The assembly that it is the package of; null: it was uploaded */
   assembly_id: number | null;
   /** While its file is awaited: until when the link is good. After that the version is free for any request. null: no file is awaited */
@@ -379,7 +430,7 @@ export interface FirmwareDownload {
   storage: FirmwareDownloadStorage;
 }
 
-export type ListedFirmwareStatus = 'awaiting_upload' | 'available' | 'lost' | 'withdrawn' | 'rejected';
+export type ListedFirmwareStatus = 'awaiting_upload' | 'awaiting_signature' | 'available' | 'lost' | 'withdrawn' | 'rejected';
 export interface ListedFirmware {
   /**
      * @minimum 1
@@ -425,6 +476,8 @@ export interface ListedFirmware {
   requires: FirmwareRequirement[];
   /** A stepping stone: the lowest version_num of this hardware type it may be installed over */
   minimum_from_version_num: number | null;
+  /** What the people who made it have signed about it; devices get it with the manifest */
+  author_signatures: AuthorSignature[];
   /** The assembly that it is the package of; null: it was uploaded */
   assembly_id: number | null;
   /** While its file is awaited: until when the link is good. After that the version is free for any request. null: no file is awaited */
@@ -438,6 +491,63 @@ export interface ListedFirmware {
      * @maximum 9007199254740991
      */
   device_count: number;
+}
+
+export type FirmwareStatus = 'awaiting_upload' | 'awaiting_signature' | 'available' | 'lost' | 'withdrawn' | 'rejected';
+export interface Firmware {
+  /**
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  id: number;
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type: string;
+  version: string;
+  /** Ordinal within the hardware type: a higher one is newer. null until available, unless the request said it */
+  version_num: number | null;
+  status: FirmwareStatus;
+  /**
+     * Why it was rejected or withdrawn, or is lost
+     * @nullable
+     */
+  reason: string | null;
+  /**
+     * s3://bucket/key?versionId=…, for ever the same bytes. null until available
+     * @nullable
+     */
+  file_link: string | null;
+  size_bytes: number | null;
+  /**
+     * Hexadecimal
+     * @nullable
+     */
+  sha256: string | null;
+  /**
+     * Hexadecimal
+     * @nullable
+     */
+  sha1: string | null;
+  /**
+     * Hexadecimal
+     * @nullable
+     */
+  md5: string | null;
+  /**
+     * What the device has to run of other hardware types
+     * @maxItems 20
+     */
+  requires: FirmwareRequirement[];
+  /** A stepping stone: the lowest version_num of this hardware type it may be installed over */
+  minimum_from_version_num: number | null;
+  /** What the people who made it have signed about it; devices get it with the manifest */
+  author_signatures: AuthorSignature[];
+  /** The assembly that it is the package of; null: it was uploaded */
+  assembly_id: number | null;
+  /** While its file is awaited: until when the link is good. After that the version is free for any request. null: no file is awaited */
+  upload_expires_dt: string | null;
+  comment: string;
+  created_by: string;
+  created_dt: string;
 }
 
 export interface SignedManifest {
@@ -461,6 +571,53 @@ export interface PublicKeys {
   keys: PublicKeysKeysItem[];
   /** What packages are signed with, PEM, for `swupdate -k`: the present one first */
   package_certificates: string[];
+}
+
+export type AuthorKeyPublicKey = {
+  kty: 'OKP';
+  crv: 'Ed25519';
+  /** @pattern ^[\w-]{43}$ */
+  x: string;
+} | {
+  kty: 'EC';
+  crv: 'P-256';
+  /** @pattern ^[\w-]{43}$ */
+  x: string;
+  /** @pattern ^[\w-]{43}$ */
+  y: string;
+};
+
+export interface AuthorKey {
+  /**
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  id: number;
+  /** Its thumbprint (RFC 7638), which signatures name */
+  kid: string;
+  owner: string;
+  public_key: AuthorKeyPublicKey;
+  hardware_types: string[];
+  valid_from_dt: string;
+  valid_until_dt: string | null;
+  revoked_dt: string | null;
+  /** @nullable */
+  revoked_by: string | null;
+  /** @nullable */
+  revocation_reason: string | null;
+  created_by: string;
+  created_dt: string;
+}
+
+export interface AuthorRoot {
+  /**
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  version: number;
+  document: AuthorRootDocument;
+  created_by: string;
+  created_dt: string;
 }
 
 /**
@@ -1199,7 +1356,7 @@ export interface DryRunDevices {
 /**
  * withdrawn: devices that were not asked yet will not be; lost: they wait until its file is there again
  */
-export type UpdateFirmwareStatus = 'awaiting_upload' | 'available' | 'lost' | 'withdrawn' | 'rejected';
+export type UpdateFirmwareStatus = 'awaiting_upload' | 'awaiting_signature' | 'available' | 'lost' | 'withdrawn' | 'rejected';
 export type UpdateStatus = 'SCHEDULED' | 'IN_PROGRESS' | 'PAUSED' | 'COMPLETED' | 'CANCELED' | 'ABORTED';
 /**
  * Executions by status
@@ -1397,7 +1554,7 @@ export interface Update {
 /**
  * withdrawn: devices that were not asked yet will not be; lost: they wait until its file is there again
  */
-export type UpdateDetailFirmwareStatus = 'awaiting_upload' | 'available' | 'lost' | 'withdrawn' | 'rejected';
+export type UpdateDetailFirmwareStatus = 'awaiting_upload' | 'awaiting_signature' | 'available' | 'lost' | 'withdrawn' | 'rejected';
 export type UpdateDetailStatus = 'SCHEDULED' | 'IN_PROGRESS' | 'PAUSED' | 'COMPLETED' | 'CANCELED' | 'ABORTED';
 /**
  * Executions by status
@@ -2133,7 +2290,7 @@ export type StatsHardwareTypesItemOnUnknownVersion = {
   versions: number;
 };
 
-export type StatsHardwareTypesItemVersionsItemStatus = 'awaiting_upload' | 'available' | 'lost' | 'withdrawn' | 'rejected' | null;
+export type StatsHardwareTypesItemVersionsItemStatus = 'awaiting_upload' | 'awaiting_signature' | 'available' | 'lost' | 'withdrawn' | 'rejected' | null;
 export type StatsHardwareTypesItemVersionsItem = {
   version: string;
   /** null while the version is in no catalogue */
@@ -2569,6 +2726,12 @@ export type AddHardwareTypeBody = {
   proof?: AddHardwareTypeBodyProof;
   /** Which firmware is newer, where the request does not say its version_num: the one that was registered later, or the one whose version is higher as a semantic version (semver.org). With semver, other versions are refused */
   order?: AddHardwareTypeBodyOrder;
+  /**
+     * How many different authors have to sign a firmware before an update can choose it; a package is signed when each of its parts is
+     * @minimum 0
+     * @maximum 5
+     */
+  author_signatures_required?: number;
   /** How many characters of a version its devices can tell; a longer one is refused. null: any */
   version_maximum_length?: number | null;
   /** A regular expression of PostgreSQL that the whole of a version has to match, because its devices can tell no other. null: any */
@@ -2617,6 +2780,12 @@ export type ChangeHardwareTypeBody = {
   proof?: ChangeHardwareTypeBodyProof;
   /** Which firmware is newer, where the request does not say its version_num: the one that was registered later, or the one whose version is higher as a semantic version (semver.org). With semver, other versions are refused */
   order?: ChangeHardwareTypeBodyOrder;
+  /**
+     * How many different authors have to sign a firmware before an update can choose it; a package is signed when each of its parts is
+     * @minimum 0
+     * @maximum 5
+     */
+  author_signatures_required?: number;
   /** How many characters of a version its devices can tell; a longer one is refused. null: any */
   version_maximum_length?: number | null;
   /** A regular expression of PostgreSQL that the whole of a version has to match, because its devices can tell no other. null: any */
@@ -2663,6 +2832,13 @@ export type UploadFirmwareBody = {
   size_bytes: number;
   /** @pattern ^[0-9a-fA-F]{64}$ */
   sha256: string;
+  /**
+     * What its authors have signed about it; more can be added later
+     * @maxItems 10
+     * @items.maxLength 1500
+     * @items.pattern ^[\w-]+\.[\w-]+\.[\w-]+$
+     */
+  signatures?: string[];
 };
 
 export type ListFirmwaresParams = {
@@ -2695,7 +2871,7 @@ limit?: number;
 cursor?: string;
 };
 
-export type ListFirmwaresStatus = 'awaiting_upload' | 'available' | 'lost' | 'withdrawn' | 'rejected';
+export type ListFirmwaresStatus = 'awaiting_upload' | 'awaiting_signature' | 'available' | 'lost' | 'withdrawn' | 'rejected';
 /**
  * Whether files can be had now. While they cannot, every download_url is null
  */
@@ -2732,6 +2908,116 @@ export type EditFirmwareBody = {
      * @pattern ^[^\u0000]*$
      */
   reason?: string;
+};
+
+export type SignFirmwareBody = {
+  /**
+     * @minItems 1
+     * @maxItems 10
+     * @items.maxLength 1500
+     * @items.pattern ^[\w-]+\.[\w-]+\.[\w-]+$
+     */
+  signatures: string[];
+};
+
+export type AddAuthorKeyBodyPublicKey = {
+  kty: 'OKP';
+  crv: 'Ed25519';
+  /** @pattern ^[\w-]{43}$ */
+  x: string;
+} | {
+  kty: 'EC';
+  crv: 'P-256';
+  /** @pattern ^[\w-]{43}$ */
+  x: string;
+  /** @pattern ^[\w-]{43}$ */
+  y: string;
+};
+
+export type AddAuthorKeyBody = {
+  /**
+     * Whose key it is. Two keys of one owner count as one signature
+     * @minLength 1
+     * @maxLength 128
+     * @pattern ^[^\u0000]*$
+     */
+  owner: string;
+  public_key: AddAuthorKeyBodyPublicKey;
+  /**
+     * What it may sign
+     * @minItems 1
+     * @maxItems 100
+     * @items.pattern ^[a-z][a-z0-9_]{0,62}$
+     */
+  hardware_types: string[];
+  /**
+     * Default: now
+     * @pattern ^(?:(?:\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29|\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:02)-(?:0[1-9]|1\d|2[0-8])))T(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|([+-](?:[01]\d|2[0-3]):[0-5]\d)))$
+     */
+  valid_from_dt?: string;
+  /** null: until it is revoked */
+  valid_until_dt?: string | null;
+};
+
+export type ListAuthorKeysParams = {
+/**
+ * Items a page, 1 to 500
+ * @minimum 1
+ * @maximum 500
+ */
+limit?: number;
+/**
+ * `next_cursor` of the page before, of the same list under the same conditions
+ * @maxLength 512
+ */
+cursor?: string;
+};
+
+export type ListAuthorKeys200 = {
+  items: AuthorKey[];
+  /**
+     * null on the last page
+     * @nullable
+     */
+  next_cursor: string | null;
+};
+
+export type RevokeAuthorKeyBody = {
+  /**
+     * @minLength 1
+     * @maxLength 2000
+     * @pattern ^[^\u0000]*$
+     */
+  reason: string;
+};
+
+export type ListAuthorRootsParams = {
+/**
+ * Items a page, 1 to 500
+ * @minimum 1
+ * @maximum 500
+ */
+limit?: number;
+/**
+ * `next_cursor` of the page before, of the same list under the same conditions
+ * @maxLength 512
+ */
+cursor?: string;
+/**
+ * Only those after this version: the one that the device has
+ * @minimum 0
+ * @maximum 2147483647
+ */
+after_version?: number;
+};
+
+export type ListAuthorRoots200 = {
+  items: AuthorRoot[];
+  /**
+     * null on the last page
+     * @nullable
+     */
+  next_cursor: string | null;
 };
 
 export type RequestAssemblyHeaders = {
@@ -4198,6 +4484,46 @@ export const deleteFirmware = async (id: number, options?: Parameters<typeof req
 
 
 
+export const getSignFirmwareUrl = (id: number,) => {
+
+
+
+
+  return `/v1/firmwares/${encodeURIComponent(String(id))}/signatures`
+}
+
+/**
+ * Each statement is a JWS made by `scu firmware sign`: a release, or that devices may go back to this version for a while. It is checked against the bytes and the author keys. A firmware that only waits for signatures becomes available with the last one. Those that are here stay; a later statement of a key takes the place of its former one.
+ * @summary Add what authors have signed about a firmware
+ */
+export const signFirmware = async (id: number,
+    signFirmwareBody: SignFirmwareBody, options?: Parameters<typeof request>[1]): Promise<Firmware> => {
+
+    const getHeaders = (h?: NonNullable<RequestInit['headers']>): Record<string, string | readonly string[]> => {
+    if (!h) return {};
+    if (h instanceof Headers) return Object.fromEntries(h.entries());
+    if (Symbol.iterator in h) {
+      return Object.fromEntries(
+        Array.from(h as Iterable<Iterable<string>>, (entry) => Array.from(entry) as [string, string]),
+      );
+    }
+    const headers: Record<string, string | readonly string[]> = {};
+    for (const [name, value] of Object.entries<string | readonly string[] | undefined>(h)) {
+      if (value !== undefined) headers[name] = value;
+    }
+    return headers;
+  };
+return request<Firmware>(getSignFirmwareUrl(id),
+  {
+    ...options,
+    method: 'PUT',
+    headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
+    body: JSON.stringify(signFirmwareBody)
+  }
+);}
+
+
+
 export const getGetManifestUrl = (id: number,) => {
 
 
@@ -4238,6 +4564,211 @@ export const getListKeysUrl = () => {
 export const listKeys = async ( options?: Parameters<typeof request>[1]): Promise<PublicKeys> => {
 
   return request<PublicKeys>(getListKeysUrl(),
+  {
+    ...options,
+    method: 'GET'
+
+
+  }
+);}
+
+
+
+export const getAddAuthorKeyUrl = () => {
+
+
+
+
+  return `/v1/author-keys`
+}
+
+/**
+ * What its owner signs is believed from then on, for the hardware types named. Send the public half alone: the service never has a private one. The same request again changes nothing.
+ * @summary Add the public key of somebody who makes firmware
+ */
+export const addAuthorKey = async (addAuthorKeyBody: AddAuthorKeyBody, options?: Parameters<typeof request>[1]): Promise<AuthorKey> => {
+
+    const getHeaders = (h?: NonNullable<RequestInit['headers']>): Record<string, string | readonly string[]> => {
+    if (!h) return {};
+    if (h instanceof Headers) return Object.fromEntries(h.entries());
+    if (Symbol.iterator in h) {
+      return Object.fromEntries(
+        Array.from(h as Iterable<Iterable<string>>, (entry) => Array.from(entry) as [string, string]),
+      );
+    }
+    const headers: Record<string, string | readonly string[]> = {};
+    for (const [name, value] of Object.entries<string | readonly string[] | undefined>(h)) {
+      if (value !== undefined) headers[name] = value;
+    }
+    return headers;
+  };
+return request<AuthorKey>(getAddAuthorKeyUrl(),
+  {
+    ...options,
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
+    body: JSON.stringify(addAuthorKeyBody)
+  }
+);}
+
+
+
+export const getListAuthorKeysUrl = (params?: ListAuthorKeysParams,) => {
+  const normalizedParams = new URLSearchParams();
+
+  Object.entries(params || {}).forEach(([key, value]) => {
+
+    if (value !== undefined) {
+      normalizedParams.append(key, value === null ? 'null' : String(value))
+    }
+  });
+
+  const stringifiedParams = normalizedParams.toString();
+
+  return stringifiedParams.length > 0 ? `/v1/author-keys?${stringifiedParams}` : `/v1/author-keys`
+}
+
+/**
+ * @summary Author keys, in the order in which they were added
+ */
+export const listAuthorKeys = async (params?: ListAuthorKeysParams, options?: Parameters<typeof request>[1]): Promise<ListAuthorKeys200> => {
+
+  return request<ListAuthorKeys200>(getListAuthorKeysUrl(params),
+  {
+    ...options,
+    method: 'GET'
+
+
+  }
+);}
+
+
+
+export const getRevokeAuthorKeyUrl = (id: number,) => {
+
+
+
+
+  return `/v1/author-keys/${encodeURIComponent(String(id))}/revoke`
+}
+
+/**
+ * Nothing new is believed that it signs. Firmwares that are available stay so: withdraw those that it should not have signed. Devices refuse the key when they have a root without it: publish one with PUT /v1/author-roots/{version}. A key that was revoked before keeps its reason.
+ * @summary Revoke an author key, for good
+ */
+export const revokeAuthorKey = async (id: number,
+    revokeAuthorKeyBody: RevokeAuthorKeyBody, options?: Parameters<typeof request>[1]): Promise<AuthorKey> => {
+
+    const getHeaders = (h?: NonNullable<RequestInit['headers']>): Record<string, string | readonly string[]> => {
+    if (!h) return {};
+    if (h instanceof Headers) return Object.fromEntries(h.entries());
+    if (Symbol.iterator in h) {
+      return Object.fromEntries(
+        Array.from(h as Iterable<Iterable<string>>, (entry) => Array.from(entry) as [string, string]),
+      );
+    }
+    const headers: Record<string, string | readonly string[]> = {};
+    for (const [name, value] of Object.entries<string | readonly string[] | undefined>(h)) {
+      if (value !== undefined) headers[name] = value;
+    }
+    return headers;
+  };
+return request<AuthorKey>(getRevokeAuthorKeyUrl(id),
+  {
+    ...options,
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
+    body: JSON.stringify(revokeAuthorKeyBody)
+  }
+);}
+
+
+
+export const getPublishAuthorRootUrl = (version: number,) => {
+
+
+
+
+  return `/v1/author-roots/${encodeURIComponent(String(version))}`
+}
+
+/**
+ * A JWS with several signatures (RFC 7515, section 7.2.1), made by `scu root sign`: enough root keys of the root before have to sign it, and enough of its own. Devices fetch it and check the same. The same document again changes nothing.
+ * @summary Publish the next root: which author keys devices believe
+ */
+export const publishAuthorRoot = async (version: number,
+    authorRootDocument: AuthorRootDocument, options?: Parameters<typeof request>[1]): Promise<AuthorRoot> => {
+
+    const getHeaders = (h?: NonNullable<RequestInit['headers']>): Record<string, string | readonly string[]> => {
+    if (!h) return {};
+    if (h instanceof Headers) return Object.fromEntries(h.entries());
+    if (Symbol.iterator in h) {
+      return Object.fromEntries(
+        Array.from(h as Iterable<Iterable<string>>, (entry) => Array.from(entry) as [string, string]),
+      );
+    }
+    const headers: Record<string, string | readonly string[]> = {};
+    for (const [name, value] of Object.entries<string | readonly string[] | undefined>(h)) {
+      if (value !== undefined) headers[name] = value;
+    }
+    return headers;
+  };
+return request<AuthorRoot>(getPublishAuthorRootUrl(version),
+  {
+    ...options,
+    method: 'PUT',
+    headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
+    body: JSON.stringify(authorRootDocument)
+  }
+);}
+
+
+
+export const getGetAuthorRootUrl = (version: number,) => {
+
+
+
+
+  return `/v1/author-roots/${encodeURIComponent(String(version))}`
+}
+
+/**
+ * @summary A root
+ */
+export const getAuthorRoot = async (version: number, options?: Parameters<typeof request>[1]): Promise<AuthorRoot> => {
+
+  return request<AuthorRoot>(getGetAuthorRootUrl(version),
+  {
+    ...options,
+    method: 'GET'
+
+
+  }
+);}
+
+
+
+export const getListAuthorRootsUrl = (params?: ListAuthorRootsParams,) => {
+  const normalizedParams = new URLSearchParams();
+
+  Object.entries(params || {}).forEach(([key, value]) => {
+
+    if (value !== undefined) {
+      normalizedParams.append(key, value === null ? 'null' : String(value))
+    }
+  });
+
+  const stringifiedParams = normalizedParams.toString();
+
+  return stringifiedParams.length > 0 ? `/v1/author-roots?${stringifiedParams}` : `/v1/author-roots`
+}
+
+/**
+ * @summary Roots, the oldest first: a device takes them one after the other
+ */
+export const listAuthorRoots = async (params?: ListAuthorRootsParams, options?: Parameters<typeof request>[1]): Promise<ListAuthorRoots200> => {
+
+  return request<ListAuthorRoots200>(getListAuthorRootsUrl(params),
   {
     ...options,
     method: 'GET'

@@ -22,6 +22,8 @@ export interface UploadOptions {
   sha256?: string | undefined;
   onProgress?: ((progress: UploadProgress) => void) | undefined;
   signal?: AbortSignal | undefined;
+  /** Signs what is uploaded, once its hash is known: statements of its authors, each a JWS. */
+  sign?: ((file: { size_bytes: number; sha256: string }) => Promise<string[]>) | undefined;
   /** How long the service may take to register the file, in seconds. Default 300. */
   registrationSeconds?: number | undefined;
 }
@@ -53,7 +55,7 @@ export const uploadFirmware = async (
   client: Client,
   firmware: Omit<UploadFirmwareBody, 'size_bytes' | 'sha256'>,
   file: Blob,
-  { sha256, onProgress = () => {}, signal, registrationSeconds = 300 }: UploadOptions = {},
+  { sha256, onProgress = () => {}, signal, sign, registrationSeconds = 300 }: UploadOptions = {},
 ): Promise<FirmwareDownload> => {
   const progressOf = (phase: UploadProgress['phase']) => {
     let bytes = 0;
@@ -65,8 +67,9 @@ export const uploadFirmware = async (
   };
   const hash = sha256 ?? (await sha256Of(file, progressOf('hashing')));
   signal?.throwIfAborted();
+  const signatures = await sign?.({ size_bytes: file.size, sha256: hash });
   const reserved = await client.uploadFirmware(
-    { ...firmware, size_bytes: file.size, sha256: hash } as UploadFirmwareBody,
+    { ...firmware, size_bytes: file.size, sha256: hash, ...(signatures && { signatures }) } as UploadFirmwareBody,
     optionsOf(signal),
   );
   const { upload } = reserved as Partial<Pick<FirmwareUpload, 'upload'>>;

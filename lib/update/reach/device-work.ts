@@ -1,3 +1,4 @@
+import type { AuthorSignature, SignedPart } from '../../authors/signature.ts';
 import type { FirmwareRequirement, FirmwareStatus } from '../../firmware/firmware.ts';
 import type { Proof } from '../../firmware/hardware-type.ts';
 import type { Phase } from '../execution.ts';
@@ -33,6 +34,8 @@ export interface OfferedFirmware {
   version_num: number | null;
   requires: readonly FirmwareRequirement[];
   minimum_from_version_num: number | null;
+  author_signatures: readonly AuthorSignature[];
+  signed_parts: readonly SignedPart[];
 }
 
 /**

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import type { AuthorSignature, SignedPart } from '../../authors/signature.ts';
 import { addSeconds } from '../../clock.ts';
 import type { Db, Trx } from '../../db/database.ts';
 import type { FirmwareRequirement } from '../../firmware/firmware.ts';
@@ -88,6 +89,8 @@ export interface Dispatch {
   size_bytes: number;
   requires: FirmwareRequirement[];
   minimum_from_version_num: number | null;
+  author_signatures: AuthorSignature[];
+  signed_parts: SignedPart[];
   allow_downgrade: boolean;
   manifest_counter: number;
   request_id: string;
@@ -115,6 +118,8 @@ export const findDispatch = (db: Db, id: number, now: Date, leaseSeconds: number
       'f.file_link',
       'f.sha256',
       'f.minimum_from_version_num',
+      'f.author_signatures',
+      'f.signed_parts',
     ])
     .select(['u.allow_downgrade', 'u.manifest_counter', 'u.request_id', 'u.in_progress_minutes'])
     .select([
@@ -127,7 +132,7 @@ export const findDispatch = (db: Db, id: number, now: Date, leaseSeconds: number
       sql<FirmwareRequirement[]>`f.requires`.as('requires'),
     ])
     .where('d.id', '=', id)
-    .$narrowType<{ file_link: string; sha256: string }>()
+    .$narrowType<{ file_link: string; sha256: string; author_signatures: AuthorSignature[]; signed_parts: SignedPart[] }>()
     .executeTakeFirst();
 
 export interface ClaimedCommand {

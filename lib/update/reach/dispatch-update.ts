@@ -1,6 +1,6 @@
 import { addSeconds, type Clock } from '../../clock.ts';
 import type { Db } from '../../db/database.ts';
-import type { ManifestFacts, SignManifest } from '../../firmware/manifest.ts';
+import { type SignManifest, toManifestFacts } from '../../firmware/manifest.ts';
 import type { Log } from '../../log.ts';
 import {
   type Backend,
@@ -181,17 +181,11 @@ const signShared = (deps: DispatchUpdateDeps, dispatch: Dispatch) =>
     const { storage, signManifest } = deps;
     const { hardware_type, version, sha256, size_bytes } = dispatch;
     const { url, expires_dt } = await storage.signDownload(storage.fromLink(dispatch.file_link), 'GET', linkSecondsOf(dispatch));
-    const { manifest } = await signManifest(toManifestFacts(dispatch));
+    const { manifest } = await signManifest(
+      toManifestFacts(dispatch, { allow_downgrade: dispatch.allow_downgrade, counter: dispatch.manifest_counter }),
+    );
     return { hardware_type, version, sha256, size_bytes, url, expires_dt: expires_dt.toISOString(), manifest };
   });
-
-const toManifestFacts = (dispatch: Dispatch): ManifestFacts => {
-  const { hardware_type, version, version_num, size_bytes, sha256, requires, minimum_from_version_num, allow_downgrade } = dispatch;
-  return {
-    ...{ hardware_type, version, version_num, size_bytes, sha256, requires, minimum_from_version_num, allow_downgrade },
-    counter: dispatch.manifest_counter,
-  };
-};
 
 const favour = ['rejected', 'unclear', 'deferred', 'accepted'] as const satisfies CommandOutcome['outcome'][];
 

@@ -212,7 +212,7 @@ export const findEndedWork = async (db: Db, device_id: number, execution_id: num
 
 const firmwareColumns = sql`
   f.id AS firmware_id, f.status AS firmware_status, f.version, f.object_key, f.file_link, f.size_bytes, f.sha1, f.sha256, f.md5,
-  f.version_num, f.requires, f.minimum_from_version_num`;
+  f.version_num, f.requires, f.minimum_from_version_num, f.author_signatures, f.signed_parts`;
 
 interface FirmwareRow extends Omit<OfferedFirmware, 'id' | 'status'> {
   firmware_id: number;
@@ -232,6 +232,8 @@ const toFirmware = ({ firmware_id, firmware_status, ...file }: FirmwareRow): Off
   version_num: file.version_num,
   requires: file.requires,
   minimum_from_version_num: file.minimum_from_version_num,
+  author_signatures: file.author_signatures,
+  signed_parts: file.signed_parts,
 });
 
 /** The firmware that this device has installed by this execution; undefined unless it is its own and has succeeded. */

@@ -123,7 +123,17 @@ describe('where a device is with its work', () => {
     manifest_counter: 1,
     firmware: {
       ...{ id: 1, status: 'available', version: '1', object_key: 'firmwares/cabinet/1/a.swu', file_link: '' },
-      ...{ size_bytes: 1, sha1: '', sha256: '', md5: '', version_num: 1, requires: [], minimum_from_version_num: null },
+      ...{
+        size_bytes: 1,
+        sha1: '',
+        sha256: '',
+        md5: '',
+        version_num: 1,
+        requires: [],
+        minimum_from_version_num: null,
+        author_signatures: [],
+        signed_parts: [],
+      },
     },
   };
   const withdrawn = { firmware: { ...work.firmware, status: 'withdrawn' as const } };

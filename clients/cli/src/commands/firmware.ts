@@ -10,11 +10,14 @@ import { formatBytes, formatTime } from '../format.ts';
 import { limited } from '../limited.ts';
 import type { Column } from '../output.ts';
 import { bytesShownBy } from '../progress.ts';
+import { keyHelp, readSigningKey } from '../signing/signing-key.ts';
+import { signDowngrade, signRelease } from '../signing/statement.ts';
 
 /** `scu firmware …`: the catalogue. */
 export const addFirmwareCommands = (program: Command): void => {
   const group = addGroup(program, 'firmware', 'the catalogue: every version that was ever made');
   addUpload(group);
+  addSign(group);
   addList(group);
   addView(group);
   addDownload(group);
@@ -29,6 +32,8 @@ interface UploadOptions {
   requires?: string[];
   minimumFrom?: number;
   versionNum?: number;
+  signWith?: string;
+  publicKey?: string;
 }
 
 const addUpload = (group: Command): void => {
@@ -47,6 +52,8 @@ const addUpload = (group: Command): void => {
     .option('--requires <type@number>', 'what devices have to run of another type: type and lowest version_num; may be repeated', collected)
     .option('--minimum-from <number>', 'the lowest version_num that it may be installed over', wholeNumber)
     .option('--version-num <number>', 'its place in the order of versions; default: as the hardware type says', wholeNumber)
+    .addOption(new Option('--sign-with <key>', `sign it as its author: ${keyHelp}`).env('SCU_SIGN_WITH'))
+    .addOption(new Option('--public-key <file>', 'the public half, with --sign-with exec:').env('SCU_PUBLIC_KEY'))
     .action(
       action<UploadOptions, [string]>(async ({ client, output, progress, signal }, options, file) => {
         if (!(await stat(file)).isFile()) throw new UsageError(`${file} is no file`);
@@ -61,15 +68,82 @@ const addUpload = (group: Command): void => {
             ...(versionNum !== undefined && { version_num: versionNum }),
           },
           await openAsBlob(file),
-          { signal, onProgress: bytesShownBy(progress) },
+          { signal, onProgress: bytesShownBy(progress), ...(await signerOf(options)) },
         );
         progress.clear();
         const { id, size_bytes, sha256 } = firmware;
         await output.item(withoutLink(firmware), () => [
-          `Firmware ${id} is available: ${hardware_type} ${version}, ${formatBytes(size_bytes)}, SHA-256 ${sha256}`,
+          `Firmware ${id} ${isWaiting(firmware) ? 'waits for signatures of its authors' : 'is available'}: ${hardware_type} ${version}, ${formatBytes(size_bytes)}, SHA-256 ${sha256}`,
         ]);
       }),
     );
+};
+
+const isWaiting = ({ status }: FirmwareDownload): boolean => status === 'awaiting_signature';
+
+const signerOf = async ({ signWith, publicKey, type: hardware_type, version }: UploadOptions) => {
+  if (signWith === undefined) return {};
+  const key = await readSigningKey(signWith, publicKey);
+  return {
+    sign: async (file: { size_bytes: number; sha256: string }) => [await signRelease({ hardware_type, version, ...file }, key, new Date())],
+  };
+};
+
+interface SignOptions {
+  type: string;
+  version: string;
+  key: string;
+  publicKey?: string;
+  authorVersion?: number;
+  downgradeUntil?: string;
+  firmware?: string;
+}
+
+const addSign = (group: Command): void => {
+  addCommand(group, 'sign <file>', {
+    summary: 'sign a file as its author',
+    details: 'Prints what is signed, one statement a line. With --firmware it is sent, too; without it nothing is.',
+    examples: [
+      'scu firmware sign build/mcu.bin --type vega_mcu --version 1.5.0 --key author.pem',
+      'scu firmware sign mcu.bin --type vega_mcu --version 1.4.0 --key author.pem --downgrade-until 2026-12-01T00:00:00Z --firmware 17',
+    ],
+  })
+    .requiredOption('--type <name>', 'its hardware type')
+    .requiredOption('--version <text>', 'its version')
+    .addOption(new Option('--key <key>', keyHelp).env('SCU_SIGN_WITH').makeOptionMandatory())
+    .addOption(new Option('--public-key <file>', 'the public half, with --key exec:').env('SCU_PUBLIC_KEY'))
+    .option('--author-version <number>', 'a number of yours that only grows; default: the seconds since 1970', wholeNumber)
+    .option('--downgrade-until <time>', 'also say that devices may go back to it until then')
+    .option('--firmware <firmware>', `add it to this firmware: ${firmwareNameHelp}`)
+    .action(
+      action<SignOptions, [string]>(async ({ client, output }, options, path) => {
+        const statements = await signFile(path, options);
+        if (options.firmware === undefined) return output.item({ signatures: statements }, () => statements);
+        const api = client();
+        const firmware = await api.signFirmware(await firmwareIdOf(api, options.firmware), { signatures: statements });
+        return output.item(firmware, () => [`Firmware ${firmware.id} is ${firmware.status}.`]);
+      }),
+    );
+};
+
+const signFile = async (path: string, { type: hardware_type, version, ...options }: SignOptions): Promise<string[]> => {
+  const key = await readSigningKey(options.key, options.publicKey);
+  const bytes = await openAsBlob(path);
+  const file = { hardware_type, version, size_bytes: bytes.size, sha256: await hashOf(bytes) };
+  const now = new Date();
+  const author_version = options.authorVersion ?? Math.floor(now.getTime() / 1_000);
+  const release = await signRelease(file, key, now, author_version);
+  if (options.downgradeUntil === undefined) return [release];
+  const until = new Date(options.downgradeUntil);
+  if (Number.isNaN(until.getTime())) throw new UsageError(`--downgrade-until ${options.downgradeUntil} is no time: 2026-12-01T00:00:00Z`);
+  return [release, await signDowngrade(file, key, now, { until, author_version })];
+};
+
+const hashOf = async (file: Blob): Promise<string> => {
+  const { createHash } = await import('node:crypto');
+  const hash = createHash('sha256');
+  for await (const chunk of file.stream() as unknown as AsyncIterable<Uint8Array>) hash.update(chunk);
+  return hash.digest('hex');
 };
 
 const toRequirement = (text: string) => {
@@ -106,7 +180,16 @@ const addList = (group: Command): void => {
     hasCsv: true,
   })
     .option('--type <name>', 'of this hardware type')
-    .addOption(new Option('--status <status>', 'in this status').choices(['awaiting_upload', 'available', 'lost', 'withdrawn', 'rejected']))
+    .addOption(
+      new Option('--status <status>', 'in this status').choices([
+        'awaiting_upload',
+        'awaiting_signature',
+        'available',
+        'lost',
+        'withdrawn',
+        'rejected',
+      ]),
+    )
     .option('--version <text>', 'of this version')
     .option('--limit <number>', 'so many at most', wholeNumber)
     .action(
@@ -150,6 +233,7 @@ const describeFirmware = (firmware: FirmwareDownload, output: Context['output'])
       comment: firmware.comment,
       created: `${formatTime(firmware.created_dt)} by ${firmware.created_by}`,
       file: firmware.file_link,
+      'signed by': firmware.author_signatures.map(({ owner, kind }) => (kind === 'release' ? owner : `${owner} (${kind})`)).join(', '),
     }),
   ];
 };

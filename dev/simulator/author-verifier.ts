@@ -1,0 +1,201 @@
+// What a device does with the signatures of a firmware's authors: the reference for who writes firmware (docs/devices.md). Without anything of
+// the service's own: whoever holds the service holds none of these keys.
+import { createHash } from 'node:crypto';
+import { calculateJwkThumbprint, compactVerify, flattenedVerify, importJWK, type JWK } from 'jose';
+import { z } from 'zod';
+import { Refused } from './refused.ts';
+
+const Key = z.discriminatedUnion('kty', [
+  z.object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: z.string() }),
+  z.object({ kty: z.literal('EC'), crv: z.literal('P-256'), x: z.string(), y: z.string() }),
+]);
+
+/** Which authors a device believes. It is born with one. */
+export const Root = z.object({
+  version: z.int().min(1),
+  iat: z.int(),
+  exp: z.int(),
+  root_keys: z.array(Key).min(1),
+  root_threshold: z.int().min(1),
+  authors: z.array(z.object({ owner: z.string(), keys: z.array(Key), hardware_types: z.array(z.string()) })),
+  signatures_required: z.record(z.string(), z.int().min(0)),
+});
+export type Root = z.infer<typeof Root>;
+
+export interface SignedRoot {
+  payload: string;
+  signatures: { protected: string; signature: string }[];
+}
+
+const Statement = z.object({
+  hardware_type: z.string(),
+  version: z.string(),
+  size_bytes: z.int(),
+  sha256: z.string(),
+  author_version: z.int().min(1),
+  iat: z.int(),
+  exp: z.int().optional(),
+});
+type Statement = z.infer<typeof Statement>;
+
+/** A file of which authors have said what it is. */
+export interface SignedFile {
+  hardware_type: string;
+  version: string;
+  size_bytes: number;
+  sha256: string;
+  author_signatures: readonly string[];
+}
+
+/** By hardware type and owner: the highest `author_version` whose firmware has run. In memory that no update writes. */
+export type AuthorVersions = ReadonlyMap<string, ReadonlyMap<string, number>>;
+
+/**
+ * The root after those that a device fetched: each signed by enough root keys of the one before and of its own, none left out. A root that
+ * has expired is followed to its successor, but installs nothing itself ({@link verifyAuthors}).
+ *
+ * @throws {@link Refused}
+ */
+export async function followRoots(root: Root, documents: readonly SignedRoot[]): Promise<Root> {
+  let current = root;
+  for (const document of documents) {
+    const next = Root.safeParse(parse(document.payload));
+    if (!next.success) throw new Refused('the author root is none');
+    if (next.data.version !== current.version + 1)
+      throw new Refused(`author root ${current.version} is not followed by ${next.data.version}`);
+    for (const signers of [current, next.data]) {
+      if ((await countSignatures(document, signers.root_keys)) < signers.root_threshold) {
+        throw new Refused(`author root ${next.data.version} is not signed by enough keys of root ${signers.version}`);
+      }
+    }
+    current = next.data;
+  }
+  return current;
+}
+
+/**
+ * Whether enough different authors have signed that a file is this version, none of them an older one than has run. Returns the numbers to
+ * be remembered once the firmware runs.
+ *
+ * @throws {@link Refused}
+ */
+export async function verifyAuthors(
+  file: SignedFile,
+  { root, ran, now }: { root: Root; ran: AuthorVersions; now: Date },
+): Promise<ReadonlyMap<string, number>> {
+  const seconds = now.getTime() / 1_000;
+  // Whoever holds the service can keep new firmware and new roots away. The root's end makes that visible.
+  if (root.exp <= seconds) throw new Refused(`author root ${root.version} has expired: the service may be frozen; tell the owner`);
+  const required = root.signatures_required[file.hardware_type] ?? 1;
+  const known = ran.get(file.hardware_type);
+  const signed = new Map<string, number>();
+  const refusals: string[] = [];
+  for (const { owner, keys, hardware_types } of root.authors) {
+    if (!hardware_types.includes(file.hardware_type)) continue;
+    const statements = await statementsOf(file, keys);
+    const release = statements.find(({ type }) => type === 'firmware-release+jwt');
+    if (!release) continue;
+    const mayGoBack = statements.some(({ type, exp = 0 }) => type === 'firmware-downgrade+jwt' && exp > seconds);
+    const highest = known?.get(owner) ?? 0;
+    if (release.author_version >= highest || mayGoBack) signed.set(owner, release.author_version);
+    else refusals.push(`${owner} signed number ${release.author_version}, and ${highest} has run`);
+  }
+  if (signed.size >= required) return signed;
+  const why = refusals.length > 0 ? `: ${refusals.join('; ')}` : '';
+  throw new Refused(`${required} authors have to sign ${file.hardware_type} ${file.version}; ${signed.size} did${why}`);
+}
+
+/** What these keys have signed about this very file. What is wrong, or about another file, counts for nothing. */
+async function statementsOf(file: SignedFile, keys: readonly JWK[]): Promise<(Statement & { type: string | undefined })[]> {
+  const found: (Statement & { type: string | undefined })[] = [];
+  for (const key of keys) {
+    const algorithm = algorithmOf(key);
+    const imported = await importJWK(key, algorithm);
+    for (const jws of file.author_signatures) {
+      try {
+        const { payload, protectedHeader } = await compactVerify(jws, imported, { algorithms: [algorithm] });
+        const statement = Statement.parse(JSON.parse(Buffer.from(payload).toString('utf8')));
+        const isAboutFile = (['hardware_type', 'version', 'size_bytes', 'sha256'] as const).every(
+          (field) => statement[field] === file[field],
+        );
+        if (isAboutFile) found.push({ ...statement, type: protectedHeader.typ });
+      } catch {
+        // Another author's, or nobody's.
+      }
+    }
+  }
+  return found;
+}
+
+async function countSignatures({ payload, signatures }: SignedRoot, keys: readonly JWK[]): Promise<number> {
+  const signers = new Set<string>();
+  for (const key of keys) {
+    const algorithm = algorithmOf(key);
+    const imported = await importJWK(key, algorithm);
+    for (const signature of signatures) {
+      try {
+        const { protectedHeader } = await flattenedVerify({ payload, ...signature }, imported, { algorithms: [algorithm] });
+        if (protectedHeader?.typ === 'author-root+json') signers.add(await calculateJwkThumbprint(key));
+      } catch {
+        // Another key's, or nobody's.
+      }
+    }
+  }
+  return signers.size;
+}
+
+const algorithmOf = ({ kty }: JWK) => (kty === 'OKP' ? 'EdDSA' : 'ES256');
+
+const parse = (payload: string): unknown => {
+  try {
+    return JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));
+  } catch {
+    return undefined;
+  }
+};
+
+/** In a package beside its parts. They are the service's word: a device that goes by authors takes nothing from them. */
+const descriptions = ['sw-description', 'sw-description.sig', 'TRAILER!!!'];
+
+/**
+ * The parts of a package, by hardware type, when the archive holds exactly those files that its authors have signed. Where each part goes, the
+ * device knows by itself.
+ *
+ * @throws {@link Refused}
+ */
+export function openPackage(archive: Buffer, parts: readonly SignedFile[]): Map<string, Buffer> {
+  const opened = new Map<string, Buffer>();
+  for (const { name, bytes } of readArchive(archive)) {
+    if (descriptions.includes(name)) continue;
+    const part = parts.find(({ hardware_type }) => name === `${hardware_type}.bin`);
+    if (!part || opened.has(part.hardware_type)) throw new Refused(`the package holds ${name}, which no author has signed`);
+    const digest = createHash('sha256').update(bytes).digest('hex');
+    if (bytes.length !== part.size_bytes || digest !== part.sha256)
+      throw new Refused(`${name} is not the file that its authors have signed`);
+    opened.set(part.hardware_type, bytes);
+  }
+  const missing = parts.find(({ hardware_type }) => !opened.has(hardware_type));
+  if (missing) throw new Refused(`the package lacks ${missing.hardware_type}.bin`);
+  return opened;
+}
+
+const headerBytes = 110;
+const padded = (length: number) => Math.ceil(length / 4) * 4;
+
+/** The files of a cpio archive in its `newc` form (cpio(5)). */
+function* readArchive(archive: Buffer): Generator<{ name: string; bytes: Buffer }> {
+  let at = 0;
+  while (at + headerBytes <= archive.length) {
+    const header = archive.toString('latin1', at, at + headerBytes);
+    if (!/^07070[12][0-9a-fA-F]{104}$/.test(header)) throw new Refused('the package is no archive');
+    const size = Number.parseInt(header.slice(54, 62), 16);
+    const nameLength = Number.parseInt(header.slice(94, 102), 16);
+    const name = archive.toString('utf8', at + headerBytes, at + headerBytes + nameLength - 1);
+    const begin = at + padded(headerBytes + nameLength);
+    if (begin + size > archive.length) throw new Refused('the package was cut');
+    yield { name, bytes: archive.subarray(begin, begin + size) };
+    if (name === 'TRAILER!!!') return;
+    at = begin + padded(size);
+  }
+  throw new Refused('the package was cut');
+}

@@ -1,0 +1,34 @@
+import { authorOf } from '../../lib/audit/author.ts';
+import { listAuthorKeys } from '../../lib/authors/author-key-queries.ts';
+import { addAuthorKey, revokeAuthorKey } from '../../lib/authors/edit-author-keys.ts';
+import { getRoot, publishRoot } from '../../lib/authors/publish-root.ts';
+import { listRoots } from '../../lib/authors/root-queries.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Db } from '../../lib/db/database.ts';
+import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
+import {
+  addAuthorKeyRoute,
+  getAuthorRootRoute,
+  listAuthorKeysRoute,
+  listAuthorRootsRoute,
+  publishAuthorRootRoute,
+  revokeAuthorKeyRoute,
+} from './routes.ts';
+
+export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
+  endpoint(
+    operation(deps, addAuthorKeyRoute, async (request, caller) => {
+      const { isNew, answer } = await addAuthorKey(deps, request.body, authorOf(request, caller));
+      return json(isNew ? 201 : 200, answer);
+    }),
+    operation(deps, listAuthorKeysRoute, async ({ query }) => json(200, await listAuthorKeys(deps.db, query))),
+    operation(deps, revokeAuthorKeyRoute, async (request, caller) =>
+      json(200, await revokeAuthorKey(deps, request.path.id, request.body.reason, authorOf(request, caller))),
+    ),
+    operation(deps, publishAuthorRootRoute, async (request, caller) => {
+      const { isNew, answer } = await publishRoot(deps, request.path.version, request.body, authorOf(request, caller));
+      return json(isNew ? 201 : 200, answer);
+    }),
+    operation(deps, listAuthorRootsRoute, async ({ query }) => json(200, await listRoots(deps.db, query))),
+    operation(deps, getAuthorRootRoute, async ({ path }) => json(200, await getRoot(deps.db, path.version))),
+  );

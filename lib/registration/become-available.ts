@@ -1,0 +1,91 @@
+import { type AuthorSignature, countOwners } from '../authors/signature.ts';
+import { listParts, listRevokedKids, lockSignatures, storeSignedParts } from '../authors/signature-queries.ts';
+import type { Db, Trx } from '../db/database.ts';
+import {
+  type AvailableFirmware,
+  awaitSignatures,
+  type Draft,
+  getLastVersionNum,
+  listNumberedVersions,
+  makeAvailable,
+  rejectDraft,
+} from '../firmware/draft-queries.ts';
+import type { Firmware } from '../firmware/firmware.ts';
+import type { HardwareType } from '../firmware/hardware-type.ts';
+import { lockCatalogue, lockHardwareType } from '../firmware/hardware-type-queries.ts';
+import { placeBySemver } from '../firmware/ordinal.ts';
+import { type LinkedFirmware, linkDevices } from '../report/report-queries.ts';
+
+/** A firmware whose file is here. */
+export type Unregistered = Pick<Firmware, 'hardware_type' | 'version' | 'version_num' | 'assembly_id'> & Draft;
+
+export type Outcome = 'available' | 'awaiting_signature' | 'rejected';
+
+/** So many devices are linked in one transaction, in some 0.2 s; reports about the hardware type wait as long, and come through between two. */
+const linksPerTransaction = 10_000;
+
+/**
+ * Makes a firmware whose file is here available, if enough of its authors have signed; otherwise it awaits their signatures. Devices that run
+ * the version already are linked to it: in the same transaction, unless they are very many. Undefined when it was not this draft any more.
+ */
+export const becomeAvailable = async (
+  db: Db,
+  draft: Unregistered,
+  type: HardwareType,
+  facts: AvailableFirmware,
+): Promise<Outcome | undefined> => {
+  const outcome = await db.transaction().execute(async (trx) => {
+    await lockCatalogue(trx, draft.hardware_type);
+    // In the order in which requests take them: the hardware type, and then its firmwares.
+    const locked = await lockHardwareType(trx, type.name, 'add');
+    const required = (locked ?? type).author_signatures_required;
+    if (!(await isSigned(trx, draft, required))) {
+      return (await awaitSignatures(trx, draft, facts)) && ('awaiting_signature' as const);
+    }
+    const place = await findPlace(trx, draft, type);
+    if (place === 'none') return (await rejectDraft(trx, draft, noRoom)) && ('rejected' as const);
+    const row = await makeAvailable(trx, draft, facts, place);
+    if (row) await linkDevices(trx, draft, linksPerTransaction);
+    return row && ('available' as const);
+  });
+  if (outcome === 'available') await linkAllDevices(db, draft);
+  return outcome;
+};
+
+/**
+ * Whether so many authors have signed a firmware, or each part of the package that it is. Notes what they signed about the parts: devices check
+ * it when they get the package.
+ */
+const isSigned = async (trx: Trx, { id, assembly_id }: Unregistered, required: number): Promise<boolean> => {
+  const signatures = await lockSignatures(trx, id);
+  const parts = await listParts(trx, assembly_id);
+  const signed = parts.map(({ author_signatures, ...part }) => ({ ...part, author_signatures: author_signatures.map(({ jws }) => jws) }));
+  if (signed.some(({ author_signatures }) => author_signatures.length > 0)) await storeSignedParts(trx, id, signed);
+  if (required === 0) return true;
+  const revoked = await listRevokedKids(trx, [signatures, ...parts.map((part) => part.author_signatures)].flat());
+  const isEnough = (all: readonly AuthorSignature[]) => countOwners(all.filter(({ kid }) => !revoked.includes(kid))) >= required;
+  return isEnough(signatures) || (parts.length > 0 && parts.every(({ author_signatures }) => isEnough(author_signatures)));
+};
+
+/** The ordinal that the order of the hardware type gives to a version; null: the next one. */
+const findPlace = async (
+  trx: Trx,
+  { version, version_num }: Unregistered,
+  { name, order }: HardwareType,
+): Promise<number | null | 'none'> => {
+  if (order !== 'semver' || version_num !== null) return null;
+  const others = await listNumberedVersions(trx, name);
+  return placeBySemver(version, others, await getLastVersionNum(trx, name)) ?? 'none';
+};
+
+const noRoom = 'No version_num is free where its version belongs: correct those of its neighbours, or request it with one';
+
+export const linkAllDevices = async (db: Db, firmware: LinkedFirmware): Promise<void> => {
+  let linked: number;
+  do {
+    linked = await db.transaction().execute(async (trx) => {
+      await lockCatalogue(trx, firmware.hardware_type);
+      return linkDevices(trx, firmware, linksPerTransaction);
+    });
+  } while (linked === linksPerTransaction);
+};

@@ -1,0 +1,82 @@
+import { isDeepStrictEqual } from 'node:util';
+import { writeAuditLine } from '../audit/audit-queries.ts';
+import type { Author } from '../audit/author.ts';
+import { checkSignatures, mergeSignatures } from '../authors/check-signatures.ts';
+import type { AuthorSignature } from '../authors/signature.ts';
+import { findUsedNumber, lockSignatures, storeSignatures } from '../authors/signature-queries.ts';
+import type { SignedFile } from '../authors/statement.ts';
+import type { Clock } from '../clock.ts';
+import type { Db } from '../db/database.ts';
+import { DomainError } from '../errors.ts';
+import type { Firmware, FirmwareStatus } from '../firmware/firmware.ts';
+import { findFirmware, findUnregistered } from '../firmware/firmware-queries.ts';
+import { findHardwareType, lockHardwareType } from '../firmware/hardware-type-queries.ts';
+import type { Log } from '../log.ts';
+import { becomeAvailable } from './become-available.ts';
+
+/** A withdrawn one is wanted no more, and a rejected one has no file. */
+const signableStatuses: readonly FirmwareStatus[] = ['awaiting_upload', 'awaiting_signature', 'available', 'lost'];
+
+/**
+ * Adds what authors have signed about a firmware: a release, or that devices may go back to it for a while. A key's later statement takes the
+ * place of its former one. The firmware becomes available when it was only this that it waited for. Safe to repeat.
+ *
+ * @throws `firmware.not_found`; `firmware.not_signable` when it is withdrawn or rejected, or its bytes are not known yet; `request.invalid` naming
+ *   each statement that cannot be believed, or whose number its author has used for another firmware.
+ */
+export async function signFirmware(
+  { db, log, now }: { db: Db; log: Log; now: Clock },
+  id: number,
+  statements: readonly string[],
+  by: Author,
+): Promise<Firmware> {
+  const firmware = await findFirmware(db, id);
+  if (!firmware) throw new DomainError('firmware.not_found', `There is no firmware ${id}`);
+  const signatures = await checkSignatures(db, statements, signedFileOf(firmware), now());
+  await addSignatures(db, firmware, signatures, by, now());
+  const waiting = await findUnregistered(db, id);
+  const type = waiting && (await findHardwareType(db, waiting.draft.hardware_type));
+  if (type) {
+    const outcome = await becomeAvailable(db, waiting.draft, type, waiting.facts);
+    log.info('firmware signed', { firmware_id: id, outcome });
+  }
+  return (await findFirmware(db, id)) ?? firmware;
+}
+
+const signedFileOf = ({ id, status, hardware_type, version, size_bytes, sha256 }: Firmware): SignedFile => {
+  if (!signableStatuses.includes(status)) throw new DomainError('firmware.not_signable', `Firmware ${id} is ${status}`);
+  if (size_bytes === null || sha256 === null)
+    throw new DomainError('firmware.not_signable', `The bytes of firmware ${id} are not known yet`);
+  return { hardware_type, version, size_bytes, sha256 };
+};
+
+const addSignatures = async (
+  db: Db,
+  { id, hardware_type, sha256 }: Firmware,
+  signatures: readonly AuthorSignature[],
+  by: Author,
+  now: Date,
+): Promise<void> => {
+  await db.transaction().execute(async (trx) => {
+    // Of two authors' requests at one moment the second one sees what the first one has stored; so does a number that is used twice.
+    await lockHardwareType(trx, hardware_type, 'add');
+    const before = await lockSignatures(trx, id);
+    if ((await findFirmware(trx, id))?.sha256 !== sha256) {
+      throw new DomainError('firmware.not_signable', `Firmware ${id} has been replaced by other bytes meanwhile`);
+    }
+    await refuseUsedNumbers(trx, id, hardware_type, signatures);
+    const after = mergeSignatures(before, signatures);
+    if (isDeepStrictEqual(before, after)) return;
+    await storeSignatures(trx, id, after);
+    const outcome = { signed: signatures.map(({ owner, kind, author_version }) => ({ owner, kind, author_version })) };
+    await writeAuditLine(trx, by, { action: 'sign', resource: 'firmware', resource_id: String(id), outcome }, now);
+  });
+};
+
+const refuseUsedNumbers = async (...[trx, id, hardware_type, signatures]: Parameters<typeof findUsedNumber>): Promise<void> => {
+  const used = await findUsedNumber(trx, id, hardware_type, signatures);
+  if (!used) return;
+  const message = `${used.owner} has used author_version ${used.author_version} for version ${used.version} already`;
+  const position = signatures.findIndex(({ owner, author_version }) => owner === used.owner && author_version === used.author_version);
+  throw new DomainError('request.invalid', message, { errors: [{ in: 'body', path: `signatures.${position}`, message }] });
+};

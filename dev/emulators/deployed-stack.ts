@@ -15,7 +15,7 @@ import { freePort, isPortFreeSoon } from '../stack/free-port.ts';
 import { startLocalIdentity } from '../stack/local-identity.ts';
 import { startPostgres } from '../stack/postgres.ts';
 import type { Stack, StackDescription } from '../stack/stack.ts';
-import { createUndo } from '../stack/undo.ts';
+import { createUndo, type Undo } from '../stack/undo.ts';
 import { AwsError, callAws } from './aws-json.ts';
 
 const STAGE = 'local';
@@ -60,73 +60,115 @@ interface Kept {
  * and in a database that was given. Safe to repeat, wherever it stopped.
  */
 export async function startDeployedStack(options: DeployedStackOptions): Promise<DeployedStack> {
-  const { endpoint, machine = { bind: '127.0.0.1', from_functions: '127.0.0.1' }, onStep = () => {} } = options;
+  const { endpoint, onStep = () => {} } = options;
   const undo = createUndo();
   try {
-    const temporary = await mkdtemp(join(tmpdir(), 'scooters-deployed-'));
-    undo.push(() => rm(temporary, { recursive: true, force: true }));
-    const kept = options.directory;
-    if (kept !== undefined) await mkdir(kept, { recursive: true });
-    const file = kept === undefined ? undefined : join(kept, 'settings.json');
-    const last = file === undefined ? undefined : readPrivateJson<Kept>(file);
-    const portOf = async (wanted: number | undefined) => (wanted && (await isPortFreeSoon(wanted)) ? wanted : freePort());
-    const ports = { identity: await portOf(last?.ports.identity), simulator: await portOf(last?.ports.simulator) };
-    const inKept = (name: string) => (kept === undefined ? undefined : join(kept, name));
-
-    onStep(`Starting ${options.database ? '' : 'PostgreSQL, '}the identity provider and the simulated fleet`);
-    const database = options.database ?? (await startDatabase(undo));
-    const identityFile = inKept('identity.json');
-    const identity = await startLocalIdentity({
-      ...(identityFile !== undefined && { file: identityFile }),
-      ...{ port: ports.identity, host: machine.bind },
-    });
-    undo.push(identity.close);
-    const signing = keepSigningKeys(inKept('signing-keys.json'));
-    const simulator = await startSimulator({
-      ...options.simulator,
-      manifest_keys: publicKeysOf(signing),
-      ...{ port: ports.simulator, host: machine.bind, token: last?.simulator_token, journal: inKept('journal.jsonl') },
-    });
-    undo.push(simulator.close);
-    if (file !== undefined) writePrivateFile(file, JSON.stringify({ ports, simulator_token: simulator.token } satisfies Kept));
-
-    const fromFunctions = (address: string) => address.replace(`//${machine.bind}:`, `//${machine.from_functions}:`);
-    const databaseUrl = new URL(database.from_functions ?? database.url);
-    const { username } = databaseUrl;
-    const password = decodeURIComponent(databaseUrl.password);
-    databaseUrl.password = '';
-    const secrets = {
-      database: await keepSecret(endpoint, 'database', JSON.stringify({ username, password })),
-      backend: await keepSecret(endpoint, 'backend-token', simulator.token),
-      manifestKeys: await keepSecret(
-        endpoint,
-        'manifest-signing-keys',
-        JSON.stringify({ MANIFEST_SIGNING_KEYS: signing.MANIFEST_SIGNING_KEYS }),
-      ),
-      packageKey: await keepSecret(endpoint, 'package-signing-key', JSON.stringify({ PACKAGE_SIGNING_KEY: signing.PACKAGE_SIGNING_KEY })),
+    const parts = await startParts(options, undo);
+    const secrets = await keepSecrets(endpoint, parts);
+    const settings = settingsOf(options, parts, secrets);
+    const { applied, deploy_seconds } = await deployStage(settings, { undo, onStep });
+    const made = await findWhatWasMade(endpoint);
+    await allowBatches(made.aws, made.roles);
+    const { identity, simulator, database } = parts;
+    const token = await identity.token({ subject: 'local-engineer', expiresIn: '7d' });
+    onStep('Calling the API');
+    await expectAnswer(made.api_url, token, settings);
+    simulator.reportTo(made.api_url, () => identity.token({ subject: 'scooters-backend', scopes: ['devices:report'], expiresIn: '10m' }));
+    return {
+      ...{ api_url: made.api_url, ddi_url: made.api_url, token, issuer: identity.issuer, database_url: database.url },
+      ...{ simulator_url: simulator.url, simulator_token: simulator.token },
+      ...{ s3: { endpoint, bucket: made.bucket }, sqs: { endpoint, queue_urls: made.queue_urls } },
+      ...{ region: REGION, access_key_id: CREDENTIALS.accessKeyId, secret_access_key: CREDENTIALS.secretAccessKey, pid: process.pid },
+      ...{ tokenFor: identity.token, stop: undo.run, deploy_seconds, applied, secrets, settings, roles: made.roles },
     };
+  } catch (error) {
+    await undo.run();
+    throw error;
+  }
+}
 
-    const startedAt = performance.now();
-    const settings = {
-      ...{ AWS_ENDPOINT_URL: endpoint, AWS_REGION: REGION },
-      ...{ AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId, AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey },
-      ...{ DATABASE_URL: databaseUrl.href, DATABASE_PASSWORD: secrets.database },
-      ...{ BACKEND_URL: fromFunctions(simulator.url), BACKEND_TOKEN: secrets.backend },
-      ...{ MANIFEST_SIGNING_KEYS: secrets.manifestKeys, PACKAGE_SIGNING_KEY: secrets.packageKey },
-      PACKAGE_CERTIFICATES: signing.PACKAGE_CERTIFICATES,
-      ...{ JWT_ISSUER: identity.issuer, JWT_AUDIENCE: identity.audience, JWKS_URL: fromFunctions(identity.jwks_url) },
-    };
-    const { applied } = await deploy({
-      ...{ stage: STAGE, logFile: join(temporary, 'deploy.log'), onStep },
-      env: { ...settings, PATH: process.env['PATH'], HOME: temporary, SLS_AWS_MONITORING_FREQUENCY: '200' },
-    });
-    const deploy_seconds = (performance.now() - startedAt) / 1_000;
+type Parts = Awaited<ReturnType<typeof startParts>>;
+type Secrets = Awaited<ReturnType<typeof keepSecrets>>;
 
-    const aws = { endpoint, region: REGION, credentials: CREDENTIALS };
-    const cloudFormation = new CloudFormationClient(aws);
-    const sqs = new SQSClient(aws);
-    undo.push(() => cloudFormation.destroy());
-    undo.push(() => sqs.destroy());
+/** Where functions run: on this machine, or in containers that reach it by another address. */
+const onThisMachine = { bind: '127.0.0.1', from_functions: '127.0.0.1' };
+
+/** What the deployed functions talk to: the database, whoever issues tokens, and the backend with its fleet, on the ports of the last time. */
+async function startParts(options: DeployedStackOptions, undo: Undo) {
+  const { machine = onThisMachine, onStep = () => {}, directory } = options;
+  if (directory !== undefined) await mkdir(directory, { recursive: true });
+  const inKept = (name: string) => (directory === undefined ? undefined : join(directory, name));
+  const settingsFile = inKept('settings.json');
+  const last = settingsFile === undefined ? undefined : readPrivateJson<Kept>(settingsFile);
+  const portOf = async (wanted: number | undefined) => (wanted && (await isPortFreeSoon(wanted)) ? wanted : freePort());
+  const ports = { identity: await portOf(last?.ports.identity), simulator: await portOf(last?.ports.simulator) };
+
+  onStep(`Starting ${options.database ? '' : 'PostgreSQL, '}the identity provider and the simulated fleet`);
+  const database = options.database ?? (await startDatabase(undo));
+  const identityFile = inKept('identity.json');
+  const identity = await startLocalIdentity({
+    ...(identityFile !== undefined && { file: identityFile }),
+    ...{ port: ports.identity, host: machine.bind },
+  });
+  undo.push(identity.close);
+  const signing = keepSigningKeys(inKept('signing-keys.json'));
+  const simulator = await startSimulator({
+    ...options.simulator,
+    manifest_keys: publicKeysOf(signing),
+    ...{ port: ports.simulator, host: machine.bind, token: last?.simulator_token, journal: inKept('journal.jsonl') },
+  });
+  undo.push(simulator.close);
+  if (settingsFile !== undefined)
+    writePrivateFile(settingsFile, JSON.stringify({ ports, simulator_token: simulator.token } satisfies Kept));
+  return { database, identity, signing, simulator };
+}
+
+/** Puts into Secrets Manager what functions read there. Answers ARNs. */
+async function keepSecrets(endpoint: string, { database, signing, simulator }: Parts) {
+  const { username, password } = new URL(database.from_functions ?? database.url);
+  const { MANIFEST_SIGNING_KEYS, PACKAGE_SIGNING_KEY } = signing;
+  return {
+    database: await keepSecret(endpoint, 'database', JSON.stringify({ username, password: decodeURIComponent(password) })),
+    backend: await keepSecret(endpoint, 'backend-token', simulator.token),
+    manifestKeys: await keepSecret(endpoint, 'manifest-signing-keys', JSON.stringify({ MANIFEST_SIGNING_KEYS })),
+    packageKey: await keepSecret(endpoint, 'package-signing-key', JSON.stringify({ PACKAGE_SIGNING_KEY })),
+  };
+}
+
+/** The environment of the deploy, as docs/operations.md lists it. */
+function settingsOf({ endpoint, machine = onThisMachine }: DeployedStackOptions, parts: Parts, secrets: Secrets): Record<string, string> {
+  const { database, identity, signing, simulator } = parts;
+  const fromFunctions = (address: string) => address.replace(`//${machine.bind}:`, `//${machine.from_functions}:`);
+  const databaseUrl = new URL(database.from_functions ?? database.url);
+  databaseUrl.password = '';
+  return {
+    ...{ AWS_ENDPOINT_URL: endpoint, AWS_REGION: REGION },
+    ...{ AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId, AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey },
+    ...{ DATABASE_URL: databaseUrl.href, DATABASE_PASSWORD: secrets.database },
+    ...{ BACKEND_URL: fromFunctions(simulator.url), BACKEND_TOKEN: secrets.backend },
+    ...{ MANIFEST_SIGNING_KEYS: secrets.manifestKeys, PACKAGE_SIGNING_KEY: secrets.packageKey },
+    PACKAGE_CERTIFICATES: signing.PACKAGE_CERTIFICATES,
+    ...{ JWT_ISSUER: identity.issuer, JWT_AUDIENCE: identity.audience, JWKS_URL: fromFunctions(identity.jwks_url) },
+  };
+}
+
+async function deployStage(settings: Record<string, string>, { undo, onStep }: { undo: Undo; onStep: (text: string) => void }) {
+  const temporary = await mkdtemp(join(tmpdir(), 'scooters-deployed-'));
+  undo.push(() => rm(temporary, { recursive: true, force: true }));
+  const startedAt = performance.now();
+  const { applied } = await deploy({
+    ...{ stage: STAGE, logFile: join(temporary, 'deploy.log'), onStep },
+    env: { ...settings, PATH: process.env['PATH'], HOME: temporary, SLS_AWS_MONITORING_FREQUENCY: '200' },
+  });
+  return { applied, deploy_seconds: (performance.now() - startedAt) / 1_000 };
+}
+
+/** The physical names that CloudFormation has given to the API, the bucket, the queues and the roles. */
+async function findWhatWasMade(endpoint: string) {
+  const aws = { endpoint, region: REGION, credentials: CREDENTIALS };
+  const cloudFormation = new CloudFormationClient(aws);
+  const sqs = new SQSClient(aws);
+  try {
     const definition = readStackDefinition({ stage: STAGE });
     const made = new Map<string | undefined, string | undefined>();
     const pages = paginateListStackResources({ client: cloudFormation }, { StackName: `${definition.service}-${STAGE}` });
@@ -139,39 +181,20 @@ export async function startDeployedStack(options: DeployedStackOptions): Promise
     };
     const { functions } = readServerlessFile();
     const roles = Object.fromEntries(Object.entries(functions).map(([name, { role = '' }]) => [name, physicalId(role)]));
-    await allowBatches(aws, roles);
     const queue_urls: Record<string, string> = {};
     for (const { logical_id, name } of definition.queues) {
       const { QueueUrl = '' } = await sqs.send(new GetQueueUrlCommand({ QueueName: name }));
       queue_urls[logical_id] = QueueUrl;
     }
     const api_url = `${endpoint}/_aws/execute-api/${physicalId('ApiGatewayRestApi')}/${STAGE}`;
-    const token = await identity.token({ subject: 'local-engineer', expiresIn: '7d' });
-    onStep('Calling the API');
-    await expectAnswer(api_url, token, settings);
-    simulator.reportTo(api_url, () => identity.token({ subject: 'scooters-backend', scopes: ['devices:report'], expiresIn: '10m' }));
-    return {
-      ...{
-        api_url,
-        ddi_url: api_url,
-        token,
-        issuer: identity.issuer,
-        database_url: database.url,
-        simulator_url: simulator.url,
-        simulator_token: simulator.token,
-      },
-      ...{ s3: { endpoint, bucket: physicalId('FirmwareBucket') }, sqs: { endpoint, queue_urls } },
-      ...{ region: REGION, access_key_id: CREDENTIALS.accessKeyId, secret_access_key: CREDENTIALS.secretAccessKey, pid: process.pid },
-      ...{ tokenFor: identity.token, stop: undo.run, deploy_seconds, applied, secrets, settings },
-      roles,
-    };
-  } catch (error) {
-    await undo.run();
-    throw error;
+    return { aws, roles, queue_urls, api_url, bucket: physicalId('FirmwareBucket') };
+  } finally {
+    cloudFormation.destroy();
+    sqs.destroy();
   }
 }
 
-async function startDatabase(undo: { push(step: () => unknown): void }): Promise<{ url: string; from_functions?: string }> {
+async function startDatabase(undo: Undo): Promise<{ url: string; from_functions?: string }> {
   const postgres = await startPostgres({});
   undo.push(postgres.stop);
   return { url: await postgres.createDatabase('scooters_updater') };

@@ -28,7 +28,9 @@ export const tagDevicesRoute = defineRoute({
   tag: 'Devices',
   scope: 'devices:write',
   summary: 'Add tags to many devices, and take others away',
-  description: 'Of all of them or of none. A device has up to 20 tags. Sending the same again changes nothing.',
+  description:
+    'Of devices that are named, or that a filter means: of all of them or of none. A device has up to 20 tags. Sending the same again changes ' +
+    'nothing.',
   body: TagRequest,
   maximumBodyBytes: 2 * 1024 * 1024,
   responses: { 200: { description: 'How many devices were changed', body: TaggedDevices } },

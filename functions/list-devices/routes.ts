@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { DeviceConditions } from '../../lib/fleet/device.ts';
+import { deviceFilterQuery } from '../../lib/fleet/device-filter-query.ts';
 import { Device } from '../../lib/fleet/shown-device.ts';
 import { PageQuery, pageOf } from '../../lib/http/page.ts';
 import { defineRoute } from '../../lib/http/route.ts';
@@ -12,14 +12,9 @@ export const listDevicesRoute = defineRoute({
   scope: 'read',
   summary: 'List devices and what they run, in the order in which they were registered, or by external_id',
   description:
-    'Conditions may be combined. Which scooters run vega_gsm older than 1.4, and since when: ask `GET /v1/firmwares` for ' +
+    'Conditions may be combined, and are those of every filter of devices; what is nested there has a dotted name here. Which scooters run vega_gsm older than 1.4, and since when: ask `GET /v1/firmwares` for ' +
     '`hardware_type=vega_gsm&version=1.4`, then this for `kind=scooter` and `older_than_firmware_id` with the id of that firmware; since ' +
     'when is the `firmware_update_dt` of the vega_gsm among the `firmwares` of each device.',
-  query: z.strictObject({ ...DeviceConditions, ...PageQuery }).check(
-    z.refine(({ kind, version }) => kind !== 'cabinet' || version === undefined, {
-      path: ['version'],
-      error: 'only scooters have a version',
-    }),
-  ),
+  query: z.strictObject({ ...deviceFilterQuery, ...PageQuery }),
   responses: { 200: { description: 'A page of devices', body: pageOf(Device) } },
 });

@@ -6,7 +6,7 @@ import { requestUpdateRoute } from './routes.ts';
 export const createHandler = (deps: RequestUpdateDeps & HttpDeps) =>
   endpoint(
     operation(deps, requestUpdateRoute, async ({ body: { dry_run, ...body }, headers, requestId }, caller) => {
-      if (dry_run) return json(200, await dryRunUpdate(deps.db, body, dry_run === true ? undefined : dry_run));
+      if (dry_run) return json(200, await dryRunUpdate(deps, body, dry_run === true ? undefined : dry_run));
       const update = await requestUpdate(deps, {
         ...body,
         idempotency_key: headers['idempotency-key'],

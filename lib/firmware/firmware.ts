@@ -49,6 +49,13 @@ export const RequestedTimestamp = z.pipe(
   ),
 );
 
+const isWithinYears = (text: string) => /^\d{4}-/.test(new Date(text).toISOString());
+
+/** The same as text, for what is kept as it was written. */
+export const RequestedTime = z.iso
+  .datetime({ offset: true })
+  .check(z.refine((text) => Number.isNaN(Date.parse(text)) || isWithinYears(text), 'is before the year 0 or after the year 9999, in UTC'));
+
 /** A date and time in UTC as RFC 3339 has it; a Date inside, text in JSON. */
 export const Timestamp = z.coerce.date().check(z.meta({ type: 'string', format: 'date-time', example: '2026-11-24T08:00:00.000Z' }));
 

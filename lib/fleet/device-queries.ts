@@ -2,9 +2,11 @@ import { type RawBuilder, sql } from 'kysely';
 import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
-import type { DeviceConditions, DeviceKind, ReportSource } from './device.ts';
+import type { DeviceKind, ReportSource } from './device.ts';
 import type { DeviceAttributes } from './device-detail.ts';
-import { deviceIdPage, deviceIdPageByPrefix, externalId } from './device-page-queries.ts';
+import type { DeviceFilter } from './device-filter.ts';
+import { externalId } from './device-filter-queries.ts';
+import { deviceIdPage, deviceIdPageByPrefix } from './device-page-queries.ts';
 import type { Device, PastFirmware } from './shown-device.ts';
 
 interface DeviceRow extends Omit<Device, 'firmwares'> {
@@ -90,19 +92,24 @@ export const listDevicesWithFirmwares = async (db: Db, kind: DeviceKind, externa
 
 const IdCursor = z.tuple([z.int32()]);
 
-export interface DeviceFilter extends DeviceConditions {
+export interface PageOfDevices {
   limit: number;
   cursor?: string | undefined;
+  now: Date;
 }
 
 /** By the order in which they were registered, so that a device that is added later comes on a later page; with a prefix, by external id. */
-export const listDevices = (db: Db, { external_id_prefix, ...filter }: DeviceFilter): Promise<Page<Device>> =>
-  external_id_prefix === undefined ? listDevicesById(db, filter) : listDevicesByPrefix(db, { external_id_prefix, ...filter });
+export const listDevices = (db: Db, filter: DeviceFilter, page: PageOfDevices): Promise<Page<Device>> => {
+  const { external_id_prefix, percentage } = filter;
+  if (external_id_prefix === undefined || percentage !== undefined) return listDevicesById(db, filter, page);
+  return listDevicesByPrefix(db, { ...filter, external_id_prefix }, page);
+};
 
-const listDevicesById = async (db: Db, { limit, cursor, ...conditions }: DeviceFilter): Promise<Page<Device>> => {
-  const list = listOf('devices', conditions);
+const listDevicesById = async (db: Db, filter: DeviceFilter, { limit, cursor, now }: PageOfDevices): Promise<Page<Device>> => {
+  const list = listOf('devices', filter);
   const [after] = decodeCursor(list, IdCursor, cursor) ?? [0];
-  const devices = await selectDevices(db, sql`d.id IN (${deviceIdPage(conditions, after, limit + 1)})`, sql`d.id`);
+  const ids = deviceIdPage(filter, { after, size: limit + 1, now });
+  const devices = await selectDevices(db, sql`d.id IN (${ids})`, sql`d.id`);
   const { items, next_cursor } = toPage(list, [...devices], limit, ([id]) => [id]);
   return { items: items.map(([, device]) => device), next_cursor };
 };
@@ -111,12 +118,14 @@ const PrefixCursor = z.tuple([z.string(), z.int32()]);
 
 const listDevicesByPrefix = async (
   db: Db,
-  { limit, cursor, ...conditions }: DeviceFilter & { external_id_prefix: string },
+  filter: DeviceFilter & { external_id_prefix: string },
+  { limit, cursor, now }: PageOfDevices,
 ): Promise<Page<Device>> => {
-  const list = listOf('devices by prefix', conditions);
+  const list = listOf('devices by prefix', filter);
   const [external_id, id] = decodeCursor(list, PrefixCursor, cursor) ?? [];
   const after = external_id !== undefined && id !== undefined ? { external_id, id } : undefined;
-  const devices = await selectDevices(db, sql`d.id IN (${deviceIdPageByPrefix(conditions, after, limit + 1)})`, sql`${externalId}, d.id`);
+  const ids = deviceIdPageByPrefix(filter, { after, size: limit + 1, now });
+  const devices = await selectDevices(db, sql`d.id IN (${ids})`, sql`${externalId}, d.id`);
   const { items, next_cursor } = toPage(list, [...devices], limit, ([key, device]) => [device.external_id, key]);
   return { items: items.map(([, device]) => device), next_cursor };
 };

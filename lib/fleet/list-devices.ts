@@ -1,26 +1,23 @@
+import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
-import type { FieldError } from '../errors.ts';
-import { findUnknownFirmware, findUnknownHardwareType, missingSubjects } from '../firmware/missing-subjects.ts';
 import type { Page } from '../http/page.ts';
-import { type DeviceFilter, listDevices as listFilteredDevices } from './device-queries.ts';
+import type { DeviceFilter } from './device-filter.ts';
+import { listDevices as listFilteredDevices, type PageOfDevices } from './device-queries.ts';
+import { type PlaceOf, refuseMissingSubjects } from './missing-subjects.ts';
 import type { Device } from './shown-device.ts';
 
 /**
  * A page of devices with what each runs, in one statement.
  *
- * @throws `request.invalid` naming every condition about a firmware or hardware type that does not exist: that no device fulfils it
- *   would be true, and misleading.
+ * @throws `request.invalid` naming every condition about a firmware, hardware type, zone or update that does not exist.
  */
-export async function listDevices(db: Db, filter: DeviceFilter): Promise<Page<Device>> {
-  const page = await listFilteredDevices(db, filter);
-  if (page.items.length > 0) return page;
-  const errors = await findMissingSubjects(db, filter);
-  if (errors.length > 0) throw missingSubjects(errors);
-  return page;
+export async function listDevices(
+  { db, now }: { db: Db; now: Clock },
+  filter: DeviceFilter,
+  page: Omit<PageOfDevices, 'now'>,
+  placeOf: PlaceOf,
+): Promise<Page<Device>> {
+  const devices = await listFilteredDevices(db, filter, { ...page, now: now() });
+  if (devices.items.length === 0) await refuseMissingSubjects(db, filter, placeOf);
+  return devices;
 }
-
-const findMissingSubjects = async (db: Db, filter: DeviceFilter): Promise<FieldError[]> => [
-  ...(await findUnknownFirmware(db, { in: 'query', path: 'runs_firmware_id' }, filter.runs_firmware_id)),
-  ...(await findUnknownFirmware(db, { in: 'query', path: 'older_than_firmware_id' }, filter.older_than_firmware_id)),
-  ...(await findUnknownHardwareType(db, { in: 'query', path: 'unknown_version' }, filter.unknown_version)),
-];

@@ -2,34 +2,51 @@ import * as z from 'zod/mini';
 import { writeAuditLine } from '../audit/audit-queries.ts';
 import type { Author } from '../audit/author.ts';
 import type { Clock } from '../clock.ts';
-import type { Db } from '../db/database.ts';
+import type { Db, Trx } from '../db/database.ts';
 import { violatedConstraint } from '../db/database-error.ts';
 import { DomainError } from '../errors.ts';
-import { DeviceKind, ExternalId } from './device.ts';
-import { changeTags, lockNamedDevices } from './tag-queries.ts';
+import type { DeviceKind } from './device.ts';
+import { DeviceFilter } from './device-filter.ts';
+import { inBody, refuseMissingSubjects } from './missing-subjects.ts';
+import { NamedDevices } from './named-devices.ts';
+import { changeTags, lockNamedDevices, lockTaggable, type TagChange } from './tag-queries.ts';
 import { maximumTags, Tags } from './word.ts';
+
+/** So many at once: more would take longer than a call may. */
+const maximumTagged = 50_000;
 
 export const TagRequest = z
   .strictObject({
-    kind: z._default(DeviceKind, 'scooter'),
-    external_ids: z.array(ExternalId).check(z.minLength(1), z.maxLength(10_000)),
+    kind: NamedDevices.shape.kind,
+    external_ids: z.optional(NamedDevices.shape.external_ids),
+    filter: z.optional(DeviceFilter),
     add: z._default(Tags, []),
     remove: z._default(Tags, []),
   })
   .check(
+    z.refine(({ external_ids, filter }) => (external_ids === undefined) !== (filter === undefined), {
+      path: ['external_ids'],
+      error: 'needs either external_ids or filter',
+    }),
     z.refine(({ add, remove }) => add.length + remove.length > 0, { path: ['add'], error: 'needs a tag, here or in `remove`' }),
     z.refine(({ add, remove }) => !add.some((tag) => remove.includes(tag)), {
       path: ['remove'],
       error: 'has a tag that is to be added as well',
     }),
+    z.meta({ oneOf: [{ required: ['external_ids'] }, { required: ['filter'] }] }),
   );
 export type TagRequest = z.output<typeof TagRequest>;
 
 export const TaggedDevices = z
   .object({
-    changed: z.int(),
-    unchanged: z.int().check(z.meta({ description: 'Devices that had those tags, and no others, already' })),
-    unknown: z.array(z.string()).check(z.meta({ description: 'Ids that are nobody’s' })),
+    changed: z.int().check(z.meta({ description: 'Devices that have other tags now' })),
+    unchanged: z.int().check(z.meta({ description: 'Of those that were named: they had these tags already' })),
+    unknown: z.array(z.string()).check(z.meta({ description: 'Of the ids that were named: those that are nobody’s' })),
+    has_more: z.boolean().check(
+      z.meta({
+        description: `Of a filter that means more than ${maximumTagged.toLocaleString('en')} devices to be changed: there are more; send the same again`,
+      }),
+    ),
   })
   .register(z.globalRegistry, { id: 'TaggedDevices' });
 export type TaggedDevices = z.infer<typeof TaggedDevices>;
@@ -37,27 +54,36 @@ export type TaggedDevices = z.infer<typeof TaggedDevices>;
 /**
  * Adds tags to devices and takes others away, of all of them or of none. Repeating a call changes nothing.
  *
- * @throws `device.too_many_tags` when any of them would have more than 20.
+ * @throws `device.too_many_tags` when any of them would have more than 20; `request.invalid` for a filter that names what does not exist.
  */
 export async function tagDevices({ db, now }: { db: Db; now: Clock }, request: TagRequest, author: Author): Promise<TaggedDevices> {
-  const { kind, add, remove } = request;
-  const external_ids = [...new Set(request.external_ids)];
+  const { kind, external_ids, add, remove } = request;
+  const change = { add, remove };
+  const filter = request.filter && { kind, retired: false, ...request.filter };
+  if (filter) await refuseMissingSubjects(db, filter, inBody('filter'));
   return db.transaction().execute(async (trx) => {
-    const devices = await lockNamedDevices(trx, kind, external_ids);
-    const ids = devices.map(({ id }) => id);
-    const changed = await changeTags(trx, ids, { add, remove }).catch(refuseTooManyTags);
-    if (changed > 0) {
-      await writeAuditLine(
-        trx,
-        author,
-        { action: 'tag', resource: 'device', resource_id: null, outcome: { kind, add, remove, changed } },
-        now(),
-      );
-    }
-    const known = new Set(devices.map(({ external_id }) => external_id));
-    return { changed, unchanged: ids.length - changed, unknown: external_ids.filter((id) => !known.has(id)) };
+    const answer = filter ? await tagFiltered(trx, filter, change, now()) : await tagNamed(trx, kind, external_ids ?? [], change);
+    const { changed } = answer;
+    const outcome = { changed, ...change, ...(filter ? { filter } : { kind, external_ids }) };
+    if (changed > 0) await writeAuditLine(trx, author, { action: 'tag', resource: 'device', resource_id: null, outcome }, now());
+    return answer;
   });
 }
+
+const tagNamed = async (trx: Trx, kind: DeviceKind, external_ids: readonly string[], change: TagChange): Promise<TaggedDevices> => {
+  const devices = await lockNamedDevices(trx, kind, external_ids);
+  const ids = devices.map(({ id }) => id);
+  const changed = await changeTags(trx, ids, change).catch(refuseTooManyTags);
+  const known = new Set(devices.map(({ external_id }) => external_id));
+  const unknown = [...new Set(external_ids)].filter((id) => !known.has(id));
+  return { changed, unchanged: ids.length - changed, unknown, has_more: false };
+};
+
+const tagFiltered = async (trx: Trx, filter: DeviceFilter, change: TagChange, now: Date): Promise<TaggedDevices> => {
+  const ids = await lockTaggable(trx, filter, change, { now, limit: maximumTagged });
+  const changed = await changeTags(trx, ids, change).catch(refuseTooManyTags);
+  return { changed, unchanged: 0, unknown: [], has_more: ids.length === maximumTagged };
+};
 
 const refuseTooManyTags = (error: unknown): never => {
   if (violatedConstraint(error) !== 'devices_tags_check') throw error;

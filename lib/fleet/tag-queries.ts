@@ -1,6 +1,8 @@
 import { sql } from 'kysely';
 import type { Trx } from '../db/database.ts';
 import type { DeviceKind } from './device.ts';
+import type { DeviceFilter } from './device-filter.ts';
+import { filteredDevices } from './device-filter-queries.ts';
 
 /** In the order of the unique key, as everything that locks many devices. Unknown ids are missing from the answer. */
 export const lockNamedDevices = async (
@@ -16,23 +18,37 @@ export const lockNamedDevices = async (
   return rows;
 };
 
-/** Of devices that are locked; answers how many had other tags before. */
-export const changeTags = async (
+export interface TagChange {
+  add: readonly string[];
+  remove: readonly string[];
+}
+
+const tagsAfter = ({ add, remove }: TagChange) => sql`ARRAY(
+  SELECT tag FROM (SELECT unnest(d.tags) UNION SELECT unnest(${add}::text[])) AS kept (tag)
+  WHERE tag <> ALL (${remove}::text[])
+  ORDER BY tag COLLATE "C"
+)`;
+
+/** Those that a filter means and whose tags would change, so many at most, in the order of the unique key. */
+export const lockTaggable = async (
   trx: Trx,
-  ids: readonly number[],
-  { add, remove }: { add: readonly string[]; remove: readonly string[] },
-): Promise<number> => {
+  filter: DeviceFilter,
+  change: TagChange,
+  { now, limit }: { now: Date; limit: number },
+): Promise<number[]> => {
+  const { rows } = await sql<{ id: number }>`
+    SELECT d.id FROM devices d
+    WHERE d.id IN (SELECT id FROM (${filteredDevices(filter, { now })}) meant) AND d.tags <> ${tagsAfter(change)}
+    ORDER BY d.kind, d.external_id
+    LIMIT ${limit}
+    FOR NO KEY UPDATE OF d`.execute(trx);
+  return rows.map(({ id }) => id);
+};
+
+/** Of devices that are locked; answers how many had other tags before. */
+export const changeTags = async (trx: Trx, ids: readonly number[], change: TagChange): Promise<number> => {
   const { numAffectedRows = 0n } = await sql`
-    UPDATE devices d SET tags = wanted.tags
-    FROM (
-      SELECT id, ARRAY(
-        SELECT tag FROM (SELECT unnest(tags) UNION SELECT unnest(${add}::text[])) AS kept (tag)
-        WHERE tag <> ALL (${remove}::text[])
-        ORDER BY tag COLLATE "C"
-      ) AS tags
-      FROM devices
-      WHERE id = ANY (${ids}::integer[])
-    ) wanted
-    WHERE d.id = wanted.id AND d.tags <> wanted.tags`.execute(trx);
+    UPDATE devices d SET tags = ${tagsAfter(change)}
+    WHERE d.id = ANY (${ids}::integer[]) AND d.tags <> ${tagsAfter(change)}`.execute(trx);
   return Number(numAffectedRows);
 };

@@ -16,6 +16,16 @@ export const YesOrNo = z
   )
   .check(z.meta({ type: 'boolean' }));
 
+/** The same where it makes a difference whether it is said at all. */
+export const OptionalFlag = z
+  .optional(
+    z.pipe(
+      z.unknown().check(z.refine((text) => text === 'true' || text === 'false', 'must be true or false')),
+      z.transform((text) => text === 'true'),
+    ),
+  )
+  .check(z.meta({ type: 'boolean' }));
+
 /** A number of digits only: what `Number()` makes of `0x10`, `1e2` or a space is not what anybody meant. */
 export const integerBetween = (minimum: number, maximum: number) =>
   z

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { DeviceKind, ExternalId } from '../fleet/device.ts';
 import { type Backend, BackendRefusal, type DevicePage, type DeviceVersions, onlyAsked } from '../ports/backend.ts';
@@ -7,6 +8,7 @@ import { type ChosenDevice, type ClaimedObservation, listFilteredDevices, listNa
 
 export interface AskBackendDeps {
   db: Db;
+  now: Clock;
   backend: Pick<Backend, 'findVersions' | 'listDevices'>;
 }
 
@@ -62,14 +64,14 @@ export async function askBackend(
 }
 
 const nextChunk = async (
-  { db, backend }: AskBackendDeps,
+  { db, backend, now }: AskBackendDeps,
   { id, filter, add_unknown, cursor, maximum_per_minute }: ClaimedObservation,
   call: Parameters<Backend['listDevices']>[1],
 ): Promise<Chunk> => {
   const { size } = chunkPace(maximum_per_minute);
   if (filter && add_unknown) return toChunk(await backend.listDevices({ cursor, limit: size }, call), filter);
   const page = { after: Number(cursor ?? 0), limit: size + 1 };
-  const chosen = filter ? await listFilteredDevices(db, filter, page) : await listNamedDevices(db, id, page);
+  const chosen = filter ? await listFilteredDevices(db, filter, { ...page, now: now() }) : await listNamedDevices(db, id, page);
   const devices = chosen.slice(0, size);
   return { devices, impossible: 0, next: chosen.length > size ? String(devices.at(-1)?.place) : null };
 };

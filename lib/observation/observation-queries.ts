@@ -4,6 +4,7 @@ import { addSeconds } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import type { DB } from '../db/schema.ts';
 import type { DeviceKind } from '../fleet/device.ts';
+import { filteredDevices } from '../fleet/device-filter-queries.ts';
 import { readAnswer } from '../http/idempotency.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
 import type { Observation, ObservationFilter, ObservationStatus, ObservedChange } from './observation.ts';
@@ -186,23 +187,12 @@ export const listChanges = async (db: Db, id: number, { limit, cursor }: ChangeF
   return { items: items.map(({ id: _id, ...change }) => change), next_cursor };
 };
 
-const filterConditions = ({ kind, version, running }: ObservationFilter) => {
-  const conditions = [sql<boolean>`true`];
-  if (kind !== undefined) conditions.push(sql`d.kind = ${kind}`);
-  if (version !== undefined) conditions.push(sql`d.version = ${version}`);
-  if (running) {
-    const runs = 'version' in running ? sql`r.reported_version = ${running.version}` : sql`r.firmware_id = ${running.firmware_id}`;
-    conditions.push(sql`EXISTS (
-      SELECT FROM device_firmwares r WHERE r.device_id = d.id AND r.hardware_type = ${running.hardware_type} AND ${runs}
-    )`);
-  }
-  return sql.join(conditions, sql` AND `);
-};
-
-export const countFilteredDevices = async (db: Db, filter: ObservationFilter): Promise<number> => {
-  const { rows } = await sql<{ n: number }>`SELECT count(*) AS n FROM devices d WHERE ${filterConditions(filter)}`.execute(db);
+export const countFilteredDevices = async (db: Db, filter: ObservationFilter, now: Date): Promise<number> => {
+  const { rows } = await sql<{ n: number }>`SELECT count(*) AS n FROM (${filteredDevices(inService(filter), { now })}) d`.execute(db);
   return rows[0]?.n ?? 0;
 };
+
+const inService = (filter: ObservationFilter): ObservationFilter => ({ retired: false, ...filter });
 
 export interface ChosenDevice {
   kind: DeviceKind;
@@ -215,12 +205,12 @@ export interface ChosenDevice {
 export const listFilteredDevices = async (
   db: Db,
   filter: ObservationFilter,
-  { after, limit }: { after: number; limit: number },
+  { after, limit, now }: { after: number; limit: number; now: Date },
 ): Promise<ChosenDevice[]> => {
   const { rows } = await sql<ChosenDevice>`
     SELECT d.kind, d.external_id, d.id AS place
-    FROM devices d
-    WHERE d.id > ${after} AND ${filterConditions(filter)}
+    FROM (${filteredDevices(inService(filter), { now })}) d
+    WHERE d.id > ${after}
     ORDER BY d.id
     LIMIT ${limit}`.execute(db);
   return rows;

@@ -1,8 +1,9 @@
 import * as z from 'zod/mini';
 import { Comment, HardwareTypeName, Timestamp } from '../firmware/firmware.ts';
-import { DeviceKind, ScooterVersion } from '../fleet/device.ts';
+import { DeviceKind } from '../fleet/device.ts';
+import { DeviceFilter } from '../fleet/device-filter.ts';
+import { NamedDevices } from '../fleet/named-devices.ts';
 import { pageOf } from '../http/page.ts';
-import { NamedDevices, Running } from '../update/update.ts';
 
 /**
  * Observation status: IN_PROGRESS until every device was asked, then COMPLETED, or CANCELED by somebody; FAILED when the backend refuses to list its devices,
@@ -11,12 +12,11 @@ import { NamedDevices, Running } from '../update/update.ts';
 export const observationStatuses = ['IN_PROGRESS', 'COMPLETED', 'CANCELED', 'FAILED'] as const;
 export type ObservationStatus = (typeof observationStatuses)[number];
 
-export const ObservationFilter = z.strictObject({
-  kind: z.optional(DeviceKind).check(z.meta({ description: 'Default: devices of every kind' })),
-  version: z.optional(ScooterVersion),
-  running: z.optional(Running).check(z.meta({ description: 'Only devices that run this version, as far as is known' })),
-});
+export const ObservationFilter = DeviceFilter;
 export type ObservationFilter = z.output<typeof ObservationFilter>;
+
+/** What the backend tells of the devices that it lists. */
+const knownOfStrangers = ['kind', 'version'];
 
 export const ObservationRequest = z
   .strictObject({
@@ -34,9 +34,12 @@ export const ObservationRequest = z
     comment: z._default(Comment, ''),
   })
   .check(
-    z.refine(({ add_unknown, targets }) => !(add_unknown && 'filter' in targets && targets.filter.running), {
-      path: ['targets', 'filter', 'running'],
-      error: 'what an unknown device runs is not known before it is asked: leave out add_unknown or this',
+    z.superRefine(({ add_unknown, targets }, context) => {
+      if (!add_unknown || !('filter' in targets)) return;
+      for (const field of Object.keys(targets.filter).filter((name) => !knownOfStrangers.includes(name))) {
+        const message = 'is not known of a device before it is registered: leave out add_unknown or this';
+        context.addIssue({ code: 'custom', path: ['targets', 'filter', field], message });
+      }
     }),
     z.meta({
       if: { properties: { add_unknown: { const: false } } },

@@ -1,9 +1,9 @@
 import type { Clock } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
+import { inBody, refuseMissingSubjects } from '../fleet/missing-subjects.ts';
 import { hashOf } from '../http/idempotency.ts';
 import type { Queue } from '../ports/queue.ts';
-import { refuseMissingSubjects } from '../update/refuse-missing-subjects.ts';
 import { firstStepDelaySeconds } from '../walk.ts';
 import { wakeObservation } from './control-observation.ts';
 import type { ObserveMessage } from './messages.ts';
@@ -43,7 +43,7 @@ export async function requestObservation(deps: RequestObservationDeps, input: Re
   return deps.db.transaction().execute(async (trx) => {
     const { targets, ...settings } = request;
     const inserted = await insertObservation(trx, {
-      ...(await toNewTargets(trx, request)),
+      ...(await toNewTargets(trx, request, created_dt)),
       ...settings,
       idempotency_key: idempotency_key ?? null,
       request_hash,
@@ -52,7 +52,7 @@ export async function requestObservation(deps: RequestObservationDeps, input: Re
       created_dt,
     });
     if (!inserted) return answerAgain(trx, deps.observations, created_by, idempotency_key, request_hash);
-    await refuseMissingSubjects(trx, targets);
+    if ('filter' in targets) await refuseMissingSubjects(trx, targets.filter, inBody('targets.filter'));
     const answer = await getRequestedObservation(trx, inserted.id);
     if (idempotency_key !== undefined) await keepObservationAnswer(trx, answer);
     // The last act before the commit; lib/update/README.md says why.
@@ -64,10 +64,11 @@ export async function requestObservation(deps: RequestObservationDeps, input: Re
 const toNewTargets = async (
   db: Db,
   { targets, add_unknown }: ObservationRequest,
+  now: Date,
 ): Promise<Pick<NewObservation, 'kind' | 'external_ids' | 'filter' | 'devices_total'>> => {
   if ('filter' in targets) {
     const { filter } = targets;
-    return { kind: null, external_ids: null, filter, devices_total: add_unknown ? null : await countFilteredDevices(db, filter) };
+    return { kind: null, external_ids: null, filter, devices_total: add_unknown ? null : await countFilteredDevices(db, filter, now) };
   }
   const external_ids = [...new Set(targets.external_ids)];
   return { kind: targets.kind, external_ids, filter: null, devices_total: external_ids.length };

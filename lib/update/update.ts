@@ -1,15 +1,8 @@
 import * as z from 'zod/mini';
-import {
-  Comment,
-  FirmwareId,
-  firmwareStatuses,
-  HardwareTypeName,
-  PositiveInteger,
-  RequestedTimestamp,
-  Timestamp,
-} from '../firmware/firmware.ts';
-import { FirmwareVersion } from '../firmware/version.ts';
+import { Comment, FirmwareId, firmwareStatuses, HardwareTypeName, RequestedTimestamp, Timestamp } from '../firmware/firmware.ts';
 import { DeviceKind, ExternalId } from '../fleet/device.ts';
+import { deviceFilter } from '../fleet/device-filter.ts';
+import { NamedDevices } from '../fleet/named-devices.ts';
 import { PageQuery, pageOf } from '../http/page.ts';
 import { ExecutionCounts, type ExecutionStatus, executionStatuses } from './execution.ts';
 import { Canary, defaultStopRules, FailureTypes, StopRule } from './rules.ts';
@@ -42,41 +35,13 @@ export const countEligible = (planned: Partial<Record<Eligibility, number>>): nu
 export const UnknownVersion = z.enum(['INCLUDE', 'EXCLUDE']);
 export type UnknownVersion = z.infer<typeof UnknownVersion>;
 
-/** Devices named one by one in a request; more are chosen by a filter. */
-const maximumTargets = 10_000;
-
-export const NamedDevices = z.strictObject({
-  kind: z._default(DeviceKind, 'scooter'),
-  external_ids: z.array(ExternalId).check(z.minLength(1), z.maxLength(maximumTargets)),
+const FilteredDevices = z.strictObject({
+  filter: z
+    .strictObject({ ...deviceFilter, kind: z._default(DeviceKind, 'scooter') })
+    .check(z.meta({ description: 'Those that fulfil all of these conditions' })),
 });
 
-export const Running = z.union([
-  z.strictObject({ hardware_type: HardwareTypeName, version: FirmwareVersion }),
-  z.strictObject({ hardware_type: HardwareTypeName, firmware_id: FirmwareId }),
-]);
-
-const DeviceFilter = z.strictObject({
-  filter: z.strictObject({
-    kind: z._default(DeviceKind, 'scooter'),
-    version: z.optional(z.union([z.literal(1), z.literal(2)])),
-    running: z.optional(Running).check(z.meta({ description: 'Only devices that run this version now' })),
-    failed_in_update_id: z.optional(PositiveInteger).check(
-      z.meta({
-        description:
-          'Only devices whose execution in this update has ended without success. Refused when the executions of that update are no longer kept (`executions_removed_dt`)',
-      }),
-    ),
-    percentage: z.optional(z.number().check(z.gt(0), z.maximum(100))).check(
-      z.meta({
-        description:
-          'A sample of so many per cent, at least one device. For one firmware always the same devices, and a larger one contains a ' +
-          'smaller one; drawn anew for every firmware',
-      }),
-    ),
-  }),
-});
-
-export const Targets = z.union([NamedDevices, DeviceFilter]);
+export const Targets = z.union([NamedDevices, FilteredDevices]);
 export type Targets = z.output<typeof Targets>;
 
 const PerMinute = z.int().check(z.minimum(1), z.maximum(1_000_000));

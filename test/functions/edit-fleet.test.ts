@@ -256,6 +256,23 @@ describe('POST /v1/devices/tags', () => {
     for (const external_id of ['S-1', 'S-2', 'S-3']) expect(await place(external_id)).toMatchObject({ tags: ['a', 'b'] });
   });
 
+  it('200: a filter means the devices in service of its kind; what it changes leaves one line in the audit, with the filter', async () => {
+    await register([{ kind: 'cabinet', external_id: 'C-1', tags: ['a'] }]);
+    const answer = await tag({ filter: { tags: { all: ['a'] } }, add: ['hot'], remove: ['a'] });
+    expect(answer).toMatchObject({ statusCode: 200, body: { changed: 2, unchanged: 0, unknown: [], has_more: false } });
+    expect(await place('S-1')).toMatchObject({ tags: ['hot', 'old'] });
+    expect(await place('S-2')).toMatchObject({ tags: [] });
+    expect((await audit()).at(-1)).toMatchObject({
+      ...{ action: 'tag', resource: 'device', resource_id: null },
+      outcome: { changed: 2, add: ['hot'], remove: ['a'], filter: { kind: 'scooter', tags: { all: ['a'] } } },
+    });
+    expect(await tag({ filter: { zone: 'nowhere' }, add: ['x'] })).toMatchObject({
+      statusCode: 400,
+      body: { errors: [{ path: 'filter.zone' }] },
+    });
+    expect(await tag({ filter: {}, external_ids: ['S-1'], add: ['x'] })).toMatchObject({ statusCode: 400 });
+  });
+
   it('200: the same again changes nothing and leaves no line in the audit', async () => {
     const request = { external_ids: ['S-1'], add: ['b'] };
     await tag(request);

@@ -12,12 +12,12 @@ const maximumAbandoned = 10_000;
  * Ends what is abandoned of the chosen devices now, so that another update can have them, and answers whether that was all. Otherwise the
  * steps of the stopped updates have to go on first, and nothing is ended here.
  */
-export const endAbandonedExecutions = async (trx: Trx, { targets, firmware }: Choice, now: Date): Promise<boolean> => {
+export const endAbandonedExecutions = async (trx: Trx, choice: Choice): Promise<boolean> => {
   const { rows } = await sql<{ ids: number[] | null }>`
     SELECT array_agg(id) AS ids FROM (
       SELECT e.id
-      FROM (${chosenDevices(targets, firmware.id)}) c
-      JOIN update_executions e ON e.device_id = c.device_id AND e.hardware_type = ${firmware.hardware_type}
+      FROM (${chosenDevices(choice)}) c
+      JOIN update_executions e ON e.device_id = c.device_id AND e.hardware_type = ${choice.firmware.hardware_type}
       WHERE ${unfinished} AND ${abandoned}
       LIMIT ${maximumAbandoned + 1}
     ) found`.execute(trx);
@@ -40,7 +40,7 @@ export const endAbandonedExecutions = async (trx: Trx, { targets, firmware }: Ch
         END AS end_reason
       FROM locked l JOIN updates u ON u.id = l.update_id JOIN firmwares f ON f.id = u.firmware_id
     )
-    ${moved(movesOf('stopped', ['canceled']), now, { reason: sql`m.end_reason` })}`.execute(trx);
+    ${moved(movesOf('stopped', ['canceled']), choice.now, { reason: sql`m.end_reason` })}`.execute(trx);
   return true;
 };
 

@@ -1,11 +1,17 @@
+import type { Clock } from '../../clock.ts';
 import type { Db } from '../../db/database.ts';
-import { refuseMissingSubjects } from '../refuse-missing-subjects.ts';
+import { inBody, refuseMissingSubjects } from '../../fleet/missing-subjects.ts';
 import { countEligible, type DryRun, type DryRunDevices, type DryRunPage, type UpdateRequest } from '../update.ts';
 import type { Choice } from './eligibility.ts';
 import { listEligibilityDevices, listEligibilityGroups, listPartChanges } from './plan-queries.ts';
 import { getWantedFirmware, refuseRemovedExecutions } from './request-update.ts';
 
 const devicesPerGroup = 100;
+
+export interface DryRunDeps {
+  db: Db;
+  now: Clock;
+}
 
 /**
  * Who would be updated, and why others would not, by the same query that a request plans by; and what a package would change of its parts.
@@ -14,10 +20,21 @@ const devicesPerGroup = 100;
  * @throws `request.invalid` for a filter that names what does not exist, `update.executions_removed`; `firmware.not_available` when there is
  *   no such firmware; one that is withdrawn makes every device FIRMWARE_NOT_AVAILABLE.
  */
-export async function dryRunUpdate(db: Db, request: UpdateRequest, page: DryRunPage | undefined): Promise<DryRun | DryRunDevices> {
+export async function dryRunUpdate(
+  { db, now }: DryRunDeps,
+  request: UpdateRequest,
+  page: DryRunPage | undefined,
+): Promise<DryRun | DryRunDevices> {
   const { targets, allow_downgrade, force, unknown_version } = request;
-  const choice: Choice = { targets, allow_downgrade, force, unknown_version, firmware: await getWantedFirmware(db, request.firmware_id) };
-  await refuseMissingSubjects(db, targets);
+  const choice: Choice = {
+    targets,
+    allow_downgrade,
+    force,
+    unknown_version,
+    firmware: await getWantedFirmware(db, request.firmware_id),
+    now: now(),
+  };
+  if ('filter' in targets) await refuseMissingSubjects(db, targets.filter, inBody('targets.filter'));
   await refuseRemovedExecutions(db, targets);
   if (page) return listEligibilityDevices(db, choice, page);
   const reasons = await listEligibilityGroups(db, choice, devicesPerGroup);

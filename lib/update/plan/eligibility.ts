@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { FirmwareRequirement } from '../../firmware/firmware.ts';
-import type { DeviceKind } from '../../fleet/device.ts';
+import { filteredDevices } from '../../fleet/device-filter-queries.ts';
 import { unasked, unfinished } from '../predicates.ts';
 import { eligibleCases, type Targets, type UnknownVersion } from '../update.ts';
 
@@ -22,54 +22,25 @@ export interface Choice {
   /** Also devices that failed this firmware so often that they are left out otherwise. */
   force: boolean;
   unknown_version: UnknownVersion;
+  now: Date;
 }
-
-export const kindOf = (targets: Targets): DeviceKind => ('filter' in targets ? targets.filter.kind : targets.kind);
 
 /** Of a device that is to be updated, whether what it runs now is in the catalogue or not. */
 export const isEligible = sql`eligibility IN (${sql.join(eligibleCases.map(sql.lit))})`;
 
 const blockedAfterFailures = 3;
 
-/**
- * The lot by which a device is in a sample: 32 bits of an MD5, the same on every version of PostgreSQL. Drawn anew for every firmware, so
- * that not the same devices are always the first.
- */
-const lotOf = (firmware_id: number) =>
-  sql`('x' || left(md5(${String(firmware_id)} || '.' || d.kind || '.' || d.external_id), 8))::bit(32)::bigint`;
-
-export const chosenDevices = (targets: Targets, firmware_id: number): RawBuilder<unknown> => {
-  if (!('filter' in targets)) {
+export const chosenDevices = ({ targets, firmware, now }: Pick<Choice, 'targets' | 'firmware' | 'now'>): RawBuilder<unknown> => {
+  if ('filter' in targets) {
+    const filter = { retired: false, ...targets.filter };
     return sql`
-      SELECT t.external_id, d.id AS device_id, d.version, d.channel, d.kind
-      FROM (SELECT DISTINCT external_id FROM unnest(${targets.external_ids}::text[]) AS t (external_id)) t
-      LEFT JOIN devices d ON d.kind = ${targets.kind} AND d.external_id = t.external_id`;
+      SELECT external_id, id AS device_id, version, channel, kind, revision, retired_dt
+      FROM (${filteredDevices(filter, { now, firmware_id: firmware.id })}) filtered`;
   }
-  const { kind, version, running, failed_in_update_id, percentage } = targets.filter;
-  const conditions = [sql`d.kind = ${kind}`];
-  if (version !== undefined) conditions.push(sql`d.version = ${version}`);
-  if (running) {
-    const ran = 'version' in running ? sql`r.reported_version = ${running.version}` : sql`r.firmware_id = ${running.firmware_id}`;
-    conditions.push(sql`EXISTS (
-      SELECT FROM device_firmwares r WHERE r.device_id = d.id AND r.hardware_type = ${running.hardware_type} AND ${ran}
-    )`);
-  }
-  if (failed_in_update_id !== undefined) {
-    conditions.push(sql`EXISTS (
-      SELECT FROM update_executions failed
-      WHERE failed.update_id = ${failed_in_update_id} AND failed.device_id = d.id AND failed.status IN ('FAILED', 'TIMED_OUT', 'REJECTED')
-    )`);
-  }
-  const matching = sql`FROM devices d WHERE ${sql.join(conditions, sql` AND `)}`;
-  if (percentage === undefined) return sql`SELECT d.external_id, d.id AS device_id, d.version, d.channel, d.kind ${matching}`;
-  // 2^32 lots: a sample of p per cent are the devices whose lot is in the first p per cent of them; at least the one with the lowest.
   return sql`
-    SELECT external_id, device_id, version, channel, kind
-    FROM (
-      SELECT *, min(lot) OVER () AS lowest_lot
-      FROM (SELECT d.external_id, d.id AS device_id, d.version, d.channel, d.kind, ${lotOf(firmware_id)} AS lot ${matching}) drawn
-    ) sampled
-    WHERE lot < ${Math.round((percentage / 100) * 2 ** 32)}::bigint OR lot = lowest_lot`;
+    SELECT t.external_id, d.id AS device_id, d.version, d.channel, ${targets.kind}::text AS kind, d.revision, d.retired_dt
+    FROM (SELECT DISTINCT external_id FROM unnest(${targets.external_ids}::text[]) AS t (external_id)) t
+    LEFT JOIN devices d ON d.kind = ${targets.kind} AND d.external_id = t.external_id`;
 };
 
 /**
@@ -86,13 +57,13 @@ export const abandoned = sql<boolean>`(
 
 /**
  * The chosen devices, each with its one eligibility: the query that decides who is updated and who is not, and why.
- * Columns: external_id, device_id (null: unknown), channel, eligibility, other_update_id (of UPDATE_IN_FLIGHT).
+ * Columns: external_id, kind, device_id (null: unknown), channel, eligibility, other_update_id (of UPDATE_IN_FLIGHT).
  */
-export const classifiedDevices = ({ targets, firmware, allow_downgrade, force, unknown_version }: Choice): RawBuilder<unknown> => sql`
-  SELECT c.external_id, c.device_id, c.channel, flight.update_id AS other_update_id,
+export const classifiedDevices = ({ firmware, allow_downgrade, force, unknown_version, ...choice }: Choice): RawBuilder<unknown> => sql`
+  SELECT c.external_id, c.kind, c.device_id, c.channel, flight.update_id AS other_update_id,
     CASE
       WHEN c.device_id IS NULL THEN 'UNKNOWN_DEVICE'
-      WHEN h.device_kind <> ${kindOf(targets)} THEN 'HARDWARE_MISMATCH'
+      WHEN h.device_kind <> c.kind THEN 'HARDWARE_MISMATCH'
       WHEN h.device_kind = 'scooter' AND NOT CASE WHEN c.version IS NULL THEN h.fits_own_iot ELSE c.version = ANY (h.scooter_versions) END
         THEN 'HARDWARE_MISMATCH'
       WHEN ${firmware.version_num}::integer IS NULL THEN 'FIRMWARE_NOT_AVAILABLE'
@@ -120,7 +91,7 @@ export const classifiedDevices = ({ targets, firmware, allow_downgrade, force, u
         THEN ${unknown_version === 'EXCLUDE' ? 'UNKNOWN_VERSION' : 'ELIGIBLE_UNKNOWN_VERSION'}
       ELSE 'ELIGIBLE'
     END AS eligibility
-  FROM (${chosenDevices(targets, firmware.id)}) c
+  FROM (${chosenDevices({ firmware, ...choice })}) c
   CROSS JOIN (SELECT * FROM hardware_types WHERE name = ${firmware.hardware_type}) h
   LEFT JOIN device_firmwares r ON r.device_id = c.device_id AND r.hardware_type = h.name
   LEFT JOIN firmwares current ON current.id = r.firmware_id

@@ -6,7 +6,7 @@ import { requestedText } from '../../text.ts';
 import { reasons } from '../execution.ts';
 import type { DryRun, Eligibility, PartChanges } from '../update.ts';
 import type { Planned } from '../update-queries.ts';
-import { type Choice, classifiedDevices, isEligible, kindOf } from './eligibility.ts';
+import { type Choice, classifiedDevices, isEligible } from './eligibility.ts';
 
 /**
  * Queues one execution per eligible device and notes who is left out and why, in one statement whatever their number.
@@ -17,7 +17,6 @@ export const insertExecutions = async (
   trx: Trx,
   update_id: number,
   choice: Choice,
-  now: Date,
   tellsEvents = false,
 ): Promise<{ planned: Planned; includes_iot: boolean }> => {
   const status = sql`CASE WHEN ${isEligible} THEN 'QUEUED' ELSE 'SUCCEEDED' END`;
@@ -31,8 +30,8 @@ export const insertExecutions = async (
              -- How it begins is no change to be told.
              ${status}, CASE WHEN ${isEligible} THEN 'waiting' ELSE 'ended' END, ${tellsEvents ? status : sql`NULL`},
              CASE WHEN ${isEligible} THEN NULL ELSE ${reasons.alreadyOnTarget} END,
-             ${now}::timestamptz,
-             CASE WHEN ${isEligible} THEN NULL ELSE ${now}::timestamptz END
+             ${choice.now}::timestamptz,
+             CASE WHEN ${isEligible} THEN NULL ELSE ${choice.now}::timestamptz END
       FROM classified
       WHERE ${isEligible} OR eligibility = 'ALREADY_ON_TARGET'
       ORDER BY device_id
@@ -41,15 +40,15 @@ export const insertExecutions = async (
     ), taken AS (
       -- By IN, which looks up a hash table: how a join of the two is done depends on a guess at their sizes, and with a wrong one
       -- compares each with each.
-      SELECT external_id, eligibility, channel, coalesce(device_id IN (SELECT device_id FROM inserted), false) AS takes_part
+      SELECT external_id, kind, eligibility, channel, coalesce(device_id IN (SELECT device_id FROM inserted), false) AS takes_part
       FROM classified
     ), outcome AS (
-      SELECT external_id, channel, takes_part,
+      SELECT external_id, kind, channel, takes_part,
              CASE WHEN ${isEligible} AND NOT takes_part THEN 'UPDATE_IN_FLIGHT' ELSE eligibility END AS eligibility
       FROM taken
     ), excluded AS (
       INSERT INTO update_exclusions (update_id, kind, external_id, reason)
-      SELECT ${update_id}::integer, ${kindOf(choice.targets)}, external_id, eligibility
+      SELECT ${update_id}::integer, kind, external_id, eligibility
       FROM outcome
       WHERE NOT takes_part
     )
@@ -122,7 +121,7 @@ export const listEligibilityDevices = async (
   choice: Choice,
   { reason, limit, cursor }: { reason: Eligibility; limit: number; cursor?: string | undefined },
 ): Promise<Page<EligibilityGroup['devices'][number]>> => {
-  const { firmware, ...conditions } = choice;
+  const { firmware, now: _now, ...conditions } = choice;
   const list = listOf('eligibility', { ...conditions, firmware_id: firmware.id, reason }, { in: 'body', path: 'dry_run.cursor' });
   const after = decodeCursor(list, EligibilityCursor, cursor);
   const { rows } = await sql<EligibilityGroup['devices'][number]>`

@@ -3,12 +3,12 @@ import type { Db, Trx } from '../../db/database.ts';
 import { DomainError, wrongField } from '../../errors.ts';
 import type { Firmware } from '../../firmware/firmware.ts';
 import { findFirmware, findFirmwareForPlan } from '../../firmware/firmware-queries.ts';
+import { inBody, refuseMissingSubjects } from '../../fleet/missing-subjects.ts';
 import { hashOf } from '../../http/idempotency.ts';
 import type { Queue } from '../../ports/queue.ts';
 import { firstStepDelaySeconds } from '../../walk.ts';
 import type { AdvanceMessage } from '../messages.ts';
 import { wakeUpdate } from '../reach/wake-update.ts';
-import { refuseMissingSubjects } from '../refuse-missing-subjects.ts';
 import { countEligible, type Targets, type Update, type UpdateRequest } from '../update.ts';
 import {
   areExecutionsRemoved,
@@ -61,7 +61,7 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
     if (known) return answerAgain(trx, deps, known, request_hash);
     const firmware = toWanted(await findFirmwareForPlan(trx, request.firmware_id));
     if (firmware.version_num === null) throw notAvailable(await findFirmware(trx, firmware.id));
-    await refuseMissingSubjects(trx, request.targets);
+    if ('filter' in request.targets) await refuseMissingSubjects(trx, request.targets.filter, inBody('targets.filter'));
     await refuseRemovedExecutions(trx, request.targets);
 
     const { targets, rollout, timeouts, retry, abort, start_dt, allow_downgrade, force, unknown_version, comment } = request;
@@ -94,9 +94,9 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
       return answerAgain(trx, deps, other, request_hash);
     }
 
-    const choice: Choice = { targets, firmware, allow_downgrade, force, unknown_version };
-    if ((await hasAbandonedExecutions(trx)) && !(await endAbandonedExecutions(trx, choice, created_dt))) throw canceling();
-    const { planned, includes_iot } = await insertExecutions(trx, id, choice, created_dt, deps.tellsEvents);
+    const choice: Choice = { targets, firmware, allow_downgrade, force, unknown_version, now: created_dt };
+    if ((await hasAbandonedExecutions(trx)) && !(await endAbandonedExecutions(trx, choice))) throw canceling();
+    const { planned, includes_iot } = await insertExecutions(trx, id, choice, deps.tellsEvents);
     const eligible = countEligible(planned);
     if (eligible === 0 && !planned.ALREADY_ON_TARGET) {
       throw new DomainError('update.nothing_eligible', 'None of the chosen devices can be updated', {

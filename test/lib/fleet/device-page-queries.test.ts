@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { DeviceConditions } from '../../../lib/fleet/device.ts';
+import type { DeviceFilter } from '../../../lib/fleet/device-filter.ts';
 import { deviceIdPage, deviceIdPageByPrefix } from '../../../lib/fleet/device-page-queries.ts';
 import { createTestDatabase } from '../../support/database.ts';
 
@@ -48,7 +48,7 @@ interface PlanNode {
   Plans?: PlanNode[];
 }
 
-const planOf = (conditions: DeviceConditions, after: number) => planOfPage(deviceIdPage(conditions, after, size));
+const planOf = (conditions: DeviceFilter, after: number) => planOfPage(deviceIdPage(conditions, { after, size, now: new Date(now) }));
 
 /** How PostgreSQL finds a page: the indexes it uses, and how many rows of the two large tables it looks at. */
 const planOfPage = async (page: RawBuilder<unknown>) => {
@@ -68,7 +68,7 @@ const planOfPage = async (page: RawBuilder<unknown>) => {
   };
 };
 
-type Case = [name: string, conditions: () => DeviceConditions, index: string, places: number];
+type Case = [name: string, conditions: () => DeviceFilter, index: string, places: number];
 const middle = devices / 2;
 const pages = [0, middle, devices - 2_000];
 
@@ -77,9 +77,9 @@ describe('a page of devices', () => {
     ['without a condition', () => ({}), 'devices_pkey', 1],
     ['of a kind', () => ({ kind: 'scooter' }), 'devices_class_idx', 6],
     ['of a rare kind', () => ({ kind: 'cabinet' }), 'devices_class_idx', 2],
-    ['of a generation that begins in the middle of the ids', () => ({ version: '2' }), 'devices_class_idx', 2],
+    ['of a generation that begins in the middle of the ids', () => ({ version: 2 }), 'devices_class_idx', 2],
     ['of a channel', () => ({ channel: 'telematics' }), 'devices_class_idx', 4],
-    ['that run a firmware', () => ({ runs_firmware_id: firmwareIds[5] ?? 0 }), 'device_firmwares_firmware_idx', 1],
+    ['that run a firmware', () => ({ running: { firmware_id: firmwareIds[5] ?? 0 } }), 'device_firmwares_firmware_idx', 1],
     [
       'that run an older one than the newest',
       () => ({ older_than_firmware_id: firmwareIds.at(-1) ?? 0 }),
@@ -92,14 +92,9 @@ describe('a page of devices', () => {
       'device_firmwares_unknown_idx',
       1,
     ],
-    ['not seen for two days', () => ({ not_seen_since: new Date('2026-11-22T00:00:00Z') }), 'devices_last_seen_idx', 12],
-    ['not seen for half a year: one', () => ({ not_seen_since: new Date('2026-05-24T00:00:00Z') }), 'devices_last_seen_idx', 12],
-    [
-      'not seen for two weeks, with which the ids end',
-      () => ({ not_seen_since: new Date('2026-11-10T00:00:00Z') }),
-      'devices_last_seen_idx',
-      12,
-    ],
+    ['not seen for two days', () => ({ not_seen_since: '2026-11-22T00:00:00Z' }), 'devices_last_seen_idx', 12],
+    ['not seen for half a year: one', () => ({ not_seen_since: '2026-05-24T00:00:00Z' }), 'devices_last_seen_idx', 12],
+    ['not seen for two weeks, with which the ids end', () => ({ not_seen_since: '2026-11-10T00:00:00Z' }), 'devices_last_seen_idx', 12],
     ['that there are none of', () => ({ version: 'none' }), 'devices_class_idx', 2],
   ];
 
@@ -120,7 +115,7 @@ describe('a page of devices', () => {
     ['all: a page in the middle', 'D-', { external_id: 'D-22222', id: 22_222 }, size],
     ['none, between others', 'D-1x', undefined, 0],
   ])('that begin alike, %s, is found by the index of external ids alone', async (_, external_id_prefix, after, found) => {
-    const plan = await planOfPage(deviceIdPageByPrefix({ external_id_prefix, kind: 'scooter' }, after, size));
+    const plan = await planOfPage(deviceIdPageByPrefix({ external_id_prefix, kind: 'scooter' }, { after, size, now: new Date(now) }));
     expect(plan.found).toBe(found);
     expect(plan.indexes).toEqual(new Set(['devices_external_id_idx']));
     expect([...plan.access].filter((node) => !/^Index (Only )?Scan$/.test(node))).toEqual([]);
@@ -128,14 +123,14 @@ describe('a page of devices', () => {
     expect(plan.visited).toBeLessThanOrEqual(found + 4);
   });
 
-  it.each<[string, () => DeviceConditions, number]>([
+  it.each<[string, () => DeviceFilter, number]>([
     [
       'that run an older firmware, of a kind',
       () => ({ older_than_firmware_id: firmwareIds.at(-1) ?? 0, kind: 'scooter' }),
       11 * size * 2.6,
     ],
-    ['that run a firmware, of a generation', () => ({ runs_firmware_id: firmwareIds[3] ?? 0, version: '1' }), 2.6 * size],
-    ['that run a firmware and were not seen', () => ({ runs_firmware_id: firmwareIds[3] ?? 0, not_seen_since: new Date(now) }), 2.6 * size],
+    ['that run a firmware, of a generation', () => ({ running: { firmware_id: firmwareIds[3] ?? 0 }, version: 1 }), 2.6 * size],
+    ['that run a firmware and were not seen', () => ({ running: { firmware_id: firmwareIds[3] ?? 0 }, not_seen_since: now }), 2.6 * size],
   ])('%s costs a few rows for each that is found', async (_, conditions, most) => {
     const { found, access, visited } = await planOf(conditions(), 0);
     expect(found).toBe(size);

@@ -52,7 +52,7 @@ describe('a request', () => {
     ['nobody', { targets: { external_ids: [] } }],
     ['more than 10,000', { targets: { external_ids: Array.from({ length: 10_001 }, (_, n) => `S-${n}`) } }],
     ['ids and a filter', { targets: { external_ids: ['S-1'], filter: {} } }],
-    ['a field that is none', { targets: { filter: { percentage: 5 } } }],
+    ['a field that is none', { targets: { filter: { colour: 'red' } } }],
     ['a generation that is none', { targets: { filter: { version: 3 } } }],
     ['no pace', { targets: { filter: {} }, maximum_per_minute: 0 }],
     ['a comment that cannot be stored', { targets: { filter: {} }, comment: '\u0000' }],

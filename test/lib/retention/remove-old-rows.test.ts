@@ -99,7 +99,7 @@ describe('old executions', () => {
     const request = { firmware_id: firmware.id, targets: { filter: { failed_in_update_id: id } } };
     const refusal = { code: 'update.executions_removed' };
     await expect(service.request(request)).rejects.toMatchObject(refusal);
-    await expect(dryRunUpdate(db, updateRequest(request), undefined)).rejects.toMatchObject(refusal);
+    await expect(dryRunUpdate({ db, now: () => startOfTime }, updateRequest(request), undefined)).rejects.toMatchObject(refusal);
     const retry = { comment: '', idempotency_key: undefined, created_by: 'admin', request_id: 'r' };
     await expect(retryUpdate(service.deps, id, retry)).rejects.toMatchObject(refusal);
   });

@@ -5,7 +5,7 @@ import { dryRunUpdate } from '../../../../lib/update/plan/dry-run-update.ts';
 import { requestUpdate } from '../../../../lib/update/plan/request-update.ts';
 import type { DryRun, DryRunDevices, Eligibility } from '../../../../lib/update/update.ts';
 import { createTestDatabase } from '../../../support/database.ts';
-import { confirmation, givenDevices, givenFirmware, TestClock, updateRequest } from '../../../support/fixtures.ts';
+import { confirmation, givenDevices, givenFirmware, startOfTime, TestClock, updateRequest } from '../../../support/fixtures.ts';
 import { InMemoryQueue } from '../../../support/in-memory-queue.ts';
 
 const { db, takeStatements } = await createTestDatabase();
@@ -17,9 +17,10 @@ beforeEach(() => {
 });
 
 const request = (body: Record<string, unknown>) => requestUpdate(deps, updateRequest({ canary: null, ...body }));
-const dryRun = (body: Record<string, unknown>) => dryRunUpdate(db, updateRequest(body), undefined) as Promise<DryRun>;
+const dryRun = (body: Record<string, unknown>) =>
+  dryRunUpdate({ db, now: () => startOfTime }, updateRequest(body), undefined) as Promise<DryRun>;
 const page = (body: Record<string, unknown>, reason: Eligibility, limit: number, cursor?: string) =>
-  dryRunUpdate(db, updateRequest(body), { reason, limit, cursor }) as Promise<DryRunDevices>;
+  dryRunUpdate({ db, now: () => startOfTime }, updateRequest(body), { reason, limit, cursor }) as Promise<DryRunDevices>;
 
 /** The one reason of one device. */
 const reasonOf = async (firmware_id: number, external_id: string, more: Record<string, unknown> = {}): Promise<string | undefined> => {

@@ -1,0 +1,119 @@
+import { type RawBuilder, sql } from 'kysely';
+import { addSeconds } from '../clock.ts';
+import type { DeviceFilter, Running } from './device-filter.ts';
+import { none } from './word.ts';
+
+/** What a filter means at a moment and for a firmware. */
+export interface FilterContext {
+  now: Date;
+  /** Samples are drawn anew for each. Where no firmware is meant: none, always the same sample. */
+  firmware_id?: number | undefined;
+}
+
+export const allOf = (conditions: readonly RawBuilder<unknown>[]): RawBuilder<unknown> =>
+  conditions.length > 0 ? sql.join(conditions, sql` AND `) : sql`true`;
+
+/** As the index has it: by character codes, whatever the language of the database. */
+export const externalId = sql`d.external_id COLLATE "C"`;
+/** Comes after all characters that an external id may have. */
+const afterEveryCharacter = '\u007f';
+export const hasPrefix = (prefix: string) => sql`${externalId} >= ${prefix} AND ${externalId} < ${prefix + afterEveryCharacter}`;
+
+/** As the index of classes has it: 0 for a device without a version. */
+export const numberOf = { 1: 1, 2: 2, [none]: 0 } as const satisfies Record<NonNullable<DeviceFilter['version']>, number>;
+export const versionIs = (number: number) => sql`coalesce(d.version, 0) = ${number}`;
+
+const secondsPerDay = 86_400;
+const daysBefore = (now: Date, days: number) => addSeconds(now, -days * secondsPerDay);
+
+type Conditions = {
+  [Field in Exclude<keyof DeviceFilter, 'percentage'>]-?: (value: NonNullable<DeviceFilter[Field]>, now: Date) => RawBuilder<unknown>;
+};
+
+/** Every condition of a filter in SQL, about `devices d`: the only place that says what each means. */
+const conditions: Conditions = {
+  kind: (kind) => sql`d.kind = ${kind}`,
+  external_id_prefix: hasPrefix,
+  // A cabinet has none either.
+  version: (version) => sql`d.kind = 'scooter' AND ${versionIs(numberOf[version])}`,
+  channel: (channel) => sql`d.channel = ${channel}`,
+  zone: (zone) => (zone === none ? sql`d.zone IS NULL` : sql`d.zone = ${zone}`),
+  tags: ({ all, any, none: not }) =>
+    allOf([
+      ...(all ? [sql`d.tags @> ${all}::text[]`] : []),
+      ...(any ? [sql`d.tags && ${any}::text[]`] : []),
+      ...(not ? [sql`NOT d.tags && ${not}::text[]`] : []),
+    ]),
+  revision: (revision) => sql`d.revision = ${revision}`,
+  running: (running) => runsAny(anyOf(placesOfRunning(running))),
+  not_running: (running) => sql`NOT ${runsAny(anyOf(placesOfRunning(running)))}`,
+  older_than_firmware_id: (firmware_id) =>
+    runsAny(sql`EXISTS (
+      SELECT FROM firmwares newer JOIN firmwares older ON older.hardware_type = newer.hardware_type
+      WHERE newer.id = ${firmware_id} AND older.id = r.firmware_id AND older.version_num < newer.version_num
+    )`),
+  unknown_version: (hardware_type) => runsAny(unknownVersionOf(hardware_type)),
+  not_seen_days: (days, now) => isNotSeenSince(daysBefore(now, days)),
+  not_seen_since: (time) => isNotSeenSince(new Date(time)),
+  retired: (retired) => (retired ? sql`d.retired_dt IS NOT NULL` : sql`d.retired_dt IS NULL`),
+  failed_in_update_id: (id) => sql`EXISTS (
+    SELECT FROM update_executions failed
+    WHERE failed.update_id = ${id} AND failed.device_id = d.id AND failed.status IN ('FAILED', 'TIMED_OUT', 'REJECTED')
+  )`,
+};
+
+const isNotSeenSince = (time: Date) => sql`(d.last_seen_dt IS NULL OR d.last_seen_dt < ${time}::timestamptz)`;
+
+const anyOf = (places: readonly RawBuilder<unknown>[]) =>
+  sql`(${sql.join(
+    places.map((place) => sql`(${place})`),
+    sql` OR `,
+  )})`;
+const runsAny = (condition: RawBuilder<unknown>) => sql`EXISTS (SELECT FROM device_firmwares r WHERE r.device_id = d.id AND ${condition})`;
+
+/**
+ * What `device_firmwares r` says of devices that run a version: places of its indexes. A version is known by its firmware; one that is in no
+ * catalogue, or is being linked to it, by its text.
+ */
+export const placesOfRunning = (running: Running): RawBuilder<unknown>[] => {
+  if ('firmware_id' in running) return [sql`r.firmware_id = ${running.firmware_id}`];
+  const { hardware_type, version } = running;
+  const isIt = sql`r.hardware_type = ${hardware_type} AND r.reported_version = ${version}`;
+  return [
+    // The text says nothing more, but tells the planner how many devices run it.
+    sql`${isIt} AND r.firmware_id = (
+      SELECT f.id FROM firmwares f
+      WHERE f.hardware_type = ${hardware_type} AND f.version = ${version} AND f.status IN ('available', 'lost', 'withdrawn')
+    )`,
+    sql`${isIt} AND r.firmware_id IS NULL`,
+  ];
+};
+
+export const unknownVersionOf = (hardware_type: string) => sql`r.hardware_type = ${hardware_type} AND r.firmware_id IS NULL`;
+
+/** The conditions of a filter, its sample aside, about `devices d`. */
+export const conditionsOf = ({ percentage: _, ...filter }: DeviceFilter, now: Date): RawBuilder<unknown>[] =>
+  Object.entries(filter).flatMap(([field, value]) =>
+    value === undefined ? [] : [(conditions[field as keyof Conditions] as (value: unknown, now: Date) => RawBuilder<unknown>)(value, now)],
+  );
+
+/**
+ * The lot by which a device is in a sample: 32 bits of an MD5, the same on every version of PostgreSQL. Drawn anew for every firmware, so
+ * that not the same devices are always the first.
+ */
+const lotOf = (firmware_id: number) =>
+  sql`('x' || left(md5(${String(firmware_id)} || '.' || d.kind || '.' || d.external_id), 8))::bit(32)::bigint`;
+
+/** The rows of `devices` that a filter means. */
+export const filteredDevices = (filter: DeviceFilter, { now, firmware_id = 0 }: FilterContext): RawBuilder<unknown> => {
+  const matching = sql`FROM devices d WHERE ${allOf(conditionsOf(filter, now))}`;
+  if (filter.percentage === undefined) return sql`SELECT d.* ${matching}`;
+  // 2^32 lots: a sample of p per cent are the devices whose lot is in the first p per cent of them; at least the one with the lowest.
+  return sql`
+    SELECT *
+    FROM (
+      SELECT *, min(lot) OVER () AS lowest_lot
+      FROM (SELECT d.*, ${lotOf(firmware_id)} AS lot ${matching}) drawn
+    ) sampled
+    WHERE lot < ${Math.round((filter.percentage / 100) * 2 ** 32)}::bigint OR lot = lowest_lot`;
+};

@@ -897,18 +897,21 @@ export interface DeviceWithHistory {
 
 export interface TaggedDevices {
   /**
+     * Devices that have other tags now
      * @minimum -9007199254740991
      * @maximum 9007199254740991
      */
   changed: number;
   /**
-     * Devices that had those tags, and no others, already
+     * Of those that were named: they had these tags already
      * @minimum -9007199254740991
      * @maximum 9007199254740991
      */
   unchanged: number;
-  /** Ids that are nobody’s */
+  /** Of the ids that were named: those that are nobody’s */
   unknown: string[];
+  /** Of a filter that means more than 50,000 devices to be changed: there are more; send the same again */
+  has_more: boolean;
 }
 
 export type MaintenanceWindowOutputDaysItem = 'monday' | 'tuesday' | 'wednesday' | 'thursday' | 'friday' | 'saturday' | 'sunday';
@@ -957,12 +960,37 @@ export interface Zone {
 }
 
 export type ObservationStatus = 'IN_PROGRESS' | 'COMPLETED' | 'CANCELED' | 'FAILED';
-/**
- * Default: devices of every kind
- */
 export type ObservationFilterKind = 'scooter' | 'cabinet';
 /**
- * Only devices that run this version, as far as is known
+ * How the device is reached: through scooters-backend, or it polls this service
+ */
+export type ObservationFilterChannel = 'telematics' | 'iot';
+/**
+ * They have all of these tags, any of them, none of them
+ */
+export type ObservationFilterTags = {
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  all?: string[];
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  any?: string[];
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  none?: string[];
+};
+
+/**
+ * They run this version now
  */
 export type ObservationFilterRunning = {
   /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
@@ -976,7 +1004,30 @@ export type ObservationFilterRunning = {
   version: string;
 } | {
   /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type?: string;
+  /**
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  firmware_id: number;
+};
+
+/**
+ * They run another version of this hardware type, or it is not known what they run of it
+ */
+export type ObservationFilterNotRunning = {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
   hardware_type: string;
+  /**
+     * The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
+     */
+  version: string;
+} | {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type?: string;
   /**
      * @minimum 1
      * @maximum 2147483647
@@ -988,12 +1039,70 @@ export type ObservationFilterRunning = {
  * null: devices were named one by one
  */
 export type ObservationFilter = {
-  /** Default: devices of every kind */
   kind?: ObservationFilterKind;
-  /** Generation of a scooter */
-  version?: 1 | 2;
-  /** Only devices that run this version, as far as is known */
+  /**
+     * Their external_id begins so, by character codes
+     * @pattern ^[\w.:~-]{1,128}$
+     */
+  external_id_prefix?: string;
+  /** Scooters of this generation; none: those with an IoT of their own */
+  version?: 1 | 2 | 'none';
+  /** How the device is reached: through scooters-backend, or it polls this service */
+  channel?: ObservationFilterChannel;
+  /**
+     * They stand in this zone; none: in no zone
+     * @pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  zone?: string;
+  /** They have all of these tags, any of them, none of them */
+  tags?: ObservationFilterTags;
+  /**
+     * Revision of its hardware, in its maker’s words
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^[^\u0000]*$
+     */
+  revision?: string;
+  /** They run this version now */
   running?: ObservationFilterRunning;
+  /** They run another version of this hardware type, or it is not known what they run of it */
+  not_running?: ObservationFilterNotRunning;
+  /**
+     * They run a firmware of the same hardware type with a lower version_num
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  older_than_firmware_id?: number;
+  /**
+     * They run a version of this hardware type that is in no catalogue
+     * @pattern ^[a-z][a-z0-9_]{0,62}$
+     */
+  unknown_version?: string;
+  /**
+     * They were not seen for so many days of 24 hours, or never
+     * @minimum 1
+     * @maximum 3650
+     */
+  not_seen_days?: number;
+  /**
+     * They were last seen before this moment, or never
+     * @pattern ^(?:(?:\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29|\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:02)-(?:0[1-9]|1\d|2[0-8])))T(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|([+-](?:[01]\d|2[0-3]):[0-5]\d)))$
+     */
+  not_seen_since?: string;
+  /** Whether they are retired. Default: no; in lists of devices, all are shown */
+  retired?: boolean;
+  /**
+     * Their execution in this update has ended without success. Refused when the executions of that update are no longer kept (`executions_removed_dt`)
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  failed_in_update_id?: number;
+  /**
+     * A sample of so many per cent of those that fulfil the other conditions, at least one device. For one firmware always the same devices, and a larger one contains a smaller one; drawn anew for every firmware. Where no firmware is meant, always the same
+     * @maximum 100
+     * @exclusiveMinimum 0
+     */
+  percentage?: number;
 } | null;
 
 export interface Observation {
@@ -1101,12 +1210,37 @@ export interface Observation {
 }
 
 export type ObservationWithChangesStatus = 'IN_PROGRESS' | 'COMPLETED' | 'CANCELED' | 'FAILED';
-/**
- * Default: devices of every kind
- */
 export type ObservationWithChangesFilterKind = 'scooter' | 'cabinet';
 /**
- * Only devices that run this version, as far as is known
+ * How the device is reached: through scooters-backend, or it polls this service
+ */
+export type ObservationWithChangesFilterChannel = 'telematics' | 'iot';
+/**
+ * They have all of these tags, any of them, none of them
+ */
+export type ObservationWithChangesFilterTags = {
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  all?: string[];
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  any?: string[];
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  none?: string[];
+};
+
+/**
+ * They run this version now
  */
 export type ObservationWithChangesFilterRunning = {
   /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
@@ -1120,7 +1254,30 @@ export type ObservationWithChangesFilterRunning = {
   version: string;
 } | {
   /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type?: string;
+  /**
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  firmware_id: number;
+};
+
+/**
+ * They run another version of this hardware type, or it is not known what they run of it
+ */
+export type ObservationWithChangesFilterNotRunning = {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
   hardware_type: string;
+  /**
+     * The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
+     */
+  version: string;
+} | {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type?: string;
   /**
      * @minimum 1
      * @maximum 2147483647
@@ -1132,12 +1289,70 @@ export type ObservationWithChangesFilterRunning = {
  * null: devices were named one by one
  */
 export type ObservationWithChangesFilter = {
-  /** Default: devices of every kind */
   kind?: ObservationWithChangesFilterKind;
-  /** Generation of a scooter */
-  version?: 1 | 2;
-  /** Only devices that run this version, as far as is known */
+  /**
+     * Their external_id begins so, by character codes
+     * @pattern ^[\w.:~-]{1,128}$
+     */
+  external_id_prefix?: string;
+  /** Scooters of this generation; none: those with an IoT of their own */
+  version?: 1 | 2 | 'none';
+  /** How the device is reached: through scooters-backend, or it polls this service */
+  channel?: ObservationWithChangesFilterChannel;
+  /**
+     * They stand in this zone; none: in no zone
+     * @pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  zone?: string;
+  /** They have all of these tags, any of them, none of them */
+  tags?: ObservationWithChangesFilterTags;
+  /**
+     * Revision of its hardware, in its maker’s words
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^[^\u0000]*$
+     */
+  revision?: string;
+  /** They run this version now */
   running?: ObservationWithChangesFilterRunning;
+  /** They run another version of this hardware type, or it is not known what they run of it */
+  not_running?: ObservationWithChangesFilterNotRunning;
+  /**
+     * They run a firmware of the same hardware type with a lower version_num
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  older_than_firmware_id?: number;
+  /**
+     * They run a version of this hardware type that is in no catalogue
+     * @pattern ^[a-z][a-z0-9_]{0,62}$
+     */
+  unknown_version?: string;
+  /**
+     * They were not seen for so many days of 24 hours, or never
+     * @minimum 1
+     * @maximum 3650
+     */
+  not_seen_days?: number;
+  /**
+     * They were last seen before this moment, or never
+     * @pattern ^(?:(?:\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29|\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:02)-(?:0[1-9]|1\d|2[0-8])))T(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|([+-](?:[01]\d|2[0-3]):[0-5]\d)))$
+     */
+  not_seen_since?: string;
+  /** Whether they are retired. Default: no; in lists of devices, all are shown */
+  retired?: boolean;
+  /**
+     * Their execution in this update has ended without success. Refused when the executions of that update are no longer kept (`executions_removed_dt`)
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  failed_in_update_id?: number;
+  /**
+     * A sample of so many per cent of those that fulfil the other conditions, at least one device. For one firmware always the same devices, and a larger one contains a smaller one; drawn anew for every firmware. Where no firmware is meant, always the same
+     * @maximum 100
+     * @exclusiveMinimum 0
+     */
+  percentage?: number;
 } | null;
 
 export type ObservedChangeKind = 'scooter' | 'cabinet';
@@ -3276,29 +3491,117 @@ version?: ListDevicesVersion;
  */
 channel?: ListDevicesChannel;
 /**
- * Runs this firmware
+ * They stand in this zone; none: in no zone
+ * @pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+ */
+zone?: string;
+/**
+ * They have all of these tags, with commas between
+ * @pattern ^[a-z0-9][a-z0-9_.-]{0,63}(,[a-z0-9][a-z0-9_.-]{0,63}){0,19}$
+ */
+'tags.all'?: string;
+/**
+ * They have any of these tags
+ * @pattern ^[a-z0-9][a-z0-9_.-]{0,63}(,[a-z0-9][a-z0-9_.-]{0,63}){0,19}$
+ */
+'tags.any'?: string;
+/**
+ * They have none of these tags
+ * @pattern ^[a-z0-9][a-z0-9_.-]{0,63}(,[a-z0-9][a-z0-9_.-]{0,63}){0,19}$
+ */
+'tags.none'?: string;
+/**
+ * Revision of its hardware, in its maker’s words
+ * @minLength 1
+ * @maxLength 64
+ * @pattern ^[^\u0000]*$
+ */
+revision?: string;
+/**
+ * With `running.version`
+ * @pattern ^[a-z][a-z0-9_]{0,62}$
+ */
+'running.hardware_type'?: string;
+/**
+ * They run this version of `running.hardware_type`
+ * @minLength 1
+ * @maxLength 64
+ * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
+ */
+'running.version'?: string;
+/**
+ * They run this firmware
+ * @minimum 1
+ * @maximum 2147483647
+ * @pattern ^[1-9]\d{0,9}$
+ */
+'running.firmware_id'?: number;
+/**
+ * The same as `running.firmware_id`
  * @minimum 1
  * @maximum 2147483647
  * @pattern ^[1-9]\d{0,9}$
  */
 runs_firmware_id?: number;
 /**
- * Runs a firmware of the same hardware type with a lower version_num
+ * With `not_running.version`
+ * @pattern ^[a-z][a-z0-9_]{0,62}$
+ */
+'not_running.hardware_type'?: string;
+/**
+ * They run another version of `not_running.hardware_type`, or it is not known what they run of it
+ * @minLength 1
+ * @maxLength 64
+ * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
+ */
+'not_running.version'?: string;
+/**
+ * They do not run this firmware
+ * @minimum 1
+ * @maximum 2147483647
+ * @pattern ^[1-9]\d{0,9}$
+ */
+'not_running.firmware_id'?: number;
+/**
+ * They run a firmware of the same hardware type with a lower version_num
  * @minimum 1
  * @maximum 2147483647
  * @pattern ^[1-9]\d{0,9}$
  */
 older_than_firmware_id?: number;
 /**
- * Runs a version of this hardware type that is in no catalogue
+ * They run a version of this hardware type that is in no catalogue
  * @pattern ^[a-z][a-z0-9_]{0,62}$
  */
 unknown_version?: string;
 /**
- * Was last seen before this moment, or never
+ * They were not seen for so many days of 24 hours, or never
+ * @minimum 1
+ * @maximum 3650
+ */
+not_seen_days?: number;
+/**
+ * They were last seen before this moment, or never
  * @pattern ^(?:(?:\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29|\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:02)-(?:0[1-9]|1\d|2[0-8])))T(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|([+-](?:[01]\d|2[0-3]):[0-5]\d)))$
  */
 not_seen_since?: string;
+/**
+ * Only devices that are retired, or only others. Default: all
+ */
+retired?: boolean;
+/**
+ * Their execution in this update has ended without success. Refused when the executions of that update are no longer kept (`executions_removed_dt`)
+ * @minimum 1
+ * @maximum 2147483647
+ * @pattern ^[1-9]\d{0,9}$
+ */
+failed_in_update_id?: number;
+/**
+ * A sample of so many per cent of those that fulfil the other conditions, at least one device. For one firmware always the same devices, and a larger one contains a smaller one; drawn anew for every firmware. Where no firmware is meant, always the same
+ * @minimum 1
+ * @maximum 100
+ */
+percentage?: number;
 /**
  * Items a page, 1 to 500
  * @minimum 1
@@ -3403,7 +3706,149 @@ export type ChangeDeviceBody = {
 };
 
 export type TagDevicesBodyKind = 'scooter' | 'cabinet';
-export type TagDevicesBody = {
+export type TagDevicesBodyFilterKind = 'scooter' | 'cabinet';
+/**
+ * How the device is reached: through scooters-backend, or it polls this service
+ */
+export type TagDevicesBodyFilterChannel = 'telematics' | 'iot';
+/**
+ * They have all of these tags, any of them, none of them
+ */
+export type TagDevicesBodyFilterTags = {
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  all?: string[];
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  any?: string[];
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  none?: string[];
+};
+
+/**
+ * They run this version now
+ */
+export type TagDevicesBodyFilterRunning = {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type: string;
+  /**
+     * The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
+     */
+  version: string;
+} | {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type?: string;
+  /**
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  firmware_id: number;
+};
+
+/**
+ * They run another version of this hardware type, or it is not known what they run of it
+ */
+export type TagDevicesBodyFilterNotRunning = {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type: string;
+  /**
+     * The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
+     */
+  version: string;
+} | {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type?: string;
+  /**
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  firmware_id: number;
+};
+
+export type TagDevicesBodyFilter = {
+  kind?: TagDevicesBodyFilterKind;
+  /**
+     * Their external_id begins so, by character codes
+     * @pattern ^[\w.:~-]{1,128}$
+     */
+  external_id_prefix?: string;
+  /** Scooters of this generation; none: those with an IoT of their own */
+  version?: 1 | 2 | 'none';
+  /** How the device is reached: through scooters-backend, or it polls this service */
+  channel?: TagDevicesBodyFilterChannel;
+  /**
+     * They stand in this zone; none: in no zone
+     * @pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  zone?: string;
+  /** They have all of these tags, any of them, none of them */
+  tags?: TagDevicesBodyFilterTags;
+  /**
+     * Revision of its hardware, in its maker’s words
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^[^\u0000]*$
+     */
+  revision?: string;
+  /** They run this version now */
+  running?: TagDevicesBodyFilterRunning;
+  /** They run another version of this hardware type, or it is not known what they run of it */
+  not_running?: TagDevicesBodyFilterNotRunning;
+  /**
+     * They run a firmware of the same hardware type with a lower version_num
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  older_than_firmware_id?: number;
+  /**
+     * They run a version of this hardware type that is in no catalogue
+     * @pattern ^[a-z][a-z0-9_]{0,62}$
+     */
+  unknown_version?: string;
+  /**
+     * They were not seen for so many days of 24 hours, or never
+     * @minimum 1
+     * @maximum 3650
+     */
+  not_seen_days?: number;
+  /**
+     * They were last seen before this moment, or never
+     * @pattern ^(?:(?:\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29|\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:02)-(?:0[1-9]|1\d|2[0-8])))T(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|([+-](?:[01]\d|2[0-3]):[0-5]\d)))$
+     */
+  not_seen_since?: string;
+  /** Whether they are retired. Default: no; in lists of devices, all are shown */
+  retired?: boolean;
+  /**
+     * Their execution in this update has ended without success. Refused when the executions of that update are no longer kept (`executions_removed_dt`)
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  failed_in_update_id?: number;
+  /**
+     * A sample of so many per cent of those that fulfil the other conditions, at least one device. For one firmware always the same devices, and a larger one contains a smaller one; drawn anew for every firmware. Where no firmware is meant, always the same
+     * @maximum 100
+     * @exclusiveMinimum 0
+     */
+  percentage?: number;
+};
+
+export type TagDevicesBody = (unknown & {
   kind?: TagDevicesBodyKind;
   /**
      * @minItems 1
@@ -3412,7 +3857,8 @@ export type TagDevicesBody = {
      * @items.maxLength 128
      * @items.pattern ^(?!\.{1,2}$)[\w.:~-]+$
      */
-  external_ids: string[];
+  external_ids?: string[];
+  filter?: TagDevicesBodyFilter;
   /**
      * @maxItems 20
      * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
@@ -3423,7 +3869,7 @@ export type TagDevicesBody = {
      * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
      */
   remove?: string[];
-};
+});
 
 export type ListZonesParams = {
 /**
@@ -3515,11 +3961,50 @@ export type RequestObservationBodyTargets = {
   external_ids: string[];
 } | {
   filter: {
-  /** Default: devices of every kind */
   kind?: 'scooter' | 'cabinet';
-  /** Generation of a scooter */
-  version?: 1 | 2;
-  /** Only devices that run this version, as far as is known */
+  /**
+     * Their external_id begins so, by character codes
+     * @pattern ^[\w.:~-]{1,128}$
+     */
+  external_id_prefix?: string;
+  /** Scooters of this generation; none: those with an IoT of their own */
+  version?: 1 | 2 | 'none';
+  /** How the device is reached: through scooters-backend, or it polls this service */
+  channel?: 'telematics' | 'iot';
+  /**
+     * They stand in this zone; none: in no zone
+     * @pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  zone?: string;
+  /** They have all of these tags, any of them, none of them */
+  tags?: {
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  all?: string[];
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  any?: string[];
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  none?: string[];
+};
+  /**
+     * Revision of its hardware, in its maker’s words
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^[^\u0000]*$
+     */
+  revision?: string;
+  /** They run this version now */
   running?: {
   /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
   hardware_type: string;
@@ -3532,13 +4017,69 @@ export type RequestObservationBodyTargets = {
   version: string;
 } | {
   /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
-  hardware_type: string;
+  hardware_type?: string;
   /**
      * @minimum 1
      * @maximum 2147483647
      */
   firmware_id: number;
 };
+  /** They run another version of this hardware type, or it is not known what they run of it */
+  not_running?: {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type: string;
+  /**
+     * The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
+     */
+  version: string;
+} | {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type?: string;
+  /**
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  firmware_id: number;
+};
+  /**
+     * They run a firmware of the same hardware type with a lower version_num
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  older_than_firmware_id?: number;
+  /**
+     * They run a version of this hardware type that is in no catalogue
+     * @pattern ^[a-z][a-z0-9_]{0,62}$
+     */
+  unknown_version?: string;
+  /**
+     * They were not seen for so many days of 24 hours, or never
+     * @minimum 1
+     * @maximum 3650
+     */
+  not_seen_days?: number;
+  /**
+     * They were last seen before this moment, or never
+     * @pattern ^(?:(?:\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29|\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:02)-(?:0[1-9]|1\d|2[0-8])))T(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|([+-](?:[01]\d|2[0-3]):[0-5]\d)))$
+     */
+  not_seen_since?: string;
+  /** Whether they are retired. Default: no; in lists of devices, all are shown */
+  retired?: boolean;
+  /**
+     * Their execution in this update has ended without success. Refused when the executions of that update are no longer kept (`executions_removed_dt`)
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  failed_in_update_id?: number;
+  /**
+     * A sample of so many per cent of those that fulfil the other conditions, at least one device. For one firmware always the same devices, and a larger one contains a smaller one; drawn anew for every firmware. Where no firmware is meant, always the same
+     * @maximum 100
+     * @exclusiveMinimum 0
+     */
+  percentage?: number;
 };
 };
 
@@ -3617,10 +4158,52 @@ export type RequestUpdateBodyTargets = {
      */
   external_ids: string[];
 } | {
+  /** Those that fulfil all of these conditions */
   filter: {
   kind?: 'scooter' | 'cabinet';
-  version?: 1 | 2;
-  /** Only devices that run this version now */
+  /**
+     * Their external_id begins so, by character codes
+     * @pattern ^[\w.:~-]{1,128}$
+     */
+  external_id_prefix?: string;
+  /** Scooters of this generation; none: those with an IoT of their own */
+  version?: 1 | 2 | 'none';
+  /** How the device is reached: through scooters-backend, or it polls this service */
+  channel?: 'telematics' | 'iot';
+  /**
+     * They stand in this zone; none: in no zone
+     * @pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  zone?: string;
+  /** They have all of these tags, any of them, none of them */
+  tags?: {
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  all?: string[];
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  any?: string[];
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  none?: string[];
+};
+  /**
+     * Revision of its hardware, in its maker’s words
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^[^\u0000]*$
+     */
+  revision?: string;
+  /** They run this version now */
   running?: {
   /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
   hardware_type: string;
@@ -3633,7 +4216,27 @@ export type RequestUpdateBodyTargets = {
   version: string;
 } | {
   /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type?: string;
+  /**
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  firmware_id: number;
+};
+  /** They run another version of this hardware type, or it is not known what they run of it */
+  not_running?: {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
   hardware_type: string;
+  /**
+     * The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
+     */
+  version: string;
+} | {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type?: string;
   /**
      * @minimum 1
      * @maximum 2147483647
@@ -3641,13 +4244,37 @@ export type RequestUpdateBodyTargets = {
   firmware_id: number;
 };
   /**
-     * Only devices whose execution in this update has ended without success. Refused when the executions of that update are no longer kept (`executions_removed_dt`)
+     * They run a firmware of the same hardware type with a lower version_num
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  older_than_firmware_id?: number;
+  /**
+     * They run a version of this hardware type that is in no catalogue
+     * @pattern ^[a-z][a-z0-9_]{0,62}$
+     */
+  unknown_version?: string;
+  /**
+     * They were not seen for so many days of 24 hours, or never
+     * @minimum 1
+     * @maximum 3650
+     */
+  not_seen_days?: number;
+  /**
+     * They were last seen before this moment, or never
+     * @pattern ^(?:(?:\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29|\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:02)-(?:0[1-9]|1\d|2[0-8])))T(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|([+-](?:[01]\d|2[0-3]):[0-5]\d)))$
+     */
+  not_seen_since?: string;
+  /** Whether they are retired. Default: no; in lists of devices, all are shown */
+  retired?: boolean;
+  /**
+     * Their execution in this update has ended without success. Refused when the executions of that update are no longer kept (`executions_removed_dt`)
      * @minimum 1
      * @maximum 2147483647
      */
   failed_in_update_id?: number;
   /**
-     * A sample of so many per cent, at least one device. For one firmware always the same devices, and a larger one contains a smaller one; drawn anew for every firmware
+     * A sample of so many per cent of those that fulfil the other conditions, at least one device. For one firmware always the same devices, and a larger one contains a smaller one; drawn anew for every firmware. Where no firmware is meant, always the same
      * @maximum 100
      * @exclusiveMinimum 0
      */
@@ -4929,7 +5556,7 @@ export const getListDevicesUrl = (params?: ListDevicesParams,) => {
 }
 
 /**
- * Conditions may be combined. Which scooters run vega_gsm older than 1.4, and since when: ask `GET /v1/firmwares` for `hardware_type=vega_gsm&version=1.4`, then this for `kind=scooter` and `older_than_firmware_id` with the id of that firmware; since when is the `firmware_update_dt` of the vega_gsm among the `firmwares` of each device.
+ * Conditions may be combined, and are those of every filter of devices; what is nested there has a dotted name here. Which scooters run vega_gsm older than 1.4, and since when: ask `GET /v1/firmwares` for `hardware_type=vega_gsm&version=1.4`, then this for `kind=scooter` and `older_than_firmware_id` with the id of that firmware; since when is the `firmware_update_dt` of the vega_gsm among the `firmwares` of each device.
  * @summary List devices and what they run, in the order in which they were registered, or by external_id
  */
 export const listDevices = async (params?: ListDevicesParams, options?: Parameters<typeof request>[1]): Promise<ListDevices200> => {
@@ -5142,7 +5769,7 @@ export const getTagDevicesUrl = () => {
 }
 
 /**
- * Of all of them or of none. A device has up to 20 tags. Sending the same again changes nothing.
+ * Of devices that are named, or that a filter means: of all of them or of none. A device has up to 20 tags. Sending the same again changes nothing.
  * @summary Add tags to many devices, and take others away
  */
 export const tagDevices = async (tagDevicesBody: TagDevicesBody, options?: Parameters<typeof request>[1]): Promise<TaggedDevices> => {

@@ -125,7 +125,11 @@ describe('an update that is requested while another one is being canceled', () =
     const targets = { external_ids: rows.map(({ external_id }) => external_id) };
     const atWork = await db.selectFrom('update_executions').select('device_id').where('phase', '=', 'asked').execute();
     expect(atWork).toHaveLength(commanded);
-    const { eligible } = (await dryRunUpdate({ db, now: () => startOfTime }, updateRequest({ firmware_id: fix.id, targets }), undefined)) as { eligible: number };
+    const { eligible } = (await dryRunUpdate(
+      { db, now: () => startOfTime },
+      updateRequest({ firmware_id: fix.id, targets }),
+      undefined,
+    )) as { eligible: number };
     const update = await service.request({ firmware_id: fix.id, targets });
     expect(update.counts.QUEUED).toBe(eligible);
     expect(eligible + (update.not_eligible.UPDATE_IN_FLIGHT ?? 0)).toBe(9_000);

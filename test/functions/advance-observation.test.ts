@@ -21,14 +21,14 @@ describe('advance-observation', () => {
     const external_ids = await givenDevices(db, 1);
     world.backend.fleet.push(...external_ids.map((external_id) => inBackend(external_id)));
     const { id } = await world.request({ targets: { external_ids } });
-    expect(await invoke(world.deps, [world.next().body])).toEqual({ batchItemFailures: [] });
+    expect(await invoke(world.deps, [JSON.stringify(world.next().body)])).toEqual({ batchItemFailures: [] });
     expect(await world.get(id)).toMatchObject({ status: 'COMPLETED', reports_stored: 1 });
   });
 
   it('hands back what is malformed and what is being done by another, and nothing else', async () => {
     const world = createObservationWorld(db);
     const { id } = await world.request({ targets: { external_ids: await givenDevices(db, 1) } });
-    const { body } = world.next();
+    const body = JSON.stringify(world.next().body);
     const log = createRecordingLog();
     const bodies = ['{', '{}', JSON.stringify({ observation_id: id, step: -1, created_dt: world.clock.now() }), body, body];
     const { batchItemFailures } = await invoke({ ...world.deps, log }, bodies);
@@ -42,8 +42,8 @@ describe('advance-observation', () => {
   it('leaves itself time to store the answer: a call to the backend gets what is left of its own', async () => {
     const world = createObservationWorld(db);
     await world.request({ targets: { external_ids: await givenDevices(db, 2) }, maximum_per_minute: 1 });
-    await invoke(world.deps, [world.next().body], createContext({ remainingMilliseconds: 29_000 }));
-    await invoke(world.deps, [world.next().body], createContext({ remainingMilliseconds: 14_000 }));
+    await invoke(world.deps, [JSON.stringify(world.next().body)], createContext({ remainingMilliseconds: 29_000 }));
+    await invoke(world.deps, [JSON.stringify(world.next().body)], createContext({ remainingMilliseconds: 14_000 }));
     expect(world.backend.questions.map(({ call }) => call.timeoutMilliseconds)).toEqual([10_000, 4_000]);
   });
 });

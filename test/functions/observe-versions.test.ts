@@ -61,7 +61,7 @@ describe('POST /v1/observations', () => {
     });
     // The first, and the same once more in case that it was lost: of two steps the later one finds its work done.
     const { id } = first.body as { id: number };
-    expect(world.observations.waiting.map(({ body }) => JSON.parse(body))).toMatchObject([
+    expect(world.observations.waiting.map(({ body }) => body)).toMatchObject([
       { observation_id: id, step: 0 },
       { observation_id: id, step: 0 },
     ]);

@@ -19,13 +19,11 @@ import { createHandler as createRetryUpdate } from '../../functions/retry-update
 import { createHandler as createUploadFirmware } from '../../functions/upload-firmware/handler.ts';
 import { createHandler as createVerifyUpdate } from '../../functions/verify-update/handler.ts';
 import { createPackageSigner } from '../../lib/assembly/package-signature.ts';
-import { addSeconds } from '../../lib/clock.ts';
 import type { Db } from '../../lib/db/database.ts';
 import { createAuthenticateDevice } from '../../lib/ddi/authenticate-device.ts';
 import { defaultPollIntervals } from '../../lib/ddi/poll-interval.ts';
 import { scopes } from '../../lib/http/authenticate.ts';
 import type { HttpHandler } from '../../lib/http/endpoint.ts';
-import type { Queue, SendOptions } from '../../lib/ports/queue.ts';
 import { openGate } from '../../lib/update/reach/backend-gate.ts';
 import { packageKeys } from './assembly-service.ts';
 import { silentLog, startOfTime, TestClock } from './fixtures.ts';
@@ -35,6 +33,7 @@ import { InMemoryObjectWriter } from './in-memory-object-writer.ts';
 import { InMemoryStorage } from './in-memory-storage.ts';
 import { manifestSigner } from './manifest-signer.ts';
 import { objectCreated, sqsEvent } from './s3-events.ts';
+import { TimedQueues } from './timed-queues.ts';
 
 /**
  * The whole service, function by function, on the real PostgreSQL, between queues, storage and backend in memory. Any call of a function
@@ -98,16 +97,7 @@ const mortal = <Port extends object>(name: string, port: Port): Port =>
     },
   });
 
-interface Message {
-  queue: string;
-  body: unknown;
-  due: Date;
-  receives: number;
-}
-
-/** As SQS is set up in resources/queues.yml. */
-const visibilitySeconds = 174;
-const maximumReceives = 10;
+type QueueName = 'advances' | 'dispatches' | 'verifications' | 'observations' | 'assemblies' | 'registrations';
 
 const caller = async () => ({ subject: 'tester', scopes: new Set(scopes) });
 
@@ -115,16 +105,8 @@ export const createMortalService = (db: Db) => {
   const clock = new TestClock();
   const lived: Life[] = [];
   let death: Death | undefined;
-  let messages: Message[] = [];
-
-  const queue = <Body>(name: string): Queue<Body> => ({
-    async send(bodies: readonly Body[], { delaySeconds = 0 }: SendOptions = {}) {
-      passBoundary(`send to ${name}`);
-      for (const body of bodies) {
-        messages.push({ queue: name, body: JSON.parse(JSON.stringify(body)), due: addSeconds(clock.now(), delaySeconds), receives: 0 });
-      }
-    },
-  });
+  const queues = new TimedQueues<QueueName>(clock.now, { maximumReceives: 10 });
+  const queue = (name: QueueName) => queues.sender<never>(name, () => passBoundary(`send to ${name}`));
 
   const storage = new InMemoryStorage(clock.now);
   const writer = new InMemoryObjectWriter(storage);
@@ -137,12 +119,12 @@ export const createMortalService = (db: Db) => {
     storage: mortal('storage', storage),
     writer: mortal('storage', writer),
     backend: mortal('backend', backend),
-    advances: queue<never>('advances'),
-    dispatches: queue<never>('dispatches'),
-    verifications: queue<never>('verifications'),
-    observations: queue<never>('observations'),
-    assemblies: queue<never>('assemblies'),
-    registrations: queue<never>('registrations'),
+    advances: queue('advances'),
+    dispatches: queue('dispatches'),
+    verifications: queue('verifications'),
+    observations: queue('observations'),
+    assemblies: queue('assemblies'),
+    registrations: queue('registrations'),
     signManifest: manifestSigner(clock.now),
     sign: createPackageSigner({ signing_key: packageKeys.PACKAGE_SIGNING_KEY, certificates: packageKeys.PACKAGE_CERTIFICATES }),
   };
@@ -206,13 +188,13 @@ export const createMortalService = (db: Db) => {
     backend,
     storage,
     lived,
-    messages: () => messages,
+    messages: () => queues.messages,
 
     /** A new beginning: nothing is in the queues, and this is how somebody dies. */
     async begin(how?: Death): Promise<void> {
       death = how;
       lived.length = 0;
-      messages = [];
+      queues.messages = [];
       backend.calls.length = 0;
       await db.updateTable('backend_gate').set(openGate(startOfTime)).execute();
     },
@@ -239,23 +221,19 @@ export const createMortalService = (db: Db) => {
 
     tellCreated({ key, version_id }: { key: string; version_id: string }): void {
       const body = objectCreated({ encodedKey: encodeURIComponent(key).replaceAll('%2F', '/'), version_id });
-      messages.push({ queue: 'registrations', body, due: clock.now(), receives: 0 });
+      queues.put('registrations', body);
     },
 
     /** Delivers the message that is due first, at its time; false: there is none. */
     async deliverNext(): Promise<boolean> {
-      const [next] = messages.toSorted((a, b) => a.due.getTime() - b.due.getTime());
+      const next = queues.receiveFirst(clock);
       if (!next) return false;
-      clock.advance(Math.max(0, (next.due.getTime() - clock.now().getTime()) / 1000));
-      next.receives += 1;
-      next.due = addSeconds(clock.now(), visibilitySeconds);
-      if (next.receives > maximumReceives) throw new Error(`A message is dead: ${JSON.stringify(next)}`);
-      const consumer = consumers[next.queue as keyof typeof consumers];
+      const consumer = consumers[next.queue];
       const event: SQSEvent = sqsEvent({ message: next.body });
       const written = writer.written.length;
       const result = await live(consumer.name, async () => consumer.handle(event, context(), () => {}) as Promise<SQSBatchResponse>);
       for (const object of writer.written.slice(written)) service.tellCreated(object);
-      if (result?.batchItemFailures.length === 0) messages = messages.filter((message) => message !== next);
+      if (result?.batchItemFailures.length === 0) queues.remove(next);
       return true;
     },
 

@@ -9,59 +9,51 @@ import type { DeviceVersions, KnownDevice } from '../../lib/ports/backend.ts';
 import type { Queue, SendOptions } from '../../lib/ports/queue.ts';
 import { silentLog, startOfTime, TestClock } from './fixtures.ts';
 import { InMemoryBackend } from './in-memory-backend.ts';
+import { type QueuedMessage, TimedQueues } from './timed-queues.ts';
 
-/** As in serverless.yml. */
-const visibilityTimeoutSeconds = 174;
-const maximumReceives = 10;
-
-interface Waiting {
-  body: string;
-  visible_dt: Date;
-  receives: number;
-}
-
-/** A queue that shows each message at its time by the test's clock, and again when its work failed, as SQS does. */
-export class TimedQueue implements Queue<ObserveMessage> {
-  readonly waiting: Waiting[] = [];
+/** The queue of observations, which can be told to fail. */
+class ObservationQueue implements Queue<ObserveMessage> {
   readonly delays: number[] = [];
   /** How many of the next sends fail. */
   failures = 0;
   readonly #clock: TestClock;
+  readonly #queues: TimedQueues;
 
   constructor(clock: TestClock) {
     this.#clock = clock;
+    this.#queues = new TimedQueues(clock.now, { maximumReceives: 10 });
   }
 
-  async send(messages: readonly ObserveMessage[], { delaySeconds = 0 }: SendOptions = {}): Promise<void> {
+  get waiting(): QueuedMessage[] {
+    return this.#queues.messages;
+  }
+
+  async send(messages: readonly ObserveMessage[], options: SendOptions = {}): Promise<void> {
     if (this.failures > 0) {
       this.failures -= 1;
       throw new DomainError('queue.unavailable', 'The queue does not take messages');
     }
-    if (!Number.isInteger(delaySeconds) || delaySeconds < 0 || delaySeconds > 900) throw new Error(`SQS knows no delay of ${delaySeconds}`);
-    const visible_dt = new Date(this.#clock.now().getTime() + delaySeconds * 1000);
-    this.delays.push(delaySeconds);
-    this.waiting.push(...messages.map((message) => ({ body: JSON.stringify(message), visible_dt, receives: 0 })));
+    this.#queues.send('observations', messages, options);
+    this.delays.push(options.delaySeconds ?? 0);
   }
 
-  /** The message that is visible first; the clock is moved to that time. */
-  receive(): Waiting | undefined {
-    const first = this.waiting.toSorted((a, b) => a.visible_dt.getTime() - b.visible_dt.getTime())[0];
-    if (!first) return undefined;
-    this.waiting.splice(this.waiting.indexOf(first), 1);
-    if (first.receives === maximumReceives) throw new Error('A message is in the dead-letter queue');
-    this.#clock.advance(Math.max(0, (first.visible_dt.getTime() - this.#clock.now().getTime()) / 1000));
-    return { ...first, receives: first.receives + 1 };
+  /** Takes out the message that can be received first; the clock is moved to that time. */
+  receive(): QueuedMessage | undefined {
+    const message = this.#queues.receiveFirst(this.#clock);
+    if (message) this.#queues.remove(message);
+    return message;
   }
 
-  handBack(message: Waiting): void {
-    this.waiting.push({ ...message, visible_dt: new Date(this.#clock.now().getTime() + visibilityTimeoutSeconds * 1000) });
+  /** Its work has failed: it comes again. */
+  handBack(message: QueuedMessage): void {
+    this.waiting.push(message);
   }
 }
 
 /** An observation's world: a clock, a queue and a backend of its own, on a database that tests share. */
 export const createObservationWorld = (db: Db) => {
   const clock = new TestClock();
-  const observations = new TimedQueue(clock);
+  const observations = new ObservationQueue(clock);
   const backend = new InMemoryBackend();
   const deps = { db, now: clock.now, log: silentLog, observations, backend };
 
@@ -74,8 +66,8 @@ export const createObservationWorld = (db: Db) => {
     });
 
   /** With other dependencies, for example a database that fails. */
-  const deliver = async ({ body }: { body: string }, overrides: Partial<AdvanceObservationDeps> = {}) =>
-    advanceObservation({ ...deps, ...overrides }, ObserveMessage.parse(JSON.parse(body)), () => 29_000);
+  const deliver = async ({ body }: { body: unknown }, overrides: Partial<AdvanceObservationDeps> = {}) =>
+    advanceObservation({ ...deps, ...overrides }, ObserveMessage.parse(body), () => 29_000);
 
   /** The message that is visible first. */
   const next = () => {

@@ -25,10 +25,8 @@ import { advanceUpdate } from '../../lib/update/walk/advance-update.ts';
 import { confirmation, silentLog, startOfTime, TestClock, updateRequest } from './fixtures.ts';
 import { InMemoryStorage } from './in-memory-storage.ts';
 import { manifestSigner } from './manifest-signer.ts';
+import { type QueuedMessage, TimedQueues } from './timed-queues.ts';
 
-/** As in resources/queues.yml. */
-const visibilitySeconds = 174;
-const maximumReceives = 100;
 const functionMilliseconds = 29_000;
 
 interface Happening {
@@ -110,16 +108,8 @@ export class SimulatedTime {
   }
 }
 
-interface Stored {
-  body: string;
-  receives: number;
-}
-
-/** SQS in simulated time: at least once, to so many at once; a message that fails comes again, and after a hundred times is dead. */
+/** A queue in simulated time, with its consumer: it delivers at least once, to so many at once. */
 export class SimulatedQueue<Message> implements Queue<Message> {
-  readonly dead: string[] = [];
-  /** Messages stored, waiting or being worked on. */
-  length = 0;
   sent = 0;
   mostReceives = 0;
   failures = 0;
@@ -129,13 +119,15 @@ export class SimulatedQueue<Message> implements Queue<Message> {
   copyDelay: () => number = () => 0;
   /** Messages that are lost for ever, which SQS does not do. */
   isLost: (message: Message) => boolean = () => false;
+  readonly #queues: TimedQueues;
   readonly #time: SimulatedTime;
   readonly #work: (message: unknown) => Promise<void>;
   readonly #concurrency: number;
-  readonly #ready: Stored[] = [];
+  readonly #ready: QueuedMessage[] = [];
   #atWork = 0;
 
   constructor(time: SimulatedTime, concurrency: number, work: (message: unknown) => Promise<void>) {
+    this.#queues = new TimedQueues(time.clock.now);
     this.#time = time;
     this.#concurrency = concurrency;
     this.#work = work;
@@ -146,18 +138,26 @@ export class SimulatedQueue<Message> implements Queue<Message> {
     for (const message of messages) {
       this.sent += 1;
       if (this.isLost(message)) continue;
-      this.#store({ body: JSON.stringify(message), receives: 0 }, delaySeconds);
-      if (this.isDuplicated()) this.#store({ body: JSON.stringify(message), receives: 0 }, delaySeconds + this.copyDelay());
+      this.#put(message, delaySeconds);
+      if (this.isDuplicated()) this.#put(message, delaySeconds + this.copyDelay());
     }
   }
 
-  #store(stored: Stored, delaySeconds: number): void {
-    this.length += 1;
-    this.#showAfter(stored, delaySeconds);
+  /** Messages stored, waiting or being worked on. */
+  get length(): number {
+    return this.#queues.messages.length;
   }
 
-  #showAfter(stored: Stored, seconds: number): void {
-    this.#time.after(seconds, () => {
+  get dead(): readonly QueuedMessage[] {
+    return this.#queues.dead;
+  }
+
+  #put(message: Message, delaySeconds: number): void {
+    this.#showWhenDue(this.#queues.put('simulated', message, delaySeconds));
+  }
+
+  #showWhenDue(stored: QueuedMessage): void {
+    this.#time.at(stored.due, () => {
       this.#ready.push(stored);
       this.#deliver();
     });
@@ -167,22 +167,17 @@ export class SimulatedQueue<Message> implements Queue<Message> {
     while (this.#atWork < this.#concurrency) {
       const stored = this.#ready.shift();
       if (!stored) return;
-      if (stored.receives >= maximumReceives) {
-        this.length -= 1;
-        this.dead.push(stored.body);
-        continue;
-      }
-      stored.receives += 1;
+      if (!this.#queues.receive(stored)) continue;
       this.mostReceives = Math.max(this.mostReceives, stored.receives);
       this.#atWork += 1;
       this.#time.spawn(() => this.#handle(stored));
     }
   }
 
-  async #handle(stored: Stored): Promise<void> {
+  async #handle(stored: QueuedMessage): Promise<void> {
     const outcome = await handleMessage(
       silentLog,
-      { body: stored.body, message_id: '' },
+      { body: JSON.stringify(stored.body), message_id: '' },
       {
         schema: z.unknown(),
         queue: this as unknown as Queue<object>,
@@ -190,10 +185,10 @@ export class SimulatedQueue<Message> implements Queue<Message> {
       },
     );
     if (outcome === 'done' || outcome === 'deferred') {
-      this.length -= 1;
+      this.#queues.remove(stored);
     } else {
       this.failures += 1;
-      this.#showAfter(stored, visibilitySeconds);
+      this.#showWhenDue(stored);
     }
     this.#atWork -= 1;
     this.#deliver();

@@ -25,7 +25,7 @@ describe('requesting an observation', () => {
     const external_ids = await givenDevices(db, 2);
     const observation = await requestObservation(deps, input({ targets: { external_ids: [...external_ids, ...external_ids] } }));
     expect(observation).toMatchObject({ status: 'IN_PROGRESS', progress: 0, devices_total: 2, filter: null, due_dt: startOfTime });
-    expect(observations.waiting.map(({ body }) => JSON.parse(body))).toEqual([
+    expect(observations.waiting.map(({ body }) => body)).toEqual([
       { observation_id: observation.id, step: 0, created_dt: startOfTime.toISOString() },
     ]);
     expect(observations.delays).toEqual([1]);
@@ -78,7 +78,7 @@ describe('requesting an observation', () => {
     const answers = await Promise.all(Array.from({ length: 10 }, () => requestObservation(deps, request)));
     expect(new Set(answers.map(({ id }) => id)).size).toBe(1);
     // Each of them sends the message again, in case the first one's was lost; all are about the one observation.
-    const bodies = observations.waiting.map(({ body }) => JSON.parse(body) as { observation_id: number });
+    const bodies = observations.waiting.map(({ body }) => body as { observation_id: number });
     expect(bodies).toHaveLength(10);
     expect(new Set(bodies.map(({ observation_id }) => observation_id)).size).toBe(1);
   });

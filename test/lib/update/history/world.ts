@@ -4,7 +4,7 @@ import { raiseAllIds } from '../../../../lib/db/raise-ids.ts';
 import { handleMessage } from '../../../../lib/each-record.ts';
 import { DomainError } from '../../../../lib/errors.ts';
 import { EventBusUnavailable, type ServiceEvent } from '../../../../lib/ports/event-bus.ts';
-import { checkedDelay, type Queue, type SendOptions } from '../../../../lib/ports/queue.ts';
+import type { Queue } from '../../../../lib/ports/queue.ts';
 import { confirmUpdate } from '../../../../lib/report/confirm-update.ts';
 import type { Confirmation } from '../../../../lib/report/confirmation.ts';
 import { verifyUpdate } from '../../../../lib/report/verify-update.ts';
@@ -18,6 +18,7 @@ import { cancelUpdate, changePace, pauseUpdate, resumeUpdate } from '../../../..
 import type { ExecutionsChanged } from '../../../../lib/update/walk/tell-events.ts';
 import { registeredLongAgo, silentLog, TestClock, updateRequest } from '../../../support/fixtures.ts';
 import { manifestSigner } from '../../../support/manifest-signer.ts';
+import { type QueuedMessage, TimedQueues } from '../../../support/timed-queues.ts';
 import { Crash, type Dependency, type Fault, type Observed, passBy, type Run, runs, use } from './faults.ts';
 import { type Command, type Report, SimulatedFleet } from './simulated-fleet.ts';
 import { type Backup, backUp, restore } from './snapshot.ts';
@@ -40,41 +41,23 @@ export type Fact =
 
 type QueueName = 'advances' | 'dispatches' | 'verifications';
 
-/** A message in a queue. */
-export interface Message {
-  queue: QueueName;
-  body: unknown;
-  due: Date;
-  receives: number;
-}
-
-/** As SQS is set up in resources/queues.yml. */
-const visibilitySeconds = 174;
-const maximumReceives = 10;
+type Message = QueuedMessage<QueueName>;
 
 /** A report is under way for a day at most (lib/report/device-clock.ts). */
 const longestUnderWaySeconds = 86_400;
 
-class SimulatedQueue<Body> implements Queue<Body> {
-  readonly #store: (body: unknown, delaySeconds: number) => void;
-
-  constructor(store: (body: unknown, delaySeconds: number) => void) {
-    this.#store = store;
-  }
-
-  async send(bodies: readonly Body[], { delaySeconds = 0 }: SendOptions = {}): Promise<void> {
-    checkedDelay(delaySeconds);
+/** A queue that may be away, or fail when it has stored a part of what was sent. */
+const faulty = <Body>(name: QueueName, queues: TimedQueues<QueueName>): Queue<Body> => ({
+  async send(bodies, options) {
     use('queue');
     const run = runs.getStore();
     const fault = run?.fault;
-    const stored = fault && 'sendStores' in fault ? fault.sendStores : bodies.length;
-    for (const body of bodies.slice(0, stored)) this.#store(JSON.parse(JSON.stringify(body)), delaySeconds);
-    if (fault && 'sendStores' in fault) {
-      if (run) run.fault = null;
-      throw new DomainError('queue.unavailable', 'The queue does not take messages');
-    }
-  }
-}
+    if (!run || !fault || !('sendStores' in fault)) return queues.send(name, bodies, options);
+    queues.send(name, bodies.slice(0, fault.sendStores), options);
+    run.fault = null;
+    throw new DomainError('queue.unavailable', 'The queue does not take messages');
+  },
+});
 
 export interface Deps {
   db: Db;
@@ -105,8 +88,7 @@ export class World {
   updateIds: number[] = [];
   /** What does not answer at the moment. */
   readonly away = new Set<Dependency>();
-  /** In the queues, oldest first. */
-  messages: Message[] = [];
+  readonly #queues = new TimedQueues<QueueName>(this.clock.now, { maximumReceives: 10 });
   /** That were in the queues: SQS may deliver them once more. */
   readonly gone: Message[] = [];
   /** On their way from the devices. */
@@ -134,11 +116,13 @@ export class World {
 
   now = (): Date => this.clock.now();
 
+  /** In the queues, oldest first. */
+  get messages(): readonly Message[] {
+    return this.#queues.messages;
+  }
+
   #createPorts() {
-    const queue = <Body>(name: QueueName) =>
-      new SimulatedQueue<Body>((body, delaySeconds) => {
-        this.messages.push({ queue: name, body, due: addSeconds(this.now(), delaySeconds), receives: 0 });
-      });
+    const queue = <Body>(name: QueueName) => faulty<Body>(name, this.#queues);
     const sign = manifestSigner(this.now);
     return {
       db: this.deps.db,
@@ -232,13 +216,9 @@ export class World {
   async deliver(message: Message, faults: readonly Fault[] = [null]): Promise<void> {
     // A queue that is away brings nothing.
     if (this.away.has('queue')) return;
-    message.due = addSeconds(this.now(), visibilitySeconds);
-    message.receives += 1;
-    if (message.receives > maximumReceives) throw new Error(`A message has come to the dead-letter queue: ${JSON.stringify(message)}`);
+    if (!this.#queues.receive(message)) throw new Error(`A message has come to the dead-letter queue: ${JSON.stringify(message)}`);
     const done = await Promise.all(faults.map((fault) => this.#work(message, fault)));
-    if (!done.includes(true) || !this.messages.includes(message)) return;
-    this.messages.splice(this.messages.indexOf(message), 1);
-    this.gone.push(message);
+    if (done.includes(true) && this.#queues.remove(message)) this.gone.push(message);
   }
 
   /** Whether the message goes away. */
@@ -338,7 +318,7 @@ export class World {
   /** Somebody purges the queues, or SQS has moved everything to the dead-letter queues. */
   loseMessages(queue: QueueName | 'all'): void {
     const lost = this.messages.filter((message) => queue === 'all' || message.queue === queue);
-    this.messages = this.messages.filter((message) => !lost.includes(message));
+    for (const message of lost) this.#queues.remove(message);
     this.gone.push(...lost);
   }
 

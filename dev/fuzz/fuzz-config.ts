@@ -45,7 +45,8 @@ const knownOf = ({ controller, ...seed }: Seed): [string, Known][] => {
     ['^/v1/assemblies$', { 'body.hardware_type': ['yandex_iot', 'cabinet'], 'body.parts[*].firmware_id': seed.part_ids }],
     ['^/v1/assemblies/', { 'path.id': seed.assembly_ids }],
     ['^/v1/devices$', { 'body.devices[*].external_id': seed.cabinets, 'query.runs_firmware_id': firmware }],
-    ['^/v1/devices/lookup$', { 'body.external_ids[*]': seed.scooters }],
+    ['^/v1/devices/(lookup|tags)$', { 'body.external_ids[*]': seed.scooters }],
+    ['^/v1/zones/', { 'path.name': seed.zones }],
     [
       '^/v1/updates$',
       {
@@ -59,7 +60,7 @@ const knownOf = ({ controller, ...seed }: Seed): [string, Known][] => {
     ['^/v1/confirmations$', { 'body.confirmations[*].external_id': seed.scooters, 'body.confirmations[*].hardware_type': type }],
     ['^/v1/observations/', { 'path.id': seed.observation_ids }],
     ['^/v1/scooters/', { 'path.external_id': seed.scooters }],
-    ['^/v1/(cabinets|devices)/', { 'path.external_id': seed.cabinets }],
+    [String.raw`^/v1/(cabinets|devices/\{kind\})/`, { 'path.external_id': seed.cabinets }],
     [String.raw`^/\{tenant\}/controller/v1/\{controllerId\}(/configData)?$`, self],
     [String.raw`/deploymentBase/\{actionId\}$`, action(controller.to_install)],
     [String.raw`/deploymentBase/\{actionId\}/feedback$`, action(controller.to_report)],
@@ -87,12 +88,13 @@ export const exclusions: { reason: string; settings: string[] }[] = [
   },
   {
     // How large a file may be and which texts are versions is told by the hardware type, which is data; a change has to make sense together
-    // with what it leaves as it is; no device may come twice; a regular expression has to be one.
+    // with what it leaves as it is; no device may come twice; a tag is not added and removed; a window and a span of time end after they
+    // begin; a regular expression and a time zone have to be one.
     reason:
-      'Rules that depend on stored data or on other items of a list, and rules of texts beyond patterns, cannot be said in JSON Schema.',
+      'Rules that depend on stored data, on other items of a list or other parameters, and rules of texts beyond patterns, cannot be said in JSON Schema.',
     settings: [
       '[[operations]]',
-      'include-operation-id-regex = "^uploadFirmware$|^requestAssembly$|^requestUpdate$|HardwareType$|^confirmVersions$|^registerDevices$|^requestObservation$"',
+      'include-operation-id-regex = "^uploadFirmware$|^requestAssembly$|^requestUpdate$|HardwareType$|^confirmVersions$|^registerDevices$|^changeDevice$|^tagDevices$|Zone$|^getUpdateTimeline$|^requestObservation$"',
       '[operations.checks.positive_data_acceptance]',
       'enabled = false',
     ],

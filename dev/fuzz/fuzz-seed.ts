@@ -16,6 +16,7 @@ export interface Seed {
   running_update_ids: number[];
   assembly_ids: number[];
   observation_ids: number[];
+  zones: string[];
   scooters: string[];
   cabinets: string[];
   controller: Controller;
@@ -54,6 +55,7 @@ export async function seed(stack: Stack): Promise<Seed> {
       ...cabinets.map((external_id) => ({ kind: 'cabinet' as const, external_id })),
     ],
   });
+  const zones = await inTurn(['north', 'south'], async (name) => (await client.addZone({ name, time_zone: 'Europe/Berlin' })).name);
   // First, so that its actions have the smallest numbers: those that boundaries of parameters are made of.
   const controller = await giveWork(stack, client);
 
@@ -81,7 +83,7 @@ export async function seed(stack: Stack): Promise<Seed> {
     assembly_ids: [assembly.id],
     observation_ids: [observation.id],
     // Not the one that polls: its token would be replaced by another.
-    ...{ scooters, cabinets: cabinets.slice(1), controller },
+    ...{ zones, scooters, cabinets: cabinets.slice(1), controller },
   };
 }
 

@@ -20,7 +20,10 @@ export const DeviceChange = z
       .check(z.meta({ description: 'Generation of a scooter; null: it has an IoT of its own. Not named: stays as it is' })),
     channel: z.optional(Channel),
   })
-  .check(z.refine((change) => Object.keys(change).length > 0, 'must have at least one field'));
+  .check(
+    z.refine((change) => Object.keys(change).length > 0, 'must have at least one field'),
+    z.meta({ minProperties: 1 }),
+  );
 export type DeviceChange = z.output<typeof DeviceChange>;
 
 export interface ChangeDeviceDeps {

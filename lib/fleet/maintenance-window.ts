@@ -18,6 +18,7 @@ export const MaintenanceWindow = z
           z.minLength(1),
           z.maxLength(daysOfWeek.length),
           z.refine((days) => new Set(days).size === days.length, 'has a day more than once'),
+          z.meta({ uniqueItems: true }),
         ),
         [...daysOfWeek],
       )

@@ -33,7 +33,10 @@ export const TagRequest = z
       path: ['remove'],
       error: 'has a tag that is to be added as well',
     }),
-    z.meta({ oneOf: [{ required: ['external_ids'] }, { required: ['filter'] }] }),
+    z.meta({
+      oneOf: [{ required: ['external_ids'] }, { required: ['filter'] }],
+      not: { properties: { add: { maxItems: 0 }, remove: { maxItems: 0 } } },
+    }),
   );
 export type TagRequest = z.output<typeof TagRequest>;
 

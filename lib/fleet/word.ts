@@ -12,7 +12,7 @@ export const none = 'none';
 
 export const ZoneName = Word.check(
   z.refine((name) => name !== none, `must not be ${none}, which stands for devices without a zone`),
-  z.meta({ description: 'The name of a zone', example: 'north' }),
+  z.meta({ description: 'The name of a zone', example: 'north', not: { const: none } }),
 );
 
 export const maximumTags = 20;
@@ -20,4 +20,5 @@ export const Tag = Word.check(z.meta({ example: 'night' }));
 export const Tags = z.array(Tag).check(
   z.maxLength(maximumTags),
   z.refine((tags) => new Set(tags).size === tags.length, 'has a tag more than once'),
+  z.meta({ uniqueItems: true }),
 );

@@ -48,9 +48,10 @@ export const NewZone = z.strictObject({
 export type NewZone = z.output<typeof NewZone>;
 
 /** What is not named stays as it is. */
-export const ZoneChange = z
-  .partial(z.strictObject(settings))
-  .check(z.refine((change) => Object.keys(change).length > 0, 'must have at least one field'));
+export const ZoneChange = z.partial(z.strictObject(settings)).check(
+  z.refine((change) => Object.keys(change).length > 0, 'must have at least one field'),
+  z.meta({ minProperties: 1 }),
+);
 export type ZoneChange = z.output<typeof ZoneChange>;
 
 /** Where devices stand. */

@@ -32,6 +32,7 @@ const cabinetType = { ...type, device_kind: 'cabinet', channel: 'iot' };
 const update = { firmware_id: 1, targets: { external_ids: ['S-1'] } };
 const running = { hardware_type: 'radio', firmware_id: 1 };
 const part = (install: object) => ({ hardware_type: 'cabinet', version: '1', parts: [{ firmware_id: 1, install }] });
+const window = (days: string[]) => ({ from: '02:00', until: '05:00', days });
 const feedback = (status: object) => ({ status });
 const assembly = { ...part({}), hardware_compatibility: ['1.0'] };
 
@@ -101,6 +102,19 @@ const cases: [OperationId, string, object, boolean][] = [
   ['requestAssembly', 'a path with a name that begins with ..', part({ path: '/opt/..a/...' }), true],
   ['requestAssembly', 'a path with an empty part', part({ path: '/opt//a.bin' }), false],
   ['requestAssembly', 'a path with a line break', part({ path: '/opt/a\nb' }), false],
+  ['tagDevices', 'a tag to add', { external_ids: ['S-1'], add: ['night'] }, true],
+  ['tagDevices', 'a tag to remove', { external_ids: ['S-1'], add: [], remove: ['night'] }, true],
+  ['tagDevices', 'no tag', { external_ids: ['S-1'] }, false],
+  ['tagDevices', 'no tag, which is said', { external_ids: ['S-1'], add: [], remove: [] }, false],
+  ['tagDevices', 'a tag twice', { external_ids: ['S-1'], add: ['night', 'night'] }, false],
+  ['changeDevice', 'nothing', {}, false],
+  ['changeDevice', 'a revision', { revision: 'B' }, true],
+  ['addZone', 'a name', { name: 'north', time_zone: 'Europe/Berlin' }, true],
+  ['addZone', 'the name that stands for no zone', { name: 'none', time_zone: 'Europe/Berlin' }, false],
+  ['addZone', 'a window on Mondays', { name: 'north', time_zone: 'Europe/Berlin', maintenance_window: window(['monday']) }, true],
+  ['addZone', 'a window on Mondays twice', { name: 'a', time_zone: 'UTC', maintenance_window: window(['monday', 'monday']) }, false],
+  ['changeZone', 'nothing', {}, false],
+
   ['sendDeploymentFeedback', 'a success', feedback({ execution: 'closed', result: { finished: 'success' }, details: ['done'] }), true],
   ['sendDeploymentFeedback', 'no result', feedback({ execution: 'closed' }), true],
   ['sendDeploymentFeedback', 'an unknown result', feedback({ execution: 'closed', result: { finished: 'failed' } }), true],

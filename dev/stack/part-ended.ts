@@ -43,7 +43,8 @@ function isDiskFull(path: string): boolean {
 
 /** Work that fails because a part has just ended is told by that end. A moment is left in which the system tells of it. */
 export const causeOf = (error: unknown, partEnded: Promise<Error>): Promise<unknown> =>
-  Promise.race([partEnded, sleep(1_000, error, { ref: false })]);
+  // Not unreferenced: where nothing else runs yet, the process would end before anybody was told.
+  Promise.race([partEnded, sleep(1_000, error)]);
 
 /** Waits for the first of several parts that ends. The signal is aborted with its error. */
 export function watchParts(): { watch(died: Promise<Error>): void; ended: Promise<Error>; signal: AbortSignal } {

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { causeOf, PartEndedError, watchParts } from '../../../dev/stack/part-ended.ts';
 
@@ -40,6 +42,14 @@ describe('a part of the stack that ended by itself', () => {
     const failure = new TypeError('fetch failed');
     expect(await causeOf(failure, new Promise((resolve) => setTimeout(resolve, 20, end)))).toBe(end);
     expect(await causeOf(failure, new Promise(() => {}))).toBe(failure);
+  });
+
+  it('is told of, or the work’s own failure is, also by a process in which nothing else runs yet', async () => {
+    const module = new URL('../../../dev/stack/part-ended.ts', import.meta.url).href;
+    const script = `const { causeOf } = await import(${JSON.stringify(module)});
+      console.log((await causeOf(new Error('the port is taken'), new Promise(() => {}))).message);`;
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script]);
+    expect(stdout).toBe('the port is taken\n');
   });
 
   it('ends what waits for any of the parts', async () => {

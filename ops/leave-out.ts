@@ -23,7 +23,7 @@ const parts: Part[] = [
     file: /\/(?:functions|lib)\/.*\.ts$/,
     what: "the API's description",
     except: ['docs'],
-    instead: (source) => withoutDescriptions(source),
+    instead: (source) => withPureSchemas(withoutResponses(withoutDescriptions(source))),
   },
   { file: /kysely\/dist\/schema\/schema-module\.js$/, what: "Kysely's schema builder: only migrations change tables", except: ['migrate'] },
   { file: /kysely\/dist\/plugin\/with-schema\/with-schema-plugin\.js$/, what: "Kysely's withSchema", except: ['migrate'] },
@@ -84,6 +84,31 @@ const withoutMethods = (source: string, names: RegExp, what: string): string => 
 const literal = /'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`/.source;
 /** Texts alone: what is put together from a variable is kept. */
 const description = new RegExp(`\\b(description|summary):\\s*(?:${literal})(?:\\s*\\+\\s*(?:${literal}))*(?=\\s*[,}])`, 'g');
+
+/** What a route answers is for its document alone. Braces within texts are no braces. */
+const withoutResponses = (source: string): string => {
+  const start = /\bresponses: \{/.exec(source);
+  if (!start) return source;
+  const inside = start.index + start[0].length;
+  const braces = new RegExp(`(?:${literal})|([{}])`, 'g');
+  braces.lastIndex = inside;
+  let depth = 1;
+  for (let found = braces.exec(source); found; found = braces.exec(source)) {
+    if (found[1] === '{') depth += 1;
+    if (found[1] === '}') depth -= 1;
+    if (depth > 0) continue;
+    const removed = source.slice(inside, found.index).replaceAll(/[^\n]/g, '');
+    return source.slice(0, inside) + removed + withoutResponses(source.slice(found.index));
+  }
+  throw new Error('A route names responses without an end');
+};
+
+/**
+ * Making a schema changes nothing else, so that one which only the document needs can go. Of a chain of calls the mark is for all, and of those
+ * among its arguments each has its own.
+ */
+const withPureSchemas = (source: string): string =>
+  source.replaceAll(/(?<![\w.])(?=z\s*\.(?!config\b)\w+\(|[A-Z]\w*\s*\.(?:check|register)\()/g, '/* @__PURE__ */ ');
 
 /** Each line stays in its place, so that a stack trace names the right one. */
 const withoutDescriptions = (source: string): string =>

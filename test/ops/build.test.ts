@@ -104,6 +104,25 @@ it('leaves out what functions never reach, and says so to whoever reaches it', a
   await expect(handler('schema')).rejects.toThrow('left out of the bundle by ops/leave-out.ts');
 });
 
+it('leaves schemas that only the document needs to the function that shows it', async () => {
+  const schemas = `import * as z from 'zod/mini';
+    export const Id = z.number().check(z.int(), z.meta({ description: 'the name of an id' }));
+    const Answer = z
+      .object({ id: Id, 'answered {': z.nullable(z.string()) })
+      .register(z.globalRegistry, { id: 'OnlyAnswered' });
+    export const route = { body: z.object({ asked: Id }), responses: { 200: { description: 'a } brace', body: Answer } }, problems: [409] };`;
+  const handler = `import { route } from './routes.ts';
+    export const handler = async () => [route.body.safeParse({ asked: 1 }).success, route.problems, Object.keys(route.responses)];`;
+  const root = await project({ docs: handler, reads: handler });
+  for (const name of ['docs', 'reads']) await writeFile(join(root, 'functions', name, 'routes.ts'), schemas);
+  await build({ root });
+  expect(await (await load(root, 'docs')).handler()).toEqual([true, [409], ['200']]);
+  expect(await (await load(root, 'reads')).handler()).toEqual([true, [409], []]);
+  const bundleOf = (name: string) => readFile(join(root, '.build', 'functions', name, 'index.js'), 'utf8');
+  expect(await bundleOf('docs')).toContain('OnlyAnswered');
+  expect(await bundleOf('reads')).not.toMatch(/OnlyAnswered|answered/);
+});
+
 it("leaves the API's description to the function that shows it", async () => {
   const source = `const route = { summary: "A route's summary", description: 'It is ' +
       \`written \` + 'for readers', described: 'kept', computed: { description: 'kept' + String(1) } };

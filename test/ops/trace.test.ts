@@ -29,7 +29,7 @@ beforeAll(async () => {
       'interface Deep { id: number }',
       '',
       'export const fail = ({ id }: Deep): never => {',
-      '  throw new Error(`broken ${id}`);',
+      "  throw new Error('broken ' + id);",
       '};',
     ].join('\n'),
   );

@@ -26,6 +26,7 @@ export const links: Links = {
   retryUpdate: update(id),
   listUpdates: update(firstId),
   listExecutions: scooter('$response.body#/items/0/external_id'),
+  listGroups: { getGroup: { name: '$response.body#/items/0/name' }, listGroupDevices: { name: '$response.body#/items/0/name' } },
   listZones: { getZone: { name: '$response.body#/items/0/name' } },
   lookUpDevices: scooter('$response.body#/items/0/external_id'),
   requestObservation: { getObservation: id },

@@ -12,11 +12,20 @@ import { consoleAssetRoute, consoleRoute } from './console/routes.ts';
 import { cancelUpdateRoute, changePaceRoute, pauseUpdateRoute, resumeUpdateRoute } from './control-update/routes.ts';
 import { docsAssetRoute, docsRoute, openapiRoute } from './docs/routes.ts';
 import { deleteFirmwareRoute, editFirmwareRoute } from './edit-firmware/routes.ts';
-import { addZoneRoute, changeDeviceRoute, changeZoneRoute, deleteZoneRoute, tagDevicesRoute } from './edit-fleet/routes.ts';
+import {
+  addGroupRoute,
+  addZoneRoute,
+  changeDeviceRoute,
+  changeGroupRoute,
+  changeZoneRoute,
+  deleteGroupRoute,
+  deleteZoneRoute,
+  tagDevicesRoute,
+} from './edit-fleet/routes.ts';
 import { addHardwareTypeRoute, changeHardwareTypeRoute, deleteHardwareTypeRoute } from './edit-hardware-type/routes.ts';
 import { getAssemblyRoute, listAssembliesRoute } from './get-assemblies/routes.ts';
 import { getCabinetRoute, getScooterRoute, lookUpDevicesRoute } from './get-device-versions/routes.ts';
-import { getZoneRoute, listZonesRoute } from './get-fleet/routes.ts';
+import { getGroupRoute, getZoneRoute, listGroupDevicesRoute, listGroupsRoute, listZonesRoute } from './get-fleet/routes.ts';
 import { getKeysRoute, getManifestRoute } from './get-manifest/routes.ts';
 import { getObservationRoute, listObservationsRoute } from './get-observations/routes.ts';
 import { getStatsRoute } from './get-stats/routes.ts';
@@ -82,6 +91,12 @@ export const routes: readonly Route[] = [
   getZoneRoute,
   changeZoneRoute,
   deleteZoneRoute,
+  listGroupsRoute,
+  addGroupRoute,
+  getGroupRoute,
+  listGroupDevicesRoute,
+  changeGroupRoute,
+  deleteGroupRoute,
   observeVersionsRoute,
   resumeObservationRoute,
   cancelObservationRoute,

@@ -31,6 +31,7 @@ import * as findByWhatPeopleLookFor from './20261126180000_find_by_what_people_l
 import * as placeDevices from './20261126190000_place_devices.ts';
 import * as keepAudit from './20261126190100_keep_audit.ts';
 import * as authorSignatures from './20261126230000_author_signatures.ts';
+import * as keepGroups from './20261126231000_keep_groups.ts';
 
 /** Every migration by its name, in the order in which they run. A list rather than a folder scan, so that it can be bundled. */
 export const migrations: Record<string, Migration> = {
@@ -66,4 +67,5 @@ export const migrations: Record<string, Migration> = {
   '20261126190000_place_devices': placeDevices,
   '20261126190100_keep_audit': keepAudit,
   '20261126230000_author_signatures': authorSignatures,
+  '20261126231000_keep_groups': keepGroups,
 };

@@ -2,10 +2,20 @@ import { authorOf } from '../../lib/audit/author.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Db } from '../../lib/db/database.ts';
 import { changeDevice } from '../../lib/fleet/change-device.ts';
+import { addGroup, changeGroup, deleteGroup } from '../../lib/fleet/edit-group.ts';
 import { addZone, changeZone, deleteZone } from '../../lib/fleet/edit-zone.ts';
 import { tagDevices } from '../../lib/fleet/tag-devices.ts';
 import { endpoint, type HttpDeps, json, noContent, operation } from '../../lib/http/endpoint.ts';
-import { addZoneRoute, changeDeviceRoute, changeZoneRoute, deleteZoneRoute, tagDevicesRoute } from './routes.ts';
+import {
+  addGroupRoute,
+  addZoneRoute,
+  changeDeviceRoute,
+  changeGroupRoute,
+  changeZoneRoute,
+  deleteGroupRoute,
+  deleteZoneRoute,
+  tagDevicesRoute,
+} from './routes.ts';
 
 export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
   endpoint(
@@ -22,6 +32,17 @@ export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
     ),
     operation(deps, deleteZoneRoute, async (request, caller) => {
       await deleteZone(deps, request.path.name, authorOf(request, caller));
+      return noContent();
+    }),
+    operation(deps, addGroupRoute, async (request, caller) => {
+      const { isNew, answer } = await addGroup(deps, request.body, authorOf(request, caller));
+      return json(isNew ? 201 : 200, answer);
+    }),
+    operation(deps, changeGroupRoute, async (request, caller) =>
+      json(200, await changeGroup(deps, request.path.name, request.body, authorOf(request, caller))),
+    ),
+    operation(deps, deleteGroupRoute, async (request, caller) => {
+      await deleteGroup(deps, request.path.name, authorOf(request, caller));
       return noContent();
     }),
   );

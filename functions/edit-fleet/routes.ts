@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
 import { DeviceChange } from '../../lib/fleet/change-device.ts';
 import { DeviceKind, ExternalId } from '../../lib/fleet/device.ts';
+import { Group, GroupChange, GroupName, NewGroup } from '../../lib/fleet/group.ts';
 import { Device } from '../../lib/fleet/shown-device.ts';
 import { TaggedDevices, TagRequest } from '../../lib/fleet/tag-devices.ts';
 import { ZoneName } from '../../lib/fleet/word.ts';
@@ -78,6 +79,51 @@ export const deleteZoneRoute = defineRoute({
   scope: 'devices:write',
   summary: 'Delete a zone that no device is in',
   pathParameters: ZoneInPath,
+  responses: { 204: { description: 'Deleted', body: null } },
+  problems: [404, 409],
+});
+
+export const addGroupRoute = defineRoute({
+  operationId: 'addGroup',
+  method: 'POST',
+  path: '/v1/groups',
+  tag: 'Fleet',
+  scope: 'devices:write',
+  summary: 'Add a group',
+  description: 'A filter of devices that has a name, and can be the target of an update. The same request again changes nothing.',
+  body: NewGroup,
+  responses: {
+    201: { description: 'Added', body: Group },
+    200: { description: 'Was added by the same request before', body: Group },
+  },
+  problems: [409],
+});
+
+const GroupInPath = z.object({ name: GroupName });
+
+export const changeGroupRoute = defineRoute({
+  operationId: 'changeGroup',
+  method: 'PATCH',
+  path: '/v1/groups/{name}',
+  tag: 'Fleet',
+  scope: 'devices:write',
+  summary: 'Change which devices a group means',
+  description: 'A filter is replaced as a whole. Updates that were requested for the group keep the devices that they have.',
+  pathParameters: GroupInPath,
+  body: GroupChange,
+  responses: { 200: { description: 'The group as it is now', body: Group } },
+  problems: [404],
+});
+
+export const deleteGroupRoute = defineRoute({
+  operationId: 'deleteGroup',
+  method: 'DELETE',
+  path: '/v1/groups/{name}',
+  tag: 'Fleet',
+  scope: 'devices:write',
+  summary: 'Delete a group',
+  description: 'Its devices stay as they are. Refused while a continuous update that is open takes its devices from it.',
+  pathParameters: GroupInPath,
   responses: { 204: { description: 'Deleted', body: null } },
   problems: [404, 409],
 });

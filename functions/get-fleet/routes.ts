@@ -1,4 +1,6 @@
 import * as z from 'zod/mini';
+import { CountedGroup, Group, GroupName } from '../../lib/fleet/group.ts';
+import { Device } from '../../lib/fleet/shown-device.ts';
 import { ZoneName } from '../../lib/fleet/word.ts';
 import { Zone } from '../../lib/fleet/zone.ts';
 import { PageQuery, pageOf } from '../../lib/http/page.ts';
@@ -24,5 +26,43 @@ export const getZoneRoute = defineRoute({
   summary: 'One zone',
   pathParameters: z.object({ name: ZoneName }),
   responses: { 200: { description: 'The zone', body: Zone } },
+  problems: [404],
+});
+
+export const listGroupsRoute = defineRoute({
+  operationId: 'listGroups',
+  method: 'GET',
+  path: '/v1/groups',
+  tag: 'Fleet',
+  scope: 'read',
+  summary: 'List groups in the order of their names',
+  query: z.strictObject(PageQuery),
+  responses: { 200: { description: 'A page of groups', body: pageOf(Group) } },
+});
+
+const GroupInPath = z.object({ name: GroupName });
+
+export const getGroupRoute = defineRoute({
+  operationId: 'getGroup',
+  method: 'GET',
+  path: '/v1/groups/{name}',
+  tag: 'Fleet',
+  scope: 'read',
+  summary: 'One group, with the number of its members',
+  pathParameters: GroupInPath,
+  responses: { 200: { description: 'The group', body: CountedGroup } },
+  problems: [404],
+});
+
+export const listGroupDevicesRoute = defineRoute({
+  operationId: 'listGroupDevices',
+  method: 'GET',
+  path: '/v1/groups/{name}/devices',
+  tag: 'Fleet',
+  scope: 'read',
+  summary: 'List the members of a group at this moment',
+  pathParameters: GroupInPath,
+  query: z.strictObject(PageQuery),
+  responses: { 200: { description: 'A page of devices', body: pageOf(Device) } },
   problems: [404],
 });

@@ -109,6 +109,13 @@ export interface Cabinets {
   version: number | null;
 }
 
+export interface DeviceAliases {
+  device_id: number;
+  external_id: string;
+  id: Generated<number>;
+  until_dt: Timestamp;
+}
+
 export interface DeviceAttributes {
   attributes: Json;
   device_id: number;
@@ -206,6 +213,13 @@ export interface FirmwareUpdateTimeCounts {
   max_seconds: number;
   scooter_version: number;
   sum_seconds: number;
+}
+
+export interface Groups {
+  comment: Generated<string>;
+  created_dt: Timestamp;
+  filter: Json;
+  name: string;
 }
 
 export interface HardwareTypes {
@@ -388,6 +402,7 @@ export interface Updates {
   maximum_per_minute: number;
   next_step: Generated<number>;
   number_of_retries: Generated<number>;
+  open_group: string | null;
   paused_dt: Timestamp | null;
   paused_seconds: Generated<number>;
   planned: Generated<Json>;
@@ -424,6 +439,7 @@ export interface DB {
   author_roots: AuthorRoots;
   backend_gate: BackendGate;
   cabinets: Cabinets;
+  device_aliases: DeviceAliases;
   device_attributes: DeviceAttributes;
   device_firmware_counts: DeviceFirmwareCounts;
   device_firmware_history: DeviceFirmwareHistory;
@@ -432,6 +448,7 @@ export interface DB {
   devices: Devices;
   firmware_update_time_counts: FirmwareUpdateTimeCounts;
   firmwares: Firmwares;
+  groups: Groups;
   hardware_types: HardwareTypes;
   iot_devices: IotDevices;
   observations: Observations;

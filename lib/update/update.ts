@@ -2,6 +2,7 @@ import * as z from 'zod/mini';
 import { Comment, FirmwareId, firmwareStatuses, HardwareTypeName, RequestedTimestamp, Timestamp } from '../firmware/firmware.ts';
 import { DeviceKind, ExternalId } from '../fleet/device.ts';
 import { deviceFilter } from '../fleet/device-filter.ts';
+import { GroupName } from '../fleet/group.ts';
 import { NamedDevices } from '../fleet/named-devices.ts';
 import { PageQuery, pageOf } from '../http/page.ts';
 import { ExecutionCounts, type ExecutionStatus, executionStatuses } from './execution.ts';
@@ -41,8 +42,14 @@ const FilteredDevices = z.strictObject({
     .check(z.meta({ description: 'Those that fulfil all of these conditions' })),
 });
 
-export const Targets = z.union([NamedDevices, FilteredDevices]);
+const GroupedDevices = z.strictObject({
+  group: GroupName.check(z.meta({ description: 'The members that this group has when the update is requested' })),
+  percentage: deviceFilter.percentage,
+});
+
+export const Targets = z.union([NamedDevices, FilteredDevices, GroupedDevices]);
 export type Targets = z.output<typeof Targets>;
+export type NamedTargets = z.output<typeof NamedDevices>;
 
 const PerMinute = z.int().check(z.minimum(1), z.maximum(1_000_000));
 

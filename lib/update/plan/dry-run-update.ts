@@ -1,10 +1,10 @@
 import type { Clock } from '../../clock.ts';
 import type { Db } from '../../db/database.ts';
-import { inBody, refuseMissingSubjects } from '../../fleet/missing-subjects.ts';
 import { countEligible, type DryRun, type DryRunDevices, type DryRunPage, type UpdateRequest } from '../update.ts';
+import { chooseTargets } from './chosen-targets.ts';
 import type { Choice } from './eligibility.ts';
 import { listEligibilityDevices, listEligibilityGroups, listPartChanges } from './plan-queries.ts';
-import { getWantedFirmware, refuseRemovedExecutions } from './request-update.ts';
+import { getWantedFirmware } from './request-update.ts';
 
 const devicesPerGroup = 100;
 
@@ -25,17 +25,15 @@ export async function dryRunUpdate(
   request: UpdateRequest,
   page: DryRunPage | undefined,
 ): Promise<DryRun | DryRunDevices> {
-  const { targets, allow_downgrade, force, unknown_version } = request;
+  const { allow_downgrade, force, unknown_version } = request;
   const choice: Choice = {
-    targets,
+    targets: await chooseTargets(db, request.targets),
     allow_downgrade,
     force,
     unknown_version,
     firmware: await getWantedFirmware(db, request.firmware_id),
     now: now(),
   };
-  if ('filter' in targets) await refuseMissingSubjects(db, targets.filter, inBody('targets.filter'));
-  await refuseRemovedExecutions(db, targets);
   if (page) return listEligibilityDevices(db, choice, page);
   const reasons = await listEligibilityGroups(db, choice, devicesPerGroup);
   const { assembly_id } = choice.firmware;

@@ -2,7 +2,8 @@ import { type RawBuilder, sql } from 'kysely';
 import type { FirmwareRequirement } from '../../firmware/firmware.ts';
 import { filteredDevices } from '../../fleet/device-filter-queries.ts';
 import { unasked, unfinished } from '../predicates.ts';
-import { eligibleCases, type Targets, type UnknownVersion } from '../update.ts';
+import { eligibleCases, type UnknownVersion } from '../update.ts';
+import type { ChosenTargets } from './chosen-targets.ts';
 
 export interface WantedFirmware {
   id: number;
@@ -16,7 +17,7 @@ export interface WantedFirmware {
 }
 
 export interface Choice {
-  targets: Targets;
+  targets: ChosenTargets;
   firmware: WantedFirmware;
   allow_downgrade: boolean;
   /** Also devices that failed this firmware so often that they are left out otherwise. */

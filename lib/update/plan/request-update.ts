@@ -1,26 +1,18 @@
 import type { Clock } from '../../clock.ts';
 import type { Db, Trx } from '../../db/database.ts';
-import { DomainError, wrongField } from '../../errors.ts';
+import { DomainError } from '../../errors.ts';
 import type { Firmware } from '../../firmware/firmware.ts';
 import { findFirmware, findFirmwareForPlan } from '../../firmware/firmware-queries.ts';
-import { inBody, refuseMissingSubjects } from '../../fleet/missing-subjects.ts';
 import { hashOf } from '../../http/idempotency.ts';
 import type { Queue } from '../../ports/queue.ts';
 import { firstStepDelaySeconds } from '../../walk.ts';
 import type { AdvanceMessage } from '../messages.ts';
 import { wakeUpdate } from '../reach/wake-update.ts';
-import { countEligible, type Targets, type Update, type UpdateRequest } from '../update.ts';
-import {
-  areExecutionsRemoved,
-  findIdempotentUpdate,
-  getRequestedUpdate,
-  insertUpdate,
-  keepUpdateAnswer,
-  lockUpdate,
-  setPlan,
-} from '../update-queries.ts';
+import { countEligible, type Update, type UpdateRequest } from '../update.ts';
+import { findIdempotentUpdate, getRequestedUpdate, insertUpdate, keepUpdateAnswer, lockUpdate, setPlan } from '../update-queries.ts';
 import { endAbandonedExecutions, hasAbandonedExecutions } from './abandoned-queries.ts';
 import { planCanary } from './canary.ts';
+import { chooseTargets } from './chosen-targets.ts';
 import type { Choice, WantedFirmware } from './eligibility.ts';
 import { insertExecutions } from './plan-queries.ts';
 
@@ -61,10 +53,9 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
     if (known) return answerAgain(trx, deps, known, request_hash);
     const firmware = toWanted(await findFirmwareForPlan(trx, request.firmware_id));
     if (firmware.version_num === null) throw notAvailable(await findFirmware(trx, firmware.id));
-    if ('filter' in request.targets) await refuseMissingSubjects(trx, request.targets.filter, inBody('targets.filter'));
-    await refuseRemovedExecutions(trx, request.targets);
+    const targets = await chooseTargets(trx, request.targets);
 
-    const { targets, rollout, timeouts, retry, abort, start_dt, allow_downgrade, force, unknown_version, comment } = request;
+    const { rollout, timeouts, retry, abort, start_dt, allow_downgrade, force, unknown_version, comment } = request;
     const id = await insertUpdate(trx, {
       firmware_id: firmware.id,
       maximum_per_minute: rollout.maximum_per_minute,
@@ -136,18 +127,6 @@ const toWanted = (firmware: Firmware | undefined): WantedFirmware => {
     minimum_from_version_num,
     version_num: status === 'available' ? firmware.version_num : null,
   };
-};
-
-/**
- * Those who failed in an update are known for as long as its executions are kept. A part of them would look like all.
- *
- * @throws `update.executions_removed`
- */
-export const refuseRemovedExecutions = async (db: Db, targets: Targets): Promise<void> => {
-  const id = 'filter' in targets ? targets.filter.failed_in_update_id : undefined;
-  if (id === undefined || !(await areExecutionsRemoved(db, id))) return;
-  const message = `Update ${id} ended so long ago that its executions are no longer kept: name the devices, or choose others`;
-  throw wrongField('update.executions_removed', 'targets.filter.failed_in_update_id', message);
 };
 
 const notAvailable = (firmware: Firmware | undefined): DomainError => {

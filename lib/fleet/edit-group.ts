@@ -1,0 +1,96 @@
+import { isDeepStrictEqual } from 'node:util';
+import { differenceOf, writeAuditLine } from '../audit/audit-queries.ts';
+import type { Author } from '../audit/author.ts';
+import type { Clock } from '../clock.ts';
+import type { Db } from '../db/database.ts';
+import { violatedConstraint } from '../db/database-error.ts';
+import { DomainError } from '../errors.ts';
+import type { Page } from '../http/page.ts';
+import { listDevices, type PageOfDevices } from './device-queries.ts';
+import { type CountedGroup, type Group, type GroupChange, membersOf, type NewGroup } from './group.ts';
+import { countMembers, deleteGroup as deleteRow, findGroup, insertGroup, lockGroup, updateGroup } from './group-queries.ts';
+import { inBody, refuseMissingSubjects } from './missing-subjects.ts';
+import type { Device } from './shown-device.ts';
+
+export interface EditGroupDeps {
+  db: Db;
+  now: Clock;
+}
+
+const resource = 'group';
+
+/** A group with the number of its members. @throws `group.not_found` */
+export async function getGroup({ db, now }: EditGroupDeps, name: string): Promise<CountedGroup> {
+  const group = await findGroup(db, name);
+  if (!group) throw notFound(name);
+  return { ...group, devices: await countMembers(db, group, now()) };
+}
+
+/** A page of the members of a group, as a list of devices has them. @throws `group.not_found` */
+export async function listMembers({ db, now }: EditGroupDeps, name: string, page: Omit<PageOfDevices, 'now'>): Promise<Page<Device>> {
+  const group = await findGroup(db, name);
+  if (!group) throw notFound(name);
+  return listDevices(db, membersOf(group), { ...page, now: now() });
+}
+
+/**
+ * Adds a group. The same definition again changes nothing.
+ *
+ * @throws `request.invalid` for a filter that names what does not exist; `group.exists` with what the name stands for already.
+ */
+export async function addGroup({ db, now }: EditGroupDeps, group: NewGroup, author: Author): Promise<{ isNew: boolean; answer: Group }> {
+  return db.transaction().execute(async (trx) => {
+    await refuseMissingSubjects(trx, group.filter, inBody('filter'));
+    const inserted = await insertGroup(trx, group, now());
+    const answer = await findGroup(trx, group.name);
+    if (!answer) throw new Error('A group that is there, or was inserted, is not there');
+    if (inserted) {
+      await writeAuditLine(trx, author, { action: 'add', resource, resource_id: group.name, outcome: { after: group } }, now());
+      return { isNew: true, answer };
+    }
+    if (isDeepStrictEqual(definitionOf(answer), { ...group })) return { isNew: false, answer };
+    throw new DomainError('group.exists', `There is another group ${group.name}`, {
+      errors: [{ in: 'body', path: 'name', message: 'is the name of another group' }],
+      answer: { group: answer },
+    });
+  });
+}
+
+/**
+ * Changes which devices a group means from now on. Updates that were requested for it keep the devices that they have.
+ *
+ * @throws `group.not_found`; `request.invalid` for a filter that names what does not exist.
+ */
+export async function changeGroup({ db, now }: EditGroupDeps, name: string, change: GroupChange, author: Author): Promise<Group> {
+  return db.transaction().execute(async (trx) => {
+    if (change.filter) await refuseMissingSubjects(trx, change.filter, inBody('filter'));
+    const existing = await lockGroup(trx, name);
+    if (!existing) throw notFound(name);
+    const before = definitionOf(existing);
+    const after: NewGroup = { name, filter: change.filter ?? before.filter, comment: change.comment ?? before.comment };
+    if (isDeepStrictEqual(before, after)) return existing;
+    await updateGroup(trx, after);
+    await writeAuditLine(trx, author, { action: 'change', resource, resource_id: name, outcome: differenceOf(before, after) }, now());
+    return { ...existing, ...after };
+  });
+}
+
+/** Deletes a group that no open continuous update asks for its devices. @throws `group.not_found`, `group.in_use` */
+export async function deleteGroup({ db, now }: EditGroupDeps, name: string, author: Author): Promise<void> {
+  await db.transaction().execute(async (trx) => {
+    const existing = await lockGroup(trx, name);
+    if (!existing) throw notFound(name);
+    try {
+      await deleteRow(trx, name);
+    } catch (error) {
+      if (violatedConstraint(error) !== 'updates_open_group_fkey') throw error;
+      throw new DomainError('group.in_use', `A continuous update that is open takes its devices from group ${name}: cancel it first`);
+    }
+    const outcome = { before: definitionOf(existing) };
+    await writeAuditLine(trx, author, { action: 'delete', resource, resource_id: name, outcome }, now());
+  });
+}
+
+const definitionOf = ({ name, filter, comment }: Group): NewGroup => ({ name, filter, comment });
+
+const notFound = (name: string) => new DomainError('group.not_found', `There is no group ${name}`);

@@ -1,0 +1,56 @@
+import { sql } from 'kysely';
+import * as z from 'zod/mini';
+import type { Db, Trx } from '../db/database.ts';
+import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
+import { requestedText } from '../text.ts';
+import { filteredDevices } from './device-filter-queries.ts';
+import { type Group, type GroupFilter, membersOf, type NewGroup } from './group.ts';
+
+const selectGroups = (db: Db) => db.selectFrom('groups').select(['name', sql<GroupFilter>`filter`.as('filter'), 'comment', 'created_dt']);
+
+/** Undefined when the name is taken. */
+export const insertGroup = (trx: Trx, { filter, ...group }: NewGroup, created_dt: Date) =>
+  trx
+    .insertInto('groups')
+    .values({ ...group, filter: JSON.stringify(filter), created_dt })
+    .onConflict((oc) => oc.constraint('groups_pkey').doNothing())
+    .returning('name')
+    .executeTakeFirst();
+
+export const findGroup = (db: Db, name: string): Promise<Group | undefined> => selectGroups(db).where('name', '=', name).executeTakeFirst();
+
+/** Waits for others who change the group. */
+export const lockGroup = (trx: Trx, name: string): Promise<Group | undefined> =>
+  selectGroups(trx).where('name', '=', name).forNoKeyUpdate().executeTakeFirst();
+
+export const updateGroup = async (trx: Trx, { name, filter, comment }: NewGroup): Promise<void> => {
+  await trx
+    .updateTable('groups')
+    .set({ filter: JSON.stringify(filter), comment })
+    .where('name', '=', name)
+    .execute();
+};
+
+export const deleteGroup = async (trx: Trx, name: string): Promise<void> => {
+  await trx.deleteFrom('groups').where('name', '=', name).execute();
+};
+
+export const countMembers = async (db: Db, group: Group, now: Date): Promise<number> => {
+  const { rows } = await sql<{ n: number }>`SELECT count(*) AS n FROM (${filteredDevices(membersOf(group), { now })}) d`.execute(db);
+  return rows[0]?.n ?? 0;
+};
+
+const Cursor = z.tuple([requestedText(64)]);
+const list = listOf('groups');
+
+/** In the order of their names. */
+export const listGroups = async (db: Db, { limit, cursor }: { limit: number; cursor?: string | undefined }): Promise<Page<Group>> => {
+  const after = decodeCursor(list, Cursor, cursor);
+  let query = selectGroups(db);
+  if (after) query = query.where(sql`name COLLATE "C"`, '>', after[0]);
+  const rows = await query
+    .orderBy(sql`name COLLATE "C"`)
+    .limit(limit + 1)
+    .execute();
+  return toPage(list, rows, limit, (row) => [row.name]);
+};

@@ -1,0 +1,30 @@
+import type { Db } from '../../db/database.ts';
+import { wrongField } from '../../errors.ts';
+import type { DeviceFilter } from '../../fleet/device-filter.ts';
+import { membersOf } from '../../fleet/group.ts';
+import { findGroup } from '../../fleet/group-queries.ts';
+import { inBody, refuseMissingSubjects } from '../../fleet/missing-subjects.ts';
+import type { NamedTargets, Targets } from '../update.ts';
+import { areExecutionsRemoved } from '../update-queries.ts';
+
+/** Whom a request means, a group by the filter that it has at this moment. */
+export type ChosenTargets = NamedTargets | { filter: DeviceFilter };
+
+/**
+ * @throws `request.invalid` for a group that there is not, or a filter that names what does not exist; `update.executions_removed` for those who
+ *   failed in an update whose executions are no longer kept: a part of them would look like all.
+ */
+export const chooseTargets = async (db: Db, targets: Targets): Promise<ChosenTargets> => {
+  if ('external_ids' in targets) return targets;
+  if ('group' in targets) {
+    const group = await findGroup(db, targets.group);
+    if (!group) throw wrongField('request.invalid', 'targets.group', `there is no group ${targets.group}`);
+    return { filter: { ...membersOf(group), ...(targets.percentage !== undefined && { percentage: targets.percentage }) } };
+  }
+  const { filter } = targets;
+  await refuseMissingSubjects(db, filter, inBody('targets.filter'));
+  const id = filter.failed_in_update_id;
+  if (id === undefined || !(await areExecutionsRemoved(db, id))) return { filter };
+  const message = `Update ${id} ended so long ago that its executions are no longer kept: name the devices, or choose others`;
+  throw wrongField('update.executions_removed', 'targets.filter.failed_in_update_id', message);
+};

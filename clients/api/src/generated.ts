@@ -959,6 +959,294 @@ export interface Zone {
   created_dt: string;
 }
 
+export type GroupFilterKind = 'scooter' | 'cabinet';
+/**
+ * How the device is reached: through scooters-backend, or it polls this service
+ */
+export type GroupFilterChannel = 'telematics' | 'iot';
+/**
+ * They have all of these tags, any of them, none of them
+ */
+export type GroupFilterTags = {
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  all?: string[];
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  any?: string[];
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  none?: string[];
+};
+
+/**
+ * They run this version now
+ */
+export type GroupFilterRunning = {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type: string;
+  /**
+     * The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
+     */
+  version: string;
+} | {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type?: string;
+  /**
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  firmware_id: number;
+};
+
+/**
+ * They run another version of this hardware type, or it is not known what they run of it
+ */
+export type GroupFilterNotRunning = {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type: string;
+  /**
+     * The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
+     */
+  version: string;
+} | {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type?: string;
+  /**
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  firmware_id: number;
+};
+
+/**
+ * As every filter of devices, but without `percentage` and `failed_in_update_id`
+ */
+export type GroupFilter = {
+  kind?: GroupFilterKind;
+  /**
+     * Their external_id begins so, by character codes
+     * @pattern ^[\w.:~-]{1,128}$
+     */
+  external_id_prefix?: string;
+  /** Scooters of this generation; none: those with an IoT of their own */
+  version?: 1 | 2 | 'none';
+  /** How the device is reached: through scooters-backend, or it polls this service */
+  channel?: GroupFilterChannel;
+  /**
+     * They stand in this zone; none: in no zone
+     * @pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  zone?: string;
+  /** They have all of these tags, any of them, none of them */
+  tags?: GroupFilterTags;
+  /**
+     * Revision of its hardware, in its maker’s words
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^[^\u0000]*$
+     */
+  revision?: string;
+  /** They run this version now */
+  running?: GroupFilterRunning;
+  /** They run another version of this hardware type, or it is not known what they run of it */
+  not_running?: GroupFilterNotRunning;
+  /**
+     * They run a firmware of the same hardware type with a lower version_num
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  older_than_firmware_id?: number;
+  /**
+     * They run a version of this hardware type that is in no catalogue
+     * @pattern ^[a-z][a-z0-9_]{0,62}$
+     */
+  unknown_version?: string;
+  /**
+     * They were not seen for so many days of 24 hours, or never
+     * @minimum 1
+     * @maximum 3650
+     */
+  not_seen_days?: number;
+  /**
+     * They were last seen before this moment, or never
+     * @pattern ^(?:(?:\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29|\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:02)-(?:0[1-9]|1\d|2[0-8])))T(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|([+-](?:[01]\d|2[0-3]):[0-5]\d)))$
+     */
+  not_seen_since?: string;
+  /** Whether they are retired. Default: no; in lists of devices, all are shown */
+  retired?: boolean;
+};
+
+export interface Group {
+  name: string;
+  /** As every filter of devices, but without `percentage` and `failed_in_update_id` */
+  filter: GroupFilter;
+  comment: string;
+  created_dt: string;
+}
+
+export type CountedGroupFilterKind = 'scooter' | 'cabinet';
+/**
+ * How the device is reached: through scooters-backend, or it polls this service
+ */
+export type CountedGroupFilterChannel = 'telematics' | 'iot';
+/**
+ * They have all of these tags, any of them, none of them
+ */
+export type CountedGroupFilterTags = {
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  all?: string[];
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  any?: string[];
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  none?: string[];
+};
+
+/**
+ * They run this version now
+ */
+export type CountedGroupFilterRunning = {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type: string;
+  /**
+     * The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
+     */
+  version: string;
+} | {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type?: string;
+  /**
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  firmware_id: number;
+};
+
+/**
+ * They run another version of this hardware type, or it is not known what they run of it
+ */
+export type CountedGroupFilterNotRunning = {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type: string;
+  /**
+     * The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
+     */
+  version: string;
+} | {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type?: string;
+  /**
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  firmware_id: number;
+};
+
+/**
+ * As every filter of devices, but without `percentage` and `failed_in_update_id`
+ */
+export type CountedGroupFilter = {
+  kind?: CountedGroupFilterKind;
+  /**
+     * Their external_id begins so, by character codes
+     * @pattern ^[\w.:~-]{1,128}$
+     */
+  external_id_prefix?: string;
+  /** Scooters of this generation; none: those with an IoT of their own */
+  version?: 1 | 2 | 'none';
+  /** How the device is reached: through scooters-backend, or it polls this service */
+  channel?: CountedGroupFilterChannel;
+  /**
+     * They stand in this zone; none: in no zone
+     * @pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  zone?: string;
+  /** They have all of these tags, any of them, none of them */
+  tags?: CountedGroupFilterTags;
+  /**
+     * Revision of its hardware, in its maker’s words
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^[^\u0000]*$
+     */
+  revision?: string;
+  /** They run this version now */
+  running?: CountedGroupFilterRunning;
+  /** They run another version of this hardware type, or it is not known what they run of it */
+  not_running?: CountedGroupFilterNotRunning;
+  /**
+     * They run a firmware of the same hardware type with a lower version_num
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  older_than_firmware_id?: number;
+  /**
+     * They run a version of this hardware type that is in no catalogue
+     * @pattern ^[a-z][a-z0-9_]{0,62}$
+     */
+  unknown_version?: string;
+  /**
+     * They were not seen for so many days of 24 hours, or never
+     * @minimum 1
+     * @maximum 3650
+     */
+  not_seen_days?: number;
+  /**
+     * They were last seen before this moment, or never
+     * @pattern ^(?:(?:\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29|\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:02)-(?:0[1-9]|1\d|2[0-8])))T(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|([+-](?:[01]\d|2[0-3]):[0-5]\d)))$
+     */
+  not_seen_since?: string;
+  /** Whether they are retired. Default: no; in lists of devices, all are shown */
+  retired?: boolean;
+};
+
+export interface CountedGroup {
+  name: string;
+  /** As every filter of devices, but without `percentage` and `failed_in_update_id` */
+  filter: CountedGroupFilter;
+  comment: string;
+  created_dt: string;
+  /**
+     * Its members at this moment
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  devices: number;
+}
+
 export type ObservationStatus = 'IN_PROGRESS' | 'COMPLETED' | 'CANCELED' | 'FAILED';
 export type ObservationFilterKind = 'scooter' | 'cabinet';
 /**
@@ -3941,6 +4229,343 @@ export type ChangeZoneBody = {
   comment?: string;
 };
 
+export type ListGroupsParams = {
+/**
+ * Items a page, 1 to 500
+ * @minimum 1
+ * @maximum 500
+ */
+limit?: number;
+/**
+ * `next_cursor` of the page before, of the same list under the same conditions
+ * @maxLength 512
+ */
+cursor?: string;
+};
+
+export type ListGroups200 = {
+  items: Group[];
+  /**
+     * null on the last page
+     * @nullable
+     */
+  next_cursor: string | null;
+};
+
+export type AddGroupBodyFilterKind = 'scooter' | 'cabinet';
+/**
+ * How the device is reached: through scooters-backend, or it polls this service
+ */
+export type AddGroupBodyFilterChannel = 'telematics' | 'iot';
+/**
+ * They have all of these tags, any of them, none of them
+ */
+export type AddGroupBodyFilterTags = {
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  all?: string[];
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  any?: string[];
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  none?: string[];
+};
+
+/**
+ * They run this version now
+ */
+export type AddGroupBodyFilterRunning = {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type: string;
+  /**
+     * The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
+     */
+  version: string;
+} | {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type?: string;
+  /**
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  firmware_id: number;
+};
+
+/**
+ * They run another version of this hardware type, or it is not known what they run of it
+ */
+export type AddGroupBodyFilterNotRunning = {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type: string;
+  /**
+     * The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
+     */
+  version: string;
+} | {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type?: string;
+  /**
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  firmware_id: number;
+};
+
+/**
+ * As every filter of devices, but without `percentage` and `failed_in_update_id`
+ */
+export type AddGroupBodyFilter = {
+  kind?: AddGroupBodyFilterKind;
+  /**
+     * Their external_id begins so, by character codes
+     * @pattern ^[\w.:~-]{1,128}$
+     */
+  external_id_prefix?: string;
+  /** Scooters of this generation; none: those with an IoT of their own */
+  version?: 1 | 2 | 'none';
+  /** How the device is reached: through scooters-backend, or it polls this service */
+  channel?: AddGroupBodyFilterChannel;
+  /**
+     * They stand in this zone; none: in no zone
+     * @pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  zone?: string;
+  /** They have all of these tags, any of them, none of them */
+  tags?: AddGroupBodyFilterTags;
+  /**
+     * Revision of its hardware, in its maker’s words
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^[^\u0000]*$
+     */
+  revision?: string;
+  /** They run this version now */
+  running?: AddGroupBodyFilterRunning;
+  /** They run another version of this hardware type, or it is not known what they run of it */
+  not_running?: AddGroupBodyFilterNotRunning;
+  /**
+     * They run a firmware of the same hardware type with a lower version_num
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  older_than_firmware_id?: number;
+  /**
+     * They run a version of this hardware type that is in no catalogue
+     * @pattern ^[a-z][a-z0-9_]{0,62}$
+     */
+  unknown_version?: string;
+  /**
+     * They were not seen for so many days of 24 hours, or never
+     * @minimum 1
+     * @maximum 3650
+     */
+  not_seen_days?: number;
+  /**
+     * They were last seen before this moment, or never
+     * @pattern ^(?:(?:\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29|\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:02)-(?:0[1-9]|1\d|2[0-8])))T(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|([+-](?:[01]\d|2[0-3]):[0-5]\d)))$
+     */
+  not_seen_since?: string;
+  /** Whether they are retired. Default: no; in lists of devices, all are shown */
+  retired?: boolean;
+};
+
+export type AddGroupBody = {
+  /**
+     * The name of a group
+     * @pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  name: string;
+  /** As every filter of devices, but without `percentage` and `failed_in_update_id` */
+  filter: AddGroupBodyFilter;
+  /**
+     * @maxLength 2000
+     * @pattern ^[^\u0000]*$
+     */
+  comment?: string;
+};
+
+export type ChangeGroupBodyFilterKind = 'scooter' | 'cabinet';
+/**
+ * How the device is reached: through scooters-backend, or it polls this service
+ */
+export type ChangeGroupBodyFilterChannel = 'telematics' | 'iot';
+/**
+ * They have all of these tags, any of them, none of them
+ */
+export type ChangeGroupBodyFilterTags = {
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  all?: string[];
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  any?: string[];
+  /**
+     * @minItems 1
+     * @maxItems 20
+     * @items.pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  none?: string[];
+};
+
+/**
+ * They run this version now
+ */
+export type ChangeGroupBodyFilterRunning = {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type: string;
+  /**
+     * The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
+     */
+  version: string;
+} | {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type?: string;
+  /**
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  firmware_id: number;
+};
+
+/**
+ * They run another version of this hardware type, or it is not known what they run of it
+ */
+export type ChangeGroupBodyFilterNotRunning = {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type: string;
+  /**
+     * The maker's text, up to 64 characters, kept in Unicode's form NFC. Characters that cannot be seen, or that are mistaken for others, are refused: zero-width ones, digits that are not 0 to 9, Cyrillic letters in a Latin word
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
+     */
+  version: string;
+} | {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type?: string;
+  /**
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  firmware_id: number;
+};
+
+/**
+ * As every filter of devices, but without `percentage` and `failed_in_update_id`
+ */
+export type ChangeGroupBodyFilter = {
+  kind?: ChangeGroupBodyFilterKind;
+  /**
+     * Their external_id begins so, by character codes
+     * @pattern ^[\w.:~-]{1,128}$
+     */
+  external_id_prefix?: string;
+  /** Scooters of this generation; none: those with an IoT of their own */
+  version?: 1 | 2 | 'none';
+  /** How the device is reached: through scooters-backend, or it polls this service */
+  channel?: ChangeGroupBodyFilterChannel;
+  /**
+     * They stand in this zone; none: in no zone
+     * @pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  zone?: string;
+  /** They have all of these tags, any of them, none of them */
+  tags?: ChangeGroupBodyFilterTags;
+  /**
+     * Revision of its hardware, in its maker’s words
+     * @minLength 1
+     * @maxLength 64
+     * @pattern ^[^\u0000]*$
+     */
+  revision?: string;
+  /** They run this version now */
+  running?: ChangeGroupBodyFilterRunning;
+  /** They run another version of this hardware type, or it is not known what they run of it */
+  not_running?: ChangeGroupBodyFilterNotRunning;
+  /**
+     * They run a firmware of the same hardware type with a lower version_num
+     * @minimum 1
+     * @maximum 2147483647
+     */
+  older_than_firmware_id?: number;
+  /**
+     * They run a version of this hardware type that is in no catalogue
+     * @pattern ^[a-z][a-z0-9_]{0,62}$
+     */
+  unknown_version?: string;
+  /**
+     * They were not seen for so many days of 24 hours, or never
+     * @minimum 1
+     * @maximum 3650
+     */
+  not_seen_days?: number;
+  /**
+     * They were last seen before this moment, or never
+     * @pattern ^(?:(?:\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29|\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:02)-(?:0[1-9]|1\d|2[0-8])))T(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|([+-](?:[01]\d|2[0-3]):[0-5]\d)))$
+     */
+  not_seen_since?: string;
+  /** Whether they are retired. Default: no; in lists of devices, all are shown */
+  retired?: boolean;
+};
+
+export type ChangeGroupBody = {
+  /** As every filter of devices, but without `percentage` and `failed_in_update_id` */
+  filter?: ChangeGroupBodyFilter;
+  /**
+     * @maxLength 2000
+     * @pattern ^[^\u0000]*$
+     */
+  comment?: string;
+};
+
+export type ListGroupDevicesParams = {
+/**
+ * Items a page, 1 to 500
+ * @minimum 1
+ * @maximum 500
+ */
+limit?: number;
+/**
+ * `next_cursor` of the page before, of the same list under the same conditions
+ * @maxLength 512
+ */
+cursor?: string;
+};
+
+export type ListGroupDevices200 = {
+  items: Device[];
+  /**
+     * null on the last page
+     * @nullable
+     */
+  next_cursor: string | null;
+};
+
 export type RequestObservationHeaders = {
 /**
  * Chosen by the caller, for example a UUID; remembered for as long as what it started
@@ -4280,6 +4905,18 @@ export type RequestUpdateBodyTargets = {
      */
   percentage?: number;
 };
+} | {
+  /**
+     * The members that this group has when the update is requested
+     * @pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
+     */
+  group: string;
+  /**
+     * A sample of so many per cent of those that fulfil the other conditions, at least one device. For one firmware always the same devices, and a larger one contains a smaller one; drawn anew for every firmware. Where no firmware is meant, always the same
+     * @maximum 100
+     * @exclusiveMinimum 0
+     */
+  percentage?: number;
 };
 
 /**
@@ -5950,6 +6587,198 @@ export const deleteZone = async (name: string, options?: Parameters<typeof reque
   {
     ...options,
     method: 'DELETE'
+
+
+  }
+);}
+
+
+
+export const getListGroupsUrl = (params?: ListGroupsParams,) => {
+  const normalizedParams = new URLSearchParams();
+
+  Object.entries(params || {}).forEach(([key, value]) => {
+
+    if (value !== undefined) {
+      normalizedParams.append(key, value === null ? 'null' : String(value))
+    }
+  });
+
+  const stringifiedParams = normalizedParams.toString();
+
+  return stringifiedParams.length > 0 ? `/v1/groups?${stringifiedParams}` : `/v1/groups`
+}
+
+/**
+ * @summary List groups in the order of their names
+ */
+export const listGroups = async (params?: ListGroupsParams, options?: Parameters<typeof request>[1]): Promise<ListGroups200> => {
+
+  return request<ListGroups200>(getListGroupsUrl(params),
+  {
+    ...options,
+    method: 'GET'
+
+
+  }
+);}
+
+
+
+export const getAddGroupUrl = () => {
+
+
+
+
+  return `/v1/groups`
+}
+
+/**
+ * A filter of devices that has a name, and can be the target of an update. The same request again changes nothing.
+ * @summary Add a group
+ */
+export const addGroup = async (addGroupBody: AddGroupBody, options?: Parameters<typeof request>[1]): Promise<Group> => {
+
+    const getHeaders = (h?: NonNullable<RequestInit['headers']>): Record<string, string | readonly string[]> => {
+    if (!h) return {};
+    if (h instanceof Headers) return Object.fromEntries(h.entries());
+    if (Symbol.iterator in h) {
+      return Object.fromEntries(
+        Array.from(h as Iterable<Iterable<string>>, (entry) => Array.from(entry) as [string, string]),
+      );
+    }
+    const headers: Record<string, string | readonly string[]> = {};
+    for (const [name, value] of Object.entries<string | readonly string[] | undefined>(h)) {
+      if (value !== undefined) headers[name] = value;
+    }
+    return headers;
+  };
+return request<Group>(getAddGroupUrl(),
+  {
+    ...options,
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
+    body: JSON.stringify(addGroupBody)
+  }
+);}
+
+
+
+export const getGetGroupUrl = (name: string,) => {
+
+
+
+
+  return `/v1/groups/${encodeURIComponent(String(name))}`
+}
+
+/**
+ * @summary One group, with the number of its members
+ */
+export const getGroup = async (name: string, options?: Parameters<typeof request>[1]): Promise<CountedGroup> => {
+
+  return request<CountedGroup>(getGetGroupUrl(name),
+  {
+    ...options,
+    method: 'GET'
+
+
+  }
+);}
+
+
+
+export const getChangeGroupUrl = (name: string,) => {
+
+
+
+
+  return `/v1/groups/${encodeURIComponent(String(name))}`
+}
+
+/**
+ * A filter is replaced as a whole. Updates that were requested for the group keep the devices that they have.
+ * @summary Change which devices a group means
+ */
+export const changeGroup = async (name: string,
+    changeGroupBody: ChangeGroupBody, options?: Parameters<typeof request>[1]): Promise<Group> => {
+
+    const getHeaders = (h?: NonNullable<RequestInit['headers']>): Record<string, string | readonly string[]> => {
+    if (!h) return {};
+    if (h instanceof Headers) return Object.fromEntries(h.entries());
+    if (Symbol.iterator in h) {
+      return Object.fromEntries(
+        Array.from(h as Iterable<Iterable<string>>, (entry) => Array.from(entry) as [string, string]),
+      );
+    }
+    const headers: Record<string, string | readonly string[]> = {};
+    for (const [name, value] of Object.entries<string | readonly string[] | undefined>(h)) {
+      if (value !== undefined) headers[name] = value;
+    }
+    return headers;
+  };
+return request<Group>(getChangeGroupUrl(name),
+  {
+    ...options,
+    method: 'PATCH',
+    headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
+    body: JSON.stringify(changeGroupBody)
+  }
+);}
+
+
+
+export const getDeleteGroupUrl = (name: string,) => {
+
+
+
+
+  return `/v1/groups/${encodeURIComponent(String(name))}`
+}
+
+/**
+ * Its devices stay as they are. Refused while a continuous update that is open takes its devices from it.
+ * @summary Delete a group
+ */
+export const deleteGroup = async (name: string, options?: Parameters<typeof request>[1]): Promise<void> => {
+
+  return request<void>(getDeleteGroupUrl(name),
+  {
+    ...options,
+    method: 'DELETE'
+
+
+  }
+);}
+
+
+
+export const getListGroupDevicesUrl = (name: string,
+    params?: ListGroupDevicesParams,) => {
+  const normalizedParams = new URLSearchParams();
+
+  Object.entries(params || {}).forEach(([key, value]) => {
+
+    if (value !== undefined) {
+      normalizedParams.append(key, value === null ? 'null' : String(value))
+    }
+  });
+
+  const stringifiedParams = normalizedParams.toString();
+
+  return stringifiedParams.length > 0 ? `/v1/groups/${encodeURIComponent(String(name))}/devices?${stringifiedParams}` : `/v1/groups/${encodeURIComponent(String(name))}/devices`
+}
+
+/**
+ * @summary List the members of a group at this moment
+ */
+export const listGroupDevices = async (name: string,
+    params?: ListGroupDevicesParams, options?: Parameters<typeof request>[1]): Promise<ListGroupDevices200> => {
+
+  return request<ListGroupDevices200>(getListGroupDevicesUrl(name,params),
+  {
+    ...options,
+    method: 'GET'
 
 
   }

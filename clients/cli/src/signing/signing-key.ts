@@ -62,9 +62,9 @@ const toPrivateKey = (text: string, name: string): KeyObject => {
   try {
     if (text.trimStart().startsWith('{')) return createPrivateKey({ key: JSON.parse(text) as JsonWebKey, format: 'jwk' });
     return createPrivateKey(passphrase === undefined ? text : { key: text, passphrase });
-  } catch (error) {
+  } catch {
     // The message of the cause may hold a piece of the key.
-    const isEncrypted = (error as NodeJS.ErrnoException).code === 'ERR_MISSING_PASSPHRASE';
+    const isEncrypted = /ENCRYPTED/.test(text) && passphrase === undefined;
     throw new UsageError(`${name} ${isEncrypted ? 'is encrypted: set SCU_KEY_PASSPHRASE' : 'is no private key in PEM or JWK'}`);
   }
 };

@@ -1,10 +1,9 @@
 import { type RawBuilder, sql } from 'kysely';
-import * as z from 'zod/mini';
 import { addSeconds } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import type { FirmwareStatus } from '../firmware/firmware.ts';
 import { readAnswer } from '../http/idempotency.ts';
-import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
+import { decodeIdCursor, listOf, type Page, toPage } from '../http/page.ts';
 import type { Assembly, AssemblyPart, AssemblyStatus, Install } from './assembly.ts';
 
 export interface NewAssembly {
@@ -100,8 +99,6 @@ export const getRequestedAssembly = async (db: Db, id: number): Promise<Assembly
   return { ...row, ...untouched, last_error: null, last_error_dt: null, published_dt: null };
 };
 
-const Cursor = z.tuple([z.int32()]);
-
 export interface AssemblyFilter {
   hardware_type?: string | undefined;
   status?: AssemblyStatus | undefined;
@@ -116,12 +113,12 @@ export const listAssemblies = async (
   now: Date,
 ): Promise<Page<Assembly>> => {
   const list = listOf('assemblies', { hardware_type, status });
-  const after = decodeCursor(list, Cursor, cursor);
+  const before = decodeIdCursor(list, cursor);
   const conditions = [
     sql`true`,
     ...(hardware_type ? [sql`hardware_type = ${hardware_type}`] : []),
     ...(status ? [sql`status = ${status}`] : []),
-    ...(after ? [sql`id < ${after[0]}`] : []),
+    ...(before === undefined ? [] : [sql`id < ${before}`]),
   ];
   const { rows } = await sql<Assembly>`
     SELECT * FROM (${selectAssemblies(now)}) a

@@ -1,6 +1,5 @@
-import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
-import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
+import { decodeIdCursor, listOf, type Page, toPage } from '../http/page.ts';
 import type { AuthorKey, AuthorPublicKey } from './author-key.ts';
 
 const columns = [
@@ -62,7 +61,6 @@ export const revokeKey = (
     .$narrowType<Narrowed>()
     .executeTakeFirst();
 
-const Cursor = z.tuple([z.int32()]);
 const list = listOf('author keys');
 
 /** In the order in which they were added. */
@@ -70,10 +68,9 @@ export const listAuthorKeys = async (
   db: Db,
   { limit, cursor }: { limit: number; cursor?: string | undefined },
 ): Promise<Page<AuthorKey>> => {
-  const after = decodeCursor(list, Cursor, cursor);
-  let query = selectAuthorKey(db);
-  if (after) query = query.where('id', '>', after[0]);
-  const rows = await query
+  const after = decodeIdCursor(list, cursor) ?? 0;
+  const rows = await selectAuthorKey(db)
+    .where('id', '>', after)
     .orderBy('id')
     .limit(limit + 1)
     .execute();

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
-import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
+import { decodeCursor, decodeIdCursor, listOf, type Page, toPage } from '../http/page.ts';
 import type { DeviceKind, ReportSource } from './device.ts';
 import type { DeviceAttributes } from './device-detail.ts';
 import type { DeviceFilter } from './device-filter.ts';
@@ -90,8 +90,6 @@ export const listDevicesWithFirmwares = async (db: Db, kind: DeviceKind, externa
   return [...devices.values()];
 };
 
-const IdCursor = z.tuple([z.int32()]);
-
 export interface PageOfDevices {
   limit: number;
   cursor?: string | undefined;
@@ -107,7 +105,7 @@ export const listDevices = (db: Db, filter: DeviceFilter, page: PageOfDevices): 
 
 const listDevicesById = async (db: Db, filter: DeviceFilter, { limit, cursor, now }: PageOfDevices): Promise<Page<Device>> => {
   const list = listOf('devices', filter);
-  const [after] = decodeCursor(list, IdCursor, cursor) ?? [0];
+  const after = decodeIdCursor(list, cursor) ?? 0;
   const ids = deviceIdPage(filter, { after, size: limit + 1, now });
   const devices = await selectDevices(db, sql`d.id IN (${ids})`, sql`d.id`);
   const { items, next_cursor } = toPage(list, [...devices], limit, ([id]) => [id]);

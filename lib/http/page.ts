@@ -55,6 +55,11 @@ export const decodeCursor = <S extends z.ZodMiniType>(list: List, key: S, cursor
   }
 };
 
+const IdCursor = z.tuple([z.int32()]);
+
+/** Of a list in the order of its ids: the id of the last item. */
+export const decodeIdCursor = (list: List, cursor: string | undefined): number | undefined => decodeCursor(list, IdCursor, cursor)?.[0];
+
 /** Lambda's answers have 6 MB at most, and what is wrapped around the items and added to them takes its share. */
 const maximumPageBytes = 3_500_000;
 

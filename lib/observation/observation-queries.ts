@@ -6,7 +6,7 @@ import type { DB } from '../db/schema.ts';
 import type { DeviceKind } from '../fleet/device.ts';
 import { filteredDevices } from '../fleet/device-filter-queries.ts';
 import { readAnswer } from '../http/idempotency.ts';
-import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
+import { decodeCursor, decodeIdCursor, listOf, type Page, toPage } from '../http/page.ts';
 import type { Observation, ObservationFilter, ObservationStatus, ObservedChange } from './observation.ts';
 
 export interface NewObservation {
@@ -138,8 +138,6 @@ export const findObservationUnderWay = (db: Db, created_by: string, dueAfter: Da
     .orderBy('id', 'desc')
     .executeTakeFirst();
 
-const Cursor = z.tuple([z.int32()]);
-
 export interface ObservationListFilter {
   status?: ObservationStatus | undefined;
   limit: number;
@@ -149,10 +147,10 @@ export interface ObservationListFilter {
 /** The latest request first. */
 export const listObservations = async (db: Db, { status, limit, cursor }: ObservationListFilter): Promise<Page<Observation>> => {
   const list = listOf('observations', { status });
-  const after = decodeCursor(list, Cursor, cursor);
+  const before = decodeIdCursor(list, cursor);
   let query: SelectQueryBuilder<DB, 'observations', ObservationRow> = selectObservations(db);
   if (status) query = query.where('status', '=', status);
-  if (after) query = query.where('id', '<', after[0]);
+  if (before !== undefined) query = query.where('id', '<', before);
   const rows = await query
     .orderBy('id', 'desc')
     .limit(limit + 1)

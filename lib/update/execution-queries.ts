@@ -1,15 +1,12 @@
 import { type RawBuilder, sql } from 'kysely';
-import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
 import { DeviceKind } from '../fleet/device.ts';
-import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
+import { decodeIdCursor, listOf, type Page, toPage } from '../http/page.ts';
 import { type ExecutionStatus, executionStatuses, type Phase } from './execution.ts';
 import { unsentTries } from './predicates.ts';
 import type { DeviceExecution, Execution } from './shown-execution.ts';
 import type { UpdateStatus } from './update-status.ts';
 import { waitsFor } from './waits-for.ts';
-
-const Cursor = z.tuple([z.int32()]);
 
 /** A page of an update's executions has the beginning of what each device said: 500 of them have to fit into an answer. */
 const listedDetailLength = 2_000;
@@ -117,7 +114,7 @@ const isMeant = ({ update_id, reason, is_canary }: ExecutionFilter, after: numbe
 export const listExecutions = async (db: Db, filter: ExecutionFilter, now: Date): Promise<Page<Execution>> => {
   const { limit, cursor, ...conditions } = filter;
   const list = listOf('executions', conditions);
-  const [after] = decodeCursor(list, Cursor, cursor) ?? [0];
+  const after = decodeIdCursor(list, cursor) ?? 0;
   const rows = await selectExecutions(db, sql`nullif(left(e.detail, ${listedDetailLength}), '')`)
     .where(sql<boolean>`e.id IN (${executionIdPage(filter, after, limit + 1)})`)
     .orderBy('e.id')
@@ -140,12 +137,12 @@ export const listDeviceExecutions = async (
   now: Date,
 ): Promise<Page<DeviceExecution>> => {
   const list = listOf('executions of a device', { kind, external_id });
-  const after = decodeCursor(list, Cursor, cursor);
+  const before = decodeIdCursor(list, cursor);
   let query = selectExecutions(db, sql`nullif(e.detail, '')`)
     .select(['e.hardware_type', 'f.id as firmware_id', 'f.version as firmware_version'])
     .where('d.kind', '=', kind)
     .where('d.external_id', '=', external_id);
-  if (after) query = query.where('e.id', '<', after[0]);
+  if (before !== undefined) query = query.where('e.id', '<', before);
   const rows = await query
     .orderBy('e.id', 'desc')
     .limit(limit + 1)

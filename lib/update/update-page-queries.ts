@@ -1,12 +1,9 @@
 import { type RawBuilder, sql } from 'kysely';
-import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
-import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
+import { decodeIdCursor, listOf, type Page, toPage } from '../http/page.ts';
 import type { Update } from './update.ts';
 import { selectCountedUpdates, toUpdate } from './update-queries.ts';
 import type { UpdateStatus } from './update-status.ts';
-
-const Cursor = z.tuple([z.int32()]);
 
 export interface UpdateFilter {
   status?: UpdateStatus | undefined;
@@ -52,7 +49,7 @@ const updateIdPage = ({ status, firmware_id, hardware_type, created_by }: Update
 export const listUpdates = async (db: Db, filter: UpdateFilter, now: Date): Promise<Page<Update>> => {
   const { limit, cursor, ...conditions } = filter;
   const list = listOf('updates', conditions);
-  const [before] = decodeCursor(list, Cursor, cursor) ?? [];
+  const before = decodeIdCursor(list, cursor);
   const rows = await selectCountedUpdates(db)
     .where(sql<boolean>`u.id IN (${updateIdPage(filter, before, limit + 1)})`)
     .orderBy('u.id', 'desc')

@@ -15,6 +15,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import {
   type Client,
   createClient,
+  type Deployment,
   type FirmwareUpload,
   lookUpAll,
   type RegisterDevicesBodyDevicesItem as NewDevice,
@@ -55,8 +56,8 @@ const sha256Of = (bytes: Uint8Array) => createHash('sha256').update(bytes).diges
 const waitFor = <T>(work: () => Promise<T>, timeout = 60_000) => vi.waitFor(work, { timeout, interval: 150 });
 const queueUrl = (id: string) => target.sqs.queue_urls[id] ?? '';
 
-const reserve = async (version: string, bytes: Uint8Array, hardware_type = 'vega_mcu') => {
-  const request = { hardware_type, version, comment: 'end to end', size_bytes: bytes.length, sha256: sha256Of(bytes) };
+const reserve = async (version: string, bytes: Uint8Array, hardware_type = 'vega_mcu', filename = 'firmware.bin') => {
+  const request = { hardware_type, version, filename, comment: 'end to end', size_bytes: bytes.length, sha256: sha256Of(bytes) };
   const { upload, ...firmware } = (await api.uploadFirmware(request)) as FirmwareUpload;
   if (!upload) throw new Error(`${version} is there already`);
   return { ...firmware, upload };
@@ -65,9 +66,9 @@ const put = async (url: string, headers: Record<string, string>, bytes: Uint8Arr
   const { 'content-length': _, ...others } = headers; // fetch gives the true one
   return (await fetch(url, { method: 'PUT', headers: others, body: bytes })).status;
 };
-const available = async (version: string, hardware_type = 'vega_mcu') => {
+const available = async (version: string, hardware_type?: string, filename?: string) => {
   const bytes = new Uint8Array(randomBytes(5_000));
-  const { id, upload } = await reserve(version, bytes, hardware_type);
+  const { id, upload } = await reserve(version, bytes, hardware_type, filename);
   expect(await put(upload.url, upload.headers, bytes)).toBe(200);
   await waitFor(async () => expect((await api.getFirmware(id)).status).toBe('available'));
   return { id, bytes };
@@ -93,6 +94,10 @@ const withImpatientQueue = async (id: string, work: () => Promise<void>) => {
   } finally {
     await set(Attributes['VisibilityTimeout'] ?? '174', redrivePolicy);
   }
+};
+const expectDefined = <T>(value: T | undefined): T => {
+  if (value === undefined) throw new Error('It is not there');
+  return value;
 };
 const roleOf = (name: string) => target.deployed?.roles[name] ?? '';
 const changeSimulator = (behaviour: Record<string, unknown>) =>
@@ -176,6 +181,30 @@ describe('an update', () => {
       new Set(['2.0.0']),
     );
   }, 180_000);
+
+  it('reaches a device that polls, and leads it to its file, whatever that is called: a per cent sign is decoded once', async () => {
+    const external_id = 'C-PER-CENT';
+    await api.registerDevices({ devices: [{ kind: 'cabinet', external_id }] });
+    const { token } = await api.issueDeviceToken('cabinet', external_id, {});
+    const ask = async (url: string) => {
+      const response = await fetch(url, { headers: { authorization: `TargetToken ${token}` }, redirect: 'manual' });
+      return { status: response.status, location: response.headers.get('location'), text: await response.text() };
+    };
+    const filename = '50%41 a+b.bin';
+    const { id: firmware_id, bytes } = await available('50.41', 'cabinet', filename);
+    await startUpdate(api, { firmware_id, targets: { kind: 'cabinet', external_ids: [external_id] }, canary: null });
+    const deployment = await waitFor(async () => {
+      const poll = await ask(`${target.ddi_url}/default/controller/v1/cabinet.${external_id}`);
+      const { _links } = JSON.parse(poll.text) as { _links: { deploymentBase?: { href: string } } };
+      return JSON.parse((await ask(expectDefined(_links.deploymentBase).href)).text) as Deployment;
+    });
+    const [artifact] = expectDefined(deployment.deployment.chunks[0]).artifacts;
+    expect(artifact?.filename).toBe(filename);
+    const download = await ask(expectDefined(artifact)._links.download.href);
+    expect(download).toMatchObject({ status: 302, location: expect.any(String) });
+    const file = await fetch(download.location ?? '');
+    expect(Buffer.from(await file.arrayBuffer()).equals(Buffer.from(bytes))).toBe(true);
+  }, 120_000);
 
   it('waits while the backend is down, and goes on by itself when it is back', async () => {
     const { id: firmware_id } = await available('2.1.0');

@@ -28,7 +28,7 @@ import { getCabinetRoute, getScooterRoute, lookUpDevicesRoute } from './get-devi
 import { getGroupRoute, getZoneRoute, listGroupDevicesRoute, listGroupsRoute, listZonesRoute } from './get-fleet/routes.ts';
 import { getKeysRoute, getManifestRoute } from './get-manifest/routes.ts';
 import { getObservationRoute, listObservationsRoute } from './get-observations/routes.ts';
-import { getStatsRoute } from './get-stats/routes.ts';
+import { getStatsRoute, getVersionDaysRoute } from './get-stats/routes.ts';
 import {
   getTimelineRoute,
   getUpdateRoute,
@@ -126,6 +126,7 @@ export const routes: readonly Route[] = [
   cancelFeedbackRoute,
   getInstalledBaseRoute,
   getStatsRoute,
+  getVersionDaysRoute,
   healthRoute,
   openapiRoute,
   docsRoute,

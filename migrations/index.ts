@@ -32,6 +32,7 @@ import * as placeDevices from './20261126190000_place_devices.ts';
 import * as keepAudit from './20261126190100_keep_audit.ts';
 import * as authorSignatures from './20261126230000_author_signatures.ts';
 import * as keepGroups from './20261126231000_keep_groups.ts';
+import * as keepDailyShares from './20261126232000_keep_daily_shares.ts';
 
 /** Every migration by its name, in the order in which they run. A list rather than a folder scan, so that it can be bundled. */
 export const migrations: Record<string, Migration> = {
@@ -68,4 +69,5 @@ export const migrations: Record<string, Migration> = {
   '20261126190100_keep_audit': keepAudit,
   '20261126230000_author_signatures': authorSignatures,
   '20261126231000_keep_groups': keepGroups,
+  '20261126232000_keep_daily_shares': keepDailyShares,
 };

@@ -1,7 +1,8 @@
 import * as z from 'zod/mini';
+import { HardwareTypeName } from '../../lib/firmware/firmware.ts';
 import { integerBetween } from '../../lib/http/query-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
-import { Stats } from '../../lib/stats/stats.ts';
+import { maximumShownDays, Stats, VersionDays } from '../../lib/stats/stats.ts';
 
 export const getStatsRoute = defineRoute({
   operationId: 'getStats',
@@ -19,4 +20,21 @@ export const getStatsRoute = defineRoute({
       .check(z.meta({ description: 'Devices last seen more than so many days ago count as not seen' })),
   }),
   responses: { 200: { description: 'The numbers at this moment', body: Stats } },
+});
+
+export const getVersionDaysRoute = defineRoute({
+  operationId: 'getVersionDays',
+  method: 'GET',
+  path: '/v1/stats/versions',
+  tag: 'Service',
+  scope: 'read',
+  summary: 'Which share of the devices ran each version of a hardware type, day by day',
+  description:
+    'As each day ended, in UTC. The counts are kept when the first report of a day is stored, so a firmware that nobody runs any more is still ' +
+    'in them; they are kept as long as history is.',
+  query: z.strictObject({
+    hardware_type: HardwareTypeName,
+    days: z._default(integerBetween(1, maximumShownDays), 90).check(z.meta({ description: 'How many days, today included' })),
+  }),
+  responses: { 200: { description: 'The counts of each day', body: VersionDays } },
 });

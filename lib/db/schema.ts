@@ -130,6 +130,13 @@ export interface DeviceFirmwareCounts {
   zone: Generated<string>;
 }
 
+export interface DeviceFirmwareDays {
+  day: Timestamp;
+  device_count: number;
+  hardware_type: string;
+  versions: Json;
+}
+
 export interface DeviceFirmwareHistory {
   device_id: number;
   firmware_id: number | null;
@@ -442,6 +449,7 @@ export interface DB {
   device_aliases: DeviceAliases;
   device_attributes: DeviceAttributes;
   device_firmware_counts: DeviceFirmwareCounts;
+  device_firmware_days: DeviceFirmwareDays;
   device_firmware_history: DeviceFirmwareHistory;
   device_firmwares: DeviceFirmwares;
   device_seen_counts: DeviceSeenCounts;

@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import type { Trx } from '../db/database.ts';
 
 /**
  * What GET /v1/stats adds up is counted in the very statements that store it: these are their parts. Rows are written in the order of
@@ -29,6 +30,29 @@ export const countVersions: RawBuilder<unknown> = sql`
   HAVING sum(change) <> 0
   ORDER BY hardware_type, reported_version, coalesce(d.zone, '')
   ON CONFLICT ON CONSTRAINT device_firmware_counts_pkey DO UPDATE SET device_count = counts.device_count + excluded.device_count`;
+
+const dayOf = (now: Date) => sql`(${now}::timestamptz AT TIME ZONE 'UTC')::date`;
+
+/** Whether the (UTC) day of a hardware type has begun: {@link beginDays}. */
+export const isDayBegun = (hardware_type: RawBuilder<unknown>, now: Date): RawBuilder<boolean> => sql<boolean>`
+  EXISTS (SELECT FROM device_firmware_days begun WHERE begun.hardware_type = ${hardware_type} AND begun.day = ${dayOf(now)})`;
+
+/**
+ * Begins the (UTC) day of hardware types: keeps how many devices run each version before the first report of it is stored. Before the
+ * statement that stores it, in the same transaction. Nobody waits: who finds that another is at it leaves it to him.
+ */
+export const beginDays = async (trx: Trx, hardwareTypes: readonly string[], now: Date): Promise<void> => {
+  if (hardwareTypes.length === 0) return;
+  await sql`
+    WITH not_begun AS MATERIALIZED (
+      SELECT name FROM unnest(${hardwareTypes}::text[]) AS types (name)
+      WHERE pg_try_advisory_xact_lock('device_firmware_days'::regclass::oid::integer, hashtext(name))
+    )
+    INSERT INTO device_firmware_days (hardware_type, day, device_count, versions)
+    SELECT name, ${dayOf(now)}, counted.device_count, counted.versions
+    FROM not_begun CROSS JOIN LATERAL count_versions_of(name) counted
+    ON CONFLICT DO NOTHING`.execute(trx);
+};
 
 /**
  * Adds the installations among `changed (device_id, hardware_type, firmware_id, firmware_update_time)` to the histograms of their

@@ -60,3 +60,12 @@ export async function removeUnusedCounts(trx: Trx, { limit }: Removal): Promise<
   const removed = (versions.numAffectedRows ?? 0n) + (days.numAffectedRows ?? 0n);
   return removed >= limit;
 }
+
+/** Removes how many devices ran each version on days long ago. */
+export async function removeOldDays(trx: Trx, { before, limit }: Removal): Promise<boolean> {
+  const { numAffectedRows = 0n } = await sql`
+    DELETE FROM device_firmware_days WHERE (hardware_type, day) IN (
+      SELECT hardware_type, day FROM device_firmware_days WHERE day < (${before}::timestamptz AT TIME ZONE 'UTC')::date LIMIT ${limit}
+    )`.execute(trx);
+  return numAffectedRows >= limit;
+}

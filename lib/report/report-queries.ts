@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { partsOfFirmware, partTypesOf } from '../assembly/part-queries.ts';
 import type { Trx } from '../db/database.ts';
 import { catalogueLocksShared } from '../firmware/hardware-type-queries.ts';
-import { countSeen, countUpdateTimes, countVersions } from '../fleet/count-queries.ts';
+import { countSeen, countUpdateTimes, countVersions, isDayBegun } from '../fleet/count-queries.ts';
 import type { DeviceKind, ReportSource } from '../fleet/device.ts';
 import type { KnownVersion } from './report.ts';
 
@@ -49,6 +49,8 @@ export interface ReportFacts {
   /** Of the reported version, if it is in the catalogue. */
   firmware_id: number | null;
   known: KnownVersion | undefined;
+  /** Whether another report of its hardware type was stored on this day. */
+  is_day_begun: boolean;
   /** Of the reported version, if it is a package. */
   parts: PartFacts[];
 }
@@ -58,6 +60,7 @@ export interface PartFacts {
   version: string;
   firmware_id: number;
   known: KnownVersion | undefined;
+  is_day_begun: boolean;
 }
 
 interface FactsRow {
@@ -69,6 +72,7 @@ interface FactsRow {
   registered_dt: Date | null;
   hardware_type_exists: boolean;
   firmware_id: number | null;
+  is_day_begun: boolean;
   known_firmware_id: number | null;
   reported_version: string | null;
   firmware_update_dt: Date;
@@ -79,12 +83,12 @@ interface FactsRow {
 }
 
 /** What is known about the subject of each report, and of its parts, in the reports' order, in one statement. */
-export const listReportFacts = async (trx: Trx, subjects: readonly ReportSubject[]): Promise<ReportFacts[]> => {
+export const listReportFacts = async (trx: Trx, subjects: readonly ReportSubject[], now: Date): Promise<ReportFacts[]> => {
   const { rows } = await sql<FactsRow>`
     SELECT s.ordinal, part.hardware_type AS part_hardware_type, part.version AS part_version, part.id AS part_firmware_id,
            d.id AS device_id, d.created_dt AS registered_dt, h.name IS NOT NULL AS hardware_type_exists, f.id AS firmware_id,
            r.firmware_id AS known_firmware_id, r.reported_version, r.firmware_update_dt, r.firmware_update_time, r.observed_dt, r.occurred_dt,
-           r.source
+           r.source, ${isDayBegun(sql`coalesce(part.hardware_type, s.hardware_type)`, now)} AS is_day_begun
     FROM unnest(
       ${subjects.map((s) => s.kind)}::text[],
       ${subjects.map((s) => s.external_id)}::text[],
@@ -105,10 +109,11 @@ export const listReportFacts = async (trx: Trx, subjects: readonly ReportSubject
     ORDER BY s.ordinal, told.position`.execute(trx);
   const facts: ReportFacts[] = [];
   for (const { ordinal, part_hardware_type, part_version, part_firmware_id, ...row } of rows) {
-    const { device_id, registered_dt, hardware_type_exists, firmware_id } = row;
-    const known = toKnown(row);
-    if (part_hardware_type === null) facts.push({ device_id, registered_dt, hardware_type_exists, firmware_id, known, parts: [] });
-    else facts[ordinal - 1]?.parts.push({ hardware_type: part_hardware_type, version: part_version, firmware_id: part_firmware_id, known });
+    const { device_id, registered_dt, hardware_type_exists, firmware_id, is_day_begun, ...stored } = row;
+    const told = { known: toKnown(stored), is_day_begun };
+    if (part_hardware_type === null) facts.push({ device_id, registered_dt, hardware_type_exists, firmware_id, ...told, parts: [] });
+    else
+      facts[ordinal - 1]?.parts.push({ hardware_type: part_hardware_type, version: part_version, firmware_id: part_firmware_id, ...told });
   }
   return facts;
 };
@@ -117,7 +122,7 @@ const toKnown = ({
   known_firmware_id: firmware_id,
   reported_version,
   ...known
-}: Omit<FactsRow, 'ordinal' | `part_${string}`>): KnownVersion | undefined => {
+}: Omit<FactsRow, 'ordinal' | `part_${string}` | keyof ReportFacts>): KnownVersion | undefined => {
   if (reported_version === null) return undefined;
   const { firmware_update_dt, firmware_update_time, observed_dt, occurred_dt, source } = known;
   return { firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, occurred_dt, source };

@@ -1,6 +1,6 @@
 import { addSeconds } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
-import { removeOldHistory, removeUnusedCounts } from '../fleet/removal-queries.ts';
+import { removeOldDays, removeOldHistory, removeUnusedCounts } from '../fleet/removal-queries.ts';
 import { removeOldObservation } from '../observation/removal-queries.ts';
 import type { Removal } from '../removal.ts';
 import { removeOldExecutions, removeOldOutages } from '../update/removal-queries.ts';
@@ -15,6 +15,7 @@ const removals: readonly ((trx: Trx, removal: Removal) => Promise<boolean>)[] = 
   removeOldObservation,
   removeOldOutages,
   removeUnusedCounts,
+  removeOldDays,
 ];
 
 /**

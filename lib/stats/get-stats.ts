@@ -6,7 +6,7 @@ import { noCounts } from '../update/execution.ts';
 import { publishLateUpdates } from '../update/late-updates.ts';
 import { toShownGate } from '../update/reach/backend-gate.ts';
 import { updateStatuses } from '../update/update-status.ts';
-import { summarize } from './histogram.ts';
+import { bucketsOf, summarize } from './histogram.ts';
 import { publishStats } from './publish-stats.ts';
 import { type HardwareTypeStats, type Stats, shareOf, type TimesByScooterVersion } from './stats.ts';
 import { type CountedHardwareType, type CountedUpdateTimes, countFleet } from './stats-queries.ts';
@@ -74,5 +74,6 @@ const timesOf = (rows: readonly CountedUpdateTimes[], hardwareType: string): Tim
 
 const toTimes = (histograms: CountedUpdateTimes['histograms']): TimesByScooterVersion => ({
   ...summarize(histograms),
+  histogram: bucketsOf(histograms),
   by_scooter_version: histograms.map((histogram) => ({ scooter_version: histogram.scooter_version || null, ...summarize([histogram]) })),
 });

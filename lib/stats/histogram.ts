@@ -1,4 +1,4 @@
-import type { UpdateTimes } from './stats.ts';
+import type { TimeBucket, UpdateTimes } from './stats.ts';
 
 /** How long installations took, counted by buckets of `firmware_update_time_bucket`: bucket n reaches from 1.05^n s to 1.05^(n+1) s. */
 export interface Histogram {
@@ -42,3 +42,23 @@ export const summarize = (histograms: readonly Histogram[]): UpdateTimes => {
     max_seconds,
   };
 };
+
+/** So many buckets are told as one: each then reaches 22 % further than it begins, about three for each doubling. */
+const bucketsTold = 4;
+
+/** Installations by how long they took, the shortest first; buckets without any are left out. */
+export const bucketsOf = (histograms: readonly Histogram[]): TimeBucket[] => {
+  const told = new Map<number, number>();
+  for (const { buckets, counts } of histograms) {
+    for (const [i, bucket] of buckets.entries()) {
+      const place = Math.floor(bucket / bucketsTold);
+      told.set(place, (told.get(place) ?? 0) + (counts[i] ?? 0));
+    }
+  }
+  return [...told]
+    .sort(([a], [b]) => a - b)
+    .map(([place, installations]) => ({ from_seconds: edgeOf(place), until_seconds: edgeOf(place + 1), installations }));
+};
+
+/** Readable, and the same from both sides. */
+const edgeOf = (place: number): number => Number((bucketRatio ** (place * bucketsTold)).toPrecision(4));

@@ -2833,6 +2833,18 @@ export type StatsHardwareTypesItemOtherVersions = {
   versions: number;
 };
 
+export type StatsHardwareTypesItemUpdateTimesHistogramItem = {
+  /** @minimum 0 */
+  from_seconds: number;
+  /** @minimum 0 */
+  until_seconds: number;
+  /**
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  installations: number;
+};
+
 export type StatsHardwareTypesItemUpdateTimesByScooterVersionItem = {
   /**
      * Ordered by this service and proven
@@ -2880,8 +2892,22 @@ export type StatsHardwareTypesItemUpdateTimes = {
   p99_seconds: number;
   /** @minimum 0 */
   max_seconds: number;
+  /** Installations by how long they took, the shortest first: from so many seconds to less than so many. Each bucket ends 22 % above its beginning; those without installations are left out. The one from 0.09614 s also has all that were shorter */
+  histogram: StatsHardwareTypesItemUpdateTimesHistogramItem[];
   by_scooter_version: StatsHardwareTypesItemUpdateTimesByScooterVersionItem[];
 } | null;
+
+export type StatsHardwareTypesItemFirmwareUpdateTimesItemHistogramItem = {
+  /** @minimum 0 */
+  from_seconds: number;
+  /** @minimum 0 */
+  until_seconds: number;
+  /**
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  installations: number;
+};
 
 export type StatsHardwareTypesItemFirmwareUpdateTimesItemByScooterVersionItem = {
   /**
@@ -2927,6 +2953,8 @@ export type StatsHardwareTypesItemFirmwareUpdateTimesItem = {
   p99_seconds: number;
   /** @minimum 0 */
   max_seconds: number;
+  /** Installations by how long they took, the shortest first: from so many seconds to less than so many. Each bucket ends 22 % above its beginning; those without installations are left out. The one from 0.09614 s also has all that were shorter */
+  histogram: StatsHardwareTypesItemFirmwareUpdateTimesItemHistogramItem[];
   by_scooter_version: StatsHardwareTypesItemFirmwareUpdateTimesItemByScooterVersionItem[];
   /**
      * @minimum 1
@@ -3157,6 +3185,61 @@ export interface Stats {
   tables: StatsTablesItem[];
   /** Where ids come from: the last one given out, and which share is left; the fullest first */
   sequences: StatsSequencesItem[];
+}
+
+export type VersionDaysDaysItemVersionsItem = {
+  version: string;
+  /**
+     * @minimum 0
+     * @maximum 9007199254740991
+     */
+  devices: number;
+  /**
+     * @minimum 0
+     * @maximum 1
+     */
+  share: number;
+};
+
+/**
+ * All that are not in versions
+ */
+export type VersionDaysDaysItemOtherVersions = {
+  /**
+     * @minimum 0
+     * @maximum 9007199254740991
+     */
+  devices: number;
+  /**
+     * @minimum 0
+     * @maximum 1
+     */
+  share: number;
+};
+
+export type VersionDaysDaysItem = {
+  /**
+     * In UTC
+     * @pattern ^(?:(?:\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29|\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:02)-(?:0[1-9]|1\d|2[0-8])))$
+     */
+  day: string;
+  /**
+     * Whose version of this hardware type was known; shares are of these
+     * @minimum 0
+     * @maximum 9007199254740991
+     */
+  devices: number;
+  /** The 100 that most devices ran, those first */
+  versions: VersionDaysDaysItemVersionsItem[];
+  /** All that are not in versions */
+  other_versions: VersionDaysDaysItemOtherVersions;
+};
+
+export interface VersionDays {
+  /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
+  hardware_type: string;
+  /** The earliest first; the last one is today, as it is now. Days before the first report are missing */
+  days: VersionDaysDaysItem[];
 }
 
 /**
@@ -5436,6 +5519,19 @@ export type GetStatsParams = {
  * @maximum 3650
  */
 not_seen_days?: number;
+};
+
+export type GetVersionDaysParams = {
+/**
+ * @pattern ^[a-z][a-z0-9_]{0,62}$
+ */
+hardware_type: string;
+/**
+ * How many days, today included
+ * @minimum 1
+ * @maximum 731
+ */
+days?: number;
 };
 
 export type GetHealth200 = {
@@ -7776,6 +7872,38 @@ export const getGetStatsUrl = (params?: GetStatsParams,) => {
 export const getStats = async (params?: GetStatsParams, options?: Parameters<typeof request>[1]): Promise<Stats> => {
 
   return request<Stats>(getGetStatsUrl(params),
+  {
+    ...options,
+    method: 'GET'
+
+
+  }
+);}
+
+
+
+export const getGetVersionDaysUrl = (params: GetVersionDaysParams,) => {
+  const normalizedParams = new URLSearchParams();
+
+  Object.entries(params || {}).forEach(([key, value]) => {
+
+    if (value !== undefined) {
+      normalizedParams.append(key, value === null ? 'null' : String(value))
+    }
+  });
+
+  const stringifiedParams = normalizedParams.toString();
+
+  return stringifiedParams.length > 0 ? `/v1/stats/versions?${stringifiedParams}` : `/v1/stats/versions`
+}
+
+/**
+ * As each day ended, in UTC. The counts are kept when the first report of a day is stored, so a firmware that nobody runs any more is still in them; they are kept as long as history is.
+ * @summary Which share of the devices ran each version of a hardware type, day by day
+ */
+export const getVersionDays = async (params: GetVersionDaysParams, options?: Parameters<typeof request>[1]): Promise<VersionDays> => {
+
+  return request<VersionDays>(getGetVersionDaysUrl(params),
   {
     ...options,
     method: 'GET'

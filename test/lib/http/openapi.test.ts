@@ -144,6 +144,7 @@ describe('who may call', () => {
     'GET /{tenant}/controller/v1/{controllerId}/softwaremodules/{softwareModuleId}/artifacts/{filename}': 'device',
     'HEAD /{tenant}/controller/v1/{controllerId}/softwaremodules/{softwareModuleId}/artifacts/{filename}': 'device',
     'GET /v1/stats': 'read',
+    'GET /v1/stats/versions': 'read',
     'GET /v1/health': null,
     'GET /openapi.json': null,
     'GET /docs': null,

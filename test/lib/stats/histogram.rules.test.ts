@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Histogram, summarize } from '../../../lib/stats/histogram.ts';
+import { bucketsOf, type Histogram, summarize } from '../../../lib/stats/histogram.ts';
 
 /** As the database counts: buckets of 5 %, everything below 0.1 s in the first. */
 const histogramOf = (times: readonly number[]): Histogram => {
@@ -71,5 +71,39 @@ describe('summarize', () => {
       max_seconds: 0,
     });
     expect(summarize([histogramOf([0, 0, 10])])).toMatchObject({ p50_seconds: expect.closeTo(0.0985, 3), p99_seconds: 10 });
+  });
+});
+
+describe('the buckets that are told', () => {
+  it('hold every installation once, in order, each bucket within its edges and 22 % wide', () => {
+    fc.assert(
+      fc.property(Times, Times, (some, others) => {
+        const buckets = bucketsOf([histogramOf(some), histogramOf(others)]);
+        const all = [...some, ...others];
+        expect(buckets.reduce((sum, { installations }) => sum + installations, 0)).toBe(all.length);
+        for (const [i, { from_seconds, until_seconds, installations }] of buckets.entries()) {
+          expect(installations).toBeGreaterThan(0);
+          expect(until_seconds / from_seconds).toBeCloseTo(1.2155, 2);
+          expect(from_seconds).toBeGreaterThanOrEqual(buckets[i - 1]?.until_seconds ?? 0);
+          // Edges are told in four digits.
+          const within = all.filter((time) => time >= from_seconds * 1.001 && time < until_seconds * 0.999).length;
+          const near = all.filter((time) => time >= from_seconds * 0.999 && time < until_seconds * 1.001).length;
+          expect(installations).toBeGreaterThanOrEqual(within);
+          expect(installations).toBeLessThanOrEqual(near);
+        }
+      }),
+    );
+  });
+
+  it('are those of a hand-made example', () => {
+    // 10 s is in the bucket from 1.05^44 to 1.05^48 s, 30 s in that from 1.05^68 to 1.05^72 s.
+    expect(bucketsOf([histogramOf([10, 10, 30])])).toEqual([
+      { from_seconds: 8.557, until_seconds: 10.4, installations: 2 },
+      { from_seconds: 27.6, until_seconds: 33.55, installations: 1 },
+    ]);
+  });
+
+  it('take an installation of no time at all into the first one', () => {
+    expect(bucketsOf([histogramOf([0, 0.1])])).toEqual([{ from_seconds: 0.09614, until_seconds: 0.1169, installations: 2 }]);
   });
 });

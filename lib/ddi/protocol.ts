@@ -125,7 +125,7 @@ export const ActionFeedback = z
   .object({
     timestamp: SaidAt.check(
       z.meta({
-        type: 'integer',
+        anyOf: [{ type: 'integer' }, { description: 'Anything else: as if it were not there' }],
         description: 'Milliseconds since 1970. After a retry, a failure that was told before the device took the next try ends nothing',
       }),
     ),

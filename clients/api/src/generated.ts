@@ -99,7 +99,7 @@ export type ActionFeedbackStatus = {
 
 export interface ActionFeedback {
   /** Milliseconds since 1970. After a retry, a failure that was told before the device took the next try ends nothing */
-  timestamp?: number;
+  timestamp?: number | unknown;
   status: ActionFeedbackStatus;
 }
 

@@ -122,6 +122,8 @@ const cases: [OperationId, string, object, boolean][] = [
   ['sendDeploymentFeedback', 'details that are no texts', feedback({ execution: 'proceeding', details: [{ step: 1 }, 2, null] }), true],
   ['sendDeploymentFeedback', 'details that are no list', feedback({ execution: 'proceeding', details: 'step 1' }), true],
   ['sendDeploymentFeedback', 'fields that nobody knows', { ...feedback({ execution: 'proceeding', cnt: 1 }), time: '2026' }, true],
+  ['sendDeploymentFeedback', 'a time', { ...feedback({ execution: 'proceeding' }), timestamp: 1_764_144_000_000 }, true],
+  ['sendDeploymentFeedback', 'a time that is none', { ...feedback({ execution: 'proceeding' }), timestamp: {} }, true],
   ['sendDeploymentFeedback', 'an unknown word', feedback({ execution: 'ready' }), false],
   ['sendDeploymentFeedback', 'no word', feedback({ result: { finished: 'success' } }), false],
 

@@ -29,7 +29,7 @@ export const isPlausible = ({ occurred_dt, source, received_dt, registered_dt, a
 };
 
 /** A report may be under way for a day: as long as an outage between the device and this service may last. */
-const longestUnderWaySeconds = 86_400;
+export const longestUnderWaySeconds = 86_400;
 
 /**
  * Whether a report may have been overtaken on its way by what is known already. One that says to be older still is new, by a clock that was

@@ -161,7 +161,7 @@ const learnVersion = (
   if (version === null || !tellsWhatRuns(item)) return { learned: soFar, effect: undefined };
   const standing = execution && standingAfter(execution, soFar.moves.get(execution.id));
   const isAnswerToCommand = standing !== undefined && isAnswer(report, standing, heard(item, now));
-  const told = { ...timeOf(item, now), version, firmware_id, since_dt, isAnswer: isAnswerToCommand };
+  const told = { ...timeOf(item, now), version, firmware_id, since_dt, isAnswer: isAnswerToCommand, wasTold: item.was_told };
   const { learned, effect, row } = learnRow({ device_id, hardware_type }, item.known, told, soFar);
   // Only when the package is new on the device: later its parts may have been changed one by one.
   const parts = effect === 'changed' ? item.parts : [];

@@ -4,6 +4,7 @@ import type { Trx } from '../db/database.ts';
 import { catalogueLocksShared } from '../firmware/hardware-type-queries.ts';
 import { countSeen, countUpdateTimes, countVersions, isDayBegun } from '../fleet/count-queries.ts';
 import type { DeviceKind, ReportSource } from '../fleet/device.ts';
+import { longestUnderWaySeconds } from './device-clock.ts';
 import type { KnownVersion } from './report.ts';
 
 export interface ReportSubject {
@@ -12,6 +13,7 @@ export interface ReportSubject {
   hardware_type: string;
   /** null: the report names none. */
   version: string | null;
+  occurred_dt: Date;
 }
 
 /**
@@ -51,6 +53,8 @@ export interface ReportFacts {
   known: KnownVersion | undefined;
   /** Whether another report of its hardware type was stored on this day. */
   is_day_begun: boolean;
+  /** Whether the very same was told before, long ago, and changed what was known then. */
+  was_told: boolean;
   /** Of the reported version, if it is a package. */
   parts: PartFacts[];
 }
@@ -71,6 +75,8 @@ interface FactsRow {
   device_id: number | null;
   registered_dt: Date | null;
   hardware_type_exists: boolean;
+  /** null: nothing is known of the device. */
+  was_told: boolean | null;
   firmware_id: number | null;
   is_day_begun: boolean;
   known_firmware_id: number | null;
@@ -88,13 +94,19 @@ export const listReportFacts = async (trx: Trx, subjects: readonly ReportSubject
     SELECT s.ordinal, part.hardware_type AS part_hardware_type, part.version AS part_version, part.id AS part_firmware_id,
            d.id AS device_id, d.created_dt AS registered_dt, h.name IS NOT NULL AS hardware_type_exists, f.id AS firmware_id,
            r.firmware_id AS known_firmware_id, r.reported_version, r.firmware_update_dt, r.firmware_update_time, r.observed_dt, r.occurred_dt,
-           r.source, ${isDayBegun(sql`coalesce(part.hardware_type, s.hardware_type)`, now)} AS is_day_begun
+           r.source, ${isDayBegun(sql`coalesce(part.hardware_type, s.hardware_type)`, now)} AS is_day_begun,
+           -- Looked for only where a report is so old that its time alone does not say what it is (device-clock.ts).
+           part.id IS NULL AND r.observed_dt > s.occurred_dt + make_interval(secs => ${longestUnderWaySeconds}) AND EXISTS (
+             SELECT FROM device_firmware_history x
+             WHERE x.device_id = d.id AND x.hardware_type = s.hardware_type AND x.reported_version = s.version AND x.occurred_dt = s.occurred_dt
+           ) AS was_told
     FROM unnest(
       ${subjects.map((s) => s.kind)}::text[],
       ${subjects.map((s) => s.external_id)}::text[],
       ${subjects.map((s) => s.hardware_type)}::text[],
-      ${subjects.map((s) => s.version)}::text[]
-    ) WITH ORDINALITY AS s (kind, external_id, hardware_type, version, ordinal)
+      ${subjects.map((s) => s.version)}::text[],
+      ${subjects.map((s) => s.occurred_dt)}::timestamptz[]
+    ) WITH ORDINALITY AS s (kind, external_id, hardware_type, version, occurred_dt, ordinal)
     LEFT JOIN devices d ON d.kind = s.kind AND d.external_id = s.external_id
     LEFT JOIN hardware_types h ON h.name = s.hardware_type
     LEFT JOIN firmwares f ON f.hardware_type = s.hardware_type AND f.version = s.version AND f.status IN ('available', 'lost', 'withdrawn')
@@ -109,9 +121,10 @@ export const listReportFacts = async (trx: Trx, subjects: readonly ReportSubject
     ORDER BY s.ordinal, told.position`.execute(trx);
   const facts: ReportFacts[] = [];
   for (const { ordinal, part_hardware_type, part_version, part_firmware_id, ...row } of rows) {
-    const { device_id, registered_dt, hardware_type_exists, firmware_id, is_day_begun, ...stored } = row;
+    const { device_id, registered_dt, hardware_type_exists, firmware_id, is_day_begun, was_told, ...stored } = row;
     const told = { known: toKnown(stored), is_day_begun };
-    if (part_hardware_type === null) facts.push({ device_id, registered_dt, hardware_type_exists, firmware_id, ...told, parts: [] });
+    const subject = { device_id, registered_dt, hardware_type_exists, firmware_id, was_told: was_told ?? false };
+    if (part_hardware_type === null) facts.push({ ...subject, ...told, parts: [] });
     else
       facts[ordinal - 1]?.parts.push({ hardware_type: part_hardware_type, version: part_version, firmware_id: part_firmware_id, ...told });
   }

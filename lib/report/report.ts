@@ -28,6 +28,8 @@ export interface VersionReport {
   asked_dt?: Date | null | undefined;
   /** Whether it says that the command at work is done: nothing that was known before is newer than that. */
   isAnswer?: boolean;
+  /** Whether the history has the very same: it is told again, and not by a clock that was put back. */
+  wasTold?: boolean;
   /** Since when, where that is known; a device's own report comes when it changes, a poll long after. */
   since_dt?: Date | undefined;
   source: ReportSource;
@@ -89,7 +91,7 @@ const followsByArrival = (report: VersionReport, known: KnownVersion): boolean =
     registered_dt: report.registered_dt,
     source: known.source,
   };
-  return (report.isAnswer ?? false) || !isPlausible(stated) || !mayBeLate(report, known.observed_dt);
+  return (report.isAnswer ?? false) || !isPlausible(stated) || !(report.wasTold || mayBeLate(report, known.observed_dt));
 };
 
 /**

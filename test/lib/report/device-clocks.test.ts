@@ -5,7 +5,7 @@ import { getDevice } from '../../../lib/fleet/get-devices.ts';
 import type { Confirmation } from '../../../lib/report/confirmation.ts';
 import { recordReports } from '../../../lib/report/record-reports.ts';
 import { createTestDatabase } from '../../support/database.ts';
-import { confirmation, givenDevices, startOfTime } from '../../support/fixtures.ts';
+import { confirmation, givenDevices, givenFirmware, startOfTime } from '../../support/fixtures.ts';
 import { createUpdateService, type UpdateService } from '../../support/update-service.ts';
 
 const { db } = await createTestDatabase();
@@ -187,6 +187,20 @@ describe('the clock of any device', () => {
     await tell(0, external_id, '2.0', at(0));
     expect(await tell(7_200, external_id, '1.0', at(-70_000))).toMatchObject({ outcome: 'outdated' });
     expect(await runs(external_id)).toMatchObject({ version: '2.0' });
+  });
+
+  it('is right, and what it said long ago comes again: that is no news, and proves nothing', async () => {
+    const firmware = await givenFirmware(db);
+    const [external_id = ''] = await givenDevices(db);
+    const old = confirmation({ external_id, version: firmware.version, occurred_dt: at(-5 * 86_400) });
+    await service.confirm(old);
+    await service.confirm(confirmation({ external_id, version: '2.0.0', occurred_dt: at(-3 * 86_400) }));
+    await service.request({ firmware_id: firmware.id, targets: { external_ids: [external_id] } });
+    expect(await service.confirm(old)).toMatchObject([{ outcome: 'outdated', execution: { status: 'QUEUED' } }]);
+    expect(await runs(external_id)).toMatchObject({ version: '2.0.0', observed_dt: at(-3 * 86_400) });
+    // The same version at another time of long ago is no repetition: the clock was put back.
+    const anew = { ...old, occurred_dt: at(-5 * 86_400 + 1) };
+    expect(await service.confirm(anew)).toMatchObject([{ outcome: 'stored', execution: { status: 'SUCCEEDED' } }]);
   });
 
   it('was put back by more than a day: what it says now is not taken for a late report', async () => {

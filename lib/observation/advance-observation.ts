@@ -22,7 +22,7 @@ import {
   lockWalk,
   markStepSent,
   type StepCounts,
-} from './observation-queries.ts';
+} from './observation-walk-queries.ts';
 
 export interface AdvanceObservationDeps extends AskBackendDeps {
   observations: Queue<ObserveMessage>;

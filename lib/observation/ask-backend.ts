@@ -4,7 +4,8 @@ import type { Db } from '../db/database.ts';
 import { DeviceKind, ExternalId } from '../fleet/device.ts';
 import { type Backend, BackendRefusal, type DevicePage, type DeviceVersions, onlyAsked } from '../ports/backend.ts';
 import { chunkPace, type ObservationFilter } from './observation.ts';
-import { type ChosenDevice, type ClaimedObservation, listFilteredDevices, listNamedDevices } from './observation-queries.ts';
+import { type ChosenDevice, listFilteredDevices, listNamedDevices } from './observation-queries.ts';
+import type { ClaimedObservation } from './observation-walk-queries.ts';
 
 export interface AskBackendDeps {
   db: Db;

@@ -5,7 +5,8 @@ import type { Queue } from '../ports/queue.ts';
 import { firstStepDelaySeconds } from '../walk.ts';
 import type { ObserveMessage } from './messages.ts';
 import type { Observation } from './observation.ts';
-import { cancelLocked, findObservation, lockWalk } from './observation-queries.ts';
+import { findObservation } from './observation-queries.ts';
+import { cancelLocked, lockWalk } from './observation-walk-queries.ts';
 
 export interface ControlObservationDeps {
   db: Db;

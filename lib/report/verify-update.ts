@@ -4,7 +4,7 @@ import type { Log } from '../log.ts';
 import { type Backend, BackendRefusal, BackendUnavailable, onlyAsked } from '../ports/backend.ts';
 import type { VerifyMessage } from '../update/messages.ts';
 import { noteOutage, noteReturn } from '../update/outage-queries.ts';
-import { listUnprovenDevices, noteLookUp } from '../update/reach/dispatch-queries.ts';
+import { listUnprovenDevices, noteLookUp } from '../update/reach/look-up-queries.ts';
 import { toReports } from './observed-reports.ts';
 import { recordReports } from './record-reports.ts';
 

@@ -2,7 +2,7 @@ import * as z from 'zod/mini';
 import { FirmwareId, firmwareStatuses, HardwareTypeName, Timestamp } from '../firmware/firmware.ts';
 import { DeviceKind, ScooterVersion } from '../fleet/device.ts';
 import { ExecutionCounts } from '../update/execution.ts';
-import { ShownGate } from '../update/update.ts';
+import { ShownGate } from '../update/shown-gate.ts';
 import { UpdateCounts } from '../update/update-status.ts';
 
 /** Versions named one by one per hardware type; a device that makes up a version at every start must not make the answer endless. */

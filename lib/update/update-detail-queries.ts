@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
+import { type GateInJson, gateOfJson, toShownGate } from './backend-gate.ts';
 import { noCounts } from './execution.ts';
 import { type FinalFigures, figuresOf } from './figure-queries.ts';
-import { type GateInJson, gateOfJson, toShownGate } from './reach/backend-gate.ts';
 import type { Update, UpdateDetail } from './update.ts';
 import { selectCountedUpdates, toUpdate } from './update-queries.ts';
 

@@ -4,9 +4,9 @@ import { DeviceKind, ExternalId } from '../fleet/device.ts';
 import { deviceFilter } from '../fleet/device-filter.ts';
 import { GroupName } from '../fleet/group.ts';
 import { NamedDevices } from '../fleet/named-devices.ts';
-import { PageQuery, pageOf } from '../http/page.ts';
 import { ExecutionCounts, type ExecutionStatus, executionStatuses } from './execution.ts';
 import { Canary, defaultStopRules, FailureTypes, StopRule } from './rules.ts';
+import { ShownGate } from './shown-gate.ts';
 import { updateStatuses } from './update-status.ts';
 
 /** Whether a device takes part in an update, and why not. */
@@ -146,58 +146,6 @@ export const UpdateRequest = z
   );
 export type UpdateRequest = z.output<typeof UpdateRequest>;
 
-/** A page of a dry run: the devices of one reason. */
-export const DryRunPage = z.strictObject({
-  reason: z.enum(eligibilities),
-  limit: z._default(z.int().check(z.minimum(1), z.maximum(500)), 100),
-  cursor: PageQuery.cursor,
-});
-export type DryRunPage = z.output<typeof DryRunPage>;
-
-const DryRunDevice = z.object({
-  external_id: z.string(),
-  other_update_id: z.nullable(z.int()).check(z.meta({ description: 'The update that has this device in flight' })),
-});
-
-/** What an update with a package does to its parts on the devices that would be updated. */
-const PartChanges = z
-  .object({
-    firmware_id: FirmwareId,
-    hardware_type: HardwareTypeName,
-    version: z.string(),
-    version_num: z.int(),
-    changes: z.array(
-      z.object({
-        change: z.enum(['NONE', 'UPGRADE', 'DOWNGRADE', 'UNKNOWN']).check(
-          z.meta({
-            description: 'NONE: they run it already; UNKNOWN: what they run is not known, or in no catalogue',
-          }),
-        ),
-        from_version: z.nullable(z.string()),
-        from_version_num: z.nullable(z.int()),
-        count: z.int().check(z.meta({ description: 'Devices' })),
-      }),
-    ),
-  })
-  .register(z.globalRegistry, { id: 'PartChanges' });
-export type PartChanges = z.infer<typeof PartChanges>;
-
-export const DryRun = z
-  .object({
-    eligible: z.int().check(z.meta({ description: 'Devices that would be updated' })),
-    reasons: z
-      .array(z.object({ reason: z.enum(eligibilities), count: z.int(), devices: z.array(DryRunDevice) }))
-      .check(z.meta({ description: 'Every reason with its number of devices and the first 100 of them' })),
-    parts: z
-      .array(PartChanges)
-      .check(z.meta({ description: 'Of a package: what would change of each of its parts, on the eligible devices' })),
-  })
-  .register(z.globalRegistry, { id: 'DryRun' });
-export type DryRun = z.infer<typeof DryRun>;
-
-export const DryRunDevices = pageOf(DryRunDevice).register(z.globalRegistry, { id: 'DryRunDevices' });
-export type DryRunDevices = z.infer<typeof DryRunDevices>;
-
 /** A device that was chosen and does not take part. */
 export const Exclusion = z
   .object({ kind: DeviceKind, external_id: ExternalId, reason: z.enum(eligibilities) })
@@ -284,17 +232,6 @@ export const Update = z
 export type Update = z.infer<typeof Update>;
 export type Counts = Record<ExecutionStatus, number>;
 export type CanaryPlan = NonNullable<Update['canary']>;
-
-/** How much of its pace the backend is trusted with: one for all updates. */
-export const ShownGate = z
-  .object({
-    share: z.number().check(z.meta({ description: 'Share of the pace that is let through, 0 to 1; it grows back within seconds' })),
-    failures: z.int().check(z.meta({ description: 'Failed calls in a row; while there are any, single devices are asked to find out' })),
-    closed_until: z.nullable(Timestamp).check(z.meta({ description: 'No call before; `resume` of an update has it tried at once' })),
-    reason: z.nullable(z.string()).check(z.meta({ description: 'What happened to the last call that failed; null: the backend is well' })),
-  })
-  .register(z.globalRegistry, { id: 'BackendGate' });
-export type ShownGate = z.infer<typeof ShownGate>;
 
 /** What only the answer about one update has. */
 export const UpdateDetail = z

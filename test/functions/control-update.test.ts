@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { openGate } from '../../lib/update/reach/backend-gate.ts';
+import { openGate } from '../../lib/update/backend-gate.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { givenDevices, givenFirmware, startOfTime } from '../support/fixtures.ts';
 import { createIdentity } from '../support/http.ts';

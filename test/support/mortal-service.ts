@@ -24,7 +24,7 @@ import { createAuthenticateDevice } from '../../lib/ddi/authenticate-device.ts';
 import { defaultPollIntervals } from '../../lib/ddi/poll-interval.ts';
 import { scopes } from '../../lib/http/authenticate.ts';
 import type { HttpHandler } from '../../lib/http/endpoint.ts';
-import { openGate } from '../../lib/update/reach/backend-gate.ts';
+import { openGate } from '../../lib/update/backend-gate.ts';
 import { packageKeys } from './assembly-service.ts';
 import { silentLog, startOfTime, TestClock } from './fixtures.ts';
 import { type Call, type CallAnswer, createEvent } from './http.ts';

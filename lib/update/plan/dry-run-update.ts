@@ -1,7 +1,8 @@
 import type { Clock } from '../../clock.ts';
 import type { Db } from '../../db/database.ts';
-import { countEligible, type DryRun, type DryRunDevices, type DryRunPage, type UpdateRequest } from '../update.ts';
+import { countEligible, type UpdateRequest } from '../update.ts';
 import { chooseTargets } from './chosen-targets.ts';
+import type { DryRun, DryRunDevices, DryRunPage } from './dry-run.ts';
 import type { Choice } from './eligibility.ts';
 import { listEligibilityDevices, listEligibilityGroups, listPartChanges } from './plan-queries.ts';
 import { getWantedFirmware } from './request-update.ts';

@@ -4,8 +4,9 @@ import type { Db, Trx } from '../../db/database.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../../http/page.ts';
 import { requestedText } from '../../text.ts';
 import { reasons } from '../execution.ts';
-import type { DryRun, Eligibility, PartChanges } from '../update.ts';
+import type { Eligibility } from '../update.ts';
 import type { Planned } from '../update-queries.ts';
+import type { DryRun, PartChanges } from './dry-run.ts';
 import { type Choice, classifiedDevices, isEligible } from './eligibility.ts';
 
 /**

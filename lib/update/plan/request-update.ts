@@ -9,7 +9,7 @@ import { firstStepDelaySeconds } from '../../walk.ts';
 import type { AdvanceMessage } from '../messages.ts';
 import { wakeUpdate } from '../reach/wake-update.ts';
 import { countEligible, type Update, type UpdateRequest } from '../update.ts';
-import { findIdempotentUpdate, getRequestedUpdate, insertUpdate, keepUpdateAnswer, lockUpdate, setPlan } from '../update-queries.ts';
+import { findIdempotentUpdate, getRequestedUpdate, insertUpdate, keepUpdateAnswer, lockUpdate, type NewUpdate, setPlan } from '../update-queries.ts';
 import { endAbandonedExecutions, hasAbandonedExecutions } from './abandoned-queries.ts';
 import { planCanary } from './canary.ts';
 import { chooseTargets } from './chosen-targets.ts';
@@ -44,57 +44,25 @@ export interface RequestUpdate extends UpdateRequest {
  *   `queue.unavailable`: nothing is stored then.
  */
 export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdate): Promise<Update> {
-  const { idempotency_key, created_by, request_id, retry_of_update_id, ...request } = input;
-  const request_hash = hashOf({ ...request, retry_of_update_id });
+  const { idempotency_key, created_by, allow_downgrade, force, unknown_version } = input;
+  const request_hash = hashOfRequest(input);
   const created_dt = deps.now();
   return deps.db.transaction().execute(async (trx) => {
     // First, so that a repeated request gets its answer also when the firmware is withdrawn by now.
     const known = idempotency_key && (await findIdempotentUpdate(trx, created_by, idempotency_key));
     if (known) return answerAgain(trx, deps, known, request_hash);
-    const firmware = toWanted(await findFirmwareForPlan(trx, request.firmware_id));
+    const firmware = toWanted(await findFirmwareForPlan(trx, input.firmware_id));
     if (firmware.version_num === null) throw notAvailable(await findFirmware(trx, firmware.id));
-    const targets = await chooseTargets(trx, request.targets);
-
-    const { rollout, timeouts, retry, abort, start_dt, allow_downgrade, force, unknown_version, comment } = request;
-    const id = await insertUpdate(trx, {
-      firmware_id: firmware.id,
-      maximum_per_minute: rollout.maximum_per_minute,
-      maximum_in_progress: rollout.maximum_in_progress,
-      exponential: rollout.exponential,
-      abort,
-      ...timeouts,
-      number_of_retries: retry.number_of_retries,
-      retry_failure_types: retry.failure_types,
-      start_dt,
-      allow_downgrade,
-      force,
-      unknown_version,
-      comment,
-      retry_of_update_id: retry_of_update_id ?? null,
-      idempotency_key: idempotency_key ?? null,
-      request_hash,
-      request_id,
-      created_by,
-      created_dt,
-      told: deps.tellsEvents ? '' : null,
-    });
+    const targets = await chooseTargets(trx, input.targets);
+    const id = await insertUpdate(trx, toNewUpdate(input, { request_hash, created_dt, told: deps.tellsEvents ? '' : null }));
     if (id === undefined) {
       // Another request with this key was under way and has just been committed.
       const other = await findIdempotentUpdate(trx, created_by, idempotency_key ?? '');
       if (!other) throw new Error('An update that could not be inserted because its key is known is not known');
       return answerAgain(trx, deps, other, request_hash);
     }
-
-    const choice: Choice = { targets, firmware, allow_downgrade, force, unknown_version, now: created_dt };
-    if ((await hasAbandonedExecutions(trx)) && !(await endAbandonedExecutions(trx, choice))) throw canceling();
-    const { planned, includes_iot } = await insertExecutions(trx, id, choice, deps.tellsEvents);
-    const eligible = countEligible(planned);
-    if (eligible === 0 && !planned.ALREADY_ON_TARGET) {
-      throw new DomainError('update.nothing_eligible', 'None of the chosen devices can be updated', {
-        answer: { not_eligible: planned },
-      });
-    }
-    await setPlan(trx, id, { planned, includes_iot, canary: planCanary(request.canary, eligible) });
+    const choice = { targets, firmware, allow_downgrade, force, unknown_version, now: created_dt };
+    await plan(trx, id, choice, input.canary, deps);
     const answer = await getRequestedUpdate(trx, id);
     if (idempotency_key !== undefined) await keepUpdateAnswer(trx, answer);
     // The last act before the commit; README.md of this folder says why.
@@ -102,6 +70,43 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
     return answer;
   });
 }
+
+const hashOfRequest = ({ idempotency_key: _key, created_by: _caller, request_id: _id, retry_of_update_id, ...request }: RequestUpdate) =>
+  hashOf({ ...request, retry_of_update_id });
+
+const toNewUpdate = (input: RequestUpdate, rest: Pick<NewUpdate, 'request_hash' | 'created_dt' | 'told'>): NewUpdate => {
+  const { firmware_id, rollout, timeouts, retry, abort, start_dt, allow_downgrade, force, unknown_version, comment } = input;
+  return {
+    ...{ firmware_id, abort, start_dt, allow_downgrade, force, unknown_version, comment, ...timeouts },
+    maximum_per_minute: rollout.maximum_per_minute,
+    maximum_in_progress: rollout.maximum_in_progress,
+    exponential: rollout.exponential,
+    number_of_retries: retry.number_of_retries,
+    retry_failure_types: retry.failure_types,
+    retry_of_update_id: input.retry_of_update_id ?? null,
+    idempotency_key: input.idempotency_key ?? null,
+    request_id: input.request_id,
+    created_by: input.created_by,
+    ...rest,
+  };
+};
+
+/** Inserts the executions of an update, and says who goes first. */
+const plan = async (
+  trx: Trx,
+  id: number,
+  choice: Choice,
+  canary: UpdateRequest['canary'],
+  { tellsEvents }: Pick<RequestUpdateDeps, 'tellsEvents'>,
+): Promise<void> => {
+  if ((await hasAbandonedExecutions(trx)) && !(await endAbandonedExecutions(trx, choice))) throw canceling();
+  const { planned, includes_iot } = await insertExecutions(trx, id, choice, tellsEvents);
+  const eligible = countEligible(planned);
+  if (eligible === 0 && !planned.ALREADY_ON_TARGET) {
+    throw new DomainError('update.nothing_eligible', 'None of the chosen devices can be updated', { answer: { not_eligible: planned } });
+  }
+  await setPlan(trx, id, { planned, includes_iot, canary: planCanary(canary, eligible) });
+};
 
 const canceling = (): DomainError =>
   new DomainError(

@@ -3,14 +3,10 @@ import type { AuthorSignature, SignedPart } from '../../authors/signature.ts';
 import { addSeconds } from '../../clock.ts';
 import type { Db, Trx } from '../../db/database.ts';
 import type { FirmwareRequirement } from '../../firmware/firmware.ts';
-import type { DeviceKind } from '../../fleet/device.ts';
 import { wordsOfOthers } from '../../words-of-others.ts';
 import { reasons } from '../execution.ts';
 import { moved, movesOf, movesOrRetriesOf } from '../move-executions.ts';
-import { heardSince } from '../outage.ts';
-import { listOutages } from '../outage-queries.ts';
-import { atWork, unfinished } from '../predicates.ts';
-import type { BackendGate } from './backend-gate.ts';
+import { unfinished } from '../predicates.ts';
 
 /**
  * Makes chunks that wait for an answer part of a step, which sends their messages again: those whose message was sent at or before
@@ -30,17 +26,6 @@ export const adoptDispatches = async (
         AND (sent_dt IS NULL OR sent_dt < ${calledBefore})
       FOR NO KEY UPDATE SKIP LOCKED
     )`.execute(trx);
-};
-
-/** Has look-ups that are out sent again by the next step: their messages may be lost. Only while the update is locked. */
-export const hastenVerifications = async (trx: Trx, update_id: number, now: Date): Promise<void> => {
-  await trx
-    .updateTable('update_dispatches')
-    .set({ next_verification_dt: now })
-    .where('update_id', '=', update_id)
-    .where('verification_step', 'is not', null)
-    .where('next_verification_dt', '>', now)
-    .execute();
 };
 
 /**
@@ -277,110 +262,3 @@ export const gatherFailures = async (db: Db, id: number, now: Date): Promise<voi
 };
 
 export const deferredReason = (text: string): string => wordsOfOthers(`${reasons.deferred}: ${text}`, 500);
-
-export const getGate = async (db: Db): Promise<BackendGate> =>
-  db
-    .selectFrom('backend_gate')
-    .select(['share', 'changed_dt', 'failures', 'closed_until', 'usual_latency_ms', 'reason'])
-    .executeTakeFirstOrThrow();
-
-/** Changes the gate while no other call does: several calls end at one moment. Writes only when something has changed. */
-export const changeGate = (db: Db, change: (gate: BackendGate) => BackendGate): Promise<void> =>
-  db.transaction().execute(async (trx) => {
-    const gate = await trx
-      .selectFrom('backend_gate')
-      .select(['share', 'changed_dt', 'failures', 'closed_until', 'usual_latency_ms', 'reason'])
-      .forUpdate()
-      .executeTakeFirstOrThrow();
-    const changed = change(gate);
-    if (changed !== gate) await trx.updateTable('backend_gate').set(changed).execute();
-  });
-
-/** Has the backend tried again at once, by one device if it was in trouble. */
-export const reopenGate = async (db: Db): Promise<void> => {
-  await db.updateTable('backend_gate').set({ closed_until: null }).where('closed_until', 'is not', null).execute();
-};
-
-const longestVerificationMinutes = 15;
-
-/**
- * Minutes from a command to the first look-up of its device; each wait after that is twice as long, up to 15 minutes or the deadline, whichever
- * is shorter. With the default deadline 1, 2, 4, 8, 15 minutes; a short deadline has room for two. It goes on after the deadline, until there
- * is an answer.
- */
-export const firstVerificationMinutes = (inProgressMinutes: number): number => Math.min(1, inProgressMinutes / 4);
-
-const maximumVerificationsPerStep = 1_000;
-
-/**
- * Notes which chunks are to be looked up in this step, and when next. A chunk without an execution in progress is not looked up any
- * more. Only while the update is locked.
- */
-export const scheduleVerifications = async (
-  trx: Trx,
-  { id, in_progress_minutes }: { id: number; in_progress_minutes: number },
-  step: number,
-  now: Date,
-): Promise<void> => {
-  const deadline = sql`make_interval(secs => ${in_progress_minutes * 60})`;
-  await sql`
-    WITH due AS (
-      SELECT d.id, EXISTS (SELECT FROM update_executions e WHERE e.dispatch_id = d.id AND ${atWork}) AS is_open
-      FROM update_dispatches d
-      WHERE d.update_id = ${id} AND d.next_verification_dt <= ${now}
-      ORDER BY d.next_verification_dt
-      LIMIT ${maximumVerificationsPerStep}
-      FOR NO KEY UPDATE OF d SKIP LOCKED
-    )
-    UPDATE update_dispatches d
-    SET verification_step = CASE WHEN due.is_open THEN ${step}::integer END,
-        verification_round = d.verification_round + 1,
-        next_verification_dt = CASE WHEN due.is_open THEN
-          least(
-            ${now}::timestamptz + make_interval(secs => 60 * least(
-              ${Math.min(longestVerificationMinutes, in_progress_minutes)}::double precision,
-              ${firstVerificationMinutes(in_progress_minutes)}::double precision * 2 ^ (d.verification_round + 1)
-            )),
-            -- At the deadline, too: nobody is given up who was not asked about then.
-            CASE WHEN d.sent_dt + ${deadline} > ${now} THEN d.sent_dt + ${deadline} END
-          )
-        END
-    FROM due WHERE d.id = due.id`.execute(trx);
-};
-
-/** The chunks that a step wants looked up: what it has to send, again when it is repeated. */
-export const listVerifications = async (db: Db, update_id: number, step: number): Promise<number[]> => {
-  const rows = await db
-    .selectFrom('update_dispatches')
-    .select('id')
-    .where('update_id', '=', update_id)
-    .where('verification_step', '=', step)
-    .orderBy('id')
-    .execute();
-  return rows.map(({ id }) => id);
-};
-
-/** The devices of a chunk whose execution waits for proof. */
-export const listUnprovenDevices = (db: Db, dispatch_id: number) =>
-  db
-    .selectFrom('update_executions as e')
-    .innerJoin('devices as d', 'd.id', 'e.device_id')
-    .innerJoin('updates as u', 'u.id', 'e.update_id')
-    .select(['d.kind', 'd.external_id', 'u.request_id', 'u.id as update_id', 'u.in_progress_minutes'])
-    .where('e.dispatch_id', '=', dispatch_id)
-    .where(atWork)
-    .$narrowType<{ kind: DeviceKind }>()
-    .execute();
-
-/**
- * Notes that what the devices of a chunk run was asked at a time, and that there was an answer. From then on those whose deadline had passed
- * by that time may be given up.
- */
-export const noteLookUp = async (
-  db: Db,
-  dispatch_id: number,
-  { update_id, in_progress_minutes, askedDt }: { update_id: number; in_progress_minutes: number; askedDt: Date },
-): Promise<void> => {
-  const overdue_sent_until = heardSince(askedDt, in_progress_minutes * 60, await listOutages(db, update_id, askedDt));
-  await db.updateTable('update_dispatches').set({ overdue_sent_until }).where('id', '=', dispatch_id).execute();
-};

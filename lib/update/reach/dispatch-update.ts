@@ -14,23 +14,22 @@ import { oddItemSeconds } from '../../ports/backend-answers.ts';
 import type { Storage } from '../../ports/storage.ts';
 import { UnderWay } from '../../walk.ts';
 import { wordsOfOthers } from '../../words-of-others.ts';
+import { afterCall, mayCall } from '../backend-gate.ts';
+import { changeGate, getGate } from '../gate-queries.ts';
 import type { DispatchMessage } from '../messages.ts';
 import { noteOutage, noteReturn, notingOutages } from '../outage-queries.ts';
-import { afterCall, mayCall } from './backend-gate.ts';
 import {
   type ClaimedCommand,
-  changeGate,
   claimDispatch,
   type Dispatch,
   type DispatchOutcome,
   deferredReason,
   findDispatch,
-  firstVerificationMinutes,
   gatherFailures,
-  getGate,
   recordDispatch,
   removeDispatch,
 } from './dispatch-queries.ts';
+import { firstVerificationMinutes } from './look-up-queries.ts';
 
 export interface DispatchUpdateDeps {
   db: Db;

@@ -5,8 +5,9 @@ import { firstStepDelaySeconds } from '../../walk.ts';
 import { hasUntold } from '../event-queries.ts';
 import type { AdvanceMessage } from '../messages.ts';
 import { changeUpdate, type LockedUpdate } from '../update-queries.ts';
-import { adoptDispatches, hastenVerifications } from './dispatch-queries.ts';
+import { adoptDispatches } from './dispatch-queries.ts';
 import { leaseSeconds } from './dispatch-update.ts';
+import { hastenVerifications } from './look-up-queries.ts';
 
 /**
  * Sends the messages of an update again, whatever became of them: the one of its next step now, and with it the chunks that the backend has

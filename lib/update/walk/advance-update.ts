@@ -8,17 +8,19 @@ import { keepFinalFigures } from '../figure-queries.ts';
 import type { AdvanceMessage, DispatchMessage, VerifyMessage } from '../messages.ts';
 import { heardSince, type Outage } from '../outage.ts';
 import { noteMissedSteps } from '../outage-queries.ts';
-import { adoptDispatches, listUnansweredDispatches, listVerifications, scheduleVerifications } from '../reach/dispatch-queries.ts';
+import { adoptDispatches, listUnansweredDispatches } from '../reach/dispatch-queries.ts';
 import { leaseSeconds } from '../reach/dispatch-update.ts';
+import { listVerifications, scheduleVerifications } from '../reach/look-up-queries.ts';
 import { getOfferProgress, type OfferTimes, offerExecutions, withdrawOffers } from '../reach/offer-queries.ts';
 import { changeUpdate, type LockedUpdate, lockUpdate, markStepSent, type UpdateChange } from '../update-queries.ts';
 import { isEnded, isRunning } from '../update-status.ts';
 import { cancelExecutions, maximumCanceledByStep } from './cancel-queries.ts';
 import { expireExecutions } from './deadline-queries.ts';
-import { allowance, freePlaces, maximumCommandsOf, windowSecondsOf } from './pace.ts';
-import { getProgress, type Progress } from './progress-queries.ts';
+import { type Decision, decide, maximumPerStep } from './decide.ts';
+import { windowSecondsOf } from './pace.ts';
+import { getProgress } from './progress-queries.ts';
 import { findRemaining, type Remaining, releaseExecutions } from './release-queries.ts';
-import { findStop, judgeCanary, type Stop } from './stop-rules.ts';
+import type { Stop } from './stop-rules.ts';
 import { type TellEventsDeps, type Told, tellEvents } from './tell-events.ts';
 
 export interface AdvanceUpdateDeps extends TellEventsDeps {
@@ -35,8 +37,6 @@ export interface AdvanceUpdateDeps extends TellEventsDeps {
 const defaultOfferTimes: OfferTimes = { aliveSeconds: 1_050, standSeconds: 760 };
 /** What the backend takes in one call (scooters-backend.openapi.yaml). */
 const chunkSize = 100;
-/** Bounds a step's transaction and its messages; with a step a second this is above every pace a fleet can stand. */
-const maximumPerStep = 10_000;
 /** A device that keeps saying that it is at work is given up after so many times the deadline. */
 const longestProgress = 10;
 const shortestDelaySeconds = 1;
@@ -107,7 +107,6 @@ const delayAfterRemoving = async ({ removeOldRows }: AdvanceUpdateDeps, now: Dat
 const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: OfferTimes, now: Date): Promise<StepResult> => {
   const update = await lockUpdate(trx, update_id);
   if (!update) return { kind: 'missing' };
-  const offerTimes = update.includes_iot ? times : null;
   const place = placeOf(step, update);
   if (place === 'passed') return { kind: 'passed' };
   if (place === 'done') {
@@ -125,51 +124,80 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: Offe
     await changeUpdate(trx, update_id, { next_step: step + 1, due_dt: addSeconds(now, nextDelaySeconds) });
     return { kind: 'done', nextDelaySeconds, finished_dt: null };
   }
+  const { change, nextDelaySeconds } = await walkOn({ trx, update, step, offerTimes: update.includes_iot ? times : null, now });
+  const due_dt = nextDelaySeconds === null ? null : addSeconds(now, nextDelaySeconds);
+  await changeUpdate(trx, update_id, { ...change, next_step: step + 1, stepped_dt: now, due_dt });
+  return { kind: 'done', nextDelaySeconds, finished_dt: change.finished_dt ?? null };
+};
 
+/** A step of an update that is locked, has been started and has not finished. */
+interface Step {
+  trx: Trx;
+  update: LockedUpdate;
+  step: number;
+  /** null: none of its devices polls. */
+  offerTimes: OfferTimes | null;
+  now: Date;
+}
+
+/** What a step changes of its update, and whether those that wait are being ended, with others left. */
+interface Stepped {
+  change: UpdateChange;
+  isCanceling?: boolean;
+}
+
+/** Answers what changes of the update, and when the next step is due; null: all has ended. */
+const walkOn = async (context: Step): Promise<{ change: UpdateChange; nextDelaySeconds: number | null }> => {
+  const { trx, update, step, offerTimes, now } = context;
   // One that is paused or canceled before its time has not started.
   const started_dt = update.started_dt ?? (isRunning(update.status) ? now : null);
   const outages = await noteMissedSteps(trx, update, now);
   await expireOverdue(trx, update, started_dt, outages, now);
   const lostBefore = addSeconds(now, -lostAfterSeconds);
-  await adoptDispatches(trx, update_id, step, { releasedBefore: lostBefore, calledBefore: lostBefore, now });
-  const change: UpdateChange = { next_step: step + 1, stepped_dt: now, ...(started_dt && { started_dt }) };
-  let released = 0;
-  let isCanceling = false;
-  if (isRunning(update.status)) {
-    change.status = 'IN_PROGRESS';
-    const windowSeconds = windowSecondsOf(update);
-    if (offerTimes) await withdrawOffers(trx, update_id, addSeconds(now, -offerTimes.standSeconds), now);
-    const progress = await getProgress(trx, update_id, { now, windowSeconds, leaseSeconds });
-    if (offerTimes) {
-      progress.offers = await getOfferProgress(trx, update_id, { now, windowSeconds, times: offerTimes, atMost: maximumPerStep });
-    }
-    const decision = decide(update, progress, now, outages);
-    if (decision.stop) Object.assign(change, stopUpdate(decision.stop, now));
-    else released = await release(trx, update, step, decision, offerTimes, now);
-    if (decision.stop?.action === 'ABORT') isCanceling = await cancelWaiting(trx, { ...update, status: 'ABORTED' }, now);
-    if (decision.hasPassed) change.canary_passed_dt = now;
-    if (decision.isCanary && released > 0) change.canary_started_dt = update.canary_started_dt ?? now;
-    if (released > 0) change.last_release_dt = now;
-  } else if (isEnded(update.status)) {
-    // Those that the last step or the cancel left, and those that were being handed to the backend then and that it did not take.
-    isCanceling = await cancelWaiting(trx, update, now);
-  }
+  await adoptDispatches(trx, update.id, step, { releasedBefore: lostBefore, calledBefore: lostBefore, now });
+  const { change, isCanceling } = await goOn(context, outages);
+  if (started_dt) change.started_dt = started_dt;
   await scheduleVerifications(trx, update, step, now);
 
-  const remaining = await findRemaining(trx, update_id, now, offerTimes);
+  const remaining = await findRemaining(trx, update.id, now, offerTimes);
+  const status = change.status ?? update.status;
   if (!remaining.hasUnfinished) {
-    change.finished_dt = now;
-    await keepFinalFigures(trx, update_id);
+    await keepFinalFigures(trx, update.id);
     // A paused update without anything left to do is complete as well.
-    const status = change.status ?? update.status;
-    if (!isEnded(status)) change.status = 'COMPLETED';
+    return { change: { ...change, finished_dt: now, ...(!isEnded(status) && { status: 'COMPLETED' }) }, nextDelaySeconds: null };
   }
   const lastReleaseDt = change.last_release_dt ?? update.last_release_dt ?? update.created_dt;
-  const isReleasing = isRunning(change.status ?? update.status);
-  const delaySeconds = isCanceling ? brakingDelaySeconds : delayUntilNextStep({ now, lastReleaseDt, remaining, isReleasing });
-  const nextDelaySeconds = remaining.hasUnfinished ? delaySeconds : null;
-  await changeUpdate(trx, update_id, { ...change, due_dt: nextDelaySeconds === null ? null : addSeconds(now, nextDelaySeconds) });
-  return { kind: 'done', nextDelaySeconds, finished_dt: change.finished_dt ?? null };
+  const nextDelaySeconds = isCanceling
+    ? brakingDelaySeconds
+    : delayUntilNextStep({ now, lastReleaseDt, remaining, isReleasing: isRunning(status) });
+  return { change, nextDelaySeconds };
+};
+
+/** Releases what may be released, or ends what is not wanted any more. */
+const goOn = async (context: Step, outages: readonly Outage[]): Promise<Stepped> => {
+  const { trx, update, now } = context;
+  if (isRunning(update.status)) return releaseOrStop(context, outages);
+  // Those that the last step or the cancel left, and those that were being handed to the backend then and that it did not take.
+  return { change: {}, isCanceling: isEnded(update.status) && (await cancelWaiting(trx, update, now)) };
+};
+
+const releaseOrStop = async ({ trx, update, step, offerTimes, now }: Step, outages: readonly Outage[]): Promise<Stepped> => {
+  const windowSeconds = windowSecondsOf(update);
+  if (offerTimes) await withdrawOffers(trx, update.id, addSeconds(now, -offerTimes.standSeconds), now);
+  const progress = await getProgress(trx, update.id, { now, windowSeconds, leaseSeconds });
+  if (offerTimes) {
+    progress.offers = await getOfferProgress(trx, update.id, { now, windowSeconds, times: offerTimes, atMost: maximumPerStep });
+  }
+  const decision = decide(update, progress, now, outages);
+  const change: UpdateChange = { status: 'IN_PROGRESS', ...(decision.hasPassed && { canary_passed_dt: now }) };
+  if (decision.stop) {
+    const isCanceling = decision.stop.action === 'ABORT' && (await cancelWaiting(trx, { ...update, status: 'ABORTED' }, now));
+    return { change: { ...change, ...stopUpdate(decision.stop, now) }, isCanceling };
+  }
+  const released = await release(trx, update, step, decision, offerTimes, now);
+  if (released > 0) change.last_release_dt = now;
+  if (released > 0 && decision.isCanary) change.canary_started_dt = update.canary_started_dt ?? now;
+  return { change };
 };
 
 /**
@@ -200,86 +228,6 @@ const expireOverdue = async (
     },
     now,
   );
-};
-
-interface Decision {
-  stop?: Stop;
-  /** How many may be released. */
-  limit: number;
-  /** How many of them may take a place of `maximum_in_progress`; null: there is no limit. */
-  places: number | null;
-  /** Whether they belong to the canary. */
-  isCanary: boolean;
-  /** How many of them may be new to the canary: those that the backend has put off are asked again beside them. */
-  newCanaries: number;
-  /** What of it all devices that poll may have: more than their share when the others do not need theirs. */
-  offers: { limit: number; newCanaries: number };
-  /** Whether the canary has passed in this step. */
-  hasPassed: boolean;
-}
-
-/** What a running update does next; a pure function of what is known at the step. */
-export const decide = (
-  update: Pick<
-    LockedUpdate,
-    | 'planned'
-    | 'abort'
-    | 'canary'
-    | 'canary_started_dt'
-    | 'canary_passed_dt'
-    | 'resumed_counts'
-    | 'firmware_status'
-    | 'maximum_per_minute'
-    | 'maximum_in_progress'
-    | 'exponential'
-  > & { includes_iot?: boolean },
-  progress: Progress,
-  now: Date,
-  outages: readonly Outage[] = [],
-): Decision => {
-  const noOffers = { limit: 0, newCanaries: 0 };
-  const nothing = { limit: 0, places: null, isCanary: false, newCanaries: 0, offers: noOffers, hasPassed: false };
-  // The same bytes can be put there again: the update waits for them.
-  if (update.firmware_status === 'lost') return { ...nothing, stop: { action: 'PAUSE', reason: reasons.firmwareLost } };
-  if (update.firmware_status !== 'available') return { ...nothing, stop: { action: 'ABORT', reason: reasons.firmwareWithdrawn } };
-  const alreadyOnTarget = update.planned.ALREADY_ON_TARGET ?? 0;
-  const stop = findStop(update.abort, { counts: progress.judged, alreadyOnTarget, resumedCounts: update.resumed_counts });
-  if (stop) return { ...nothing, stop };
-
-  const { canary } = update;
-  const { chosen, waiting, succeeded, failed } = progress.canary;
-  let isCanary = canary !== null && update.canary_passed_dt === null;
-  let hasPassed = false;
-  if (canary && isCanary) {
-    const startedDt = update.canary_started_dt;
-    const hasWaited = startedDt !== null && startedDt <= heardSince(now, canary.minimum_wait_minutes * 60, outages);
-    const verdict = judgeCanary({ ...canary, succeeded, failed, hasWaited });
-    if (verdict === 'failed') {
-      return { ...nothing, stop: { action: 'ABORT', reason: `CANARY_FAILED: ${failed} of ${canary.size} failed` } };
-    }
-    hasPassed = verdict === 'passed';
-    isCanary = !hasPassed;
-  }
-  const newCanaries = canary && isCanary ? Math.max(0, canary.size - chosen) : 0;
-  const places = freePlaces(update.maximum_in_progress, progress.inProgress);
-  const { standing, takenInWindow, offerable } = progress.offers ?? { standing: 0, takenInWindow: 0, offerable: 0 };
-  const limits = {
-    maximumCommands: maximumCommandsOf(update, progress.counts.SUCCEEDED - alreadyOnTarget),
-    commandsInWindow: progress.commandsInWindow + standing + takenInWindow,
-    isUnderWay: progress.isUnderWay,
-    places,
-    canaryLeft: isCanary ? newCanaries + waiting : null,
-    now,
-  };
-  const limit = Math.min(maximumPerStep, allowance({ ...limits, gate: progress.gate, unanswered: progress.unanswered }));
-  if (offerable === 0) return { limit, places, isCanary, newCanaries, offers: noOffers, hasPassed };
-
-  // Both kinds of devices at one pace: devices that poll have as large a share as they are of those that wait.
-  const forAll = Math.min(maximumPerStep, allowance({ ...limits, gate: null, unanswered: 0 }));
-  const share = offerable / Math.max(offerable, progress.counts.QUEUED);
-  const offers = { limit: forAll, newCanaries: Math.ceil(newCanaries * share) };
-  const rest = Math.max(0, Math.min(limit, forAll + progress.unanswered - Math.ceil(forAll * share)));
-  return { limit: rest, places, isCanary, newCanaries: newCanaries - offers.newCanaries, offers, hasPassed };
 };
 
 /** To scooters-backend first; what it does not need is offered to devices that poll. */

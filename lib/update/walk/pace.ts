@@ -1,4 +1,4 @@
-import { allowedCommands, type BackendGate } from '../reach/backend-gate.ts';
+import { allowedCommands, type BackendGate } from '../backend-gate.ts';
 import type { ExponentialRate } from '../update.ts';
 
 export interface PaceWindow {

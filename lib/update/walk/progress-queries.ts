@@ -1,9 +1,9 @@
 import { sql } from 'kysely';
 import type { Trx } from '../../db/database.ts';
+import type { BackendGate } from '../backend-gate.ts';
 import { type ExecutionStatus, noCounts } from '../execution.ts';
 import { countsOf, judgedCounts, lateCountsOf } from '../figure-queries.ts';
 import { handedOver, waiting } from '../predicates.ts';
-import type { BackendGate } from '../reach/backend-gate.ts';
 import type { OfferProgress } from '../reach/offer-queries.ts';
 import type { Counts } from '../update.ts';
 

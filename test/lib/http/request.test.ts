@@ -7,7 +7,8 @@ import { endpoint, json, operation } from '../../../lib/http/endpoint.ts';
 import { PageQuery } from '../../../lib/http/page.ts';
 import { IdInPath } from '../../../lib/http/path-parameters.ts';
 import { defineRoute } from '../../../lib/http/route.ts';
-import { DryRunPage, Targets } from '../../../lib/update/update.ts';
+import { DryRunPage } from '../../../lib/update/plan/dry-run.ts';
+import { Targets } from '../../../lib/update/update.ts';
 import { type Call, createContext, createEvent, createIdentity, createRecordingLog, invoke } from '../../support/http.ts';
 
 const identity = await createIdentity();

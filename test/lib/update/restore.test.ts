@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { expect, it } from 'vitest';
 import { raiseAllIds } from '../../../lib/db/raise-ids.ts';
-import { openGate } from '../../../lib/update/reach/backend-gate.ts';
+import { openGate } from '../../../lib/update/backend-gate.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { givenDevices, givenFirmware, startOfTime } from '../../support/fixtures.ts';
 import { createSimulatedWalk } from '../../support/simulated-walk.ts';

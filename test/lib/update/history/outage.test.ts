@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { secondsBetween } from '../../../../lib/clock.ts';
-import { openGate } from '../../../../lib/update/reach/backend-gate.ts';
+import { openGate } from '../../../../lib/update/backend-gate.ts';
 import { createTestDatabase } from '../../../support/database.ts';
 import { givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
 import { createSimulatedWalk, type SimulatedBackend } from '../../../support/simulated-walk.ts';

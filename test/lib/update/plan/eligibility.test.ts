@@ -1,9 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { DomainError } from '../../../../lib/errors.ts';
 import { confirmUpdate } from '../../../../lib/report/confirm-update.ts';
+import type { DryRun, DryRunDevices } from '../../../../lib/update/plan/dry-run.ts';
 import { dryRunUpdate } from '../../../../lib/update/plan/dry-run-update.ts';
 import { requestUpdate } from '../../../../lib/update/plan/request-update.ts';
-import type { DryRun, DryRunDevices, Eligibility } from '../../../../lib/update/update.ts';
+import type { Eligibility } from '../../../../lib/update/update.ts';
 import { createTestDatabase } from '../../../support/database.ts';
 import { confirmation, givenDevices, givenFirmware, startOfTime, TestClock, updateRequest } from '../../../support/fixtures.ts';
 import { InMemoryQueue } from '../../../support/in-memory-queue.ts';

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { openGate } from '../../../../lib/update/backend-gate.ts';
 import { dryRunUpdate } from '../../../../lib/update/plan/dry-run-update.ts';
-import { openGate } from '../../../../lib/update/reach/backend-gate.ts';
 import { cancelUpdate } from '../../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../../support/database.ts';
 import { confirmation, givenFirmware, startOfTime, updateRequest } from '../../../support/fixtures.ts';

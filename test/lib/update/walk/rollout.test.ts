@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { addSeconds, secondsBetween } from '../../../../lib/clock.ts';
-import { openGate } from '../../../../lib/update/reach/backend-gate.ts';
+import { openGate } from '../../../../lib/update/backend-gate.ts';
 import { changePace, pauseUpdate, resumeUpdate } from '../../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../../support/database.ts';
 import { givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';

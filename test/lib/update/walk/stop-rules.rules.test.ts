@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../../lib/clock.ts';
+import { openGate } from '../../../../lib/update/backend-gate.ts';
 import { noCounts } from '../../../../lib/update/execution.ts';
 import { canarySizeOf } from '../../../../lib/update/plan/canary.ts';
-import { openGate } from '../../../../lib/update/reach/backend-gate.ts';
 import { defaultStopRules, FailureTypes, type StopRule } from '../../../../lib/update/rules.ts';
 import type { Counts } from '../../../../lib/update/update.ts';
-import { decide } from '../../../../lib/update/walk/advance-update.ts';
+import { decide } from '../../../../lib/update/walk/decide.ts';
 import { paceWindow } from '../../../../lib/update/walk/pace.ts';
 import { findStop, type Judged, judgeCanary } from '../../../../lib/update/walk/stop-rules.ts';
 import { startOfTime } from '../../../support/fixtures.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { addSeconds, secondsBetween } from '../../../../lib/clock.ts';
+import { addSeconds, secondsBetween } from '../../../lib/clock.ts';
 import {
   afterCall,
   allowedCommands,
@@ -9,8 +9,8 @@ import {
   mayCall,
   openGate,
   shareAt,
-} from '../../../../lib/update/reach/backend-gate.ts';
-import { startOfTime } from '../../../support/fixtures.ts';
+} from '../../../lib/update/backend-gate.ts';
+import { startOfTime } from '../../support/fixtures.ts';
 
 const at = (seconds: number): Date => addSeconds(startOfTime, seconds);
 const open = openGate(at(-60));

@@ -1,6 +1,6 @@
-import { addSeconds, secondsBetween } from '../../clock.ts';
-import { longestRetryAfterSeconds } from '../../ports/backend.ts';
-import type { ShownGate } from '../update.ts';
+import { addSeconds, secondsBetween } from '../clock.ts';
+import { longestRetryAfterSeconds } from '../ports/backend.ts';
+import type { ShownGate } from './shown-gate.ts';
 
 /**
  * How much of the pace the backend stands at the moment: one for all updates, because they share the backend. Slowed down by errors and

@@ -1,0 +1,25 @@
+import type { Db } from '../db/database.ts';
+import type { BackendGate } from './backend-gate.ts';
+
+export const getGate = async (db: Db): Promise<BackendGate> =>
+  db
+    .selectFrom('backend_gate')
+    .select(['share', 'changed_dt', 'failures', 'closed_until', 'usual_latency_ms', 'reason'])
+    .executeTakeFirstOrThrow();
+
+/** Changes the gate while no other call does: several calls end at one moment. Writes only when something has changed. */
+export const changeGate = (db: Db, change: (gate: BackendGate) => BackendGate): Promise<void> =>
+  db.transaction().execute(async (trx) => {
+    const gate = await trx
+      .selectFrom('backend_gate')
+      .select(['share', 'changed_dt', 'failures', 'closed_until', 'usual_latency_ms', 'reason'])
+      .forUpdate()
+      .executeTakeFirstOrThrow();
+    const changed = change(gate);
+    if (changed !== gate) await trx.updateTable('backend_gate').set(changed).execute();
+  });
+
+/** Has the backend tried again at once, by one device if it was in trouble. */
+export const reopenGate = async (db: Db): Promise<void> => {
+  await db.updateTable('backend_gate').set({ closed_until: null }).where('closed_until', 'is not', null).execute();
+};

@@ -1,0 +1,56 @@
+import * as z from 'zod/mini';
+import { FirmwareId, HardwareTypeName } from '../../firmware/firmware.ts';
+import { PageQuery, pageOf } from '../../http/page.ts';
+import { eligibilities } from '../update.ts';
+
+/** A page of a dry run: the devices of one reason. */
+export const DryRunPage = z.strictObject({
+  reason: z.enum(eligibilities),
+  limit: z._default(z.int().check(z.minimum(1), z.maximum(500)), 100),
+  cursor: PageQuery.cursor,
+});
+export type DryRunPage = z.output<typeof DryRunPage>;
+
+const DryRunDevice = z.object({
+  external_id: z.string(),
+  other_update_id: z.nullable(z.int()).check(z.meta({ description: 'The update that has this device in flight' })),
+});
+
+/** What an update with a package does to its parts on the devices that would be updated. */
+const PartChanges = z
+  .object({
+    firmware_id: FirmwareId,
+    hardware_type: HardwareTypeName,
+    version: z.string(),
+    version_num: z.int(),
+    changes: z.array(
+      z.object({
+        change: z.enum(['NONE', 'UPGRADE', 'DOWNGRADE', 'UNKNOWN']).check(
+          z.meta({
+            description: 'NONE: they run it already; UNKNOWN: what they run is not known, or in no catalogue',
+          }),
+        ),
+        from_version: z.nullable(z.string()),
+        from_version_num: z.nullable(z.int()),
+        count: z.int().check(z.meta({ description: 'Devices' })),
+      }),
+    ),
+  })
+  .register(z.globalRegistry, { id: 'PartChanges' });
+export type PartChanges = z.infer<typeof PartChanges>;
+
+export const DryRun = z
+  .object({
+    eligible: z.int().check(z.meta({ description: 'Devices that would be updated' })),
+    reasons: z
+      .array(z.object({ reason: z.enum(eligibilities), count: z.int(), devices: z.array(DryRunDevice) }))
+      .check(z.meta({ description: 'Every reason with its number of devices and the first 100 of them' })),
+    parts: z
+      .array(PartChanges)
+      .check(z.meta({ description: 'Of a package: what would change of each of its parts, on the eligible devices' })),
+  })
+  .register(z.globalRegistry, { id: 'DryRun' });
+export type DryRun = z.infer<typeof DryRun>;
+
+export const DryRunDevices = pageOf(DryRunDevice).register(z.globalRegistry, { id: 'DryRunDevices' });
+export type DryRunDevices = z.infer<typeof DryRunDevices>;

@@ -1,0 +1,89 @@
+import { reasons } from '../execution.ts';
+import { heardSince, type Outage } from '../outage.ts';
+import type { LockedUpdate } from '../update-queries.ts';
+import { allowance, freePlaces, maximumCommandsOf } from './pace.ts';
+import type { Progress } from './progress-queries.ts';
+import { findStop, judgeCanary, type Stop } from './stop-rules.ts';
+
+/** Bounds a step's transaction and its messages; with a step a second this is above every pace a fleet can stand. */
+export const maximumPerStep = 10_000;
+
+export interface Decision {
+  stop?: Stop;
+  /** How many may be released. */
+  limit: number;
+  /** How many of them may take a place of `maximum_in_progress`; null: there is no limit. */
+  places: number | null;
+  /** Whether they belong to the canary. */
+  isCanary: boolean;
+  /** How many of them may be new to the canary: those that the backend has put off are asked again beside them. */
+  newCanaries: number;
+  /** What of it all devices that poll may have: more than their share when the others do not need theirs. */
+  offers: { limit: number; newCanaries: number };
+  /** Whether the canary has passed in this step. */
+  hasPassed: boolean;
+}
+
+/** What a running update does next; a pure function of what is known at the step. */
+export const decide = (
+  update: Pick<
+    LockedUpdate,
+    | 'planned'
+    | 'abort'
+    | 'canary'
+    | 'canary_started_dt'
+    | 'canary_passed_dt'
+    | 'resumed_counts'
+    | 'firmware_status'
+    | 'maximum_per_minute'
+    | 'maximum_in_progress'
+    | 'exponential'
+  > & { includes_iot?: boolean },
+  progress: Progress,
+  now: Date,
+  outages: readonly Outage[] = [],
+): Decision => {
+  const noOffers = { limit: 0, newCanaries: 0 };
+  const nothing = { limit: 0, places: null, isCanary: false, newCanaries: 0, offers: noOffers, hasPassed: false };
+  // The same bytes can be put there again: the update waits for them.
+  if (update.firmware_status === 'lost') return { ...nothing, stop: { action: 'PAUSE', reason: reasons.firmwareLost } };
+  if (update.firmware_status !== 'available') return { ...nothing, stop: { action: 'ABORT', reason: reasons.firmwareWithdrawn } };
+  const alreadyOnTarget = update.planned.ALREADY_ON_TARGET ?? 0;
+  const stop = findStop(update.abort, { counts: progress.judged, alreadyOnTarget, resumedCounts: update.resumed_counts });
+  if (stop) return { ...nothing, stop };
+
+  const { canary } = update;
+  const { chosen, waiting, succeeded, failed } = progress.canary;
+  let isCanary = canary !== null && update.canary_passed_dt === null;
+  let hasPassed = false;
+  if (canary && isCanary) {
+    const startedDt = update.canary_started_dt;
+    const hasWaited = startedDt !== null && startedDt <= heardSince(now, canary.minimum_wait_minutes * 60, outages);
+    const verdict = judgeCanary({ ...canary, succeeded, failed, hasWaited });
+    if (verdict === 'failed') {
+      return { ...nothing, stop: { action: 'ABORT', reason: `CANARY_FAILED: ${failed} of ${canary.size} failed` } };
+    }
+    hasPassed = verdict === 'passed';
+    isCanary = !hasPassed;
+  }
+  const newCanaries = canary && isCanary ? Math.max(0, canary.size - chosen) : 0;
+  const places = freePlaces(update.maximum_in_progress, progress.inProgress);
+  const { standing, takenInWindow, offerable } = progress.offers ?? { standing: 0, takenInWindow: 0, offerable: 0 };
+  const limits = {
+    maximumCommands: maximumCommandsOf(update, progress.counts.SUCCEEDED - alreadyOnTarget),
+    commandsInWindow: progress.commandsInWindow + standing + takenInWindow,
+    isUnderWay: progress.isUnderWay,
+    places,
+    canaryLeft: isCanary ? newCanaries + waiting : null,
+    now,
+  };
+  const limit = Math.min(maximumPerStep, allowance({ ...limits, gate: progress.gate, unanswered: progress.unanswered }));
+  if (offerable === 0) return { limit, places, isCanary, newCanaries, offers: noOffers, hasPassed };
+
+  // Both kinds of devices at one pace: devices that poll have as large a share as they are of those that wait.
+  const forAll = Math.min(maximumPerStep, allowance({ ...limits, gate: null, unanswered: 0 }));
+  const share = offerable / Math.max(offerable, progress.counts.QUEUED);
+  const offers = { limit: forAll, newCanaries: Math.ceil(newCanaries * share) };
+  const rest = Math.max(0, Math.min(limit, forAll + progress.unanswered - Math.ceil(forAll * share)));
+  return { limit: rest, places, isCanary, newCanaries: newCanaries - offers.newCanaries, offers, hasPassed };
+};

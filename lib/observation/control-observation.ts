@@ -27,16 +27,16 @@ export const wakeObservation = async (trx: Trx, observations: Queue<ObserveMessa
   await observations.send([message], { delaySeconds: firstStepDelaySeconds });
 };
 
-const get = async (db: Db, id: number): Promise<Observation> => {
-  const observation = await findObservation(db, id);
+const get = async (db: Db, id: number, now: Date): Promise<Observation> => {
+  const observation = await findObservation(db, id, now);
   if (!observation) throw new DomainError('observation.not_found', `There is no observation ${id}`);
   return observation;
 };
 
 /** Has an observation that stands still go on. One that goes on anyway, or has ended, is not changed. @throws `observation.not_found` */
-export const resumeObservation = ({ db, observations }: ControlObservationDeps, id: number): Promise<Observation> =>
+export const resumeObservation = ({ db, observations, now }: ControlObservationDeps, id: number): Promise<Observation> =>
   db.transaction().execute(async (trx) => {
-    const observation = await get(trx, id);
+    const observation = await get(trx, id, now());
     await wakeObservation(trx, observations, id);
     return observation;
   });
@@ -51,5 +51,5 @@ export const cancelObservation = ({ db, now }: ControlObservationDeps, id: numbe
   db.transaction().execute(async (trx) => {
     const walk = await lockWalk(trx, id);
     if (walk?.status === 'IN_PROGRESS') await cancelLocked(trx, id, now());
-    return get(trx, id);
+    return get(trx, id, now());
   });

@@ -6,6 +6,7 @@ import type { DeviceKind } from '../fleet/device.ts';
 import { filteredDevices } from '../fleet/device-filter-queries.ts';
 import { readAnswer } from '../http/idempotency.ts';
 import { decodeCursor, decodeIdCursor, listOf, type Page, toPage } from '../http/page.ts';
+import { isLate } from '../walk.ts';
 import type { Observation, ObservationFilter, ObservationStatus, ObservedChange } from './observation.ts';
 
 export interface NewObservation {
@@ -84,9 +85,13 @@ const columns = [
 const selectObservations = (db: Db) =>
   db.selectFrom('observations').select(columns).$narrowType<{ status: ObservationStatus; filter: ObservationFilter | null }>();
 
-type ObservationRow = Omit<Observation, 'progress'>;
+type ObservationRow = Omit<Observation, 'progress' | 'is_late'>;
 
-const withProgress = (row: ObservationRow): Observation => ({ ...row, progress: progressOf(row) });
+const toObservation = (row: ObservationRow, now: Date): Observation => ({
+  ...row,
+  progress: progressOf(row),
+  is_late: isLate(row.due_dt, now),
+});
 
 /** Devices that are registered during the walk are asked too, so that more may be asked than were counted before. */
 const progressOf = ({ status, devices_total, devices_asked }: ObservationRow): number | null => {
@@ -95,9 +100,9 @@ const progressOf = ({ status, devices_total, devices_asked }: ObservationRow): n
   return devices_total === 0 ? 0 : Math.min(1, devices_asked / devices_total);
 };
 
-export const findObservation = async (db: Db, id: number): Promise<Observation | undefined> => {
+export const findObservation = async (db: Db, id: number, now: Date): Promise<Observation | undefined> => {
   const row = await selectObservations(db).where('id', '=', id).executeTakeFirst();
-  return row && withProgress(row);
+  return row && toObservation(row, now);
 };
 
 const untouched = {
@@ -123,7 +128,7 @@ const untouched = {
 export const getRequestedObservation = async (db: Db, id: number): Promise<Observation> => {
   const row = await selectObservations(db).where('id', '=', id).executeTakeFirstOrThrow();
   const devices_total = row.filter && row.add_unknown ? null : row.devices_total;
-  return withProgress({ ...row, ...untouched, devices_total, due_dt: row.created_dt });
+  return toObservation({ ...row, ...untouched, devices_total, due_dt: row.created_dt }, row.created_dt);
 };
 
 /** One that somebody's request began, that has not ended and was due after `dueAfter`. */
@@ -144,7 +149,7 @@ export interface ObservationListFilter {
 }
 
 /** The latest request first. */
-export const listObservations = async (db: Db, { status, limit, cursor }: ObservationListFilter): Promise<Page<Observation>> => {
+export const listObservations = async (db: Db, { status, limit, cursor }: ObservationListFilter, now: Date): Promise<Page<Observation>> => {
   const list = listOf('observations', { status });
   const before = decodeIdCursor(list, cursor);
   let query: SelectQueryBuilder<DB, 'observations', ObservationRow> = selectObservations(db);
@@ -155,7 +160,7 @@ export const listObservations = async (db: Db, { status, limit, cursor }: Observ
     .limit(limit + 1)
     .execute();
   const { items, next_cursor } = toPage(list, rows, limit, (row) => [row.id]);
-  return { items: items.map(withProgress), next_cursor };
+  return { items: items.map((row) => toObservation(row, now)), next_cursor };
 };
 
 export interface ChangeFilter {

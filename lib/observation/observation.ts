@@ -81,6 +81,13 @@ export const Observation = z
     last_error: z.nullable(z.string()).check(z.meta({ description: 'The latest trouble with the backend' })),
     last_error_dt: z.nullable(Timestamp),
     due_dt: z.nullable(Timestamp).check(z.meta({ description: 'When the backend is asked next; null at the end' })),
+    is_late: z.boolean().check(
+      z.meta({
+        description:
+          'It is more than five minutes late: its message is lost, or the service cannot work on it. `resume`, or the request repeated with ' +
+          'its Idempotency-Key, sends its message again',
+      }),
+    ),
     comment: z.string(),
     created_by: z.string(),
     request_id: z.string(),

@@ -84,7 +84,8 @@ const answerAgain = async (
   const known = idempotency_key && (await findIdempotentObservation(trx, created_by, idempotency_key));
   if (!known) throw new Error('An observation that could not be inserted because its key is known is not known');
   if (known.request_hash === request_hash) {
-    const answer = known.answer ?? (await getRequestedObservation(trx, known.id));
+    const kept = known.answer && { ...known.answer, is_late: false };
+    const answer = kept ?? (await getRequestedObservation(trx, known.id));
     await wakeObservation(trx, observations, known.id);
     return answer;
   }

@@ -13,7 +13,8 @@ import { createObservationWorld, inBackend } from '../support/observations.ts';
 const { db } = await createTestDatabase();
 const { authenticate, token } = await createIdentity();
 const reader = await token({ scopes: ['read'] });
-const handler = createHandler({ db, authenticate, log: createRecordingLog() });
+const now = () => startOfTime;
+const handler = createHandler({ db, authenticate, log: createRecordingLog(), now });
 
 const get = (id: number | string, query: Record<string, string> = {}, more: object = {}) =>
   call<ObservationWithChanges>(handler, {
@@ -90,7 +91,7 @@ describe('GET /v1/observations/{id}', () => {
   it('503: while the database is down', async () => {
     const down = createDatabase({ url: 'postgres://user:hunter2@127.0.0.1:9/none', maxConnections: 1 });
     const request = { method: 'GET', path: '/v1/observations/{id}', pathParameters: { id: '1' }, token: reader };
-    const answer = await call(createHandler({ db: down, authenticate, log: createRecordingLog() }), request);
+    const answer = await call(createHandler({ db: down, authenticate, log: createRecordingLog(), now }), request);
     expect(answer).toMatchObject({ statusCode: 503, body: { code: 'database.unavailable' } });
     await down.destroy();
   });

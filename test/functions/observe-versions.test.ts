@@ -32,7 +32,14 @@ describe('POST /v1/observations', () => {
       ...{ id, status: 'IN_PROGRESS', filter: null, add_unknown: false, maximum_per_minute: 600, progress: 0 },
       ...{ devices_total: 2, devices_asked: 0, devices_answered: 0, devices_unknown: 0, devices_refused: 0, devices_added: 0 },
       ...{ devices_not_registered: 0, reports_stored: 0, reports_unchanged: 0, reports_outdated: 0, reports_refused: 0 },
-      ...{ failures: 0, last_error: null, last_error_dt: null, due_dt: '2026-11-24T08:00:00.000Z', comment: 'after the recall' },
+      ...{
+        failures: 0,
+        last_error: null,
+        last_error_dt: null,
+        due_dt: '2026-11-24T08:00:00.000Z',
+        is_late: false,
+        comment: 'after the recall',
+      },
       ...{ created_by: 'engineer', request_id: 'request-of-admin', created_dt: '2026-11-24T08:00:00.000Z' },
       ...{ started_dt: null, finished_dt: null },
     });

@@ -87,7 +87,7 @@ export const createObservationWorld = (db: Db) => {
   };
 
   const get = async (id: number): Promise<Observation> => {
-    const observation = await findObservation(db, id);
+    const observation = await findObservation(db, id, clock.now());
     if (!observation) throw new Error(`There is no observation ${id}`);
     return observation;
   };

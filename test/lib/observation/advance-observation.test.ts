@@ -92,7 +92,7 @@ describe('an observation of devices named one by one', () => {
       { reported_version: firmware.version, observation_id: id, source: 'observation' },
       { reported_version: 'in no catalogue', observation_id: id, source: 'observation' },
     ]);
-    expect((await getObservation(db, id, { limit: 50 })).changes).toEqual({
+    expect((await getObservation(db, id, { limit: 50 }, startOfTime)).changes).toEqual({
       items: [
         {
           ...{ kind: 'scooter', external_id, hardware_type: 'vega_mcu' },
@@ -135,7 +135,7 @@ describe('an observation of devices named one by one', () => {
     const again = await world.request({ targets: { external_ids: [external_id] } });
     await world.run();
     expect(await world.get(again.id)).toMatchObject({ reports_stored: 0, reports_unchanged: 1 });
-    expect((await getObservation(db, again.id, { limit: 50 })).changes.items).toEqual([]);
+    expect((await getObservation(db, again.id, { limit: 50 }, startOfTime)).changes.items).toEqual([]);
     expect(await historyOf(external_id)).toHaveLength(1);
   });
 

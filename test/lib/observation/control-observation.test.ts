@@ -22,6 +22,18 @@ const givenPurged = async () => {
 };
 
 describe('an observation whose message was purged', () => {
+  it('is late five minutes after it was due, and says so, until it has ended', async () => {
+    const { id, deps, run, get, clock } = await givenPurged();
+    clock.advance(300);
+    expect(await get(id)).toMatchObject({ status: 'IN_PROGRESS', is_late: false });
+    clock.advance(1);
+    expect(await get(id)).toMatchObject({ is_late: true });
+    await resumeObservation(deps, id);
+    await run();
+    clock.advance(86_400);
+    expect(await get(id)).toMatchObject({ status: 'COMPLETED', is_late: false });
+  });
+
   it('goes on by resume', async () => {
     const { id, deps, run, get } = await givenPurged();
     await resumeObservation(deps, id);

@@ -23,9 +23,15 @@ export const claim = (condition: boolean, what: string, ...details: unknown[]): 
 
 const finals = ['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED', 'REMOVED'];
 export const isFinal = ({ status }: { status: string }): boolean => finals.includes(status);
+/** It only waits to be canceled, and hinders nobody: nobody was asked, and nobody will be. */
+const isAbandoned = ({ phase, update_status, firmware_status }: Execution): boolean =>
+  ['waiting', 'released', 'offered'].includes(phase) &&
+  (['CANCELED', 'ABORTED'].includes(update_status) || firmware_status === 'withdrawn');
 const rankOf = (execution: Execution): number => (isFinal(execution) ? 2 : execution.status === 'IN_PROGRESS' ? 1 : 0);
-/** What may still change when an execution has ended. */
-const mayChange = ({ late_success_dt, told_status }: Execution) => ({ late_success_dt, told_status });
+/** What may still change when an execution has ended, with what is its update's and its firmware's own. */
+const mayChange = ({ late_success_dt, told_status, update_status, firmware_status }: Execution) => ({
+  ...{ late_success_dt, told_status, update_status, firmware_status },
+});
 const keyOf = ({ external_id, hardware_type }: { external_id: string; hardware_type: string }): string => `${external_id} ${hardware_type}`;
 
 interface Known {
@@ -235,7 +241,7 @@ export class Model {
   #eligibilityOf(external_id: string, firmware: Deps['firmwares'][number], request: { allow_downgrade: boolean; force: boolean }): string {
     if (!this.#deps.external_ids.includes(external_id)) return 'UNKNOWN_DEVICE';
     const mine = this.#memory.before.executions.filter((e) => keyOf(e) === keyOf({ external_id, ...firmware }));
-    if (mine.some((execution) => !isFinal(execution))) return 'UPDATE_IN_FLIGHT';
+    if (mine.some((execution) => !isFinal(execution) && !isAbandoned(execution))) return 'UPDATE_IN_FLIGHT';
     const version = this.#memory.known.get(keyOf({ external_id, ...firmware }))?.[0]?.version;
     if (version === firmware.version) return 'ALREADY_ON_TARGET';
     const known = this.#deps.firmwares.find((f) => f.hardware_type === firmware.hardware_type && f.version === version);

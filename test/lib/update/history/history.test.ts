@@ -28,7 +28,7 @@ const maximumShrinks = Number(process.env['SHRINKS'] ?? 200);
 
 const setUpLane = async (): Promise<Deps> => {
   const { url } = await createTestDatabase();
-  const db = createDatabase({ url, maxConnections: 5, onStatement: hinderStatement });
+  const db = createDatabase({ url, keepsPlans: true, maxConnections: 5, onStatement: hinderStatement });
   afterAll(() => db.destroy());
   const firmwares = [];
   for (const hardware_type of ['vega_mcu', 'vega_mcu', 'vega_gsm']) firmwares.push(await givenFirmware(db, { hardware_type }));

@@ -74,7 +74,7 @@ export const takeSnapshot = async (db: Db) => {
       .innerJoin('updates as u', 'u.id', 'e.update_id')
       .innerJoin('firmwares as f', 'f.id', 'u.firmware_id')
       .selectAll('e')
-      .select(['d.external_id', 'f.version as wanted_version'])
+      .select(['d.external_id', 'f.version as wanted_version', 'f.status as firmware_status', 'u.status as update_status'])
       .orderBy('e.id')
       .execute(),
     db.selectFrom('updates').selectAll().orderBy('id').execute(),

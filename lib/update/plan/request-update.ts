@@ -9,7 +9,15 @@ import { firstStepDelaySeconds } from '../../walk.ts';
 import type { AdvanceMessage } from '../messages.ts';
 import { wakeUpdate } from '../reach/wake-update.ts';
 import { countEligible, type Update, type UpdateRequest } from '../update.ts';
-import { findIdempotentUpdate, getRequestedUpdate, insertUpdate, keepUpdateAnswer, lockUpdate, type NewUpdate, setPlan } from '../update-queries.ts';
+import {
+  findIdempotentUpdate,
+  getRequestedUpdate,
+  insertUpdate,
+  keepUpdateAnswer,
+  lockUpdate,
+  type NewUpdate,
+  setPlan,
+} from '../update-queries.ts';
 import { endAbandonedExecutions, hasAbandonedExecutions } from './abandoned-queries.ts';
 import { planCanary } from './canary.ts';
 import { chooseTargets } from './chosen-targets.ts';

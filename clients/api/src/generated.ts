@@ -1489,6 +1489,8 @@ export interface Observation {
   last_error_dt: string | null;
   /** When the backend is asked next; null at the end */
   due_dt: string | null;
+  /** It is more than five minutes late: its message is lost, or the service cannot work on it. `resume`, or the request repeated with its Idempotency-Key, sends its message again */
+  is_late: boolean;
   comment: string;
   created_by: string;
   request_id: string;
@@ -1766,6 +1768,8 @@ export interface ObservationWithChanges {
   last_error_dt: string | null;
   /** When the backend is asked next; null at the end */
   due_dt: string | null;
+  /** It is more than five minutes late: its message is lost, or the service cannot work on it. `resume`, or the request repeated with its Idempotency-Key, sends its message again */
+  is_late: boolean;
   comment: string;
   created_by: string;
   request_id: string;

@@ -31,32 +31,26 @@ export async function runDeployedStack(options: {
     undo.push(stack.stop);
     const variables = {
       ...{ ...stack.settings, AWS_DEFAULT_REGION: stack.region, API: stack.api_url, TOKEN: stack.token },
-      ...{ SIMULATOR: stack.simulator_url, SIMULATOR_TOKEN: stack.simulator_token },
+      ...{ SIMULATOR: stack.simulator_url, SIMULATOR_TOKEN: stack.simulator_token, SCU_URL: stack.api_url, SCU_TOKEN: stack.token },
     };
     const lines = Object.entries(variables).map(([name, value]) => `export ${name}='${value}'`);
     mkdirSync(dirname(envFile), { recursive: true });
     // Version 1 of the AWS CLI has an address of its own for SQS, whatever the environment says.
     writePrivateFile(envFile, [...lines, `aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }`, ''].join('\n'));
     undo.push(() => rm(envFile, { force: true }));
-    const curl = (path: string, ...more: string[]) =>
-      ['  curl -s', ...more, `-H 'authorization: Bearer ${stack.token}'`, `'${stack.api_url}${path}'`].join(' ');
     console.log(`
 Deployed in ${stack.deploy_seconds.toFixed(1)} s as stage local. ${stack.applied.length > 0 ? `${stack.applied.length} migrations were applied` : 'There was nothing to migrate'}.
 
 Console: ${stack.api_url}/console
 API:    ${stack.api_url}   (read it at ${stack.api_url}/docs)
 DDI:    ${stack.ddi_url}   (what a device that polls is given for its server)
-Token:  ${stack.token}
 
-The hardware types:
-${curl('/v1/hardware-types')}
-Import the simulated fleet:
-${curl('/v1/observations', `-H 'content-type: application/json' -d '{"targets": {"filter": {}}, "add_unknown": true}'`)}
-Some of its devices, when it is imported:
-${curl('/v1/devices?limit=3')}
+In another terminal, in this folder (npx scu --help shows all):
+  . ${relative(process.cwd(), envFile)}            # the service and a token for scu, and all else that the commands of docs/operations.md need
+  npx scu observe --add-unknown       # imports the simulated fleet
+  npx scu stats
 
-In another terminal, \`. ${relative(process.cwd(), envFile)}\` sets $API, $TOKEN and all else that the commands of docs/operations.md need; its last
-chapter goes from here to a firmware and an update.
+The last chapter of docs/operations.md goes from here to a firmware and an update.
 
 It stays up until Ctrl-C.${afterwards && ` ${afterwards}`}`);
     await stopped;

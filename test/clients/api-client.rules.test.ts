@@ -102,6 +102,12 @@ describe('a request', () => {
     await expect(client.listUpdates()).rejects.toMatchObject({ status: 502, code: 'unknown' });
   });
 
+  it('that is answered without a body is done, or refused, whatever the content type says', async () => {
+    const { client } = await serviceThatAnswers({ status: 204 }, { status: 404 });
+    expect(await client.deleteHardwareType('cabinet_fan')).toBeUndefined();
+    await expect(client.deleteHardwareType('cabinet_fan')).rejects.toMatchObject({ status: 404, code: 'unknown' });
+  });
+
   it('to an address where nobody listens says so', async () => {
     const gone = createServer().listen(0, '127.0.0.1');
     await once(gone, 'listening');

@@ -7,13 +7,16 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { createClient } from '../../clients/api/src/index.ts';
 import { type Stack, startStack } from '../../dev/stack/stack.ts';
+import { callEveryOperation } from '../support/every-operation.ts';
 import { startScriptedServer } from '../support/scripted-server.ts';
 import { ended, hasTerminal, openTerminal } from '../support/terminal.ts';
 
 const CLIENTS = fileURLToPath(new URL('../../clients', import.meta.url));
 const TSC = fileURLToPath(new URL('../../node_modules/.bin/tsc', import.meta.url));
 const SCOOTERS = 30;
+const everyScope = ['read', 'firmware:write', 'devices:write', 'devices:report', 'updates:write', 'keys:write'];
 const hasZsh = spawnSync('zsh', ['--version']).status === 0;
 
 let stack: Stack;
@@ -515,5 +518,19 @@ describe.runIf(hasTerminal).concurrent('on a terminal', () => {
     await zsh.waitFor('scu update ');
     zsh.type('wat\t');
     await zsh.waitFor(/update\s+watch/);
+  });
+});
+
+it('every operation of the API, called through the client, answers what its types allow', async () => {
+  const client = createClient({ url: stack.api_url, token: () => stack.tokenFor({ subject: 'everybody', scopes: everyScope }) });
+  await writeFile(join(folder, 'every.bin'), randomBytes(1_000));
+  const { outcomes, documented } = await callEveryOperation(client, join(folder, 'every.bin'));
+  expect(Object.keys(outcomes).toSorted()).toEqual(documented.toSorted());
+  const refused = Object.entries(outcomes).filter(([, status]) => status !== 200);
+  // What needs an author's key, a device at work or a failed one is refused as the document says; all others succeed.
+  expect(Object.fromEntries(refused)).toEqual({
+    ...{ signFirmware: 400, addAuthorKey: 400, publishAuthorRoot: 400, getAuthorRoot: 404, revokeAuthorKey: 404, getConsoleAsset: 400 },
+    ...{ getDeployment: 404, sendDeploymentFeedback: 404, getCancelAction: 404, sendCancelFeedback: 404, getInstalledBase: 404 },
+    ...{ downloadArtifact: 404, probeArtifact: 404, retryUpdate: 409 },
   });
 });

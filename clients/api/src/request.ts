@@ -67,8 +67,10 @@ const requestOnce = async <Answer>(path: string, connection: Connection, init: R
     if (init.signal?.aborted) throw init.signal.reason;
     return { error: new ApiUnreachable(what, error), retryAfterSeconds: undefined };
   }
-  if (response.ok) return { answer: (isJson(response) ? JSON.parse(text) : text === '' ? undefined : text) as Answer };
-  const problem = isJson(response) ? (JSON.parse(text) as Partial<Problem>) : { detail: text.slice(0, 200) };
+  // Without a body there is nothing to parse, whatever the content type: 204, and the refusal of a HEAD.
+  const body: unknown = text !== '' && isJson(response) ? JSON.parse(text) : text || undefined;
+  if (response.ok) return { answer: body as Answer };
+  const problem = typeof body === 'object' ? (body as Partial<Problem>) : { detail: text.slice(0, 200) };
   const error = new ApiProblem(what, response.status, problem, response.headers.get('x-request-id'));
   const mayPass = response.status === 503 || response.status === 429;
   return { error, retryAfterSeconds: mayPass ? secondsOf(response.headers.get('retry-after')) : null };

@@ -22,8 +22,7 @@ export class Connection implements DatabaseConnection {
   readonly #client: pg.PoolClient;
   readonly #options: ConnectionOptions;
   readonly #names = new Map<string, string>();
-  /** BEGIN, until a statement has waited for it. */
-  #beginning: Promise<unknown> | undefined;
+  /** What was sent and nobody has waited for yet, BEGIN in front. */
   #ahead: Promise<unknown>[] = [];
   #last: Promise<unknown> = Promise.resolve();
   #isBroken = false;
@@ -33,31 +32,30 @@ export class Connection implements DatabaseConnection {
     this.#options = options;
   }
 
+  /** Waits for what was sent ahead as well. @throws what the first of it that failed has failed with. */
   async executeQuery<Row>({ sql, parameters }: CompiledQuery): Promise<QueryResult<Row>> {
-    const { command, rowCount, rows } = await this.#afterBeginning(this.#send(sql, parameters));
+    const { command, rowCount, rows } = await this.#behindAhead(this.#send(sql, parameters));
     return { rows: rows as Row[], ...(isChange.test(command) && { numAffectedRows: BigInt(rowCount ?? 0) }) };
   }
 
-  /** Sends statements without waiting for them: the COMMIT that follows does. */
+  /** Sends statements without waiting for them: the next one does, or the COMMIT. */
   sendAhead(statements: readonly CompiledQuery[]): void {
-    this.#ahead.push(...statements.map(({ sql, parameters }) => quiet(this.#send(sql, parameters))));
+    for (const { sql, parameters } of statements) this.#toldLater(this.#send(sql, parameters));
   }
 
   begin(statement: string): void {
     this.#ahead = [];
-    this.#beginning = quiet(this.#send(statement, []));
+    this.#toldLater(this.#send(statement, []));
   }
 
-  /** @throws what the first statement that was sent ahead and failed has failed with. */
   async commit(): Promise<void> {
-    const sent = [...this.#ahead, this.#afterBeginning(this.#send('commit', []))];
-    const { command } = (await firstFailure<unknown>(sent)).at(-1) as pg.QueryResult;
+    const { command } = await this.#behindAhead(this.#send('commit', []));
     // As PostgreSQL answers when a statement has failed before.
     if (command === 'ROLLBACK') throw new Error('The transaction could not be committed, because one of its statements has failed');
   }
 
   async rollback(): Promise<void> {
-    this.#beginning = undefined;
+    this.#ahead = [];
     try {
       await this.#send('rollback', []);
     } catch (error) {
@@ -75,10 +73,15 @@ export class Connection implements DatabaseConnection {
     throw new Error('Answers are not streamed');
   }
 
-  async #afterBeginning<Answer>(answer: Promise<Answer>): Promise<Answer> {
-    const beginning = this.#beginning;
-    this.#beginning = undefined;
-    return beginning ? ((await firstFailure<unknown>([beginning, answer]))[1] as Answer) : answer;
+  async #behindAhead<Answer>(answer: Promise<Answer>): Promise<Answer> {
+    const ahead = this.#ahead;
+    this.#ahead = [];
+    return ahead.length === 0 ? answer : ((await firstFailure([...ahead, answer])).at(-1) as Answer);
+  }
+
+  #toldLater(sent: Promise<unknown>): void {
+    sent.catch(() => {});
+    this.#ahead.push(sent);
   }
 
   async #send(text: string, parameters: readonly unknown[]): Promise<pg.QueryResult> {
@@ -109,10 +112,4 @@ export const firstFailure = async <Answer>(sent: readonly Promise<Answer>[]): Pr
     if (outcome.status === 'rejected') throw outcome.reason;
     return outcome.value;
   });
-};
-
-/** Its failure is told by whoever waits for it later. */
-const quiet = <Answer>(sent: Promise<Answer>): Promise<Answer> => {
-  sent.catch(() => {});
-  return sent;
 };

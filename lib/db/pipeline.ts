@@ -18,10 +18,10 @@ export const inOneTrip = <Rows extends readonly unknown[]>(db: Db | Trx, ...stat
   });
 
 /**
- * The last statements of a transaction, on whose answers nothing depends: they are on their way together with its COMMIT. When one of them
- * fails, the transaction fails with its error.
+ * Statements of a transaction on whose answers nothing depends: they are sent, and whatever follows waits for them. The last ones so are on
+ * their way together with the COMMIT. When one of them fails, what follows fails with its error.
  */
-export const sendWithCommit = (trx: Trx, statements: readonly RawBuilder<unknown>[]): Promise<void> =>
+export const sendAhead = (trx: Trx, statements: readonly RawBuilder<unknown>[]): Promise<void> =>
   trx.getExecutor().provideConnection(async (connection) => {
     (connection as Connection).sendAhead(statements.map((statement) => statement.compile(trx)));
   });

@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../db/database.ts';
 import { keepAttributes, type ToldAttributes } from '../fleet/attribute-queries.ts';
 import { countSeen } from '../fleet/count-queries.ts';
@@ -97,14 +97,13 @@ export const markSeen = async (db: Db, device_id: number, before: Date, now: Dat
 };
 
 /** Keeps what a device has told of itself and notes that it has, in one statement; when it is to tell it again, only the first. */
-export const storeConfigData = async (
-  db: Db,
+export const storeConfigData = (
   device_id: number,
   told: ToldAttributes,
   { isWantedAgain, now }: { isWantedAgain: boolean; now: Date },
-): Promise<void> => {
+): RawBuilder<unknown> => {
   const kept = keepAttributes(device_id, told, now);
-  const statement = isWantedAgain
+  return isWantedAgain
     ? kept
     : sql`
       WITH kept AS (
@@ -112,14 +111,9 @@ export const storeConfigData = async (
       )
       INSERT INTO iot_devices (device_id, config_data_dt) VALUES (${device_id}, ${now})
       ON CONFLICT ON CONSTRAINT iot_devices_pkey DO UPDATE SET config_data_dt = excluded.config_data_dt`;
-  await statement.execute(db);
 };
 
-/** Notes that a device has told its attributes; with null, that they are wanted again. */
-export const markConfigData = async (db: Db, device_id: number, config_data_dt: Date | null): Promise<void> => {
-  await db
-    .insertInto('iot_devices')
-    .values({ device_id, config_data_dt })
-    .onConflict((oc) => oc.constraint('iot_devices_pkey').doUpdateSet({ config_data_dt }))
-    .execute();
-};
+/** Notes that the attributes of a device are wanted again. */
+export const wantConfigData = (device_id: number): RawBuilder<unknown> => sql`
+  INSERT INTO iot_devices (device_id, config_data_dt) VALUES (${device_id}, NULL)
+  ON CONFLICT ON CONSTRAINT iot_devices_pkey DO UPDATE SET config_data_dt = NULL`;

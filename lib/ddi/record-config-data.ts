@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
+import { sendAhead } from '../db/pipeline.ts';
 import { DomainError } from '../errors.ts';
 import { listVersionAttributes } from '../firmware/hardware-type-queries.ts';
 import type { Report } from '../report/confirmation.ts';
@@ -28,7 +29,8 @@ export async function recordConfigData({ db, now }: { db: Db; now: Clock }, devi
   await db.transaction().execute(async (trx) => {
     if (reports.length > 0) await recordReports(trx, reports, occurred_dt);
     await noteUntold(trx, device, versions);
-    await storeConfigData(trx, device.device_id, toAttributes(configData), { isWantedAgain: errors.length > 0, now: occurred_dt });
+    const isWantedAgain = errors.length > 0;
+    await sendAhead(trx, [storeConfigData(device.device_id, toAttributes(configData), { isWantedAgain, now: occurred_dt })]);
   });
   const summary = errors.map(({ path, message }) => `${path} (${message})`).join(', ');
   if (errors.length > 0) throw new DomainError('request.invalid', `Wrong, and all others stored: ${summary}`, { errors });
@@ -51,7 +53,7 @@ const noteUntold = async (trx: Trx, device: IotDevice, versions: readonly ToldVe
     if (!version.told && state !== 'proving') return [];
     return [{ device_id: device.device_id, execution_id: work.execution_id, note: noteOf(version) }];
   });
-  if (notes.length > 0) await noteDetails(trx, notes);
+  await sendAhead(trx, noteDetails(notes));
 };
 
 const noteOf = ({ attribute, told }: ToldVersion): string =>

@@ -1,12 +1,13 @@
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
+import { sendAhead } from '../db/pipeline.ts';
 import { DomainError } from '../errors.ts';
 import type { Report } from '../report/confirmation.ts';
 import { recordReports } from '../report/record-reports.ts';
 import { type DeviceWork, workStateOf } from '../update/reach/device-work.ts';
 import { findEndedWork, noteProgress } from '../update/reach/offer-queries.ts';
 import { cancelWordOf, detailOf, wordOf } from './feedback.ts';
-import { type IotDevice, listWork, markConfigData } from './iot-device-queries.ts';
+import { type IotDevice, listWork, wantConfigData } from './iot-device-queries.ts';
 import type { ActionFeedback } from './protocol.ts';
 
 export interface RecordFeedbackDeps {
@@ -93,5 +94,5 @@ const record = (
   db.transaction().execute(async (trx) => {
     await recordReports(trx, [{ ...said, kind, external_id, occurred_dt, source: 'feedback' }], now());
     // What it runs now is to be seen, however it has ended.
-    await markConfigData(trx, device_id, null);
+    await sendAhead(trx, [wantConfigData(device_id)]);
   });

@@ -114,7 +114,7 @@ const storeAnswers = async (
   if (walk?.status !== 'IN_PROGRESS' || placeOf(step, walk) !== 'due') return;
   const { reports, malformed } = toReports(answers.answered);
   // Known devices before new ones: whoever stores reports locks devices first and counts them afterwards.
-  await lockDevices(trx, reports);
+  await lockDevices(reports).execute(trx);
   const devices_added = add_unknown ? await addDevices(trx, toNewDevices(answers), now) : 0;
   const outcomes = await recordReports(trx, reports, now, id);
   const { next, error } = answers;

@@ -1,15 +1,22 @@
 import type { Trx } from '../db/database.ts';
+import { inOneTrip, sendAhead } from '../db/pipeline.ts';
 import { beginDays } from '../fleet/count-queries.ts';
 import { noteLateSuccesses } from '../update/figure-queries.ts';
-import { lockReportedExecutions, moveExecutions } from '../update/move-executions.ts';
+import {
+  lockReportedExecutions,
+  moveExecutions,
+  type ReportedExecution,
+  type ReportedRow,
+  toReportedExecutions,
+} from '../update/move-executions.ts';
 import { noteDetails } from '../update/reach/offer-queries.ts';
 import type { ConfirmationOutcome, Report } from './confirmation.ts';
 import { learn, type ReportItem } from './learn.ts';
-import { listReportFacts, lockDevices, type ReportFacts, storeReports } from './report-queries.ts';
+import { type FactsRow, lockDevices, type ReportFacts, selectReportFacts, storeReports, toReportFacts } from './report-queries.ts';
 
 /**
  * The one way in which the service learns what devices run: facts in, what they teach (learn.ts), and stored. A constant number of
- * statements, whatever the number of reports. Every report has an outcome of its own, in their order; a refused one changes nothing
+ * statements, whatever the number of reports, in two round trips: what is read goes together, and what is written goes with the COMMIT. Every report has an outcome of its own, in their order; a refused one changes nothing
  * and hinders no other. Repeating a call changes nothing.
  */
 export async function recordReports(
@@ -18,27 +25,29 @@ export async function recordReports(
   now: Date,
   observation_id: number | null = null,
 ): Promise<ConfirmationOutcome[]> {
-  await lockDevices(trx, reports);
-  const items = await loadItems(trx, reports, now);
+  const [, facts, executions] = await inOneTrip<[unknown, FactsRow, ReportedRow]>(
+    trx,
+    lockDevices(reports),
+    selectReportFacts(reports, now),
+    lockReportedExecutions(reports),
+  );
+  const items = itemsOf(reports, toReportFacts(facts), toReportedExecutions(executions));
   await beginDays(trx, typesOfNewDay(items), now);
   const { outcomes, current, changes, moves, lateSuccesses, notes } = learn(items, now);
-  await storeReports(trx, current, changes, observation_id);
-  await moveExecutions(trx, moves, now);
-  await noteLateSuccesses(trx, lateSuccesses, now);
-  if (notes.length > 0) await noteDetails(trx, notes);
+  await sendAhead(trx, [
+    ...storeReports(current, changes, observation_id),
+    ...moveExecutions(moves, now),
+    ...noteLateSuccesses(lateSuccesses, now),
+    ...noteDetails(notes),
+  ]);
   return outcomes;
 }
 
-const loadItems = async (trx: Trx, reports: readonly Report[], now: Date): Promise<ReportItem[]> => {
-  const facts = await listReportFacts(trx, reports, now);
-  const subjects = reports.map(({ hardware_type, execution_id }, i) => ({
-    device_id: facts[i]?.device_id ?? null,
-    hardware_type,
-    execution_id: execution_id ?? null,
-  }));
-  const executions = await lockReportedExecutions(trx, subjects);
-  return reports.map((report, i) => ({ ...(facts[i] as ReportFacts), report, execution: executions[i] }));
-};
+const itemsOf = (
+  reports: readonly Report[],
+  facts: readonly ReportFacts[],
+  executions: readonly (ReportedExecution | undefined)[],
+): ReportItem[] => reports.map((report, i) => ({ ...(facts[i] as ReportFacts), report, execution: executions[i] }));
 
 /** Hardware types of which these are the first reports of the day. */
 const typesOfNewDay = (items: readonly ReportItem[]): string[] => {

@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { partsOfFirmware, partTypesOf } from '../assembly/part-queries.ts';
 import type { Trx } from '../db/database.ts';
 import { catalogueLocksShared } from '../firmware/hardware-type-queries.ts';
@@ -22,9 +22,9 @@ export interface ReportSubject {
  * the catalogue: nothing that is reported here, itself or as part of a package, becomes available meanwhile. `bool_and` takes those locks,
  * and they have to be taken before any device is asked for.
  */
-export const lockDevices = async (trx: Trx, subjects: readonly ReportSubject[]): Promise<void> => {
+export const lockDevices = (subjects: readonly ReportSubject[]) => {
   const hardwareTypes = subjects.map((s) => s.hardware_type);
-  await sql`
+  return sql`
     WITH catalogue AS MATERIALIZED (
       ${catalogueLocksShared(
         hardwareTypes,
@@ -40,7 +40,7 @@ export const lockDevices = async (trx: Trx, subjects: readonly ReportSubject[]):
         SELECT * FROM unnest(${subjects.map((s) => s.kind)}::text[], ${subjects.map((s) => s.external_id)}::text[])
       )
     ORDER BY kind, external_id
-    FOR NO KEY UPDATE OF devices`.execute(trx);
+    FOR NO KEY UPDATE OF devices`;
 };
 
 export interface ReportFacts {
@@ -67,7 +67,7 @@ export interface PartFacts {
   is_day_begun: boolean;
 }
 
-interface FactsRow {
+export interface FactsRow {
   ordinal: number;
   part_hardware_type: string | null;
   part_version: string;
@@ -88,9 +88,8 @@ interface FactsRow {
   source: ReportSource;
 }
 
-/** What is known about the subject of each report, and of its parts, in the reports' order, in one statement. */
-export const listReportFacts = async (trx: Trx, subjects: readonly ReportSubject[], now: Date): Promise<ReportFacts[]> => {
-  const { rows } = await sql<FactsRow>`
+/** What is known about the subject of each report, and of its parts, in the reports' order: rows for {@link toReportFacts}. */
+export const selectReportFacts = (subjects: readonly ReportSubject[], now: Date) => sql<FactsRow>`
     SELECT s.ordinal, part.hardware_type AS part_hardware_type, part.version AS part_version, part.id AS part_firmware_id,
            d.id AS device_id, d.created_dt AS registered_dt, h.name IS NOT NULL AS hardware_type_exists, f.id AS firmware_id,
            r.firmware_id AS known_firmware_id, r.reported_version, r.firmware_update_dt, r.firmware_update_time, r.observed_dt, r.occurred_dt,
@@ -118,7 +117,9 @@ export const listReportFacts = async (trx: Trx, subjects: readonly ReportSubject
     ) told
     LEFT JOIN firmwares part ON part.id = told.firmware_id
     LEFT JOIN device_firmwares r ON r.device_id = d.id AND r.hardware_type = coalesce(part.hardware_type, s.hardware_type)
-    ORDER BY s.ordinal, told.position`.execute(trx);
+    ORDER BY s.ordinal, told.position`;
+
+export const toReportFacts = (rows: readonly FactsRow[]): ReportFacts[] => {
   const facts: ReportFacts[] = [];
   for (const { ordinal, part_hardware_type, part_version, part_firmware_id, ...row } of rows) {
     const { device_id, registered_dt, hardware_type_exists, firmware_id, is_day_begun, was_told, ...stored } = row;
@@ -146,16 +147,18 @@ export interface KnownRow extends KnownVersion {
   hardware_type: string;
 }
 
-/** Stores what each device runs now and when it was last seen, appends the changes to the history and counts them, in one statement. */
-export const storeReports = async (
-  trx: Trx,
+/**
+ * Stores what each device runs now and when it was last seen, appends the changes to the history and counts them, in one statement; none where
+ * nothing is new.
+ */
+export const storeReports = (
   current: readonly KnownRow[],
   changes: readonly KnownRow[],
   /** The observation that found the changes out. */
   observation_id: number | null,
-): Promise<void> => {
-  if (current.length === 0) return;
-  await sql`
+): RawBuilder<unknown>[] => {
+  if (current.length === 0) return [];
+  const statement = sql`
     WITH reported AS (
       SELECT * FROM ${unnestKnown(current)}
     ), changed AS (
@@ -187,7 +190,8 @@ export const storeReports = async (
       firmware_update_time = excluded.firmware_update_time,
       observed_dt = excluded.observed_dt,
       occurred_dt = excluded.occurred_dt,
-      source = excluded.source`.execute(trx);
+      source = excluded.source`;
+  return [statement];
 };
 
 export interface LinkedFirmware {

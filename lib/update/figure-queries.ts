@@ -49,9 +49,9 @@ export const lateSuccessesOf = (update_id: RawBuilder<unknown>) => sql<number>`(
  * Notes that the version wanted was seen after all, and counts it; once for each execution. The counts are spread over shards and written
  * in the order of updates, so that reports seldom wait for each other, and never in a circle.
  */
-export const noteLateSuccesses = async (trx: Trx, ids: readonly number[], now: Date): Promise<void> => {
-  if (ids.length === 0) return;
-  await sql`
+export const noteLateSuccesses = (ids: readonly number[], now: Date): RawBuilder<unknown>[] => {
+  if (ids.length === 0) return [];
+  const statement = sql`
     WITH noted AS (
       UPDATE update_executions SET late_success_dt = ${now}
       WHERE id = ANY (${ids}::integer[]) AND late_success_dt IS NULL AND status IN ('FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED')
@@ -59,9 +59,8 @@ export const noteLateSuccesses = async (trx: Trx, ids: readonly number[], now: D
     )
     INSERT INTO update_late_success_counts AS counts (update_id, shard, executions)
     SELECT update_id, pg_backend_pid() % 8, count(*) FROM noted GROUP BY update_id ORDER BY update_id
-    ON CONFLICT ON CONSTRAINT update_late_success_counts_pkey DO UPDATE SET executions = counts.executions + excluded.executions`.execute(
-    trx,
-  );
+    ON CONFLICT ON CONSTRAINT update_late_success_counts_pkey DO UPDATE SET executions = counts.executions + excluded.executions`;
+  return [statement];
 };
 
 /** What nothing changes any more when the last execution has ended. */

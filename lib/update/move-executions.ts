@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
-import type { Trx } from '../db/database.ts';
+import type { DeviceKind } from '../fleet/device.ts';
 import {
   type ExecutionEvent,
   type ExecutionStatus,
@@ -161,27 +161,29 @@ export interface ReportedExecution extends RetryPolicy {
 }
 
 export interface ExecutionSubject {
-  device_id: number | null;
+  kind: DeviceKind;
+  external_id: string;
   hardware_type: string;
-  /** The execution a report names; null: the device's latest one for this hardware type. */
-  execution_id: number | null;
+  /** The execution a report names; undefined: the device's latest one for this hardware type. */
+  execution_id?: number | undefined;
 }
 
+export type ReportedRow = { [Column in keyof ReportedExecution]: Column extends 'id' ? number | null : ReportedExecution[Column] };
+
 /**
- * The execution that each report is about, in the reports' order, in one statement. Unfinished ones are locked, and are answered as they are
- * once nobody else is at them: a report must not be judged by a status that a deadline is just ending.
+ * The execution that each report is about, in the reports' order: rows for {@link toReportedExecutions}. Unfinished ones are locked, and are
+ * answered as they are once nobody else is at them: a report must not be judged by a status that a deadline is just ending.
  */
-export const lockReportedExecutions = async (
-  trx: Trx,
-  subjects: readonly ExecutionSubject[],
-): Promise<(ReportedExecution | undefined)[]> => {
-  const { rows } = await sql<ReportedExecution & { id: number | null }>`
+export const lockReportedExecutions = (subjects: readonly ExecutionSubject[]) => sql<ReportedRow>`
     WITH subjects AS (
-      SELECT * FROM unnest(
-        ${subjects.map((s) => s.device_id)}::integer[],
+      SELECT s.ordinal, d.id AS device_id, s.hardware_type, s.execution_id
+      FROM unnest(
+        ${subjects.map((s) => s.kind)}::text[],
+        ${subjects.map((s) => s.external_id)}::text[],
         ${subjects.map((s) => s.hardware_type)}::text[],
-        ${subjects.map((s) => s.execution_id)}::integer[]
-      ) WITH ORDINALITY AS s (device_id, hardware_type, execution_id, ordinal)
+        ${subjects.map((s) => s.execution_id ?? null)}::integer[]
+      ) WITH ORDINALITY AS s (kind, external_id, hardware_type, execution_id, ordinal)
+      LEFT JOIN devices d ON d.kind = s.kind AND d.external_id = s.external_id
     ), found AS MATERIALIZED (
       SELECT s.ordinal, e.id, ${unfinished} AS is_unfinished
       FROM subjects s CROSS JOIN LATERAL (
@@ -210,9 +212,10 @@ export const lockReportedExecutions = async (
     LEFT JOIN executions e ON e.id = found.id
     LEFT JOIN updates u ON u.id = e.update_id
     LEFT JOIN firmwares f ON f.id = u.firmware_id
-    ORDER BY s.ordinal`.execute(trx);
-  return rows.map((row) => (row.id === null ? undefined : row));
-};
+    ORDER BY s.ordinal`;
+
+export const toReportedExecutions = (rows: readonly ReportedRow[]): (ReportedExecution | undefined)[] =>
+  rows.map((row) => (row.id === null ? undefined : (row as ReportedExecution)));
 
 export interface ExecutionMove {
   id: number;
@@ -221,11 +224,11 @@ export interface ExecutionMove {
   detail: string | null;
 }
 
-/** Moves executions that are locked by {@link lockReportedExecutions}, each in the phase in which it was found. */
-export const moveExecutions = async (trx: Trx, moves: readonly ExecutionMove[], now: Date): Promise<void> => {
-  if (moves.length === 0) return;
+/** Moves executions that are locked by {@link lockReportedExecutions}, each in the phase in which it was found; no statement without a move. */
+export const moveExecutions = (moves: readonly ExecutionMove[], now: Date): RawBuilder<unknown>[] => {
+  if (moves.length === 0) return [];
   const each = <T>(of: (move: ExecutionMove) => T) => moves.map(of);
-  await sql`
+  const statement = sql`
     ${moved(
       sql`unnest(
         ${each(({ id }) => id)}::integer[],
@@ -240,5 +243,6 @@ export const moveExecutions = async (trx: Trx, moves: readonly ExecutionMove[], 
       ) AS m (id, to_phase, to_status, keeps_reason, to_reason, effect, detail, next_attempt_dt, from_phase)`,
       now,
       { detail: sql`m.detail`, next_attempt_dt: sql`m.next_attempt_dt` },
-    )} AND e.phase = m.from_phase`.execute(trx);
+    )} AND e.phase = m.from_phase`;
+  return [statement];
 };

@@ -176,14 +176,16 @@ export interface ExecutionNote {
   note: string;
 }
 
-/** Puts notes of ours before the words of devices at work, each once. */
-export const noteDetails = async (trx: Trx, notes: readonly ExecutionNote[]): Promise<void> => {
-  await sql`
+/** Puts notes of ours before the words of devices at work, each once; no statement without notes. */
+export const noteDetails = (notes: readonly ExecutionNote[]): RawBuilder<unknown>[] => {
+  if (notes.length === 0) return [];
+  const statement = sql`
     UPDATE update_executions e SET detail = left(concat_ws(E'\n', n.note, e.detail), ${longestDetail}::integer)
     FROM unnest(
       ${notes.map((n) => n.execution_id)}::integer[], ${notes.map((n) => n.device_id)}::integer[], ${notes.map((n) => n.note)}::text[]
     ) AS n (id, device_id, note)
-    WHERE e.id = n.id AND e.device_id = n.device_id AND ${atWork} AND position(n.note IN coalesce(e.detail, '')) = 0`.execute(trx);
+    WHERE e.id = n.id AND e.device_id = n.device_id AND ${atWork} AND position(n.note IN coalesce(e.detail, '')) = 0`;
+  return [statement];
 };
 
 export interface EndedWork {

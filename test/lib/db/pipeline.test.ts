@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { afterAll, describe, expect, it } from 'vitest';
 import { createDatabase, type Db } from '../../../lib/db/database.ts';
-import { inOneTrip, sendWithCommit } from '../../../lib/db/pipeline.ts';
+import { inOneTrip, sendAhead } from '../../../lib/db/pipeline.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { startWire } from '../../support/wire.ts';
 
@@ -44,14 +44,23 @@ describe.each([
   });
 
   it('stores what is sent together with the commit', async () => {
-    await db.transaction().execute((trx) => sendWithCommit(trx, [insert(1), insert(2)]));
+    await db.transaction().execute((trx) => sendAhead(trx, [insert(1), insert(2)]));
     expect(await stored(db)).toEqual([1, 2]);
   });
 
   it('stores nothing when what is sent together with the commit fails, and tells why', async () => {
     const work = db.transaction().execute(async (trx) => {
       await insert(1).execute(trx);
-      await sendWithCommit(trx, [insert(2), failure, insert(3)]);
+      await sendAhead(trx, [insert(2), failure, insert(3)]);
+    });
+    await expect(work).rejects.toThrow('division by zero');
+    expect(await stored(db)).toEqual([]);
+  });
+
+  it('tells why what was sent ahead has failed, whichever statement follows', async () => {
+    const work = db.transaction().execute(async (trx) => {
+      await sendAhead(trx, [failure]);
+      await insert(1).execute(trx);
     });
     await expect(work).rejects.toThrow('division by zero');
     expect(await stored(db)).toEqual([]);
@@ -59,7 +68,7 @@ describe.each([
 
   it('stores nothing when the work fails after it has sent its last statements', async () => {
     const work = db.transaction().execute(async (trx) => {
-      await sendWithCommit(trx, [insert(1), failure]);
+      await sendAhead(trx, [insert(1), failure]);
       throw new Error('changed its mind');
     });
     await expect(work).rejects.toThrow('changed its mind');
@@ -86,7 +95,7 @@ it('waits for the network twice in a transaction of many statements', async () =
   wire.take();
   await pipelined.transaction().execute(async (trx) => {
     await inOneTrip(trx, sql`SELECT 1`, sql`SELECT 2`, sql`SELECT 3`);
-    await sendWithCommit(trx, [insert(1), insert(2)]);
+    await sendAhead(trx, [insert(1), insert(2)]);
   });
   const { sent, trips } = wire.take();
   expect({ statements: sent.length, trips }).toEqual({ statements: 7, trips: 2 });

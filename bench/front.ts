@@ -99,4 +99,6 @@ function createRouter(routes: readonly FrontRoute[]) {
   };
 }
 
+// With the exit that a profile is written at.
+process.once('SIGINT', () => process.exit());
 if (import.meta.main) process.once('message', (options: FrontOptions) => void start(options));

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Socket } from 'node:net';
 import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely';
 import type pg from 'pg';
 
@@ -26,6 +27,7 @@ export class Connection implements DatabaseConnection {
   #ahead: Promise<unknown>[] = [];
   #last: Promise<unknown> = Promise.resolve();
   #isBroken = false;
+  #isCorked = false;
 
   constructor(client: pg.PoolClient, options: ConnectionOptions) {
     this.#client = client;
@@ -88,10 +90,25 @@ export class Connection implements DatabaseConnection {
     const name = this.#nameOf(text);
     const values = parameters as unknown[];
     const send = () => (name === undefined ? this.#client.query(text, values) : this.#client.query({ name, text, values }));
-    if (this.#options.pipelines) return send();
+    if (this.#options.pipelines) {
+      this.#writeTogether();
+      return send();
+    }
     const answer = this.#last.then(send, send);
     this.#last = answer;
     return answer;
+  }
+
+  /** What is sent before anything else happens is one write to the network, not one for each statement. */
+  #writeTogether(): void {
+    if (this.#isCorked) return;
+    const { stream } = (this.#client as unknown as { connection: { stream: Socket } }).connection;
+    this.#isCorked = true;
+    stream.cork();
+    process.nextTick(() => {
+      this.#isCorked = false;
+      stream.uncork();
+    });
   }
 
   #nameOf(text: string): string | undefined {

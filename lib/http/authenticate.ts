@@ -43,14 +43,36 @@ const clockToleranceSeconds = 5;
 /** RFC 6750 bearer tokens, JWTs signed by a key of the JWKS. */
 export const createAuthenticate = ({ issuer, audience, jwksUrl, jwksMaximumAgeSeconds }: AuthenticateOptions): Authenticate => {
   const keys = createKeySet({ url: jwksUrl, maximumAgeSeconds: jwksMaximumAgeSeconds });
-  return (authorization) => authenticate(authorization, keys, { issuer, audience });
+  return remembering((authorization) => authenticate(authorization, keys, { issuer, audience }));
 };
+
+/** So long a token that was good is taken to be good still, unless it expires before: its signature costs as much as a small statement. */
+const rememberedSeconds = 30;
+const mostRemembered = 20;
+
+const remembering = (check: (authorization: string | undefined) => Promise<Verified>): Authenticate => {
+  const verified = new Map<string, Verified & { until: number }>();
+  return async (authorization) => {
+    const known = authorization === undefined ? undefined : verified.get(authorization);
+    if (known && Date.now() < known.until) return known.caller;
+    const { caller, expires } = await check(authorization);
+    if (verified.size >= mostRemembered) verified.clear();
+    verified.set(authorization ?? '', { caller, expires, until: Math.min(expires, Date.now() + rememberedSeconds * 1_000) });
+    return caller;
+  };
+};
+
+interface Verified {
+  caller: Caller;
+  /** Milliseconds since 1970. */
+  expires: number;
+}
 
 const authenticate = async (
   authorization: string | undefined,
   keys: JWTVerifyGetKey,
   { issuer, audience }: { issuer: string; audience: string },
-): Promise<Caller> => {
+): Promise<Verified> => {
   if (!authorization) throw new DomainError('auth.missing_token', 'A bearer token is needed in the Authorization header');
   const token = /^Bearer +([\w.~+/=-]+)$/i.exec(authorization.slice(0, maximumTokenLength + 16))?.[1];
   if (!token || token.length > maximumTokenLength) throw invalidToken();
@@ -63,7 +85,8 @@ const authenticate = async (
       clockTolerance: clockToleranceSeconds,
     });
     if (!isSubject(payload.sub)) throw invalidToken();
-    return { subject: payload.sub, scopes: new Set(typeof payload['scope'] === 'string' ? payload['scope'].split(' ') : []) };
+    const scopes = new Set(typeof payload['scope'] === 'string' ? payload['scope'].split(' ') : []);
+    return { caller: { subject: payload.sub, scopes }, expires: (payload.exp ?? 0) * 1_000 };
   } catch (error) {
     if (error instanceof DomainError) throw error;
     if (isKeySetUnavailable(error)) {

@@ -5,12 +5,28 @@ import type { Trx } from '../db/database.ts';
  * What GET /v1/stats adds up is counted in the very statements that store it: these are their parts. Rows are written in the order of
  * the key, so that two statements cannot wait for each other in a circle. `recount_fleet()` counts all of it anew.
  *
- * The devices of a large update all leave one version for another: those counts are spread over as many rows as this, of which each
- * connection uses one, so that reports that come one by one, 500 a second, seldom wait for each other's commit.
- *
  * Devices that are retired are in no count, and those without a zone are in the one of ''.
  */
-const shard = sql`pg_backend_pid() % 8`;
+const shardsOfReports = { first: 0, count: 64 } as const;
+/** Nobody who reports has one of these. */
+const shardsOfOthers = { first: 100, count: 64 } as const;
+
+/**
+ * The devices of a large update all leave one version for another: those counts are spread over rows, and each transaction takes one that no
+ * other has at this moment, so that reports which come one by one, 500 a second, do not wait for each other's commit. Only as many rows come
+ * into being as transactions count at once; who finds none free shares one.
+ */
+const freeShard = ({ first, count }: { first: number; count: number }) => sql`
+  coalesce(
+    (
+      SELECT free FROM generate_series(${sql.lit(first)}, ${sql.lit(first + count - 1)}) AS free
+      WHERE pg_try_advisory_xact_lock('device_seen_counts'::regclass::oid::integer, free)
+      LIMIT 1
+    ),
+    ${sql.lit(first)} + pg_backend_pid() % ${sql.lit(count)}
+  )`;
+
+const shard = freeShard(shardsOfReports);
 
 /**
  * Moves devices from the version stored to the one in `reported (device_id, hardware_type, reported_version)`. Reads what is stored
@@ -91,19 +107,8 @@ export const countSeen: RawBuilder<unknown> = sql`
   ORDER BY kind, seen_on, zone
   ON CONFLICT ON CONSTRAINT device_seen_counts_pkey DO UPDATE SET device_count = counts.device_count + excluded.device_count`;
 
-/**
- * Who adds or moves devices may report about others in the same transaction, and wait for these while holding a count: so it takes a row
- * that nobody else has. There are more such rows than anybody has connections that do so.
- */
-const shardOfOneself = sql`
-  coalesce(
-    (
-      SELECT free FROM generate_series(100, 163) AS free
-      WHERE pg_try_advisory_xact_lock('device_seen_counts'::regclass::oid::integer, free)
-      LIMIT 1
-    ),
-    100 + pg_backend_pid() % 64
-  )`;
+/** Who adds or moves devices may report about others in the same transaction, and wait for these while holding a count. */
+const shardOfOneself = freeShard(shardsOfOthers);
 
 /** Adds the devices of `added (kind, zone)` to those that were never seen. */
 export const countNewDevices: RawBuilder<unknown> = sql`

@@ -41,6 +41,11 @@ const parts: Part[] = [
   },
   { file: /pg\/lib\/native\/index\.js$/, what: "pg's binding to libpq", instead: () => 'module.exports = undefined;' },
   { file: /pg-types\/lib\/binaryParsers\.js$/, what: "pg's parsers of binary results", instead: () => 'module.exports = { init() {} };' },
+  {
+    file: /postgres-interval\/index\.js$/,
+    what: "pg's parser of intervals: no statement answers one",
+    instead: (_source, what) => `${leftOut(what)} module.exports = leftOut;`,
+  },
   // Which pg does only when it is told to.
   {
     file: /pg\/lib\/crypto\/cert-signatures\.js$/,

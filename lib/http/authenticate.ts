@@ -1,7 +1,7 @@
 import { type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { DomainError } from '../errors.ts';
 import { isStorable } from '../text.ts';
-import { createKeySet, isKeySetUnavailable } from './key-set.ts';
+import { createKeySet, isKeySetUnavailable, type KeySet } from './key-set.ts';
 
 export const scopes = ['read', 'firmware:write', 'devices:write', 'updates:write', 'devices:report', 'keys:write'] as const;
 export type Scope = (typeof scopes)[number];
@@ -43,22 +43,24 @@ const clockToleranceSeconds = 5;
 /** RFC 6750 bearer tokens, JWTs signed by a key of the JWKS. */
 export const createAuthenticate = ({ issuer, audience, jwksUrl, jwksMaximumAgeSeconds }: AuthenticateOptions): Authenticate => {
   const keys = createKeySet({ url: jwksUrl, maximumAgeSeconds: jwksMaximumAgeSeconds });
-  return remembering((authorization) => authenticate(authorization, keys, { issuer, audience }));
+  return remembering(keys, (authorization) => authenticate(authorization, keys, { issuer, audience }));
 };
 
-/** So long a token that was good is taken to be good still, unless it expires before: its signature costs as much as a small statement. */
-const rememberedSeconds = 30;
 const mostRemembered = 20;
 
-const remembering = (check: (authorization: string | undefined) => Promise<Verified>): Authenticate => {
-  const verified = new Map<string, Verified & { until: number }>();
+/** A token that was good stays so until it expires, as long as the keys are the same: its signature costs as much as a statement. */
+const remembering = ({ freshSince }: KeySet, check: (authorization: string | undefined) => Promise<Verified>): Authenticate => {
+  const remembered = new Map<string | undefined, Verified & { since: number | undefined }>();
   return async (authorization) => {
-    const known = authorization === undefined ? undefined : verified.get(authorization);
-    if (known && Date.now() < known.until) return known.caller;
-    const { caller, expires } = await check(authorization);
-    if (verified.size >= mostRemembered) verified.clear();
-    verified.set(authorization ?? '', { caller, expires, until: Math.min(expires, Date.now() + rememberedSeconds * 1_000) });
-    return caller;
+    const known = remembered.get(authorization);
+    if (known?.since !== undefined && known.since === freshSince() && Date.now() < known.expires) return known.caller;
+    const before = freshSince();
+    const verified = await check(authorization);
+    // With others it would have to be checked anew.
+    const since = freshSince() === before ? before : undefined;
+    if (remembered.size >= mostRemembered) remembered.clear();
+    remembered.set(authorization, { ...verified, since });
+    return verified.caller;
   };
 };
 

@@ -19,6 +19,11 @@ class KeySetUnavailable extends Error {
   override readonly name = 'KeySetUnavailable';
 }
 
+export type KeySet = JWTVerifyGetKey & {
+  /** When the keys that are used now were fetched, in milliseconds since 1970; undefined: the next token has others looked for. */
+  freshSince: () => number | undefined;
+};
+
 interface FetchedKeys {
   find: JWTVerifyGetKey;
   at: number;
@@ -31,7 +36,7 @@ interface FetchedKeys {
  *
  * The function that is returned throws what jose throws; {@link isKeySetUnavailable} tells whether the keys could not be had.
  */
-export const createKeySet = ({ url, maximumAgeSeconds = 86_400 }: KeySetOptions): JWTVerifyGetKey => {
+export const createKeySet = ({ url, maximumAgeSeconds = 86_400 }: KeySetOptions): KeySet => {
   const fetchKeys = createFetchKeys(url);
   let last: FetchedKeys | undefined;
   let failure: { error: unknown; at: number } | undefined;
@@ -60,7 +65,7 @@ export const createKeySet = ({ url, maximumAgeSeconds = 86_400 }: KeySetOptions)
     return underWay;
   };
 
-  return async (header, token) => {
+  const find: JWTVerifyGetKey = async (header, token) => {
     const fresh = youngerThan(freshSeconds);
     if (fresh) {
       try {
@@ -78,6 +83,7 @@ export const createKeySet = ({ url, maximumAgeSeconds = 86_400 }: KeySetOptions)
       return await findAmongOld(keys, error)(header, token);
     }
   };
+  return Object.assign(find, { freshSince: () => youngerThan(freshSeconds)?.at });
 };
 
 /** A key that is not among them may be one that the set has by now: nobody can tell. */

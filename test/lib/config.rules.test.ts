@@ -26,7 +26,7 @@ describe('settings', () => {
   it('are read, numbers as numbers, with defaults filled in and nothing else taken along', () => {
     expect(loadConfig(ApiConfig, { ...good, HOME: '/root', AWS_SECRET_ACCESS_KEY: 'x' })).toEqual({
       ...good,
-      ...{ DATABASE_MAX_CONNECTIONS: 1, DATABASE_PASSWORD: '', DATABASE_IS_PROXIED: 'false' },
+      ...{ DATABASE_MAX_CONNECTIONS: 1, DATABASE_PASSWORD: '', DATABASE_IS_PROXIED: 'false', DATABASE_PREPARED_STATEMENTS: 'true' },
     });
     expect(loadConfig(ApiConfig, { ...good, DATABASE_MAX_CONNECTIONS: '4' })).toMatchObject({ DATABASE_MAX_CONNECTIONS: 4 });
   });

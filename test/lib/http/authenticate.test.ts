@@ -363,6 +363,23 @@ describe('the key set', () => {
     });
   });
 
+  it('401: a token that was taken again and again, once it has expired', async () => {
+    const authenticate = createFresh();
+    const token = await identity.token({ expiresInSeconds: 60 });
+    for (let n = 0; n < 3; n += 1) expect(await getScooter({ token }, authenticate)).toMatchObject({ statusCode: 200 });
+    later(66);
+    expect(await getScooter({ token }, authenticate)).toMatchObject({ statusCode: 401 });
+  });
+
+  it('401: a token that was taken again and again, once its key was withdrawn', async () => {
+    const authenticate = createFresh();
+    const token = await identity.token({ expiresInSeconds: aDay });
+    for (let n = 0; n < 3; n += 1) expect(await getScooter({ token }, authenticate)).toMatchObject({ statusCode: 200 });
+    await identity.changeKey();
+    later(601);
+    expect(await getScooter({ token }, authenticate)).toMatchObject({ statusCode: 401 });
+  });
+
   it('503: an unknown key is no fault of its bearer while its address is down', async () => {
     const authenticate = createFresh();
     await authenticate(`Bearer ${await identity.token()}`);

@@ -24,22 +24,25 @@ interface PutEventsAnswer {
 export interface EventBridgeOptions {
   /** Default: `AWS_ENDPOINT_URL_EVENTBRIDGE`, `AWS_ENDPOINT_URL`, or else EventBridge of the function's region. */
   endpoint?: string;
+  /** Default: the function's. */
+  region?: string;
   /** Default: those of the function's role. */
   credentials?: AwsCredentials;
 }
 
 /** A bus of EventBridge, by name or ARN. Nobody waits for events: a bus that is slow must not hold up what does. */
-export const createEventBridgeBus = (EventBusName: string, { endpoint, credentials }: EventBridgeOptions = {}): EventBus => {
+export const createEventBridgeBus = (EventBusName: string, options: EventBridgeOptions = {}): EventBus => {
   const { AWS_ENDPOINT_URL_EVENTBRIDGE, AWS_ENDPOINT_URL, AWS_REGION = '' } = process.env;
+  const { region = AWS_REGION } = options;
   const call = createAwsService({
     service: 'events',
-    region: AWS_REGION,
-    endpoint: endpoint ?? AWS_ENDPOINT_URL_EVENTBRIDGE ?? AWS_ENDPOINT_URL ?? `https://events.${AWS_REGION}.amazonaws.com`,
+    region,
+    endpoint: options.endpoint ?? AWS_ENDPOINT_URL_EVENTBRIDGE ?? AWS_ENDPOINT_URL ?? `https://events.${region}.amazonaws.com`,
     jsonVersion: '1.1',
     attempts: 2,
     timeoutMilliseconds: 3_000,
     keepsConnections: true,
-    ...(credentials && { credentials }),
+    ...(options.credentials && { credentials: options.credentials }),
   });
   return {
     async publishEvents(events) {

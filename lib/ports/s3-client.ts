@@ -7,6 +7,8 @@ export interface S3Options {
   bucket: string;
   /** Default: `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, as on a laptop, or else S3 of the function's region. */
   endpoint?: string;
+  /** Default: the function's. */
+  region?: string;
   /** Default: those of the function's role. */
   credentials?: AwsCredentials;
   /** How long an answer may take to begin. Default: 5 s. */
@@ -75,13 +77,12 @@ const emptyHash = sha256('');
 export const createS3Client = (options: S3Options): S3Client => {
   const { bucket, credentials, answerMilliseconds = 5_000, idleMilliseconds = 5_000 } = options;
   const { AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_REGION = '' } = process.env;
+  const { region = AWS_REGION } = options;
   const endpoint = options.endpoint ?? AWS_ENDPOINT_URL_S3 ?? AWS_ENDPOINT_URL;
-  const base = new URL(
-    endpoint ?? `https://${bucket}.s3.${AWS_REGION}.${AWS_REGION.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com'}`,
-  );
+  const base = new URL(endpoint ?? `https://${bucket}.s3.${region}.${region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com'}`);
   const prefix = endpoint === undefined ? '' : `/${bucket}`;
   const pathOf = (key?: string) => (key === undefined ? prefix || '/' : `${prefix}/${key.split('/').map(percentEncode).join('/')}`);
-  const scope = { service: 's3', region: AWS_REGION || 'us-east-1' };
+  const scope = { service: 's3', region };
   const { request: sendHttp, Agent: HttpAgent } = process.getBuiltinModule(base.protocol === 'https:' ? 'node:https' : 'node:http');
   const agent: Agent = new HttpAgent({ keepAlive: true });
 

@@ -12,22 +12,24 @@ const unavailable = (cause: unknown) =>
 export interface SqsOptions {
   /** Default: `AWS_ENDPOINT_URL_SQS` or `AWS_ENDPOINT_URL`, as on a laptop, or else where the queue's address leads to. */
   endpoint?: string;
+  /** Default: the function's. */
+  region?: string;
   /** Default: those of the function's role. */
   credentials?: AwsCredentials;
 }
 
 /** A queue of SQS in the function's region. */
-export const createSqsQueue = <Message>(queueUrl: string, { endpoint, credentials }: SqsOptions = {}): Queue<Message> => {
+export const createSqsQueue = <Message>(queueUrl: string, options: SqsOptions = {}): Queue<Message> => {
   const { AWS_ENDPOINT_URL_SQS, AWS_ENDPOINT_URL, AWS_REGION = '' } = process.env;
   const call = createAwsService({
     service: 'sqs',
-    region: AWS_REGION,
-    endpoint: endpoint ?? AWS_ENDPOINT_URL_SQS ?? AWS_ENDPOINT_URL ?? queueUrl,
+    region: options.region ?? AWS_REGION,
+    endpoint: options.endpoint ?? AWS_ENDPOINT_URL_SQS ?? AWS_ENDPOINT_URL ?? queueUrl,
     jsonVersion: '1.0',
     attempts: 3,
     timeoutMilliseconds: 3_000,
     keepsConnections: true,
-    ...(credentials && { credentials }),
+    ...(options.credentials && { credentials: options.credentials }),
   });
   return {
     async send(messages, { delaySeconds = 0 } = {}) {

@@ -8,8 +8,8 @@ export const region = 'eu-central-1';
 /** The SQS that `npm start` uses, in memory, for a test file; gone when the file has ended. */
 export const startLocalQueues = async (definitions: QueueDefinition[]) => {
   const queues = await startQueues({ definitions, region });
-  const options = { endpoint: queues.endpoint, credentials: { accessKeyId: 'local', secretAccessKey: 'local-secret' } };
-  const client = new SQSClient({ ...options, region, maxAttempts: 1 });
+  const options = { endpoint: queues.endpoint, region, credentials: { accessKeyId: 'local', secretAccessKey: 'local-secret' } };
+  const client = new SQSClient({ ...options, maxAttempts: 1 });
   let isRunning = true;
   const stop = async () => {
     if (!isRunning) return;

@@ -11,10 +11,9 @@ const credentials = { accessKeyId: 'local', secretAccessKey: 'local-secret' };
 export const startLocalS3 = async ({ bucket, onObjectCreated }: { bucket: string } & Pick<S3ServerOptions, 'onObjectCreated'>) => {
   const directory = await mkdtemp(join(tmpdir(), 'local-s3-'));
   const server = await startS3Server({ directory, credentials, buckets: [bucket], ...(onObjectCreated && { onObjectCreated }) });
-  const options = { endpoint: server.url, credentials };
+  const options = { endpoint: server.url, region: 'eu-central-1', credentials };
   const client = new S3Client({
     ...options,
-    region: 'eu-central-1',
     forcePathStyle: true,
     maxAttempts: 1,
     requestChecksumCalculation: 'WHEN_REQUIRED',

@@ -28,6 +28,8 @@ import { createPackageKeys } from '../ops/signing-keys.ts';
 export interface AssemblyFigures {
   mebibytes: number;
   seconds: number;
+  /** Of the function's process. */
+  cpu_seconds: number;
   cpio_seconds: number | undefined;
   requests: number;
   idle: number;
@@ -105,7 +107,9 @@ export const benchAssembly = (sizes: readonly number[] = [1, 50, 600]): Promise<
       const { id, created_dt } = await requestAssembly(deps, { ...request, ...by });
       counter.requests = 0;
       child.send({ bundle, message: { assembly_id: id, created_dt } });
-      const [measured] = (await once(child, 'message')) as [{ seconds: number; idle: number; highest: number; failures: number }];
+      const [measured] = (await once(child, 'message')) as [
+        Omit<AssemblyFigures, 'mebibytes' | 'requests' | 'cpio_seconds'> & { failures: number },
+      ];
       if (measured.failures > 0) throw new Error(`The package of ${mebibytes} MiB was not made`);
       const { requests } = counter;
       figures.push({ mebibytes, requests, cpio_seconds: await runCpio(files), ...measured });
@@ -141,14 +145,16 @@ const runCpio = async (directory: string): Promise<number | undefined> => {
 };
 
 export function printAssembly(figures: readonly AssemblyFigures[]): void {
-  console.log('| package MiB | MB/s | cpio MB/s | ratio | requests to S3 | idle MiB | at most MiB | above idle MiB |');
-  console.log('| --- | --- | --- | --- | --- | --- | --- | --- |');
-  for (const { mebibytes, seconds, cpio_seconds = Number.NaN, requests, idle, highest } of figures) {
+  console.log(
+    '| package MiB | MB/s | per second of processor MB | cpio MB/s | ratio | requests to S3 | idle MiB | at most MiB | above idle MiB |',
+  );
+  console.log('| --- | --- | --- | --- | --- | --- | --- | --- | --- |');
+  for (const { mebibytes, seconds, cpu_seconds, cpio_seconds = Number.NaN, requests, idle, highest } of figures) {
     const speed = (each: number) => ((mebibytes * mebibyte) / 1e6 / each).toFixed(0);
     const [low, high] = [idle, highest].map((bytes) => bytes / mebibyte) as [number, number];
     const memory = [low, high, high - low].map((value) => value.toFixed(0));
     console.log(
-      `| ${[mebibytes, speed(seconds), speed(cpio_seconds), (seconds / cpio_seconds).toFixed(1), requests, ...memory].join(' | ')} |`,
+      `| ${[mebibytes, speed(seconds), speed(cpu_seconds), speed(cpio_seconds), (cpio_seconds / seconds).toFixed(2), requests, ...memory].join(' | ')} |`,
     );
   }
 }

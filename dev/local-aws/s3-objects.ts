@@ -95,7 +95,7 @@ export async function readObject({ request, response, bucket, key, query }: Call
     'x-amz-version-id': version.versionId,
   });
   if (request.method === 'HEAD' || size === 0) response.end();
-  else await pipeline(createReadStream(join(bucket.directory, file), { start, end }), response);
+  else await pipeline(createReadStream(join(bucket.directory, file), { start, end, highWaterMark: store.highWaterMark }), response);
 }
 
 /** `end` is the last byte, as in the header. Anything but a single range is ignored, as HTTP allows. */

@@ -14,6 +14,9 @@ export type Upload = { uploadId: string; key: string; initiated: string; headers
 /** Versions of a key are in the order of their creation. Uploads do not outlive the process. */
 export type Bucket = { name: string; directory: string; versions: Map<string, Version[]>; uploads: Map<string, Upload>; sequencer: number };
 
+/** How much of a file is read at once; by less, large files take most of their time for asking. */
+export const highWaterMark = 1024 ** 2;
+
 export function openBucket(parent: string, name: string): Bucket {
   const directory = join(parent, name);
   mkdirSync(directory, { recursive: true });

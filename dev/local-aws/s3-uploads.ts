@@ -84,7 +84,7 @@ function listedParts(xml: string, { parts }: store.Upload): store.Content[] {
 }
 
 async function* concatenate({ directory }: store.Bucket, parts: store.Content[]) {
-  for (const { file } of parts) yield* createReadStream(join(directory, file));
+  for (const { file } of parts) yield* createReadStream(join(directory, file), { highWaterMark: store.highWaterMark });
 }
 
 export function abortUpload(call: Call): void {

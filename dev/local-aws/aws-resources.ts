@@ -3,6 +3,7 @@ import {
   type BucketLocationConstraint,
   CreateBucketCommand,
   type Event,
+  PutBucketCorsCommand,
   PutBucketNotificationConfigurationCommand,
   PutBucketVersioningCommand,
   type S3Client,
@@ -69,6 +70,8 @@ export async function createBucket(s3: S3Client, sqs: SQSClient, { bucket, regio
     if ((error as Error).name !== 'BucketAlreadyOwnedByYou') throw error;
   }
   await s3.send(new PutBucketVersioningCommand({ Bucket: bucket, VersioningConfiguration: { Status: 'Enabled' } }));
+  const CORSRules = [{ AllowedMethods: ['GET', 'PUT'], AllowedOrigins: ['*'], AllowedHeaders: ['*'], MaxAgeSeconds: 3600 }];
+  await s3.send(new PutBucketCorsCommand({ Bucket: bucket, CORSConfiguration: { CORSRules } }));
   for (const { queue } of notifications) {
     const Statement = {
       ...{ Effect: 'Allow', Principal: { Service: 's3.amazonaws.com' }, Action: 'sqs:SendMessage', Resource: queues.arns[queue] },

@@ -34,6 +34,8 @@ export async function startS3Server(options: S3ServerOptions): Promise<{ url: st
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.setHeader('x-amz-request-id', randomUUID());
+    allowPages(request, response);
+    if (request.method === 'OPTIONS') return void response.writeHead(200).end();
     const [path = '', search] = (request.url ?? '').split(/\?(.*)/s);
     const query = new URLSearchParams(search);
     const signed = verifySignature(request, query, credentials);
@@ -52,6 +54,15 @@ export async function startS3Server(options: S3ServerOptions): Promise<{ url: st
     await Promise.all([closed, ...underWay]);
   };
   return { url: `http://${address}:${port}`, port, close };
+}
+
+/** As the bucket's own rule does (resources/firmware-bucket.yml): pages of any origin, by signed links. */
+function allowPages({ headers }: IncomingMessage, response: ServerResponse): void {
+  if (headers.origin === undefined) return;
+  response.setHeader('access-control-allow-origin', '*');
+  response.setHeader('access-control-allow-methods', 'GET, PUT');
+  response.setHeader('access-control-allow-headers', headers['access-control-request-headers'] ?? '*');
+  response.setHeader('access-control-max-age', '3600');
 }
 
 const operations: Record<string, (call: Call) => unknown> = {

@@ -208,6 +208,30 @@ describe('a presigned PUT bound to a checksum', () => {
   });
 });
 
+describe('a page of another origin', () => {
+  it('200: may ask whether it may send a file with the headers of a signed link', async () => {
+    const response = await fetch(`${server.url}/${Bucket}/a`, {
+      method: 'OPTIONS',
+      headers: {
+        origin: 'http://127.0.0.1:3000',
+        'access-control-request-method': 'PUT',
+        'access-control-request-headers': 'x-amz-checksum-sha256',
+      },
+    });
+    expect(response.status).toBe(200);
+    expect(Object.fromEntries(response.headers)).toMatchObject({
+      'access-control-allow-origin': '*',
+      'access-control-allow-methods': 'GET, PUT',
+      'access-control-allow-headers': 'x-amz-checksum-sha256',
+    });
+  });
+
+  it('403: gets nothing without a link, and may read why', async () => {
+    const response = await fetch(`${server.url}/${Bucket}/a`, { headers: { origin: 'http://127.0.0.1:3000' } });
+    expect([response.status, response.headers.get('access-control-allow-origin')]).toEqual([403, '*']);
+  });
+});
+
 describe('authentication', () => {
   it('403: refuses a request without any', async () => {
     expect(await answerOf(await fetch(`${server.url}/${Bucket}/a.swu`))).toBe('403 AccessDenied');

@@ -14,6 +14,7 @@ import { PackagesPage } from './pages/packages.tsx';
 import { StatisticsPage } from './pages/statistics.tsx';
 import { UpdatePage } from './pages/update.tsx';
 import { UpdatesPage } from './pages/updates.tsx';
+import { ZonesPage } from './pages/zones.tsx';
 import { apiUrl } from './settings.ts';
 import { text } from './text.ts';
 import { Page, useFocusOnChange } from './ui/page.tsx';
@@ -27,6 +28,7 @@ const places: readonly { path: string; name: keyof typeof text.places }[] = [
   { path: '/firmwares', name: 'firmwares' },
   { path: '/packages', name: 'packages' },
   { path: '/fleet', name: 'fleet' },
+  { path: '/zones', name: 'zones' },
   { path: '/statistics', name: 'statistics' },
 ];
 
@@ -58,6 +60,9 @@ export const Console = ({ onLogOut }: { onLogOut: () => void }) => (
         </Route>
         <Route path="/fleet/:kind/:id">
           {({ kind, id }) => <DevicePage key={`${kind} ${id}`} kind={kind === 'cabinet' ? 'cabinet' : 'scooter'} externalId={id ?? ''} />}
+        </Route>
+        <Route path="/zones">
+          <ZonesPage />
         </Route>
         <Route path="/statistics">
           <StatisticsPage />

@@ -157,16 +157,18 @@ const sentence = ({
   firmware,
   plan,
   isReady,
+  isCounting,
 }: {
   draft: Draft;
   firmware: { hardware_type: string; version: string } | undefined;
   plan: DryRun | undefined;
   isReady: boolean;
+  isCounting: boolean;
 }): string => {
   if (!firmware) return 'Choose a firmware first.';
-  if (!plan) return 'Choose devices.';
+  if (!plan) return isCounting ? 'Who takes part is being counted …' : 'Choose devices.';
   if (plan.eligible === 0) return 'No device would be updated: see why above.';
-  if (!isReady) return 'Something is not filled in yet, or is being counted.';
+  if (!isReady) return isCounting ? 'Who takes part is being counted …' : 'Something is not filled in as it should be: see above.';
   const canary = canarySizeOf(draft, plan.eligible);
   return [
     `Updates ${kindOf(draft.kind, plan.eligible)} to ${firmware.hardware_type} ${firmware.version}`,
@@ -211,6 +213,7 @@ export const text = {
     packages: 'Packages',
     fleet: 'Fleet',
     statistics: 'Statistics',
+    zones: 'Zones',
   },
   frame: {
     skip: 'Skip to the content',
@@ -363,13 +366,13 @@ export const text = {
       `${devices(waiting)} that wait are asked, up to ${formatNumber(perMinute)} a minute. A rule that has paused it judges anew.`,
     cancelTitle: (id: number) => `Cancel update ${id}?`,
     cancelSays: (waiting: number, atWork: number) =>
-      `${devices(waiting)} that wait are never asked. ${formatNumber(atWork)} at work finish, or stop if they can. This cannot be undone; who was left out can be tried again in a new update.`,
+      `${devices(waiting)} that wait are never asked. ${formatNumber(atWork)} at work finish, or stop if they can. This cannot be undone; a new update can take them in.`,
     force: (atWork: number) => `End the record of the ${devices(atWork)} at work too, whatever they do then`,
     paceTitle: (id: number) => `Change the pace of update ${id}`,
     paceSays: (waiting: number) => `For ${devices(waiting)} that wait; who is at work is not affected. A growing pace stays as it is.`,
     retryTitle: (id: number) => `Try the devices of update ${id} again?`,
     retrySays: (failed: number, canceled: number) =>
-      `A new update with the same settings, for ${devices(failed + canceled)} that did not succeed: ${formatNumber(failed)} failed, ${formatNumber(canceled)} were never asked or stopped.`,
+      `A new update with the same settings, for ${devices(failed)} that failed.${canceled > 0 ? ` The ${formatNumber(canceled)} that were canceled are not among them: choose those in a new update.` : ''}`,
   },
   wizard: {
     title: 'New update',
@@ -419,7 +422,7 @@ export const text = {
     stopFromHint: 'devices that have ended',
     stopAction: 'Then',
     stopActions: { ABORT: 'end the update', PAUSE: 'pause it' },
-    retries: 'Further tries for each device',
+    retries: 'Further tries',
     minutesAtWork: 'Time for each device',
     minutesAtWorkHint: 'From the command until the new version is seen.',
     sentence,
@@ -486,6 +489,7 @@ export const text = {
     ownIot: 'own IoT',
     versions: 'Runs',
     channel: 'Reached',
+    zone: 'Zone',
     seen: 'Seen',
     never: 'never',
     neverSeen: 'never seen',
@@ -525,6 +529,9 @@ export const text = {
     registered: 'Registered',
     older: (number: number) => `The latest ${number} of each kind. Older ones: GET /v1/scooters/{external_id}?history=true.`,
     attributes: 'What it says of itself',
+    place: 'Where it stands',
+    tags: 'Tags',
+    revision: 'Revision',
     newToken: 'New token',
     tokenTitle: (id: string) => `A new token for ${id}?`,
     tokenSays: 'The token that the device has now is worthless at once: until it has the new one, it gets no updates.',
@@ -538,6 +545,7 @@ export const text = {
     versionsByShare: 'Versions, the most frequent first',
     share: 'Share',
     versionsOf: (type: string) => `Versions of ${type}`,
+    byZone: (type: string) => `Versions of ${type} by zone`,
     others: (versions: number, number: number) => `${count(versions, 'more version')} on ${devices(number)}.`,
     timesOf: (type: string) => `How long an update of ${type} takes`,
     updateTime: 'Update time',
@@ -549,6 +557,27 @@ export const text = {
     notSeen: (days: number) => `Not seen for ${count(days, 'day')}`,
     notSeenOf: (kind: 'scooter' | 'cabinet', late: number, never: number, all: number) =>
       `${kindOf(kind, late)} of ${formatNumber(all)}${never > 0 ? `, and ${formatNumber(never)} that were never seen` : ''}`,
+  },
+  zones: {
+    title: 'Zones',
+    lead: 'Where devices stand, when they may be updated there, and how many at once.',
+    none: 'There is no zone yet.',
+    add: 'New zone',
+    change: 'Change',
+    changeTitle: (name: string) => `Change zone ${name}`,
+    name: 'Name',
+    timeZone: 'Time zone',
+    hereNow: 'There it is',
+    budget: 'Out of service at once, at most',
+    window: 'Updates only',
+    always: 'at any time',
+    windowOf: (from: string, until: string, days: readonly string[]) =>
+      `${from} to ${until}${days.length > 0 && days.length < 7 ? `, ${days.join(', ')}` : ''}`,
+    from: 'From',
+    until: 'Until',
+    windowHint: 'Both empty: at any time. In the time of the zone; may go across midnight.',
+    save: 'Save',
+    without: 'No zone',
   },
   packages: {
     title: 'Packages',

@@ -3,6 +3,7 @@ import { area, curveLinear, curveStepAfter, stack } from 'd3-shape';
 import { useState } from 'react';
 import { formatDateTime, formatNumber } from '../format.ts';
 import { text } from '../text.ts';
+import { Scrolling } from '../ui/table.tsx';
 import { timeTicks } from './time-ticks.ts';
 import { useWidth } from './use-width.ts';
 
@@ -106,7 +107,7 @@ export const AreaChart = ({
       </ul>
       <details className="numbers">
         <summary>{text.charts.asTable}</summary>
-        <section className="table" aria-label={label}>
+        <Scrolling label={label}>
           <table>
             <thead>
               <tr>
@@ -131,7 +132,7 @@ export const AreaChart = ({
               ))}
             </tbody>
           </table>
-        </section>
+        </Scrolling>
       </details>
     </div>
   );

@@ -86,6 +86,7 @@ export const DevicePage = ({ kind, externalId }: { kind: 'scooter' | 'cabinet'; 
                 {(executions) => <Story chapters={storyOf(data, executions)} isCut={isCut(data, executions)} />}
               </Answer>
             </Section>
+            <Place device={data} />
             <Attributes device={data} />
           </>
         )}
@@ -124,7 +125,7 @@ const Story = ({ chapters, isCut: isCutOff }: { chapters: readonly Chapter[]; is
   <>
     <ol className="story">
       {chapters.map((chapter) => (
-        <li key={`${chapter.kind} ${chapter.key}`} className={chapter.kind}>
+        <li key={`${chapter.kind} ${chapter.key}`} className={`of-${chapter.kind}`}>
           <Time dt={chapter.dt} />
           <div>
             {chapter.kind === 'execution' ? (
@@ -152,6 +153,20 @@ const Story = ({ chapters, isCut: isCutOff }: { chapters: readonly Chapter[]; is
     {isCutOff && <p className="small">{text.device.older(pageSize)}</p>}
   </>
 );
+
+/** Where it stands, and what it is called. */
+const Place = ({ device: { zone, tags, revision } }: { device: DeviceWithHistory }) =>
+  zone === null && tags.length === 0 && revision === null ? null : (
+    <Section title={text.device.place}>
+      <Facts
+        items={[
+          [text.fleet.zone, zone],
+          [text.device.tags, tags.join(', ')],
+          [text.device.revision, revision],
+        ]}
+      />
+    </Section>
+  );
 
 const Attributes = ({ device }: { device: DeviceWithHistory }) => {
   const attributes = Object.entries(device.attributes);

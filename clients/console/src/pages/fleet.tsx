@@ -56,12 +56,17 @@ export const FleetPage = () => {
         />
       ),
     },
-    { title: text.fleet.device, cell: ({ kind, external_id }) => <a href={deviceLink(kind, external_id)}>{external_id}</a> },
-    { title: text.fleet.kind, cell: ({ kind }) => text.kinds[kind] },
+    { title: text.fleet.device, cell: ({ kind, external_id }) => <a href={deviceLink(kind, external_id)}>{external_id}</a>, isName: true },
+    { title: text.fleet.kind, cell: ({ kind }) => text.kinds[kind], isMinor: true },
     { title: text.fleet.generation, cell: ({ version }) => version ?? '–', isMinor: true },
+    { title: text.fleet.zone, cell: ({ zone }) => zone ?? '–', isMinor: true },
     { title: text.fleet.versions, cell: ({ firmwares }) => <Versions firmwares={firmwares} /> },
-    { title: text.fleet.channel, cell: ({ channel }) => text.channels[channel], isMinor: true },
-    { title: text.fleet.seen, cell: ({ last_seen_dt }) => (last_seen_dt ? <Time dt={last_seen_dt} isRelative /> : text.fleet.never) },
+    { title: text.fleet.channel, cell: ({ channel }) => text.channels[channel], isMinor: true, isName: true },
+    {
+      title: text.fleet.seen,
+      cell: ({ last_seen_dt }) => (last_seen_dt ? <Time dt={last_seen_dt} isRelative /> : text.fleet.never),
+      isName: true,
+    },
   ];
   return (
     <Page title={text.fleet.title} actions={<UpdateChosen chosen={chosen} />}>

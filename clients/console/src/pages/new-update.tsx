@@ -83,7 +83,7 @@ export const NewUpdatePage = () => {
         <SafetyStep draft={draft} wrong={wrong} change={change} eligible={eligible} />
         <section className="step summary" aria-label={text.wizard.summary}>
           <p className="situation" aria-live="polite">
-            {text.wizard.sentence({ draft, firmware, plan, isReady })}
+            {text.wizard.sentence({ draft, firmware, plan, isReady, isCounting: dryRun.isFetching || dryRun.isPlaceholderData })}
           </p>
           {start.error && <Failure error={start.error} />}
           <Button type="submit" kind="primary" scope="updates:write" disabled={!isReady || start.isPending}>

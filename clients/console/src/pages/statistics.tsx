@@ -7,7 +7,7 @@ import { text } from '../text.ts';
 import { Select } from '../ui/controls.tsx';
 import { Page, Section } from '../ui/page.tsx';
 import { Answer, Empty } from '../ui/states.tsx';
-import { type Column, Table } from '../ui/table.tsx';
+import { type Column, Scrolling, Table } from '../ui/table.tsx';
 import { Time } from '../ui/time.tsx';
 
 type TypeStats = Stats['hardware_types'][number];
@@ -17,7 +17,7 @@ export const StatisticsPage = () => {
   const [query, change] = useQueryOfPage();
   const stats = useQuery({ queryKey: ['stats'], queryFn: ({ signal }) => api.getStats({}, { signal }), refetchInterval: 60_000 });
   const types = stats.data?.hardware_types.filter(({ devices }) => devices > 0) ?? [];
-  const chosen = types.find(({ hardware_type }) => hardware_type === query.get('type')) ?? types[0];
+  const chosen = types.find(({ hardware_type }) => hardware_type === query.get('type')) ?? mostUpdated(types);
   return (
     <Page
       title={text.statistics.title}
@@ -45,6 +45,7 @@ export const StatisticsPage = () => {
                 />
               </div>
               <Versions type={chosen} />
+              <VersionsOfZones zones={data.zones} type={chosen} />
               <UpdateTimes type={chosen} />
               <NotSeen stats={data} />
             </>
@@ -55,13 +56,15 @@ export const StatisticsPage = () => {
   );
 };
 
+const mostUpdated = (types: readonly TypeStats[]): TypeStats | undefined =>
+  types.toSorted((a, b) => (b.update_times?.installations ?? 0) - (a.update_times?.installations ?? 0))[0];
+
 const columnsOfMatrix = 6;
 
 /** Versions per hardware type, the most frequent first; a field leads to the devices that run that version. */
 const Matrix = ({ types }: { types: readonly TypeStats[] }) => (
   <Section title={text.statistics.matrix}>
-    {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard */}
-    <section className="table matrix" aria-label={text.statistics.matrix} tabIndex={0}>
+    <Scrolling className="matrix" label={text.statistics.matrix}>
       <table>
         <thead>
           <tr>
@@ -107,7 +110,7 @@ const Matrix = ({ types }: { types: readonly TypeStats[] }) => (
           ))}
         </tbody>
       </table>
-    </section>
+    </Scrolling>
   </Section>
 );
 
@@ -171,6 +174,52 @@ const Versions = ({ type }: { type: TypeStats }) => (
     )}
   </Section>
 );
+
+type ZoneStats = Stats['zones'][number];
+
+/** The versions of one hardware type in each zone. */
+const VersionsOfZones = ({ zones, type }: { zones: readonly ZoneStats[]; type: TypeStats }) => {
+  const named = zones.filter(({ zone }) => zone !== null);
+  if (named.length === 0) return null;
+  const versions = type.versions.slice(0, columnsOfMatrix).map(({ version }) => version);
+  const label = text.statistics.byZone(type.hardware_type);
+  return (
+    <Section title={label}>
+      <Scrolling className="matrix" label={label}>
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">{text.fleet.zone}</th>
+              {versions.map((version) => (
+                <th key={version} scope="col" className="number">
+                  {version}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {zones.map(({ zone, hardware_types }) => {
+              const here = hardware_types.find(({ hardware_type }) => hardware_type === type.hardware_type);
+              return (
+                <tr key={zone ?? ''}>
+                  <th scope="row">{zone ?? text.zones.without}</th>
+                  {versions.map((version) => {
+                    const devices = here?.versions.find((each) => each.version === version)?.devices ?? 0;
+                    return (
+                      <td key={version} className={`number heat-${heatOf(devices / Math.max(1, here?.devices ?? 0))}`}>
+                        {devices === 0 ? '–' : formatNumber(devices)}
+                      </td>
+                    );
+                  })}
+                </tr>
+              );
+            })}
+          </tbody>
+        </table>
+      </Scrolling>
+    </Section>
+  );
+};
 
 const UpdateTimes = ({ type: { hardware_type, update_times } }: { type: TypeStats }) => (
   <Section title={text.statistics.timesOf(hardware_type)}>

@@ -5,6 +5,8 @@ export interface Column<Row> {
   title: string;
   cell: (row: Row) => ReactNode;
   isNumber?: boolean;
+  /** Short, and never broken: an id. */
+  isName?: boolean;
   /** Left out on a narrow screen. */
   isMinor?: boolean;
   /** By what the list can be ordered. */
@@ -17,7 +19,16 @@ export interface Sorting {
   onChange: (by: string) => void;
 }
 
-/** Dense rows. What is wider than the screen scrolls within, by keyboard too. */
+/** What is wider than the screen scrolls within, by keyboard too. */
+export const Scrolling = ({ label, className = '', children }: { label: string; className?: string; children: ReactNode }) => (
+  // biome-ignore lint/a11y/useSemanticElements: no group of fields
+  // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard
+  <div className={`table ${className}`} role="group" aria-label={label} tabIndex={0}>
+    {children}
+  </div>
+);
+
+/** Dense rows. */
 export const Table = <Row,>({
   label,
   columns,
@@ -31,8 +42,7 @@ export const Table = <Row,>({
   keyOf: (row: Row) => string | number;
   sorting?: Sorting;
 }) => (
-  // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard
-  <section className="table" aria-label={label} tabIndex={0}>
+  <Scrolling label={label}>
     <table>
       <thead>
         <tr>
@@ -53,11 +63,11 @@ export const Table = <Row,>({
         ))}
       </tbody>
     </table>
-  </section>
+  </Scrolling>
 );
 
-const classOf = ({ isNumber, isMinor }: { isNumber?: boolean; isMinor?: boolean }) =>
-  [isNumber && 'number', isMinor && 'minor'].filter(Boolean).join(' ') || undefined;
+const classOf = ({ isNumber, isMinor, isName }: { isNumber?: boolean; isMinor?: boolean; isName?: boolean }) =>
+  [isNumber && 'number', isMinor && 'minor', isName && 'name'].filter(Boolean).join(' ') || undefined;
 
 const Heading = <Row,>({ column, sorting }: { column: Column<Row>; sorting: Sorting | undefined }) => {
   const { title, sort } = column;

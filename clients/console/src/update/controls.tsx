@@ -14,7 +14,7 @@ const scope = 'updates:write';
 
 /** Which of them an update can take now. */
 export const actionsOf = ({ status, finished_dt, counts }: UpdateDetail): Action[] => {
-  if (finished_dt !== null) return failedOf(counts) + counts.CANCELED + counts.REMOVED > 0 ? ['retry'] : [];
+  if (finished_dt !== null) return failedOf(counts) > 0 ? ['retry'] : [];
   if (status === 'CANCELED' || status === 'ABORTED') return counts.IN_PROGRESS > 0 ? ['cancel'] : [];
   return [status === 'PAUSED' ? 'resume' : 'pause', 'pace', 'cancel'];
 };
@@ -168,7 +168,7 @@ const Retry = ({ update, onClose }: DialogProps) => {
   const { counts } = update;
   return (
     <Confirmation title={text.controls.retryTitle(update.id)} act={text.controls.retry} {...{ onAct: mutate, onClose, isPending, error }}>
-      <p>{text.controls.retrySays(failedOf(counts), counts.CANCELED + counts.REMOVED)}</p>
+      <p>{text.controls.retrySays(failedOf(counts), counts.CANCELED)}</p>
       <Field label={text.updates.comment}>
         {(ids) => <input {...ids} type="text" maxLength={1000} value={comment} onChange={(event) => setComment(event.target.value)} />}
       </Field>

@@ -22,7 +22,7 @@ export const Why = ({ reason, detail, waits_for, late_success_dt }: Execution) =
 );
 
 const columns: readonly Column<Execution>[] = [
-  { title: text.update.device, cell: ({ kind, external_id }) => <a href={deviceLink(kind, external_id)}>{external_id}</a> },
+  { title: text.update.device, cell: ({ kind, external_id }) => <a href={deviceLink(kind, external_id)}>{external_id}</a>, isName: true },
   { title: text.updates.status, cell: ({ status }) => <ExecutionBadge status={status} /> },
   { title: text.update.why, cell: (execution) => <Why {...execution} /> },
   {

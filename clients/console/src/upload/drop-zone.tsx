@@ -5,7 +5,7 @@ import { formatBytes, formatWholeShare } from '../format.ts';
 import { linkTo } from '../location.ts';
 import { text } from '../text.ts';
 import { Button, Field, Select } from '../ui/controls.tsx';
-import { useHardwareTypes } from '../ui/hardware-types.ts';
+import { hardwareTypesQuery, useHardwareTypes } from '../ui/hardware-types.ts';
 import { Failure } from '../ui/states.tsx';
 import { findWarning, guessFrom } from './file-looks.ts';
 import {
@@ -25,20 +25,22 @@ const scope = 'firmware:write';
 /** Where files are dropped, and below it each with its own fields and its own progress. */
 export const DropZone = () => {
   const { scopes } = useService().session;
-  const hardwareTypes = useHardwareTypes();
+  const api = useApi();
+  const cache = useQueryClient();
   const uploads = useUploads();
   const [isOver, setOver] = useState(false);
   const id = useId();
   const isAllowed = scopes.has(scope);
-  const add = (files: FileList | null) => {
-    for (const file of files ?? [])
-      void addFile(
-        file,
-        guessFrom(
-          file.name,
-          hardwareTypes.map(({ name }) => name),
-        ),
+  const add = async (files: FileList | null) => {
+    const chosen = [...(files ?? [])]; // the browser empties the list when the field is emptied
+    const types = await cache.ensureQueryData(hardwareTypesQuery(api)).catch(() => []);
+    for (const file of chosen) {
+      const guess = guessFrom(
+        file.name,
+        types.map(({ name }) => name),
       );
+      await addFile(file, guess);
+    }
   };
   return (
     <>
@@ -53,7 +55,7 @@ export const DropZone = () => {
         onDrop={(event) => {
           event.preventDefault();
           setOver(false);
-          if (isAllowed) add(event.dataTransfer.files);
+          if (isAllowed) void add(event.dataTransfer.files);
         }}
       >
         <label htmlFor={id}>{text.upload.drop}</label>
@@ -63,7 +65,7 @@ export const DropZone = () => {
           multiple
           disabled={!isAllowed}
           onChange={({ target }) => {
-            add(target.files);
+            void add(target.files);
             target.value = '';
           }}
         />
@@ -190,7 +192,7 @@ const LooksOdd = ({ upload: { hardware_type, look, file } }: { upload: Upload })
     queryFn: async () => (hardware_type === '' ? null : ((await findNeighbour(api, hardware_type)) ?? null)),
     staleTime: 60_000,
   });
-  if (look === undefined || isPending) return null;
+  if (isPending) return null;
   const warning = findWarning(look, file.size, last ?? undefined);
   return warning ? (
     <p className="warning" role="status">

@@ -17,7 +17,7 @@ export interface Upload {
   bytes: number;
   /** Kept for another try. */
   sha256: string | undefined;
-  look: Look | undefined;
+  look: Look;
   error: unknown;
   firmwareId: number | undefined;
 }
@@ -44,11 +44,9 @@ export const changeUpload = (key: string, changes: Partial<Upload>): void =>
   set(uploads.map((upload) => (upload.key === key ? { ...upload, ...changes } : upload)));
 
 export const addFile = async (file: File, guess: Pick<Upload, 'hardware_type' | 'version'>): Promise<void> => {
-  const key = crypto.randomUUID();
-  const untouched = { comment: '', phase: 'ready', bytes: 0, sha256: undefined, look: undefined, error: undefined } as const;
-  set([...uploads, { ...untouched, key, file, ...guess, firmwareId: undefined }]);
   const look = lookOf(new Uint8Array(await file.slice(0, lookedAtBytes).arrayBuffer()));
-  changeUpload(key, { look });
+  const untouched = { comment: '', phase: 'ready', bytes: 0, sha256: undefined, error: undefined, firmwareId: undefined } as const;
+  set([...uploads, { ...untouched, ...guess, key: crypto.randomUUID(), file, look }]);
 };
 
 export const removeUpload = (key: string): void => {

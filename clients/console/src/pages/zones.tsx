@@ -1,0 +1,138 @@
+import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+import type { Zone } from '../../../api/src/index.ts';
+import { useApi } from '../api.ts';
+import { formatNumber } from '../format.ts';
+import { text } from '../text.ts';
+import { Button, Field, NumberField } from '../ui/controls.tsx';
+import { Confirmation } from '../ui/dialog.tsx';
+import { useList } from '../ui/list.ts';
+import { Page } from '../ui/page.tsx';
+import { Answer, Empty } from '../ui/states.tsx';
+import { type Column, More, Table } from '../ui/table.tsx';
+import { useNow } from '../ui/time.tsx';
+
+const scope = 'devices:write';
+
+export const ZonesPage = () => {
+  const api = useApi();
+  const [opened, setOpened] = useState<Zone | 'new'>();
+  const list = useList(['zones'], (page, options) => api.listZones(page, options));
+  const columns: readonly Column<Zone>[] = [
+    { title: text.zones.name, cell: ({ name }) => name, isName: true },
+    { title: text.updates.devices, cell: ({ devices }) => formatNumber(devices), isNumber: true },
+    { title: text.zones.budget, cell: ({ maximum_unavailable_percentage: percentage }) => `${formatNumber(percentage)} %`, isNumber: true },
+    { title: text.zones.window, cell: ({ maintenance_window }) => windowText(maintenance_window) },
+    {
+      title: text.zones.hereNow,
+      cell: ({ time_zone }) => (
+        <>
+          <TimeThere timeZone={time_zone} /> <span className="small">{time_zone}</span>
+        </>
+      ),
+      isMinor: true,
+    },
+    { title: text.updates.comment, cell: ({ comment }) => <span className="cut">{comment}</span>, isMinor: true },
+    {
+      title: text.zones.change,
+      cell: (zone) => (
+        <Button scope={scope} aria-label={text.zones.changeTitle(zone.name)} onClick={() => setOpened(zone)}>
+          {text.zones.change}
+        </Button>
+      ),
+    },
+  ];
+  return (
+    <Page
+      title={text.zones.title}
+      lead={text.zones.lead}
+      actions={
+        <Button kind="primary" scope={scope} onClick={() => setOpened('new')}>
+          {text.zones.add}
+        </Button>
+      }
+    >
+      <Answer query={{ ...list, data: list.items }}>
+        {(items) =>
+          items.length === 0 ? (
+            <Empty>{text.zones.none}</Empty>
+          ) : (
+            <>
+              <Table label={text.zones.title} columns={columns} rows={items} keyOf={({ name }) => name} />
+              <More query={list} />
+            </>
+          )
+        }
+      </Answer>
+      {opened !== undefined && <ZoneDialog zone={opened === 'new' ? undefined : opened} onClose={() => setOpened(undefined)} />}
+    </Page>
+  );
+};
+
+const windowText = (window: Zone['maintenance_window']): string =>
+  window === null ? text.zones.always : text.zones.windowOf(window.from, window.until, window.days ?? []);
+
+/** By the clock on the wall there. */
+const TimeThere = ({ timeZone }: { timeZone: string }) => {
+  const now = useNow(20_000);
+  return <>{new Intl.DateTimeFormat(navigator.languages, { hour: '2-digit', minute: '2-digit', timeZone }).format(now)}</>;
+};
+
+const ZoneDialog = ({ zone, onClose }: { zone: Zone | undefined; onClose: () => void }) => {
+  const api = useApi();
+  const cache = useQueryClient();
+  const [name, setName] = useState(zone?.name ?? '');
+  const [timeZone, setTimeZone] = useState(zone?.time_zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone);
+  const [budget, setBudget] = useState(String(zone?.maximum_unavailable_percentage ?? 100));
+  const [from, setFrom] = useState(zone?.maintenance_window?.from ?? '');
+  const [until, setUntil] = useState(zone?.maintenance_window?.until ?? '');
+  const { mutate, isPending, error } = useMutation({
+    mutationFn: () => {
+      const days = zone?.maintenance_window?.days;
+      const settings = {
+        ...{ time_zone: timeZone, maximum_unavailable_percentage: Number(budget) },
+        maintenance_window: from === '' && until === '' ? null : { from, until, ...(days && { days }) },
+      };
+      return zone ? api.changeZone(zone.name, settings) : api.addZone({ name, ...settings });
+    },
+    onSuccess: async () => {
+      onClose();
+      await cache.invalidateQueries({ queryKey: ['zones'] });
+    },
+  });
+  return (
+    <Confirmation
+      title={zone ? text.zones.changeTitle(zone.name) : text.zones.add}
+      act={text.zones.save}
+      isBlocked={name === '' || timeZone === '' || budget === '' || (from === '') !== (until === '')}
+      {...{ onAct: mutate, onClose, isPending, error }}
+    >
+      {!zone && (
+        <Field label={text.zones.name}>
+          {(ids) => <input {...ids} type="text" maxLength={64} value={name} onChange={(event) => setName(event.target.value)} />}
+        </Field>
+      )}
+      <Field label={text.zones.timeZone}>
+        {(ids) => (
+          <>
+            <input {...ids} type="text" list="time-zones" value={timeZone} onChange={(event) => setTimeZone(event.target.value)} />
+            <datalist id="time-zones">
+              {Intl.supportedValuesOf('timeZone').map((each) => (
+                <option key={each} value={each} />
+              ))}
+            </datalist>
+          </>
+        )}
+      </Field>
+      <NumberField label={text.zones.budget} unit="%" step="any" {...{ minimum: 0, maximum: 100, value: budget, onChange: setBudget }} />
+      <div className="fields">
+        <Field label={text.zones.from}>
+          {(ids) => <input {...ids} type="time" value={from} onChange={(event) => setFrom(event.target.value)} />}
+        </Field>
+        <Field label={text.zones.until} hint={text.zones.windowHint}>
+          {(ids) => <input {...ids} type="time" value={until} onChange={(event) => setUntil(event.target.value)} />}
+        </Field>
+      </div>
+    </Confirmation>
+  );
+};

@@ -1,0 +1,333 @@
+// The console as people use it, in a real browser, against the whole service.
+import { randomBytes } from 'node:crypto';
+import type { Browser } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type Client, createClient, registerAll, startUpdate, uploadFirmware } from '../../clients/api/src/index.ts';
+import { launchBrowser } from '../../dev/browser.ts';
+import { type ConsolePage, chromiumPath, expectNoSidewaysScrolling, findBarriers, openConsole, tabTo } from '../support/console-page.ts';
+import { openTarget, type Target } from '../support/e2e-target.ts';
+
+const SCOOTERS = 40;
+/** More than any page shows at once. */
+const CABINETS = 100_000;
+const idOf = (index: number) => `S-${String(index + 1).padStart(5, '0')}`;
+
+describe.skipIf(chromiumPath === undefined)('the console', () => {
+  let target: Target;
+  let api: Client;
+  let browser: Browser;
+  const opened: ConsolePage[] = [];
+
+  beforeAll(async () => {
+    [target, browser] = await Promise.all([
+      openTarget({ scooters: SCOOTERS, cabinets: 0, install_seconds: 0.5, failure_rate: 0, seed: 7 }),
+      launchBrowser(chromiumPath ?? ''),
+    ]);
+    api = createClient({ url: target.api_url, token: target.token });
+    await registerAll(
+      api,
+      Array.from({ length: SCOOTERS }, (_, index) => ({
+        ...{ kind: 'scooter' as const, external_id: idOf(index), version: index % 2 === 0 ? (1 as const) : (2 as const) },
+      })),
+    );
+  }, 300_000);
+  afterAll(async () => {
+    await browser?.close();
+    await target?.stop();
+  });
+  afterEach(async () => {
+    const complaints = opened.flatMap((each) => each.complaints());
+    for (const each of opened.splice(0)) await each.close();
+    expect(complaints).toEqual([]);
+  });
+
+  const open = async (options: Parameters<typeof openConsole>[2] = {}): Promise<ConsolePage> => {
+    const console = await openConsole(browser, target.api_url, options);
+    opened.push(console);
+    return console;
+  };
+  const upload = (hardware_type: string, version: string) =>
+    uploadFirmware(api, { hardware_type, version, comment: 'end to end' }, new Blob([new Uint8Array(randomBytes(5_000))]));
+  /** What simulated devices do from now on. */
+  const behave = (behaviour: Record<string, unknown>) =>
+    fetch(`${target.simulator_url}/simulator/behaviour`, {
+      method: 'PATCH',
+      headers: { authorization: `Bearer ${target.simulator_token}`, 'content-type': 'application/json' },
+      body: JSON.stringify(behaviour),
+    });
+  /** One device a minute: there is time to press buttons. */
+  const startSlowUpdate = async (version: string) => {
+    const { id } = await upload('vega_mcu', version);
+    const targets = { filter: { kind: 'scooter' as const } };
+    return startUpdate(api, { firmware_id: id, targets, rollout: { maximum_per_minute: 1 }, canary: null, comment: 'slowly' });
+  };
+
+  it('the main job by hand: upload, choose, look at who takes part, start, watch, pause, resume, cancel, try again', async () => {
+    await behave({ failure_rate: 1 });
+    const { page } = await open({ at: '/firmwares' });
+    await page
+      .getByLabel('Drop firmware files here, or choose them')
+      .setInputFiles({ name: 'vega_mcu-1.5.0.bin', mimeType: 'application/octet-stream', buffer: randomBytes(200_000) });
+    const row = page.getByRole('form', { name: 'vega_mcu-1.5.0.bin' });
+    await row.waitFor();
+    expect(await row.getByLabel('Version').inputValue()).toBe('1.5.0');
+    expect(await row.getByLabel('Hardware type').inputValue()).toBe('vega_mcu');
+    await row.getByRole('button', { name: 'Upload' }).click();
+    await row.getByRole('link', { name: 'Update with this' }).click();
+
+    await page.getByText(`${SCOOTERS} scooters would be updated`).waitFor();
+    await page.getByLabel('Devices asked a minute, at most').fill('10');
+    await page.getByLabel('Further tries').fill('0');
+    await page.getByText(`Updates ${SCOOTERS} scooters to vega_mcu 1.5.0, at most 10 a minute; stops when 10 % have failed.`).waitFor();
+    await page.getByRole('button', { name: `Update ${SCOOTERS} scooters` }).click();
+
+    await page.getByText('Devices are being asked, up to 10 a minute.').waitFor();
+    expect(await page.title()).toMatch(/^\d+% – #\d+ · scooters-updater$/);
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.getByText(/^\d+ devices that wait are not asked until you resume\. \d+ at work finish\.$/).waitFor();
+    await page.getByRole('textbox', { name: 'Why' }).fill('just looking');
+    await page.getByRole('dialog').getByRole('button', { name: 'Pause' }).click();
+    await page.getByText(/^Paused: just looking\./).waitFor();
+    await page.getByRole('button', { name: 'Resume' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Resume' }).click();
+    await page.getByText('Devices are being asked, up to 10 a minute.').waitFor();
+    await page.getByRole('button', { name: /^Failed [1-9]/ }).waitFor();
+    await behave({ failure_rate: 0 });
+    await page.getByRole('button', { name: 'Cancel update' }).click();
+    await page.getByText(/^\d+ devices that wait are never asked\./).waitFor();
+    await page.getByRole('dialog').getByRole('button', { name: 'Cancel update' }).click();
+    await page.getByText(/^Canceled\. 0 of 40 devices succeeded\.$/).waitFor();
+    const first = page.url();
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await page.getByText(/^A new update with the same settings, for \d+ devices? that failed/).waitFor();
+    await page.getByRole('dialog').getByRole('button', { name: 'Try again' }).click();
+    await page.waitForURL((url) => /#\/updates\/\d+$/.test(url.href) && url.href !== first);
+    await page.getByText('Tries again').waitFor();
+    await api.cancelUpdate(Number(page.url().split('/').at(-1)), { force: true });
+  });
+
+  it('a new update is made by keyboard alone', async () => {
+    await upload('vega_gsm', '4.0.0');
+    const { page } = await open({ at: '/updates' });
+    await tabTo(page, 'New update');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'New update' }).waitFor();
+    await tabTo(page, 'Hardware type');
+    await page.keyboard.type('vega_gsm');
+    await tabTo(page, 'Version');
+    await page.keyboard.type('4.0.0');
+    await tabTo(page, 'By filter');
+    await page.keyboard.press('ArrowRight');
+    await tabTo(page, 'Ids');
+    await page.keyboard.type('S-00001, S-00002 S-99999');
+    await page.getByText('2 scooters would be updated').waitFor();
+    await page.getByText('1 are not registered').waitFor();
+    await tabTo(page, 'Update 2 scooters');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/#\/updates\/\d+$/);
+    await page.getByText(/2 of 3 devices chosen take part/).waitFor();
+  });
+
+  it('a part of the bar filters the devices, and the address says so', async () => {
+    const { id } = await startSlowUpdate('1.6.0');
+    const { page } = await open({ at: `/updates/${id}` });
+    await page
+      .getByRole('list', { name: 'Show the devices of one status' })
+      .getByRole('button', { name: /^Waiting/ })
+      .click();
+    await page.waitForURL(/status=QUEUED/);
+    await page.getByRole('link', { name: 'S-00040' }).waitFor();
+    const statuses = await page.getByRole('group', { name: 'Devices' }).locator('tbody td:nth-child(2)').allTextContents();
+    expect(new Set(statuses)).toEqual(new Set(['Waiting']));
+    await api.cancelUpdate(id, { force: true });
+  });
+
+  it('the pictures of an update say what its numbers say', async () => {
+    const { id } = await startSlowUpdate('1.6.5');
+    const { page, show } = await open();
+    const counts = { QUEUED: 10, IN_PROGRESS: 5, SUCCEEDED: 20, FAILED: 5, TIMED_OUT: 0, REJECTED: 0, CANCELED: 0, REMOVED: 0 };
+    const update = await api.getUpdate(id);
+    await page.route(`**/v1/updates/${id}`, (route) => route.fulfill({ json: { ...update, counts, started_dt: update.created_dt } }));
+    const point = (minute: number, SUCCEEDED: number) => ({
+      dt: `2026-11-26T12:0${minute}:00Z`,
+      counts: { ...counts, QUEUED: 40 - SUCCEEDED, IN_PROGRESS: 0, SUCCEEDED, FAILED: 0 },
+    });
+    await page.route(`**/v1/updates/${id}/timeline?**`, (route) =>
+      route.fulfill({ json: { points: [point(0, 0), point(1, 10), point(2, 40)] } }),
+    );
+    await show(`/updates/${id}`);
+
+    const bar = page
+      .getByRole('img', { name: '20 succeeded, 5 at work, 10 waiting, 5 failed' })
+      .or(page.getByRole('img', { name: '10 waiting, 5 at work, 20 succeeded, 5 failed' }));
+    const parts = await bar
+      .locator('rect:not(.track)')
+      .evaluateAll((rects) => rects.map((rect) => [rect.getAttribute('class'), rect.getAttribute('x'), rect.getAttribute('width')]));
+    expect(parts).toEqual([
+      ['fill-succeeded', '0', '50'],
+      ['fill-in_progress', '50', '12.5'],
+      ['fill-queued', '62.5', '25'],
+      ['fill-failed', '87.5', '12.5'],
+    ]);
+    const chart = page.getByRole('img', { name: 'How many devices were in each status, from the start until now' });
+    expect(await chart.locator('path.area').evaluateAll((paths) => paths.map((path) => path.getAttribute('class')))).toEqual([
+      'area fill-succeeded',
+      'area fill-queued',
+    ]);
+    // From nothing at the bottom (168) to all at the top (8): the waiting ones lie on those that succeeded.
+    const [left, middle, right] = [48, 524, 1000];
+    const heights = await chart.locator('path.area').evaluateAll((paths) => paths.map((path) => path.getAttribute('d')));
+    expect(heights).toEqual([
+      `M${left},168L${middle},128L${right},8L${right},168L${middle},168L${left},168Z`,
+      `M${left},8L${middle},8L${right},8L${right},8L${middle},128L${left},168Z`,
+    ]);
+    await page.getByText('The same as a table').click();
+    expect(await page.locator('.numbers tbody tr').allTextContents()).toEqual([
+      expect.stringMatching(/13:00:00.*040$/),
+      expect.stringMatching(/13:01:00.*1030$/),
+      expect.stringMatching(/13:02:00.*400$/),
+    ]);
+    await api.cancelUpdate(id, { force: true });
+  });
+
+  it('two admins at once: the second pause changes nothing, and a resume after a cancel says what is so', async () => {
+    const { id } = await startSlowUpdate('1.7.0');
+    const [one, two] = [(await open({ at: `/updates/${id}` })).page, (await open({ at: `/updates/${id}` })).page];
+    for (const page of [one, two]) await page.getByRole('button', { name: 'Pause' }).click();
+    for (const page of [one, two]) await page.getByRole('dialog').getByRole('button', { name: 'Pause' }).click();
+    for (const page of [one, two]) await page.locator('.situation', { hasText: /^Paused\./ }).waitFor();
+    await one.getByRole('button', { name: 'Resume' }).click();
+    await two.getByRole('button', { name: 'Cancel update' }).click();
+    await two.getByRole('dialog').getByRole('button', { name: 'Cancel update' }).click();
+    await two.locator('.situation', { hasText: /^Canceled/ }).waitFor();
+    await one.getByRole('dialog').getByRole('button', { name: 'Resume' }).click();
+    const failure = one.getByRole('dialog').getByRole('alert');
+    await failure.getByText('update.ended').waitFor();
+    expect(await failure.textContent()).toMatch(/Request [\w-]{8,}/);
+  });
+
+  it('a connection that is lost is told, and what is seen goes on by itself when it is back', async () => {
+    const { page } = await open({ at: '/' });
+    const isLost = page.getByText('The service cannot be reached just now.');
+    await page.context().setOffline(true);
+    await isLost.waitFor();
+    expect(await page.getByRole('heading', { name: 'Running now' }).isVisible()).toBe(true);
+    await page.context().setOffline(false);
+    await isLost.waitFor({ state: 'hidden' });
+  });
+
+  it('a token that ends in the middle is renewed unseen; where that fails, logging in leads back to the same place', async () => {
+    const { page, show } = await open({ at: '/fleet?kind=scooter' });
+    const refusal = {
+      ...{ status: 401, contentType: 'application/problem+json' },
+      body: JSON.stringify({ code: 'auth.invalid_token', detail: 'The token has expired', status: 401 }),
+    };
+    let refusals = 0;
+    await page.route('**/v1/updates**', (route) => {
+      refusals += 1;
+      return refusals === 1 ? route.fulfill(refusal) : route.fallback();
+    });
+    const renewed = page.waitForResponse((response) => response.url().endsWith('/token'));
+    await show('/updates');
+    expect((await renewed).status()).toBe(200);
+    await page.getByRole('link', { name: /^#\d+/ }).first().waitFor();
+    expect(refusals).toBeGreaterThan(1);
+
+    await page.unrouteAll();
+    await page.route('**/token', (route) => route.fulfill({ status: 400, json: { error: 'invalid_grant' } }));
+    await page.route('**/v1/devices**', (route) => route.fulfill(refusal));
+    await show('/fleet?kind=scooter&id=S-0003');
+    await page.getByText('Your login has ended.').first().waitFor();
+    await page.unrouteAll();
+    await page.getByRole('button', { name: 'Log in again' }).click();
+    await page.getByRole('link', { name: 'S-00031' }).waitFor();
+    expect(page.url()).toContain('#/fleet?kind=scooter&id=S-0003');
+    expect(await page.evaluate('JSON.stringify({ ...localStorage, ...sessionStorage })')).not.toMatch(/eyJ|token/);
+  });
+
+  it('a button whose scope somebody lacks is off, and says which', async () => {
+    const { id } = await startSlowUpdate('1.8.0');
+    const { page } = await open({ at: `/updates/${id}` });
+    const token = await target.tokenFor({ subject: 'reader', scopes: ['read'] });
+    await page.route('**/token', (route) => route.fulfill({ json: { access_token: token, token_type: 'bearer', scope: 'read' } }));
+    await page.reload();
+    const pause = page.getByRole('button', { name: 'Pause' });
+    await pause.waitFor();
+    expect(await pause.isDisabled()).toBe(true);
+    await page.getByText('Your login lacks the scope updates:write.').first().waitFor();
+    await api.cancelUpdate(id, { force: true });
+  });
+
+  it('of a fleet of 100,000 a page is shown, and the next one when it is asked for', async () => {
+    const cabinets = Array.from({ length: CABINETS }, (_, index) => ({ kind: 'cabinet' as const, external_id: `C-${index + 1}` }));
+    await registerAll(api, cabinets);
+    const { page } = await open({ at: '/fleet?kind=cabinet' });
+    const rows = page.getByRole('group', { name: 'Fleet' }).locator('tbody tr');
+    await rows.first().waitFor();
+    expect(await rows.count()).toBe(50);
+    await page.getByRole('button', { name: 'Show more' }).click();
+    await expect.poll(() => rows.count()).toBe(100);
+    await page.getByLabel('Id begins with').fill('C-99999');
+    await page.waitForURL(/id=C-99999/);
+    await expect.poll(() => rows.count()).toBe(1);
+  }, 240_000);
+
+  describe('every page', () => {
+    let places: string[];
+    beforeAll(async () => {
+      const firmware = await upload('audio_lock', '2.0');
+      const targets = { external_ids: [idOf(1), idOf(3), 'S-99999'] };
+      const update = await startUpdate(api, { firmware_id: firmware.id, targets, canary: null });
+      places = [
+        ...['/', '/updates', '/updates?status=COMPLETED', `/updates/${update.id}`, `/updates/new?firmware=${firmware.id}`],
+        ...[
+          '/firmwares',
+          `/firmwares/${firmware.id}`,
+          '/packages',
+          '/zones',
+          '/fleet',
+          `/fleet/scooter/${idOf(1)}`,
+          '/statistics',
+          '/nowhere',
+        ],
+      ];
+    }, 120_000);
+
+    it.each(['light', 'dark'] as const)(
+      'in %s colours has no barrier that axe finds, with a dialog open too',
+      async (colorScheme) => {
+        const { page, show } = await open({ colorScheme });
+        for (const place of places) {
+          await show(place);
+          expect(await findBarriers(page), place).toEqual([]);
+        }
+        await show(places.find((place) => /firmwares\/\d/.test(place)) ?? '');
+        await page.getByRole('button', { name: 'Withdraw' }).click();
+        expect(await findBarriers(page), 'with a dialog').toEqual([]);
+      },
+      300_000,
+    );
+
+    it.each([390, 1280])('fits into %i pixels', async (width) => {
+      const { page, show } = await open({ viewport: { width, height: 800 } });
+      for (const place of places) {
+        await show(place);
+        await expectNoSidewaysScrolling(page, place);
+      }
+    });
+  });
+
+  it('the first page is there with a handful of requests, and none of them leaves the service and its issuer', async () => {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    const requests: string[] = [];
+    page.on('request', (request) => requests.push(request.url()));
+    await page.goto(`${target.api_url}/console`);
+    await page.getByRole('heading', { name: 'Overview' }).waitFor();
+    await page.locator('.loading').first().waitFor({ state: 'detached' });
+    await context.close();
+    const origins = new Set(requests.filter((url) => url.startsWith('http')).map((url) => new URL(url).origin));
+    expect([...origins].toSorted()).toEqual([new URL(target.api_url).origin, target.issuer].toSorted());
+    expect(requests.filter((url) => /\/console\/.+\.(js|css)$/.test(url)).length).toBeLessThanOrEqual(4);
+  });
+});

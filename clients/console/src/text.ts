@@ -171,7 +171,7 @@ const sentence = ({
   if (!isReady) return isCounting ? 'Who takes part is being counted …' : 'Something is not filled in as it should be: see above.';
   const canary = canarySizeOf(draft, plan.eligible);
   return [
-    `Updates ${kindOf(draft.kind, plan.eligible)} to ${firmware.hardware_type} ${firmware.version}`,
+    `Updates ${kindOf(draft.kind, plan.eligible)}${draft.choice === 'filter' && draft.zone !== '' ? ` of zone ${draft.zone}` : ''} to ${firmware.hardware_type} ${firmware.version}`,
     ...(canary > 0 ? [`, ${formatNumber(canary)} first`] : []),
     `, at most ${formatNumber(Number(draft.perMinute))} a minute`,
     ...(draft.atWork === '' ? [] : [` and ${formatNumber(Number(draft.atWork))} at once`]),
@@ -198,6 +198,7 @@ export const text = {
   channels: { telematics: 'through the backend', iot: 'polls by itself' },
   firmwareStatus: {
     awaiting_upload: 'Awaits its file',
+    awaiting_signature: 'Awaits a signature',
     available: 'Available',
     lost: 'File missing',
     withdrawn: 'Withdrawn',
@@ -392,6 +393,7 @@ export const text = {
     chosen: (number: number) => `${devices(number)} chosen`,
     running: 'Only those with a version of',
     runningVersion: 'which runs',
+    tagsHint: 'All of these, separated by spaces.',
     sample: 'Sample',
     sampleHint: 'Empty: all of them. A larger sample contains a smaller one.',
     ids: 'Ids',
@@ -490,6 +492,7 @@ export const text = {
     versions: 'Runs',
     channel: 'Reached',
     zone: 'Zone',
+    tag: 'Tag',
     seen: 'Seen',
     never: 'never',
     neverSeen: 'never seen',

@@ -28,7 +28,7 @@ const columns: readonly Column<FirmwareListItem>[] = [
   { title: text.firmwares.added, cell: ({ created_dt }) => <Time dt={created_dt} />, isMinor: true },
 ];
 
-const statuses: readonly ListFirmwaresStatus[] = ['available', 'awaiting_upload', 'withdrawn', 'rejected', 'lost'];
+const statuses: readonly ListFirmwaresStatus[] = ['available', 'awaiting_upload', 'awaiting_signature', 'withdrawn', 'rejected', 'lost'];
 
 export const FirmwaresPage = () => {
   const api = useApi();

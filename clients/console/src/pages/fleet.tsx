@@ -10,6 +10,7 @@ import { Page } from '../ui/page.tsx';
 import { Answer, Empty } from '../ui/states.tsx';
 import { type Column, More, Table } from '../ui/table.tsx';
 import { Time } from '../ui/time.tsx';
+import { useZones } from '../ui/zones.ts';
 import { keepChosen } from '../wizard/chosen-devices.ts';
 import { useAvailableFirmwares } from '../wizard/firmware-step.tsx';
 
@@ -27,6 +28,8 @@ export const conditionsOf = (query: URLSearchParams, today: Date): ListDevicesPa
     ...(get('id') && { external_id_prefix: get('id') }),
     ...(get('version') && { version: get('version') as '1' | '2' | 'none' }),
     ...(get('channel') && { channel: get('channel') as 'telematics' | 'iot' }),
+    ...(get('zone') && { zone: get('zone') }),
+    ...(get('tags') && { 'tags.all': get('tags') }),
     ...(runs !== undefined && { runs_firmware_id: runs }),
     ...(older !== undefined && { older_than_firmware_id: older }),
     ...(get('unknown_version') && { unknown_version: get('unknown_version') }),
@@ -127,6 +130,7 @@ const FleetFilters = () => {
   const [query, change] = useQueryOfPage();
   const get = (name: string) => query.get(name) ?? '';
   const hardwareTypes = useHardwareTypes();
+  const zones = useZones();
   const firmwares = useAvailableFirmwares();
   const options = (firmwares.data ?? []).map(({ id, hardware_type, version }) => ({
     value: String(id),
@@ -153,6 +157,16 @@ const FleetFilters = () => {
         ]}
         onChange={(value) => change({ version: value })}
       />
+      {zones.length > 0 && (
+        <Select
+          label={text.fleet.zone}
+          value={get('zone')}
+          any={text.filters.any}
+          options={zones.map(({ name }) => ({ value: name, label: name }))}
+          onChange={(value) => change({ zone: value })}
+        />
+      )}
+      <SearchField label={text.fleet.tag} value={get('tags')} onChange={(value) => change({ tags: value })} />
       <Select
         label={text.fleet.runs}
         value={get('runs_firmware_id')}

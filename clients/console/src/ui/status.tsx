@@ -62,6 +62,7 @@ const updateLooks: Record<string, [tone: string, icon: IconName]> = {
 
 const firmwareLooks: Record<FirmwareStatus, [tone: string, icon: IconName]> = {
   awaiting_upload: ['queued', 'dots'],
+  awaiting_signature: ['queued', 'clock'],
   available: ['succeeded', 'check'],
   lost: ['failed', 'no'],
   withdrawn: ['canceled', 'stop'],

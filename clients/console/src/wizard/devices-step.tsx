@@ -3,6 +3,7 @@ import { formatNumber } from '../format.ts';
 import { text } from '../text.ts';
 import { Field, NumberField, Select } from '../ui/controls.tsx';
 import { useHardwareTypes } from '../ui/hardware-types.ts';
+import { useZones } from '../ui/zones.ts';
 import { type Draft, idsOf, idsOfCsv, type Wrong } from './draft.ts';
 
 export interface StepProps {
@@ -47,6 +48,7 @@ export const DevicesStep = ({ draft, wrong, change, plan, isCounting }: StepProp
 };
 
 const FilterFields = ({ draft, wrong, change }: StepProps) => {
+  const zones = useZones();
   const hardwareTypes = useHardwareTypes().filter(({ device_kind }) => device_kind === draft.kind);
   return (
     <>
@@ -59,6 +61,18 @@ const FilterFields = ({ draft, wrong, change }: StepProps) => {
           onChange={(value) => change({ generation: value as Draft['generation'] })}
         />
       )}
+      {zones.length > 0 && (
+        <Select
+          label={text.fleet.zone}
+          value={draft.zone}
+          any={text.filters.any}
+          options={zones.map(({ name }) => ({ value: name, label: name }))}
+          onChange={(value) => change({ zone: value })}
+        />
+      )}
+      <Field label={text.device.tags} hint={text.wizard.tagsHint}>
+        {(ids) => <input {...ids} type="text" value={draft.tags} onChange={(event) => change({ tags: event.target.value })} />}
+      </Field>
       <Select
         label={text.wizard.running}
         value={draft.runningType}

@@ -8,6 +8,8 @@ export interface Draft {
   generation: '' | '1' | '2';
   runningType: string;
   runningVersion: string;
+  zone: string;
+  tags: string;
   percentage: string;
   ids: string;
   perMinute: string;
@@ -36,6 +38,8 @@ export const emptyDraft: Draft = {
   generation: '',
   runningType: '',
   runningVersion: '',
+  zone: '',
+  tags: '',
   percentage: '',
   ids: '',
   perMinute: '1000',
@@ -66,6 +70,8 @@ export const draftFrom = (query: URLSearchParams, ids: string): Draft => {
     ids,
     kind: query.get('kind') === 'cabinet' ? 'cabinet' : 'scooter',
     generation: query.get('generation') === '1' ? '1' : query.get('generation') === '2' ? '2' : '',
+    zone: query.get('zone') ?? '',
+    tags: query.get('tags') ?? '',
     runningType: query.get('running_type') ?? '',
     runningVersion: query.get('running_version') ?? '',
   };
@@ -131,11 +137,14 @@ const targetsOf = (draft: Draft): RequestUpdateBody['targets'] => {
   const { kind } = draft;
   if (draft.choice === 'ids') return { kind, external_ids: idsOf(draft.ids) };
   const percentage = decimal(draft.percentage);
+  const tags = idsOf(draft.tags);
   return {
     filter: {
       kind,
       ...(draft.generation !== '' && kind === 'scooter' && { version: Number(draft.generation) as 1 | 2 }),
       ...(draft.runningType !== '' && { running: { hardware_type: draft.runningType, version: draft.runningVersion.trim() } }),
+      ...(draft.zone !== '' && { zone: draft.zone }),
+      ...(tags.length > 0 && { tags: { all: tags } }),
       ...(percentage !== undefined && { percentage }),
     },
   };

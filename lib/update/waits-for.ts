@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import { addSeconds } from '../clock.ts';
 import { Timestamp } from '../firmware/firmware.ts';
-import { isLate, lostAfterSeconds } from '../walk.ts';
+import { lostAfterSeconds } from '../walk.ts';
 import type { Phase } from './execution.ts';
 import type { UpdateStatus } from './update-status.ts';
 
@@ -12,8 +12,8 @@ export const WaitsFor = z
     cause: z.enum(causes).check(
       z.meta({
         description:
-          'START: the update begins later; RESUME: the update is paused; STEP: the next step of the update is late, as its `walk` says: a ' +
-          'control of the update sends its messages again; CANARY: other devices go first; PACE: its turn, or a free place; ' +
+          'START: the update begins later; RESUME: the update is paused; STEP: the next step of the update should have ' +
+          'come a minute ago or more: the service cannot work on it, or its message is lost, which a control of the update sends again; CANARY: other devices go first; PACE: its turn, or a free place; ' +
           'RETRY: its next try; DEFERRAL: the backend has put it off; HANDOVER: its turn has come, and its command is on its way to the ' +
           'backend, which takes seconds; one whose message is lost is sent again; ' +
           'BACKEND: the backend does not answer, or is being asked; ' +
@@ -57,6 +57,8 @@ export interface WaitFacts {
   gate_closed_until: Date | null;
 }
 
+/** A step comes within seconds of its time; one that is late by this says why nothing moves, long before it counts as lost. */
+const slowStepSeconds = 60;
 /** A device that has not polled for so long is offered nothing: two polls of the longest interval, and a little more. */
 const aliveSeconds = 1_050;
 
@@ -88,7 +90,7 @@ export const waitsFor = (facts: WaitFacts, now: Date): WaitsFor | null => {
 const waitOfUpdate = ({ update_status, start_dt, paused_dt, due_dt, firmware_status }: WaitFacts, now: Date): WaitsFor | undefined => {
   const isOver = update_status === 'CANCELED' || update_status === 'ABORTED' || firmware_status === 'withdrawn';
   if (update_status === 'PAUSED' && !isOver) return wait('RESUME', { since: paused_dt });
-  if (isLate(due_dt, now)) return wait('STEP', { since: due_dt });
+  if (due_dt && now > addSeconds(due_dt, slowStepSeconds)) return wait('STEP', { since: due_dt });
   if (isOver) return wait('END');
   return start_dt && start_dt > now ? wait('START', { until: start_dt }) : undefined;
 };

@@ -34,6 +34,12 @@ it.each([
     { phase: 'released', released_dt: earlier, gate_failures: 1 },
     { cause: 'BACKEND' },
   ],
+  ['its turn, when the step is due since a minute', { due_dt: earlier }, { cause: 'PACE' }],
+  [
+    'the step, when it is due since more than a minute',
+    { due_dt: addSeconds(now, -61) },
+    { cause: 'STEP', since_dt: addSeconds(now, -61) },
+  ],
   ['the step of its update, which is late', { due_dt: longAgo }, { cause: 'STEP', since_dt: longAgo }],
   ['the step that ends it, which is late', { update_status: 'ABORTED', due_dt: longAgo }, { cause: 'STEP', since_dt: longAgo }],
   [

@@ -23,6 +23,8 @@ const firstSeed = process.env['RANDOM_SEED'] === 'true' ? Date.now() : 20_261_12
 const lanes = seed === undefined ? 3 : 1;
 
 const deviceCount = 4;
+/** So many things happen in a history at most. A soak has longer ones: more that meets by chance, for what each history begins and ends with. */
+const maxCommands = Number(process.env['COMMANDS'] ?? 16);
 /** How many shorter histories are tried when one fails; 0 shows at once what has failed. */
 const maximumShrinks = Number(process.env['SHRINKS'] ?? 200);
 
@@ -288,7 +290,7 @@ const events = [
 const history = fc.tuple(
   fc.array(conduct, { minLength: deviceCount, maxLength: deviceCount }),
   request,
-  fc.commands(events, { maxCommands: 16, size: 'max' }),
+  fc.commands(events, { maxCommands, size: 'max' }),
 );
 
 /** What an admin does about a walk that stands because its message was lost: any control brings it back. */
@@ -404,7 +406,7 @@ describe('histories of updates', () => {
       console.log(`lane ${lane}: ${operations} operations`);
       if (!details.failed) return;
       const what = details.errorInstance instanceof Error ? details.errorInstance.message : String(details.errorInstance);
-      const again = `Again: SEED=${laneSeed} HISTORIES=${details.numRuns}`;
+      const again = `Again: SEED=${laneSeed} HISTORIES=${details.numRuns} COMMANDS=${maxCommands}`;
       throw new Error(`${what}\n${again}\n${fc.defaultReportMessage(details)}`);
     },
   );

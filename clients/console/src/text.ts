@@ -556,6 +556,8 @@ export const text = {
     noTimes: 'No update of it has been measured yet.',
     longest: 'longest',
     installations: 'Installations',
+    otherVersions: 'all others',
+    tooFewDays: 'There is one day to show so far: come back tomorrow.',
     overTime: (type: string) => `Versions of ${type} over time`,
     notSeen: (days: number) => `Not seen for ${count(days, 'day')}`,
     notSeenOf: (kind: 'scooter' | 'cabinet', late: number, never: number, all: number) =>

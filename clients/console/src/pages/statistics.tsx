@@ -1,6 +1,8 @@
 import { useQuery } from '@tanstack/react-query';
 import type { Stats } from '../../../api/src/index.ts';
 import { useApi } from '../api.ts';
+import { AreaChart } from '../charts/area-chart.tsx';
+import { Histogram } from '../charts/histogram.tsx';
 import { formatDuration, formatNumber, formatShare } from '../format.ts';
 import { linkTo, useQueryOfPage } from '../location.ts';
 import { text } from '../text.ts';
@@ -9,6 +11,7 @@ import { Page, Section } from '../ui/page.tsx';
 import { Answer, Empty } from '../ui/states.tsx';
 import { type Column, Scrolling, Table } from '../ui/table.tsx';
 import { Time } from '../ui/time.tsx';
+import { sharesOf } from '../update/shares.ts';
 
 type TypeStats = Stats['hardware_types'][number];
 
@@ -46,6 +49,7 @@ export const StatisticsPage = () => {
               </div>
               <Versions type={chosen} />
               <VersionsOfZones zones={data.zones} type={chosen} />
+              <SharesOverTime hardwareType={chosen.hardware_type} />
               <UpdateTimes type={chosen} />
               <NotSeen stats={data} />
             </>
@@ -221,30 +225,70 @@ const VersionsOfZones = ({ zones, type }: { zones: readonly ZoneStats[]; type: T
   );
 };
 
+const daysShown = 90;
+
+const SharesOverTime = ({ hardwareType }: { hardwareType: string }) => {
+  const api = useApi();
+  const label = text.statistics.overTime(hardwareType);
+  const query = useQuery({
+    queryKey: ['version days', hardwareType],
+    queryFn: ({ signal }) => api.getVersionDays({ hardware_type: hardwareType, days: daysShown }, { signal }),
+    staleTime: 300_000,
+  });
+  return (
+    <Section title={label}>
+      <Answer query={query} lines={6}>
+        {(data) =>
+          data.days.length < 2 ? (
+            <Empty>{text.statistics.tooFewDays}</Empty>
+          ) : (
+            <AreaChart label={label} {...sharesOf(data, text.statistics.otherVersions)} />
+          )
+        }
+      </Answer>
+    </Section>
+  );
+};
+
 const UpdateTimes = ({ type: { hardware_type, update_times } }: { type: TypeStats }) => (
   <Section title={text.statistics.timesOf(hardware_type)}>
     {update_times === null ? (
       <Empty>{text.statistics.noTimes}</Empty>
     ) : (
-      <div className="tiles">
-        {(
-          [
-            ['p50', update_times.p50_seconds],
-            ['p90', update_times.p90_seconds],
-            ['p99', update_times.p99_seconds],
-            [text.statistics.longest, update_times.max_seconds],
-          ] as const
-        ).map(([name, seconds]) => (
-          <div className="tile" key={name}>
-            <span className="figure">{formatDuration(seconds)}</span>
-            <span>{name}</span>
+      <>
+        <Histogram
+          label={text.statistics.timesOf(hardware_type)}
+          buckets={update_times.histogram.map(({ from_seconds, until_seconds, installations }) => ({
+            from: from_seconds,
+            until: until_seconds,
+            count: installations,
+          }))}
+          marks={[
+            { name: 'p50', seconds: update_times.p50_seconds },
+            { name: 'p90', seconds: update_times.p90_seconds },
+            { name: 'p99', seconds: update_times.p99_seconds },
+          ]}
+        />
+        <div className="tiles">
+          {(
+            [
+              ['p50', update_times.p50_seconds],
+              ['p90', update_times.p90_seconds],
+              ['p99', update_times.p99_seconds],
+              [text.statistics.longest, update_times.max_seconds],
+            ] as const
+          ).map(([name, seconds]) => (
+            <div className="tile" key={name}>
+              <span className="figure">{formatDuration(seconds)}</span>
+              <span>{name}</span>
+            </div>
+          ))}
+          <div className="tile">
+            <span className="figure">{formatNumber(update_times.installations)}</span>
+            <span>{text.statistics.installations}</span>
           </div>
-        ))}
-        <div className="tile">
-          <span className="figure">{formatNumber(update_times.installations)}</span>
-          <span>{text.statistics.installations}</span>
         </div>
-      </div>
+      </>
     )}
   </Section>
 );

@@ -262,7 +262,7 @@ export const text = {
     recent: 'Latest updates',
     allSeen: (days: number) => `all seen in the last ${count(days, 'day')}`,
     notSeen: (late: number, never: number, days: number) =>
-      `${formatNumber(late)} not seen for ${count(days, 'day')}${never > 0 ? `, ${formatNumber(never)} never` : ''}`,
+      `${formatNumber(late)} not seen for ${count(days, 'day')}${never > 0 ? `, ${formatNumber(never)} of them never` : ''}`,
     late: 'updates whose next step is late',
     runNewest: (number: number, version: string) => `${devices(number)} on ${version}`,
     noNewest: 'no version is available',
@@ -561,7 +561,7 @@ export const text = {
     overTime: (type: string) => `Versions of ${type} over time`,
     notSeen: (days: number) => `Not seen for ${count(days, 'day')}`,
     notSeenOf: (kind: 'scooter' | 'cabinet', late: number, never: number, all: number) =>
-      `${kindOf(kind, late)} of ${formatNumber(all)}${never > 0 ? `, and ${formatNumber(never)} that were never seen` : ''}`,
+      `${kindOf(kind, late)} of ${formatNumber(all)}${never > 0 ? `, ${formatNumber(never)} of them never` : ''}`,
   },
   zones: {
     title: 'Zones',

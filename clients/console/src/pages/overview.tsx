@@ -75,7 +75,7 @@ const Fleet = ({ stats }: { stats: Stats }) => (
         </a>
         <span>{text.kindsMany[kind]}</span>
         <span className="small">
-          {not_seen + never_seen === 0 ? (
+          {not_seen === 0 ? (
             text.overview.allSeen(stats.not_seen_days)
           ) : (
             <a href={linkTo('/fleet', { kind, not_seen_days: String(stats.not_seen_days) })}>

@@ -12,7 +12,7 @@ export interface ConnectionOptions {
 
 /**
  * So many statements are prepared at most, the first ones. A function has some twenty; a list whose filters can be combined in hundreds of
- * ways must not fill the server's memory, which keeps 10 to 100 KB for each.
+ * ways must not fill the server's memory, which keeps a plan for each.
  */
 const maximumPrepared = 50;
 const isPlanned = /^\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH)\b/i;

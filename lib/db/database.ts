@@ -50,6 +50,9 @@ const parsers = new Map<number, (text: string) => unknown>([
   [pg.types.builtins.TIMESTAMPTZ, parseTimestamp],
 ]);
 
+/** By itself PostgreSQL would plan anew at each call: it takes for granted that an array which is sent is shorter than one which may be sent. */
+const planOnce = 'plan_cache_mode=force_generic_plan';
+
 /** Opens no connection before the first query. 64-bit integers are answered as numbers: ids and sizes stay far below 2^53. */
 export const createDatabase = (options: DatabaseOptions): Db => {
   const { url, password, isProxied = false, keepsPlans = false, maxConnections, onIdleError, onStatement } = options;
@@ -64,8 +67,7 @@ export const createDatabase = (options: DatabaseOptions): Db => {
       // A function that dies inside a transaction leaves no lock behind for longer than this.
       idle_in_transaction_session_timeout: statementTimeoutMilliseconds,
     }),
-    // By itself PostgreSQL would plan anew at each call: of an array it takes for granted that what is sent is shorter than what may be sent.
-    ...(keepsPlans && !isProxied && { options: '-c plan_cache_mode=force_generic_plan' }),
+    ...(keepsPlans && !isProxied && { options: `-c ${planOnce}` }),
     pipeline: !isProxied,
     application_name: process.env['AWS_LAMBDA_FUNCTION_NAME'] ?? 'scooters-updater',
     types: { getTypeParser: (oid, format) => parsers.get(oid) ?? pg.types.getTypeParser(oid, format) },
@@ -74,6 +76,8 @@ export const createDatabase = (options: DatabaseOptions): Db => {
   // A connection that breaks at work fails its query; without a listener the same error would end the process as well.
   pool.on('connect', (client) => client.on('error', () => {}));
   pool.on('connect', (client) => watchStatements(client, () => takesConnections(url, password)));
+  // A connection that breaks here fails its first statement as well.
+  if (keepsPlans && isProxied) pool.on('connect', (client) => client.query(`SET ${planOnce}`).catch(() => {}));
   if (onStatement) pool.on('connect', (client) => reportStatements(client, onStatement));
   return new Kysely<DB>({ dialect: createDialect(lendOnlyLiving(pool, password), { prepares: keepsPlans, pipelines: !isProxied }) });
 };

@@ -6,8 +6,8 @@ import { createTestDatabase } from '../../support/database.ts';
 
 const { url } = await createTestDatabase({ isEmpty: true });
 
-const given = (keepsPlans: boolean): Db => {
-  const db = createDatabase({ url, maxConnections: 1, keepsPlans });
+const given = (keepsPlans: boolean, isProxied = false): Db => {
+  const db = createDatabase({ url, maxConnections: 1, keepsPlans, isProxied });
   onTestFinished(() => db.destroy());
   return db;
 };
@@ -18,8 +18,11 @@ const prepared = async (db: Db): Promise<{ statement: string; generic_plans: num
 };
 
 describe('a database whose plans are kept', () => {
-  it('plans a statement once, whatever its values, also for arrays of very different sizes', async () => {
-    const db = given(true);
+  it.each([
+    { name: 'that is reached directly', isProxied: false },
+    { name: 'behind a proxy', isProxied: true },
+  ])('plans a statement once, whatever its values, also for arrays of very different sizes: $name', async ({ isProxied }) => {
+    const db = given(true, isProxied);
     for (const length of [1, 1_000, 1, 10])
       await sql`SELECT count(*) FROM unnest(${Array.from({ length }, (_, i) => i)}::integer[]) AS n`.execute(db);
     const counting = (await prepared(db)).find(({ statement }) => statement.includes('unnest'));

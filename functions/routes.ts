@@ -25,7 +25,7 @@ import {
 import { addHardwareTypeRoute, changeHardwareTypeRoute, deleteHardwareTypeRoute } from './edit-hardware-type/routes.ts';
 import { getAssemblyRoute, listAssembliesRoute } from './get-assemblies/routes.ts';
 import { getCabinetRoute, getScooterRoute, lookUpDevicesRoute } from './get-device-versions/routes.ts';
-import { getGroupRoute, getZoneRoute, listGroupDevicesRoute, listGroupsRoute, listZonesRoute } from './get-fleet/routes.ts';
+import { getGroupRoute, getZoneRoute, listAuditRoute, listGroupDevicesRoute, listGroupsRoute, listZonesRoute } from './get-fleet/routes.ts';
 import { getKeysRoute, getManifestRoute } from './get-manifest/routes.ts';
 import { getObservationRoute, listObservationsRoute } from './get-observations/routes.ts';
 import { getStatsRoute, getVersionDaysRoute } from './get-stats/routes.ts';
@@ -125,6 +125,7 @@ export const routes: readonly Route[] = [
   getCancelActionRoute,
   cancelFeedbackRoute,
   getInstalledBaseRoute,
+  listAuditRoute,
   getStatsRoute,
   getVersionDaysRoute,
   healthRoute,

@@ -38,6 +38,7 @@ export type ErrorCode =
   | 'group.exists'
   | 'group.in_use'
   | 'device.not_found'
+  | 'device.exists'
   | 'device.too_many_tags'
   | 'device.not_iot'
   | 'execution.not_found'

@@ -33,6 +33,7 @@ import * as keepAudit from './20261126190100_keep_audit.ts';
 import * as authorSignatures from './20261126230000_author_signatures.ts';
 import * as keepGroups from './20261126231000_keep_groups.ts';
 import * as keepDailyShares from './20261126232000_keep_daily_shares.ts';
+import * as recountAlone from './20261126232100_recount_alone.ts';
 
 /** Every migration by its name, in the order in which they run. A list rather than a folder scan, so that it can be bundled. */
 export const migrations: Record<string, Migration> = {
@@ -70,4 +71,5 @@ export const migrations: Record<string, Migration> = {
   '20261126230000_author_signatures': authorSignatures,
   '20261126231000_keep_groups': keepGroups,
   '20261126232000_keep_daily_shares': keepDailyShares,
+  '20261126232100_recount_alone': recountAlone,
 };

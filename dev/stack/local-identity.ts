@@ -6,7 +6,15 @@ import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK
 import { readPrivateJson, writePrivateFile } from '../../ops/private-file.ts';
 import { createSignIn } from './local-sign-in.ts';
 
-export const LOCAL_SCOPES = ['read', 'firmware:write', 'devices:write', 'updates:write', 'devices:report', 'keys:write'] as const;
+export const LOCAL_SCOPES = [
+  'read',
+  'firmware:write',
+  'devices:write',
+  'updates:write',
+  'devices:report',
+  'keys:write',
+  'audit:read',
+] as const;
 export type LocalScope = (typeof LOCAL_SCOPES)[number];
 
 const AUDIENCE = 'scooters-updater-local';

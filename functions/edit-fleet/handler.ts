@@ -1,11 +1,11 @@
 import { authorOf } from '../../lib/audit/author.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Db } from '../../lib/db/database.ts';
-import { changeDevice } from '../../lib/fleet/change-device.ts';
 import { addGroup, changeGroup, deleteGroup } from '../../lib/fleet/edit-group.ts';
 import { addZone, changeZone, deleteZone } from '../../lib/fleet/edit-zone.ts';
 import { tagDevices } from '../../lib/fleet/tag-devices.ts';
 import { endpoint, type HttpDeps, json, noContent, operation } from '../../lib/http/endpoint.ts';
+import { changeDevice } from '../../lib/update/change-device.ts';
 import {
   addGroupRoute,
   addZoneRoute,

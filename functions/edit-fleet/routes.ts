@@ -1,5 +1,4 @@
 import * as z from 'zod/mini';
-import { DeviceChange } from '../../lib/fleet/change-device.ts';
 import { DeviceKind, ExternalId } from '../../lib/fleet/device.ts';
 import { Group, GroupChange, GroupName, NewGroup } from '../../lib/fleet/group.ts';
 import { Device } from '../../lib/fleet/shown-device.ts';
@@ -7,6 +6,7 @@ import { TaggedDevices, TagRequest } from '../../lib/fleet/tag-devices.ts';
 import { ZoneName } from '../../lib/fleet/word.ts';
 import { NewZone, Zone, ZoneChange } from '../../lib/fleet/zone.ts';
 import { defineRoute } from '../../lib/http/route.ts';
+import { DeviceChange } from '../../lib/update/change-device.ts';
 
 export const changeDeviceRoute = defineRoute({
   operationId: 'changeDevice',
@@ -19,7 +19,7 @@ export const changeDeviceRoute = defineRoute({
   pathParameters: z.object({ kind: DeviceKind, external_id: ExternalId }),
   body: DeviceChange,
   responses: { 200: { description: 'The device as it is now', body: Device } },
-  problems: [404],
+  problems: [404, 409],
 });
 
 export const tagDevicesRoute = defineRoute({

@@ -1,10 +1,13 @@
 import * as z from 'zod/mini';
+import { AuditLine, auditedResources } from '../../lib/audit/audit-line.ts';
+import { RequestedTimestamp } from '../../lib/firmware/firmware.ts';
 import { CountedGroup, Group, GroupName } from '../../lib/fleet/group.ts';
 import { Device } from '../../lib/fleet/shown-device.ts';
 import { ZoneName } from '../../lib/fleet/word.ts';
 import { Zone } from '../../lib/fleet/zone.ts';
 import { PageQuery, pageOf } from '../../lib/http/page.ts';
 import { defineRoute } from '../../lib/http/route.ts';
+import { requestedText } from '../../lib/text.ts';
 
 export const listZonesRoute = defineRoute({
   operationId: 'listZones',
@@ -65,4 +68,29 @@ export const listGroupDevicesRoute = defineRoute({
   query: z.strictObject(PageQuery),
   responses: { 200: { description: 'A page of devices', body: pageOf(Device) } },
   problems: [404],
+});
+
+export const listAuditRoute = defineRoute({
+  operationId: 'listAudit',
+  method: 'GET',
+  path: '/v1/audit',
+  tag: 'Service',
+  scope: 'audit:read',
+  summary: 'List what callers have changed, the latest first',
+  description:
+    'A line for each change that was asked for, written with the change itself: neither is ever without the other. What devices report is no ' +
+    'such change. Lines are never changed or removed.',
+  query: z.strictObject({
+    caller: z.optional(requestedText(255)).check(z.meta({ description: 'The subject of the token' })),
+    action: z.optional(requestedText(64)),
+    resource: z.optional(z.enum(auditedResources)),
+    resource_id: z
+      .optional(requestedText(255))
+      .check(z.meta({ description: 'With `resource`: its id or name, of a device `kind/external_id`' })),
+    request_id: z.optional(requestedText(128)),
+    since: z.optional(RequestedTimestamp),
+    until: z.optional(RequestedTimestamp),
+    ...PageQuery,
+  }),
+  responses: { 200: { description: 'A page of changes', body: pageOf(AuditLine) } },
 });

@@ -1,5 +1,8 @@
-import type { Trx } from '../db/database.ts';
-import type { AuditedResource } from './audit-line.ts';
+import { sql } from 'kysely';
+import * as z from 'zod/mini';
+import type { Db, Trx } from '../db/database.ts';
+import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
+import type { AuditedResource, AuditLine } from './audit-line.ts';
 import type { Author } from './author.ts';
 
 export interface NewAuditLine {
@@ -23,4 +26,50 @@ export const differenceOf = <T extends object>(before: T, after: T): { before: P
   const names = (Object.keys(after) as (keyof T)[]).filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
   const pick = (row: T) => Object.fromEntries(names.map((name) => [name, row[name]])) as Partial<T>;
   return { before: pick(before), after: pick(after) };
+};
+
+export interface AuditFilter {
+  caller?: string | undefined;
+  action?: string | undefined;
+  resource?: AuditedResource | undefined;
+  resource_id?: string | undefined;
+  request_id?: string | undefined;
+  since?: Date | undefined;
+  until?: Date | undefined;
+}
+
+const Cursor = z.tuple([z.int()]);
+
+/** The latest first. */
+export const listAuditLines = async (
+  db: Db,
+  { limit, cursor, ...filter }: AuditFilter & { limit: number; cursor?: string | undefined },
+): Promise<Page<AuditLine>> => {
+  const list = listOf('audit', filter);
+  const before = decodeCursor(list, Cursor, cursor);
+  const { since, until, ...equal } = filter;
+  let query = db
+    .selectFrom('audit_lines')
+    .select([
+      'id',
+      'occurred_dt',
+      'caller',
+      'request_id',
+      'action',
+      'resource',
+      'resource_id',
+      sql<AuditLine['outcome']>`outcome`.as('outcome'),
+    ])
+    .$narrowType<{ resource: AuditedResource }>();
+  for (const [column, value] of Object.entries(equal)) {
+    if (value !== undefined) query = query.where(sql.ref<string>(column), '=', value);
+  }
+  if (since) query = query.where('occurred_dt', '>=', since);
+  if (until) query = query.where('occurred_dt', '<', until);
+  if (before) query = query.where(sql`id + 0`, '<', before[0]);
+  const rows = await query
+    .orderBy(sql`id + 0`, 'desc')
+    .limit(limit + 1)
+    .execute();
+  return toPage(list, rows, limit, (row) => [row.id]);
 };

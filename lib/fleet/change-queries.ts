@@ -92,8 +92,23 @@ export const lockDevice = (trx: Trx, kind: DeviceKind, external_id: string): Pro
     .$narrowType<{ channel: Channel }>()
     .where('kind', '=', kind)
     .where('external_id', '=', external_id)
-    .forNoKeyUpdate()
+    // Its id may be changed.
+    .forUpdate()
     .executeTakeFirst();
+
+/** Gives a device another id; the one before is kept. */
+export const renameDevice = async (
+  trx: Trx,
+  { id, external_id }: { id: number; external_id: string },
+  to: string,
+  now: Date,
+): Promise<void> => {
+  await sql`
+    WITH alias AS (
+      INSERT INTO device_aliases (device_id, external_id, until_dt) VALUES (${id}, ${external_id}, ${now})
+    )
+    UPDATE devices SET external_id = ${to} WHERE id = ${id}`.execute(trx);
+};
 
 /** Changes devices that a statement before has locked, and has them counted where they are then. */
 export const changeDevices = async (trx: Db, devices: readonly ChangeableDevice[]): Promise<void> => {

@@ -20,6 +20,9 @@ export const DeviceWithHistory = z
   .extend(Device, {
     attributes: DeviceAttributes,
     attributes_dt: z.nullable(Timestamp).check(z.meta({ description: 'When it told them last; null: never' })),
+    aliases: z
+      .array(z.object({ external_id: z.string(), until_dt: Timestamp }))
+      .check(z.meta({ description: 'What it was called before, the latest first' })),
     history: z.optional(pageOf(PastFirmware)).check(
       z.meta({
         description: 'Every version it is known to have run, in the order in which that was learned, the latest first; when asked for',

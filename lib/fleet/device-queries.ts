@@ -3,7 +3,7 @@ import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
 import { decodeCursor, decodeIdCursor, listOf, type Page, toPage } from '../http/page.ts';
 import type { DeviceKind, ReportSource } from './device.ts';
-import type { DeviceAttributes } from './device-detail.ts';
+import type { DeviceAttributes, DeviceWithHistory } from './device-detail.ts';
 import type { DeviceFilter } from './device-filter.ts';
 import { externalId } from './device-filter-queries.ts';
 import { deviceIdPage, deviceIdPageByPrefix } from './device-page-queries.ts';
@@ -62,26 +62,28 @@ const selectDevices = async (db: Db, chosen: RawBuilder<unknown>, order: RawBuil
 interface AttributeColumns {
   attributes: DeviceAttributes | null;
   attributes_dt: Date | null;
+  aliases: { external_id: string; until_dt: string }[];
 }
 
 /** One device with what it runs and what it tells of itself, in one statement. */
-export const findDeviceWithAttributes = async (
-  db: Db,
-  kind: DeviceKind,
-  external_id: string,
-): Promise<(Device & { attributes: DeviceAttributes; attributes_dt: Date | null }) | undefined> => {
+export const findDeviceWithAttributes = async (db: Db, kind: DeviceKind, external_id: string): Promise<DeviceWithHistory | undefined> => {
   const { rows } = await selectDeviceRows<AttributeColumns>(
     sql`d.kind = ${kind} AND d.external_id = ${external_id}`,
     sql`d.id`,
     sql`
       (SELECT a.attributes FROM device_attributes a WHERE a.device_id = d.id) AS attributes,
-      (SELECT a.told_dt FROM device_attributes a WHERE a.device_id = d.id) AS attributes_dt,`,
+      (SELECT a.told_dt FROM device_attributes a WHERE a.device_id = d.id) AS attributes_dt,
+      (
+        SELECT coalesce(jsonb_agg(jsonb_build_object('external_id', a.external_id, 'until_dt', a.until_dt) ORDER BY a.id DESC), '[]')
+        FROM device_aliases a WHERE a.device_id = d.id
+      ) AS aliases,`,
   ).execute(db);
   const [first] = rows;
   if (!first) return undefined;
   const { attributes, attributes_dt } = first;
-  const [device] = toDevices(rows.map(({ attributes: _attributes, attributes_dt: _dt, ...row }) => row)).values();
-  return device && { ...device, attributes: attributes ?? {}, attributes_dt };
+  const [device] = toDevices(rows.map(({ attributes: _attributes, attributes_dt: _dt, aliases: _aliases, ...row }) => row)).values();
+  const aliases = first.aliases.map(({ until_dt, ...alias }) => ({ ...alias, until_dt: new Date(until_dt) }));
+  return device && { ...device, attributes: attributes ?? {}, attributes_dt, aliases };
 };
 
 /** Unknown ids are missing from the answer, which is ordered by external_id. */

@@ -3,7 +3,7 @@ import { DomainError } from '../errors.ts';
 import { isStorable } from '../text.ts';
 import { createKeySet, isKeySetUnavailable, type KeySet } from './key-set.ts';
 
-export const scopes = ['read', 'firmware:write', 'devices:write', 'updates:write', 'devices:report', 'keys:write'] as const;
+export const scopes = ['read', 'firmware:write', 'devices:write', 'updates:write', 'devices:report', 'keys:write', 'audit:read'] as const;
 export type Scope = (typeof scopes)[number];
 
 /** What a caller's credentials permit, whatever they are. */

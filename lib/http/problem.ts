@@ -42,6 +42,7 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
   'group.exists': 409,
   'group.in_use': 409,
   'device.not_found': 404,
+  'device.exists': 409,
   'device.too_many_tags': 409,
   'device.not_iot': 409,
   'execution.not_found': 404,

@@ -67,6 +67,7 @@ export const isAtWork = (phase: Phase): boolean =>
  * | cancel_requested | it is not wanted any more, and the device is at work         | control-update, advance-update           |
  * | cancel_refused   | the device was asked to stop, and goes on                    | iot-feedback                             |
  * | canceled         | the admin, a stop rule or a withdrawal ends it, or the device has stopped | control-update, advance-update, iot-feedback |
+ * | removed          | its device is retired                                        | edit-fleet                               |
  */
 export const executionEvents = [
   'released',
@@ -90,6 +91,7 @@ export const executionEvents = [
   'cancel_requested',
   'cancel_refused',
   'canceled',
+  'removed',
 ] as const;
 export type ExecutionEvent = (typeof executionEvents)[number];
 
@@ -137,6 +139,7 @@ export const reasons = {
   updateAborted: 'UPDATE_ABORTED',
   firmwareWithdrawn: 'FIRMWARE_WITHDRAWN',
   firmwareLost: 'FIRMWARE_LOST',
+  deviceRetired: 'RETIRED_DEVICE',
   deviceCanceled: 'DEVICE_CANCELED',
   awaitingProof: 'AWAITING_PROOF',
   cancelRequested: 'CANCEL_REQUESTED',
@@ -150,6 +153,7 @@ const ends = {
   failed: { to: 'ended', status: 'FAILED', reason: reasons.deviceFailed, mayRetry: true },
   declined: { to: 'ended', status: 'REJECTED', reason: reasons.deviceRejected, mayRetry: true },
   canceled: { to: 'ended', status: 'CANCELED', reason: reasons.updateCanceled },
+  removed: { to: 'ended', status: 'REMOVED', reason: reasons.deviceRetired },
   retried: { to: 'waiting', status: 'IN_PROGRESS', reason: reasons.retry, effect: 'retry' },
 } as const satisfies Partial<Record<ExecutionEvent, Transition>>;
 

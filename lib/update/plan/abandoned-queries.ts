@@ -44,12 +44,21 @@ export const endAbandonedExecutions = async (trx: Trx, choice: Choice): Promise<
   return true;
 };
 
-/** Whether any update has been stopped whose executions have not all ended. */
-export const hasAbandonedExecutions = async (trx: Trx): Promise<boolean> => {
+/**
+ * Plans are made beside each other, but not beside the retirement of a device, which ends its executions: what a plan inserts is there by
+ * then, or the plan finds the device retired.
+ */
+const planning = sql`'update_executions'::regclass::oid::integer, 0`;
+export const waitForPlans = async (trx: Trx): Promise<void> => {
+  await sql`SELECT pg_advisory_xact_lock(${planning})`.execute(trx);
+};
+
+/** Whether any update has been stopped whose executions have not all ended. Begins a plan: until the transaction ends, no device is retired. */
+export const beginPlan = async (trx: Trx): Promise<boolean> => {
   const { rows } = await sql<{ has: boolean }>`
     SELECT EXISTS (
       SELECT FROM updates u JOIN firmwares f ON f.id = u.firmware_id
       WHERE u.finished_dt IS NULL AND (u.status IN ('CANCELED', 'ABORTED') OR f.status = 'withdrawn')
-    ) AS has`.execute(trx);
+    ) AS has, pg_advisory_xact_lock_shared(${planning})`.execute(trx);
   return rows[0]?.has ?? false;
 };

@@ -64,6 +64,7 @@ export const classifiedDevices = ({ firmware, allow_downgrade, force, unknown_ve
   SELECT c.external_id, c.kind, c.device_id, c.channel, flight.update_id AS other_update_id,
     CASE
       WHEN c.device_id IS NULL THEN 'UNKNOWN_DEVICE'
+      WHEN c.retired_dt IS NOT NULL THEN 'RETIRED_DEVICE'
       WHEN h.device_kind <> c.kind THEN 'HARDWARE_MISMATCH'
       WHEN h.device_kind = 'scooter' AND NOT CASE WHEN c.version IS NULL THEN h.fits_own_iot ELSE c.version = ANY (h.scooter_versions) END
         THEN 'HARDWARE_MISMATCH'

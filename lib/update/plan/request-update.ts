@@ -18,7 +18,7 @@ import {
   type NewUpdate,
   setPlan,
 } from '../update-queries.ts';
-import { endAbandonedExecutions, hasAbandonedExecutions } from './abandoned-queries.ts';
+import { beginPlan, endAbandonedExecutions } from './abandoned-queries.ts';
 import { planCanary } from './canary.ts';
 import { chooseTargets } from './chosen-targets.ts';
 import type { Choice, WantedFirmware } from './eligibility.ts';
@@ -107,7 +107,7 @@ const plan = async (
   canary: UpdateRequest['canary'],
   { tellsEvents }: Pick<RequestUpdateDeps, 'tellsEvents'>,
 ): Promise<void> => {
-  if ((await hasAbandonedExecutions(trx)) && !(await endAbandonedExecutions(trx, choice))) throw canceling();
+  if ((await beginPlan(trx)) && !(await endAbandonedExecutions(trx, choice))) throw canceling();
   const { planned, includes_iot } = await insertExecutions(trx, id, choice, tellsEvents);
   const eligible = countEligible(planned);
   if (eligible === 0 && !planned.ALREADY_ON_TARGET) {

@@ -110,6 +110,7 @@ describe('who may call', () => {
     'GET /v1/groups/{name}/devices': 'read',
     'PATCH /v1/groups/{name}': 'devices:write',
     'DELETE /v1/groups/{name}': 'devices:write',
+    'GET /v1/audit': 'audit:read',
     'POST /v1/devices/{kind}/{external_id}/token': 'devices:write',
     'GET /v1/devices': 'read',
     'GET /v1/scooters/{external_id}': 'read',

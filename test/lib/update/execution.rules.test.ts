@@ -24,6 +24,7 @@ const table = `
     overdue           ended      TIMED_OUT QUEUED_TOO_LONG
     retried           waiting    IN_PROGRESS RETRY retry
     canceled          ended      CANCELED UPDATE_CANCELED
+    removed           ended      REMOVED RETIRED_DEVICE
   released
     claimed           calling    send
     withheld          waiting    hold_back
@@ -35,6 +36,7 @@ const table = `
     overdue           ended      TIMED_OUT QUEUED_TOO_LONG
     retried           waiting    IN_PROGRESS RETRY retry
     canceled          ended      CANCELED UPDATE_CANCELED
+    removed           ended      REMOVED RETIRED_DEVICE
   calling
     claimed           calling    send
     withheld          waiting    hold_back
@@ -50,6 +52,7 @@ const table = `
     overdue           ended      TIMED_OUT NOT_CONFIRMED retriable
     retried           waiting    IN_PROGRESS RETRY retry
     canceled          ended      CANCELED UPDATE_CANCELED
+    removed           ended      REMOVED RETIRED_DEVICE
   offered
     unclaimed         waiting    withdraw
     taken             asked      IN_PROGRESS - send
@@ -61,6 +64,7 @@ const table = `
     overdue           ended      TIMED_OUT QUEUED_TOO_LONG
     retried           waiting    IN_PROGRESS RETRY retry
     canceled          ended      CANCELED UPDATE_CANCELED
+    removed           ended      REMOVED RETIRED_DEVICE
   asked
     installed         installed  AWAITING_PROOF
     cancel_requested  canceling  CANCEL_REQUESTED
@@ -71,6 +75,7 @@ const table = `
     overdue           ended      TIMED_OUT NOT_CONFIRMED retriable
     retried           waiting    IN_PROGRESS RETRY retry
     canceled          ended      CANCELED UPDATE_CANCELED
+    removed           ended      REMOVED RETIRED_DEVICE
   canceling
     installed         installed  AWAITING_PROOF
     cancel_refused    asked      CANCEL_REFUSED go_on
@@ -81,6 +86,7 @@ const table = `
     overdue           ended      TIMED_OUT NOT_CONFIRMED retriable
     retried           waiting    IN_PROGRESS RETRY retry
     canceled          ended      CANCELED UPDATE_CANCELED
+    removed           ended      REMOVED RETIRED_DEVICE
   installed
     proven            ended      SUCCEEDED -
     mismatched        ended      FAILED VERSION_MISMATCH retriable
@@ -89,6 +95,7 @@ const table = `
     overdue           ended      TIMED_OUT NOT_CONFIRMED retriable
     retried           waiting    IN_PROGRESS RETRY retry
     canceled          ended      CANCELED UPDATE_CANCELED
+    removed           ended      REMOVED RETIRED_DEVICE
   ended
 `;
 
@@ -126,7 +133,7 @@ describe('the state machine of an execution', () => {
   it('never goes back to QUEUED, and ends with a status that is an end', () => {
     for (const { to, status } of combinations.flatMap(([phase, event]) => transitions[phase][event] ?? [])) {
       expect(status).not.toBe('QUEUED');
-      if (to === 'ended') expect(['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED']).toContain(status);
+      if (to === 'ended') expect(['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED', 'REMOVED']).toContain(status);
     }
   });
 

@@ -775,6 +775,11 @@ export type ScooterWithHistoryChannel = 'telematics' | 'iot';
  */
 export type ScooterWithHistoryAttributes = {[key: string]: string | number | boolean};
 
+export type ScooterWithHistoryAliasesItem = {
+  external_id: string;
+  until_dt: string;
+};
+
 export type PastFirmwareSource = 'confirmation' | 'observation' | 'config_data' | 'feedback' | 'package';
 export interface PastFirmware {
   /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
@@ -836,6 +841,8 @@ export interface ScooterWithHistory {
   attributes: ScooterWithHistoryAttributes;
   /** When it told them last; null: never */
   attributes_dt: string | null;
+  /** What it was called before, the latest first */
+  aliases: ScooterWithHistoryAliasesItem[];
   /** Every version it is known to have run, in the order in which that was learned, the latest first; when asked for */
   history?: ScooterWithHistoryHistory;
   /** The yandex_iot firmware that it runs, as in the view `scooters`; null where it has no such board or its version is in no catalogue */
@@ -851,6 +858,11 @@ export type DeviceWithHistoryChannel = 'telematics' | 'iot';
  * What a device that polls tells of itself, by the names that it uses: up to 100; none of a device that does not poll
  */
 export type DeviceWithHistoryAttributes = {[key: string]: string | number | boolean};
+
+export type DeviceWithHistoryAliasesItem = {
+  external_id: string;
+  until_dt: string;
+};
 
 /**
  * Every version it is known to have run, in the order in which that was learned, the latest first; when asked for
@@ -891,6 +903,8 @@ export interface DeviceWithHistory {
   attributes: DeviceWithHistoryAttributes;
   /** When it told them last; null: never */
   attributes_dt: string | null;
+  /** What it was called before, the latest first */
+  aliases: DeviceWithHistoryAliasesItem[];
   /** Every version it is known to have run, in the order in which that was learned, the latest first; when asked for */
   history?: DeviceWithHistoryHistory;
 }
@@ -1780,7 +1794,7 @@ export interface ObservationWithChanges {
   changes: ObservationWithChangesChanges;
 }
 
-export type DryRunReasonsItemReason = 'ELIGIBLE' | 'ELIGIBLE_UNKNOWN_VERSION' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'UNKNOWN_VERSION' | 'FIRMWARE_NOT_AVAILABLE';
+export type DryRunReasonsItemReason = 'ELIGIBLE' | 'ELIGIBLE_UNKNOWN_VERSION' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'RETIRED_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'UNKNOWN_VERSION' | 'FIRMWARE_NOT_AVAILABLE';
 export type DryRunReasonsItemDevicesItem = {
   external_id: string;
   /** The update that has this device in flight */
@@ -2022,7 +2036,7 @@ export interface Update {
   /** Executions by status */
   counts: UpdateCounts;
   /** Devices that were chosen and do not take part, by reason */
-  not_eligible: Partial<Record<'ELIGIBLE' | 'ELIGIBLE_UNKNOWN_VERSION' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'UNKNOWN_VERSION' | 'FIRMWARE_NOT_AVAILABLE', number>>;
+  not_eligible: Partial<Record<'ELIGIBLE' | 'ELIGIBLE_UNKNOWN_VERSION' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'RETIRED_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'UNKNOWN_VERSION' | 'FIRMWARE_NOT_AVAILABLE', number>>;
   /** Share of the eligible devices whose execution has ended, 0 to 1 */
   progress: number;
   /**
@@ -2317,7 +2331,7 @@ export interface UpdateDetail {
   /** Executions by status */
   counts: UpdateDetailCounts;
   /** Devices that were chosen and do not take part, by reason */
-  not_eligible: Partial<Record<'ELIGIBLE' | 'ELIGIBLE_UNKNOWN_VERSION' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'UNKNOWN_VERSION' | 'FIRMWARE_NOT_AVAILABLE', number>>;
+  not_eligible: Partial<Record<'ELIGIBLE' | 'ELIGIBLE_UNKNOWN_VERSION' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'RETIRED_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'UNKNOWN_VERSION' | 'FIRMWARE_NOT_AVAILABLE', number>>;
   /** Share of the eligible devices whose execution has ended, 0 to 1 */
   progress: number;
   /**
@@ -2498,7 +2512,7 @@ export interface Execution {
 }
 
 export type ExclusionKind = 'scooter' | 'cabinet';
-export type ExclusionReason = 'ELIGIBLE' | 'ELIGIBLE_UNKNOWN_VERSION' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'UNKNOWN_VERSION' | 'FIRMWARE_NOT_AVAILABLE';
+export type ExclusionReason = 'ELIGIBLE' | 'ELIGIBLE_UNKNOWN_VERSION' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'RETIRED_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'UNKNOWN_VERSION' | 'FIRMWARE_NOT_AVAILABLE';
 export interface Exclusion {
   kind: ExclusionKind;
   /**
@@ -2722,6 +2736,34 @@ export type CancelActionCancelAction = {
 export interface CancelAction {
   id: string;
   cancelAction: CancelActionCancelAction;
+}
+
+export type AuditLineResource = 'zone' | 'group' | 'device' | 'firmware' | 'author_key' | 'author_root';
+/**
+ * What became of it: the fields `before` and `after` of what was changed, or how many were changed
+ */
+export type AuditLineOutcome = {[key: string]: unknown};
+
+export interface AuditLine {
+  /**
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  id: number;
+  occurred_dt: string;
+  /** The subject of the token with which it was asked for */
+  caller: string;
+  request_id: string;
+  /** What was done */
+  action: string;
+  resource: AuditLineResource;
+  /**
+     * Which one: its id or name, of a device `kind/external_id`; null: many at once
+     * @nullable
+     */
+  resource_id: string | null;
+  /** What became of it: the fields `before` and `after` of what was changed, or how many were changed */
+  outcome: AuditLineOutcome;
 }
 
 export type StatsDevicesItemKind = 'scooter' | 'cabinet';
@@ -4078,6 +4120,15 @@ export type ChangeDeviceBody = {
   version?: 1 | 2 | null;
   /** How the device is reached: through scooters-backend, or it polls this service */
   channel?: ChangeDeviceBodyChannel;
+  /** Whether it is out of service for good: it keeps its history, is left out of updates and counts, and its open executions end REMOVED */
+  retired?: boolean;
+  /**
+     * Another id, as when a tracker is moved to another frame; the one before is kept in `aliases`
+     * @minLength 1
+     * @maxLength 128
+     * @pattern ^(?!\.{1,2}$)[\w.:~-]+$
+     */
+  external_id?: string;
 };
 
 export type TagDevicesBodyKind = 'scooter' | 'cabinet';
@@ -5140,7 +5191,7 @@ export type RequestUpdateBodyUnknownVersion = 'INCLUDE' | 'EXCLUDE';
  * true: answers who would be updated and why others would not, and changes nothing; {reason, cursor}: all devices of one reason
  */
 export type RequestUpdateBodyDryRun = boolean | {
-  reason: 'ELIGIBLE' | 'ELIGIBLE_UNKNOWN_VERSION' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'UNKNOWN_VERSION' | 'FIRMWARE_NOT_AVAILABLE';
+  reason: 'ELIGIBLE' | 'ELIGIBLE_UNKNOWN_VERSION' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'RETIRED_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'UNKNOWN_VERSION' | 'FIRMWARE_NOT_AVAILABLE';
   /**
      * @minimum 1
      * @maximum 500
@@ -5345,7 +5396,7 @@ limit?: number;
 cursor?: string;
 };
 
-export type ListExclusionsReason = 'ELIGIBLE' | 'ELIGIBLE_UNKNOWN_VERSION' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'UNKNOWN_VERSION' | 'FIRMWARE_NOT_AVAILABLE';
+export type ListExclusionsReason = 'ELIGIBLE' | 'ELIGIBLE_UNKNOWN_VERSION' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'RETIRED_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'UNKNOWN_VERSION' | 'FIRMWARE_NOT_AVAILABLE';
 export type ListExclusions200 = {
   items: Exclusion[];
   /**
@@ -5514,6 +5565,61 @@ c?: string;
  * hawkBit's; ignored
  */
 actionHistory?: string;
+};
+
+export type ListAuditParams = {
+/**
+ * The subject of the token
+ * @maxLength 255
+ * @pattern ^[^\u0000]*$
+ */
+caller?: string;
+/**
+ * @maxLength 64
+ * @pattern ^[^\u0000]*$
+ */
+action?: string;
+resource?: ListAuditResource;
+/**
+ * With `resource`: its id or name, of a device `kind/external_id`
+ * @maxLength 255
+ * @pattern ^[^\u0000]*$
+ */
+resource_id?: string;
+/**
+ * @maxLength 128
+ * @pattern ^[^\u0000]*$
+ */
+request_id?: string;
+/**
+ * @pattern ^(?:(?:\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29|\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:02)-(?:0[1-9]|1\d|2[0-8])))T(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|([+-](?:[01]\d|2[0-3]):[0-5]\d)))$
+ */
+since?: string;
+/**
+ * @pattern ^(?:(?:\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29|\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:02)-(?:0[1-9]|1\d|2[0-8])))T(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|([+-](?:[01]\d|2[0-3]):[0-5]\d)))$
+ */
+until?: string;
+/**
+ * Items a page, 1 to 500
+ * @minimum 1
+ * @maximum 500
+ */
+limit?: number;
+/**
+ * `next_cursor` of the page before, of the same list under the same conditions
+ * @maxLength 512
+ */
+cursor?: string;
+};
+
+export type ListAuditResource = 'zone' | 'group' | 'device' | 'firmware' | 'author_key' | 'author_root';
+export type ListAudit200 = {
+  items: AuditLine[];
+  /**
+     * null on the last page
+     * @nullable
+     */
+  next_cursor: string | null;
 };
 
 export type GetStatsParams = {
@@ -7844,6 +7950,38 @@ export const getInstalledBase = async (tenant: string,
     params?: GetInstalledBaseParams, options?: Parameters<typeof request>[1]): Promise<Deployment> => {
 
   return request<Deployment>(getGetInstalledBaseUrl(tenant,controllerId,actionId,params),
+  {
+    ...options,
+    method: 'GET'
+
+
+  }
+);}
+
+
+
+export const getListAuditUrl = (params?: ListAuditParams,) => {
+  const normalizedParams = new URLSearchParams();
+
+  Object.entries(params || {}).forEach(([key, value]) => {
+
+    if (value !== undefined) {
+      normalizedParams.append(key, value === null ? 'null' : String(value))
+    }
+  });
+
+  const stringifiedParams = normalizedParams.toString();
+
+  return stringifiedParams.length > 0 ? `/v1/audit?${stringifiedParams}` : `/v1/audit`
+}
+
+/**
+ * A line for each change that was asked for, written with the change itself: neither is ever without the other. What devices report is no such change. Lines are never changed or removed.
+ * @summary List what callers have changed, the latest first
+ */
+export const listAudit = async (params?: ListAuditParams, options?: Parameters<typeof request>[1]): Promise<ListAudit200> => {
+
+  return request<ListAudit200>(getListAuditUrl(params),
   {
     ...options,
     method: 'GET'

@@ -7,6 +7,7 @@ const meanings: Record<DryRun['reasons'][number]['reason'], string> = {
   ELIGIBLE_UNKNOWN_VERSION: 'would be updated; run a version that is in no catalogue',
   ALREADY_ON_TARGET: 'run it already',
   UNKNOWN_DEVICE: 'are not registered',
+  RETIRED_DEVICE: 'are retired',
   HARDWARE_MISMATCH: 'do not have this hardware',
   UPDATE_IN_FLIGHT: 'are being updated by another update',
   DOWNGRADE: 'run a newer version (--allow-downgrade)',

@@ -37,7 +37,6 @@ const eligibility: Record<string, string> = {
   ELIGIBLE_UNKNOWN_VERSION: 'will be updated; what they run now is in no catalogue',
   ALREADY_ON_TARGET: 'run it already',
   UNKNOWN_DEVICE: 'are not registered',
-  RETIRED_DEVICE: 'are retired',
   HARDWARE_MISMATCH: 'do not have this hardware',
   UPDATE_IN_FLIGHT: 'are in another update now',
   DOWNGRADE: 'run a newer version',

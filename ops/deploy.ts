@@ -29,6 +29,8 @@ export interface DeployOptions {
   stage: string;
   /** The database was restored to an earlier moment: all ids go on beyond those that were given out since (docs/operations.md). */
   restored?: boolean;
+  /** How often this stage has been restored, this time included. */
+  restores?: number;
   /** Where AWS is, and what the stage has to be told (docs/operations.md). */
   env: Record<string, string | undefined>;
   /** Further arguments of `serverless deploy`. */
@@ -43,7 +45,15 @@ export interface DeployOptions {
  * working. A new stage: everything, then the migrations; nobody uses it yet. Safe to repeat wherever it stopped. Throws when a step
  * fails: CloudFormation then has put everything back, and migrations that were applied stay.
  */
-export async function deploy({ stage, restored = false, env, args = [], logFile, onStep = () => {} }: DeployOptions): Promise<Deployment> {
+export async function deploy({
+  stage,
+  restored = false,
+  restores = 1,
+  env,
+  args = [],
+  logFile,
+  onStep = () => {},
+}: DeployOptions): Promise<Deployment> {
   const aws = { region: env['AWS_REGION'] ?? 'eu-central-1', ...(env['AWS_ENDPOINT_URL'] && { endpoint: env['AWS_ENDPOINT_URL'] }) };
   const credentials = credentialsOf(env);
   const cloudFormation = new CloudFormationClient({ ...aws, ...credentials });
@@ -51,7 +61,7 @@ export async function deploy({ stage, restored = false, env, args = [], logFile,
   const migrate = async () => {
     onStep('Migrating the database');
     const { FunctionError, Payload } = await lambda.send(
-      new InvokeCommand({ FunctionName: `${service}-${stage}-migrate`, Payload: JSON.stringify({ restored }) }),
+      new InvokeCommand({ FunctionName: `${service}-${stage}-migrate`, Payload: JSON.stringify({ restored, restores }) }),
     );
     const answer = JSON.parse(Buffer.from(Payload ?? '{}').toString()) as { applied?: string[]; errorMessage?: string };
     if (FunctionError || !answer.applied) throw new Error(`The migration failed: ${answer.errorMessage ?? FunctionError}`);
@@ -157,18 +167,22 @@ if (import.meta.main) {
       param: { type: 'string', multiple: true },
       region: { type: 'string' },
       restored: { type: 'boolean', default: false },
+      restores: { type: 'string', default: '1' },
     },
     allowPositionals: true,
   });
-  const { stage, region, restored, param = [] } = values;
-  if (!stage || positionals.length > 0) {
-    console.error('npm run deploy -- --stage dev|prod|local [--region REGION] [--param name=value …] [--restored]   (docs/operations.md)');
+  const { stage, region, restored, restores, param = [] } = values;
+  if (!stage || positionals.length > 0 || !/^[1-9]\d?$/.test(restores)) {
+    console.error(
+      'npm run deploy -- --stage dev|prod|local [--region REGION] [--param name=value …] [--restored [--restores N]]   (docs/operations.md)',
+    );
     process.exit(2);
   }
   try {
     const { outputs, applied, source_maps } = await deploy({
       stage,
       restored,
+      restores: Number(restores),
       env: { ...process.env, ...(region && { AWS_REGION: region }) },
       args: param.flatMap((value) => ['--param', value]),
       onStep: (text) => console.log(`${text} …`),

@@ -16,8 +16,14 @@ export interface MigrateDeps {
   log: Log;
 }
 
-/** `restored`: the database was restored to an earlier moment since this was called last. */
-const MigrateEvent = z.strictObject({ restored: z._default(z.boolean(), false) });
+/**
+ * `restored`: the database was restored to an earlier moment since this was called last. `restores`: how often this environment has been restored, this
+ * time included.
+ */
+const MigrateEvent = z.strictObject({
+  restored: z._default(z.boolean(), false),
+  restores: z._default(z.int().check(z.minimum(1), z.maximum(100)), 1),
+});
 
 export interface MigrateAnswer {
   /** Migrations that were applied now, by name. */
@@ -36,13 +42,13 @@ export interface MigrateAnswer {
 export const createHandler =
   ({ databaseUrl, log, firstExecutionId, ...connection }: MigrateDeps) =>
   async (event: unknown = {}): Promise<MigrateAnswer> => {
-    const { restored } = MigrateEvent.parse(event);
+    const { restored, restores } = MigrateEvent.parse(event);
     const applied = await migrateToLatest(databaseUrl, connection);
     const db = createDatabase({ ...connection, url: databaseUrl, maxConnections: 1 });
     try {
       await raiseExecutionIds(db, firstExecutionId);
-      const raised = restored ? await raiseAllIds(db) : {};
-      if (restored) await raiseVersionNumbers(db);
+      const raised = restored ? await raiseAllIds(db, restores) : {};
+      if (restored) await raiseVersionNumbers(db, restores);
       log.info('migrated', { migrations: applied.length, last: applied.at(-1), restored });
       return { applied, raised };
     } finally {

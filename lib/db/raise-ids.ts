@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
 
-/** More than any fleet uses up between a backup and its restore, and little enough for a hundred restores of ids below 2^31. */
+/** More than any fleet uses up between a backup and its restore, and little enough for fourteen restores of ids below 2^31. */
 const gap = 10_000_000;
 
 /**
@@ -10,16 +10,19 @@ const gap = 10_000_000;
  * what comes with a number that they know for something done already. All are raised, so that nobody has to remember which of them leave the
  * service. Repeating it costs numbers and harms nothing; so does a request at the same time.
  *
+ * @param restores how often this environment has been restored, this time included. A backup of before an earlier restore knows nothing of what
+ *   was given out after that one: each restore goes further than the one before.
  * @returns the name of each sequence and where it goes on.
  * @throws when a sequence has no room for that: nothing is raised then.
  */
-export async function raiseAllIds(db: Db): Promise<Record<string, number>> {
+export async function raiseAllIds(db: Db, restores = 1): Promise<Record<string, number>> {
+  const step = gap * restores;
   const raised: Record<string, number> = {};
   const sequences = await listSequences(db);
   for (const { name, maximum } of sequences) {
     const { rows } = await sql<{ last_value: number }>`SELECT last_value FROM ${sql.table(name)}`.execute(db);
-    const next = (rows[0]?.last_value ?? 0) + gap;
-    if (next > maximum) throw new Error(`${name} cannot be raised by ${gap}: it ends at ${maximum}`);
+    const next = (rows[0]?.last_value ?? 0) + step;
+    if (next > maximum) throw new Error(`${name} cannot be raised by ${step}: it ends at ${maximum}`);
     raised[name] = next;
   }
   for (const [name, next] of Object.entries(raised)) await sql`SELECT setval(${name}::regclass, ${next}, false)`.execute(db);

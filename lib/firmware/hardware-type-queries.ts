@@ -136,9 +136,9 @@ const restoredVersionGap = 1_000;
  * After a restore to an earlier moment: has the ordinals of coming versions begin beyond those that were given out since that moment. Devices
  * remember the ordinal of what they have installed, and refuse a lower one.
  */
-export const raiseVersionNumbers = async (db: Db): Promise<void> => {
+export const raiseVersionNumbers = async (db: Db, restores = 1): Promise<void> => {
   await db
     .updateTable('hardware_types')
-    .set((eb) => ({ last_version_num: eb('last_version_num', '+', restoredVersionGap) }))
+    .set((eb) => ({ last_version_num: eb('last_version_num', '+', restoredVersionGap * restores) }))
     .execute();
 };

@@ -100,6 +100,18 @@ describe('migrate after a restore', () => {
     expect(second).toBe(first + 10_000_000);
   });
 
+  it('of a backup that was restored before goes further than the first time', async () => {
+    const backup =
+      (await sql<{ last_value: number }>`SELECT last_value FROM update_executions_id_seq`.execute(db)).rows[0]?.last_value ?? 0;
+    const first = (await migrate(1, { restored: true })).raised[executionIds] ?? 0;
+    const [given = 0] = await requestUpdate(1);
+    expect(given).toBe(first);
+    await sql`SELECT setval('update_executions_id_seq', ${backup})`.execute(db);
+    const second = (await migrate(1, { restored: true, restores: 2 })).raised[executionIds] ?? 0;
+    expect(second).toBe(backup + 20_000_000);
+    expect(second).toBeGreaterThan(given);
+  });
+
   it('raises nothing when the ids have no room left, and says which', async () => {
     await migrate(1, { restored: true });
     await sql`SELECT setval('update_dispatches_id_seq', 2140000000)`.execute(db);

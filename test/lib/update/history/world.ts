@@ -96,6 +96,8 @@ export class World {
   readonly arrived: Report[] = [];
   /** Devices that have stated a time that cannot be right. */
   readonly lied = new Set<string>();
+  /** How often the database has been restored. */
+  restores = 0;
   /** How many times a use case was run. */
   operations = 0;
   readonly #ports;
@@ -329,7 +331,8 @@ export class World {
   /** Back to a backup, and on by the runbook: ids go on beyond all that may have been given out. What is in the queues stays there. */
   async restore({ database, updateIds, arrived }: WorldBackup): Promise<void> {
     await restore(this.deps.db, database);
-    await raiseAllIds(this.deps.db);
+    this.restores += 1;
+    await raiseAllIds(this.deps.db, this.restores);
     this.updateIds = [...updateIds];
     this.arrived.length = arrived;
   }

@@ -32,7 +32,7 @@ export const listAuthorKeysRoute = defineRoute({
   tag: 'Firmwares',
   scope: 'read',
   summary: 'Author keys, in the order in which they were added',
-  query: z.object(PageQuery),
+  query: z.strictObject(PageQuery),
   responses: { 200: { description: 'A page of author keys', body: pageOf(AuthorKey) } },
 });
 
@@ -80,7 +80,7 @@ export const listAuthorRootsRoute = defineRoute({
   tag: 'Firmwares',
   scope: null,
   summary: 'Roots, the oldest first: a device takes them one after the other',
-  query: z.object({
+  query: z.strictObject({
     ...PageQuery,
     after_version: z
       .optional(integerBetween(0, 2_147_483_647))

@@ -1,8 +1,10 @@
 import { sql } from 'kysely';
 import { beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
+import { createHandler as createAuthorKeys } from '../../functions/author-keys/handler.ts';
 import { createHandler as createGetAssemblies } from '../../functions/get-assemblies/handler.ts';
 import { createHandler as createGetDevices } from '../../functions/get-device-versions/handler.ts';
+import { createHandler as createGetFleet } from '../../functions/get-fleet/handler.ts';
 import { createHandler as createGetObservations } from '../../functions/get-observations/handler.ts';
 import { createHandler as createGetStats } from '../../functions/get-stats/handler.ts';
 import { createHandler as createGetUpdates } from '../../functions/get-updates/handler.ts';
@@ -19,7 +21,7 @@ import { InMemoryStorage } from '../support/in-memory-storage.ts';
 
 const { db } = await createTestDatabase();
 const identity = await createIdentity();
-const token = await identity.token({ scopes: ['read'] });
+const token = await identity.token({ scopes: ['read', 'audit:read'] });
 const { now } = new TestClock();
 const deps = { db, now, authenticate: identity.authenticate, log: silentLog, storage: new InMemoryStorage(now) };
 
@@ -51,6 +53,8 @@ beforeAll(async () => {
   await givenManyUpdates();
   await givenManyAssemblies(text);
   await givenManyObservations(text);
+  await givenManyAuthors(text);
+  await givenManyPlaces(text);
   await sql`
     INSERT INTO update_exclusions SELECT 1, 'scooter', repeat('x', 120) || i, 'UNKNOWN_DEVICE' FROM generate_series(1, ${rows}::integer) i
   `.execute(db);
@@ -109,6 +113,30 @@ const givenManyObservations = async (text: string): Promise<void> => {
     FROM devices d CROSS JOIN generate_series(1, 1000) i WHERE d.external_id = ${external_ids[0]}`.execute(db);
 };
 
+const givenManyAuthors = async (text: string) => {
+  await sql`
+    INSERT INTO author_keys (kid, owner, public_key, hardware_types, valid_from_dt, created_by, created_dt, revoked_dt, revoked_by, revocation_reason)
+    SELECT 'key ' || i, 'x', ${JSON.stringify({ kty: 'OKP', crv: 'Ed25519', x: 'A'.repeat(43) })}::jsonb, '{vega_mcu}', ${startOfTime}, 'x', ${startOfTime},
+           ${startOfTime}, 'x', ${text}
+    FROM generate_series(1, ${rows}::integer) i`.execute(db);
+  const document = JSON.stringify({ payload: 'A'.repeat(10_000), signatures: [{ protected: 'A', signature: 'A' }] });
+  await sql`
+    INSERT INTO author_roots SELECT i, ${document}::jsonb, 'x', ${startOfTime} FROM generate_series(1, ${rows}::integer) i`.execute(db);
+};
+
+const givenManyPlaces = async (text: string) => {
+  await sql`
+    INSERT INTO zones (name, time_zone, comment, created_dt)
+    SELECT 'zone-' || i, 'Europe/Berlin', ${text}, ${startOfTime} FROM generate_series(1, ${rows}::integer) i`.execute(db);
+  await sql`
+    INSERT INTO groups (name, filter, comment, created_dt)
+    SELECT 'group-' || i, '{"kind": "scooter"}', ${text}, ${startOfTime} FROM generate_series(1, ${rows}::integer) i`.execute(db);
+  await sql`
+    INSERT INTO audit_lines (occurred_dt, caller, request_id, action, resource, resource_id, outcome)
+    SELECT ${startOfTime}, 'x', 'r', 'change', 'zone', 'zone-' || i, jsonb_build_object('after', ${text}::text) FROM generate_series(1, ${rows}::integer) i
+  `.execute(db);
+};
+
 interface Page {
   items: unknown[];
   next_cursor: string | null;
@@ -127,6 +155,12 @@ const large: Lists = [
   ['/v1/scooters/{external_id}/updates', () => createGetUpdates(deps), {}],
   ['/v1/assemblies', () => createGetAssemblies(deps)],
   ['/v1/observations', () => createGetObservations(deps)],
+  ['/v1/author-keys', () => createAuthorKeys(deps)],
+  ['/v1/author-roots', () => createAuthorKeys(deps)],
+  ['/v1/zones', () => createGetFleet(deps)],
+  ['/v1/groups', () => createGetFleet(deps)],
+  ['/v1/groups/{name}/devices', () => createGetFleet(deps), { pathParameters: { name: 'group-1' } }],
+  ['/v1/audit', () => createGetFleet(deps)],
 ];
 const small: Lists = [
   ['/v1/hardware-types', () => createGetVersions(deps)],

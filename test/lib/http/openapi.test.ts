@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
-import * as z from 'zod';
 import { links } from '../../../functions/links.ts';
 import { routes } from '../../../functions/routes.ts';
 import { createOpenApiDocument } from '../../../lib/http/openapi.ts';
@@ -144,6 +144,13 @@ describe('who may call', () => {
     'GET /{tenant}/controller/v1/{controllerId}/installedBase/{actionId}': 'device',
     'GET /{tenant}/controller/v1/{controllerId}/softwaremodules/{softwareModuleId}/artifacts/{filename}': 'device',
     'HEAD /{tenant}/controller/v1/{controllerId}/softwaremodules/{softwareModuleId}/artifacts/{filename}': 'device',
+    'PUT /v1/firmwares/{id}/signatures': 'firmware:write',
+    'POST /v1/author-keys': 'keys:write',
+    'GET /v1/author-keys': 'read',
+    'POST /v1/author-keys/{id}/revoke': 'keys:write',
+    'PUT /v1/author-roots/{version}': 'keys:write',
+    'GET /v1/author-roots': null,
+    'GET /v1/author-roots/{version}': null,
     'GET /v1/stats': 'read',
     'GET /v1/stats/versions': 'read',
     'GET /v1/health': null,
@@ -282,16 +289,12 @@ describe('the document', () => {
   });
 });
 
-/** Rules between fields, which zod cannot read; that they are well-formed is what openapi-spec-validator looks at. */
-const rulesBetweenFields = new Set(['if', 'else', 'dependentRequired']);
-
 // JSON Schema knows its definitions under another name than OpenAPI. What it cannot read, no client can.
 const expectSchema = (schema: object): void => {
   const whole = JSON.parse(
     JSON.stringify({ ...schema, $defs: document.components.schemas }).replaceAll('"#/components/schemas/', '"#/$defs/'),
-    (key, value) => (rulesBetweenFields.has(key) ? undefined : value),
   );
-  expect(z.fromJSONSchema(whole)).toBeInstanceOf(z.ZodType);
+  expect(() => new Ajv2020({ strict: false, validateFormats: false }).compile(whole)).not.toThrow();
   expect(Object.keys(schema).length).toBeGreaterThan(0);
 };
 

@@ -400,7 +400,8 @@ describe('a field that may have several forms', () => {
 
   it('400: where nobody can tell which form was meant, each is told with what it lacks', async () => {
     expect(await sendChosen({ targets: {} })).toEqual([
-      'targets: external_ids (Invalid input: expected array, received undefined), or filter (Invalid input: expected object, received undefined)',
+      'targets: external_ids (Invalid input: expected array, received undefined), or filter (Invalid input: expected object, received undefined), ' +
+        'or group (Invalid input: expected string, received undefined)',
     ]);
     expect(await sendChosen({ targets: { external_ids: ['S-1'] }, dry_run: 'yes' })).toEqual([
       'dry_run: Invalid input: expected boolean, received string, or Invalid input: expected object, received string',

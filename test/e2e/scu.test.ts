@@ -16,7 +16,7 @@ import { ended, hasTerminal, openTerminal } from '../support/terminal.ts';
 const CLIENTS = fileURLToPath(new URL('../../clients', import.meta.url));
 const TSC = fileURLToPath(new URL('../../node_modules/.bin/tsc', import.meta.url));
 const SCOOTERS = 30;
-const everyScope = ['read', 'firmware:write', 'devices:write', 'devices:report', 'updates:write', 'keys:write'];
+const everyScope = ['read', 'firmware:write', 'devices:write', 'devices:report', 'updates:write', 'keys:write', 'audit:read'];
 const hasZsh = spawnSync('zsh', ['--version']).status === 0;
 
 let stack: Stack;

@@ -192,7 +192,7 @@ describe('an update', () => {
     };
     const filename = '50%41 a+b.bin';
     const { id: firmware_id, bytes } = await available('50.41', 'cabinet', filename);
-    await startUpdate(api, { firmware_id, targets: { kind: 'cabinet', external_ids: [external_id] }, canary: null });
+    const { id } = await startUpdate(api, { firmware_id, targets: { kind: 'cabinet', external_ids: [external_id] }, canary: null });
     const deployment = await waitFor(async () => {
       const poll = await ask(`${target.ddi_url}/default/controller/v1/cabinet.${external_id}`);
       const { _links } = JSON.parse(poll.text) as { _links: { deploymentBase?: { href: string } } };
@@ -204,6 +204,8 @@ describe('an update', () => {
     expect(download).toMatchObject({ status: 302, location: expect.any(String) });
     const file = await fetch(download.location ?? '');
     expect(Buffer.from(await file.arrayBuffer()).equals(Buffer.from(bytes))).toBe(true);
+    // It says no more: its update would go on until its deadline.
+    await api.cancelUpdate(id, { force: true });
   }, 120_000);
 
   it('waits while the backend is down, and goes on by itself when it is back', async () => {

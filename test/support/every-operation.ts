@@ -133,6 +133,7 @@ const callFleet = async (api: Client): Promise<void> => {
   await api.changeGroup('every', { comment: 'those of every operation' });
   await api.getGroup('every');
   await api.listGroups();
+  await api.listAudit();
   await api.listGroupDevices('every');
   await api.deleteGroup('every');
   await api.changeDevice(kind, scooter, { zone: null });

@@ -182,31 +182,36 @@ describe('an update', () => {
     );
   }, 180_000);
 
-  it('reaches a device that polls, and leads it to its file, whatever that is called: a per cent sign is decoded once', async () => {
-    const external_id = 'C-PER-CENT';
-    await api.registerDevices({ devices: [{ kind: 'cabinet', external_id }] });
-    const { token } = await api.issueDeviceToken('cabinet', external_id, {});
-    const ask = async (url: string) => {
-      const response = await fetch(url, { headers: { authorization: `TargetToken ${token}` }, redirect: 'manual' });
-      return { status: response.status, location: response.headers.get('location'), text: await response.text() };
-    };
-    const filename = '50%41 a+b.bin';
-    const { id: firmware_id, bytes } = await available('50.41', 'cabinet', filename);
-    const { id } = await startUpdate(api, { firmware_id, targets: { kind: 'cabinet', external_ids: [external_id] }, canary: null });
-    const deployment = await waitFor(async () => {
-      const poll = await ask(`${target.ddi_url}/default/controller/v1/cabinet.${external_id}`);
-      const { _links } = JSON.parse(poll.text) as { _links: { deploymentBase?: { href: string } } };
-      return JSON.parse((await ask(expectDefined(_links.deploymentBase).href)).text) as Deployment;
-    });
-    const [artifact] = expectDefined(deployment.deployment.chunks[0]).artifacts;
-    expect(artifact?.filename).toBe(filename);
-    const download = await ask(expectDefined(artifact)._links.download.href);
-    expect(download).toMatchObject({ status: 302, location: expect.any(String) });
-    const file = await fetch(download.location ?? '');
-    expect(Buffer.from(await file.arrayBuffer()).equals(Buffer.from(bytes))).toBe(true);
-    // It says no more: its update would go on until its deadline.
-    await api.cancelUpdate(id, { force: true });
-  }, 120_000);
+  unless(
+    'no address of the API',
+    'reaches a device that polls, and leads it to its file, whatever that is called: a per cent sign is decoded once',
+    async () => {
+      const external_id = 'C-PER-CENT';
+      await api.registerDevices({ devices: [{ kind: 'cabinet', external_id }] });
+      const { token } = await api.issueDeviceToken('cabinet', external_id, {});
+      const ask = async (url: string) => {
+        const response = await fetch(url, { headers: { authorization: `TargetToken ${token}` }, redirect: 'manual' });
+        return { status: response.status, location: response.headers.get('location'), text: await response.text() };
+      };
+      const filename = '50%41 a+b.bin';
+      const { id: firmware_id, bytes } = await available('50.41', 'cabinet', filename);
+      const { id } = await startUpdate(api, { firmware_id, targets: { kind: 'cabinet', external_ids: [external_id] }, canary: null });
+      const deployment = await waitFor(async () => {
+        const poll = await ask(`${target.ddi_url}/default/controller/v1/cabinet.${external_id}`);
+        const { _links } = JSON.parse(poll.text) as { _links: { deploymentBase?: { href: string } } };
+        return JSON.parse((await ask(expectDefined(_links.deploymentBase).href)).text) as Deployment;
+      });
+      const [artifact] = expectDefined(deployment.deployment.chunks[0]).artifacts;
+      expect(artifact?.filename).toBe(filename);
+      const download = await ask(expectDefined(artifact)._links.download.href);
+      expect(download).toMatchObject({ status: 302, location: expect.any(String) });
+      const file = await fetch(download.location ?? '');
+      expect(Buffer.from(await file.arrayBuffer()).equals(Buffer.from(bytes))).toBe(true);
+      // It says no more: its update would go on until its deadline.
+      await api.cancelUpdate(id, { force: true });
+    },
+    120_000,
+  );
 
   it('waits while the backend is down, and goes on by itself when it is back', async () => {
     const { id: firmware_id } = await available('2.1.0');

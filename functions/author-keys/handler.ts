@@ -1,4 +1,4 @@
-import { authorOf } from '../../lib/audit/author.ts';
+import { actorOf } from '../../lib/audit/actor.ts';
 import { listAuthorKeys } from '../../lib/authors/author-key-queries.ts';
 import { addAuthorKey, revokeAuthorKey } from '../../lib/authors/edit-author-keys.ts';
 import { getRoot, publishRoot } from '../../lib/authors/publish-root.ts';
@@ -18,15 +18,15 @@ import {
 export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
   endpoint(
     operation(deps, addAuthorKeyRoute, async (request, caller) => {
-      const { isNew, answer } = await addAuthorKey(deps, request.body, authorOf(request, caller));
+      const { isNew, answer } = await addAuthorKey(deps, request.body, actorOf(request, caller));
       return json(isNew ? 201 : 200, answer);
     }),
     operation(deps, listAuthorKeysRoute, async ({ query }) => json(200, await listAuthorKeys(deps.db, query))),
     operation(deps, revokeAuthorKeyRoute, async (request, caller) =>
-      json(200, await revokeAuthorKey(deps, request.path.id, request.body.reason, authorOf(request, caller))),
+      json(200, await revokeAuthorKey(deps, request.path.id, request.body.reason, actorOf(request, caller))),
     ),
     operation(deps, publishAuthorRootRoute, async (request, caller) => {
-      const { isNew, answer } = await publishRoot(deps, request.path.version, request.body, authorOf(request, caller));
+      const { isNew, answer } = await publishRoot(deps, request.path.version, request.body, actorOf(request, caller));
       return json(isNew ? 201 : 200, answer);
     }),
     operation(deps, listAuthorRootsRoute, async ({ query }) => json(200, await listRoots(deps.db, query))),

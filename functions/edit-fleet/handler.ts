@@ -1,4 +1,4 @@
-import { authorOf } from '../../lib/audit/author.ts';
+import { actorOf } from '../../lib/audit/actor.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Db } from '../../lib/db/database.ts';
 import { addGroup, changeGroup, deleteGroup } from '../../lib/fleet/edit-group.ts';
@@ -20,29 +20,29 @@ import {
 export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
   endpoint(
     operation(deps, changeDeviceRoute, async (request, caller) =>
-      json(200, await changeDevice(deps, request.path, request.body, authorOf(request, caller))),
+      json(200, await changeDevice(deps, request.path, request.body, actorOf(request, caller))),
     ),
-    operation(deps, tagDevicesRoute, async (request, caller) => json(200, await tagDevices(deps, request.body, authorOf(request, caller)))),
+    operation(deps, tagDevicesRoute, async (request, caller) => json(200, await tagDevices(deps, request.body, actorOf(request, caller)))),
     operation(deps, addZoneRoute, async (request, caller) => {
-      const { isNew, answer } = await addZone(deps, request.body, authorOf(request, caller));
+      const { isNew, answer } = await addZone(deps, request.body, actorOf(request, caller));
       return json(isNew ? 201 : 200, answer);
     }),
     operation(deps, changeZoneRoute, async (request, caller) =>
-      json(200, await changeZone(deps, request.path.name, request.body, authorOf(request, caller))),
+      json(200, await changeZone(deps, request.path.name, request.body, actorOf(request, caller))),
     ),
     operation(deps, deleteZoneRoute, async (request, caller) => {
-      await deleteZone(deps, request.path.name, authorOf(request, caller));
+      await deleteZone(deps, request.path.name, actorOf(request, caller));
       return noContent();
     }),
     operation(deps, addGroupRoute, async (request, caller) => {
-      const { isNew, answer } = await addGroup(deps, request.body, authorOf(request, caller));
+      const { isNew, answer } = await addGroup(deps, request.body, actorOf(request, caller));
       return json(isNew ? 201 : 200, answer);
     }),
     operation(deps, changeGroupRoute, async (request, caller) =>
-      json(200, await changeGroup(deps, request.path.name, request.body, authorOf(request, caller))),
+      json(200, await changeGroup(deps, request.path.name, request.body, actorOf(request, caller))),
     ),
     operation(deps, deleteGroupRoute, async (request, caller) => {
-      await deleteGroup(deps, request.path.name, authorOf(request, caller));
+      await deleteGroup(deps, request.path.name, actorOf(request, caller));
       return noContent();
     }),
   );

@@ -1,4 +1,4 @@
-import { authorOf } from '../../lib/audit/author.ts';
+import { actorOf } from '../../lib/audit/actor.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Db } from '../../lib/db/database.ts';
 import { issueFirstTokens } from '../../lib/ddi/issue-device-token.ts';
@@ -14,7 +14,7 @@ export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
     operation(deps, registerDevicesRoute, async ({ body: { devices: sent, issue_tokens, partial }, requestId }, caller) => {
       const unknownZones = await listUnknownZones(deps.db, zonesOf(wellFormedOf(sent)));
       const { devices, ...refusals } = judgeDevices(sent, { partial, unknownZones });
-      const registered = await registerDevices(deps, devices, authorOf({ requestId }, caller));
+      const registered = await registerDevices(deps, devices, actorOf({ requestId }, caller));
       return json(200, {
         ...registered,
         ...(partial && refusals),

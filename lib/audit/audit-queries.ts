@@ -2,8 +2,8 @@ import { sql } from 'kysely';
 import * as z from 'zod/mini';
 import type { Db, Trx } from '../db/database.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
+import type { Actor } from './actor.ts';
 import type { AuditedResource, AuditLine } from './audit-line.ts';
-import type { Author } from './author.ts';
 
 export interface NewAuditLine {
   action: string;
@@ -14,7 +14,7 @@ export interface NewAuditLine {
 }
 
 /** In the transaction of the change: neither is ever without the other. */
-export const writeAuditLine = async (trx: Trx, { subject, request_id }: Author, line: NewAuditLine, now: Date): Promise<void> => {
+export const writeAuditLine = async (trx: Trx, { subject, request_id }: Actor, line: NewAuditLine, now: Date): Promise<void> => {
   await trx
     .insertInto('audit_lines')
     .values({ ...line, outcome: JSON.stringify(line.outcome), caller: subject, request_id, occurred_dt: now })

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { calculateJwkThumbprint, importJWK } from 'jose';
+import type { Actor } from '../audit/actor.ts';
 import { writeAuditLine } from '../audit/audit-queries.ts';
-import type { Author } from '../audit/author.ts';
 import type { Clock } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import { DomainError, wrongField } from '../errors.ts';
@@ -17,7 +17,7 @@ import { findAuthorKey, insertAuthorKey, listAuthorKeysByKid, revokeKey } from '
 export async function addAuthorKey(
   { db, now }: { db: Db; now: Clock },
   { public_key, owner, hardware_types, valid_from_dt = now(), valid_until_dt }: NewAuthorKey,
-  by: Author,
+  by: Actor,
 ): Promise<{ isNew: boolean; answer: AuthorKey }> {
   await importJWK(public_key, algorithmOf(public_key)).catch(() => {
     throw wrongField('request.invalid', 'public_key', `is no point of the curve ${public_key.crv}`);
@@ -49,7 +49,7 @@ export async function addAuthorKey(
  *
  * @throws `author_key.not_found`
  */
-export async function revokeAuthorKey({ db, now }: { db: Db; now: Clock }, id: number, reason: string, by: Author): Promise<AuthorKey> {
+export async function revokeAuthorKey({ db, now }: { db: Db; now: Clock }, id: number, reason: string, by: Actor): Promise<AuthorKey> {
   return db.transaction().execute(async (trx) => {
     const revoked = await revokeKey(trx, id, { revoked_dt: now(), revoked_by: by.subject, revocation_reason: reason });
     if (revoked) await audit(trx, by, 'revoke', revoked, now());
@@ -61,7 +61,7 @@ export async function revokeAuthorKey({ db, now }: { db: Db; now: Clock }, id: n
 
 const audit = (
   trx: Trx,
-  by: Author,
+  by: Actor,
   action: 'add' | 'revoke',
   { id, kid, owner, hardware_types, revocation_reason }: AuthorKey,
   now: Date,

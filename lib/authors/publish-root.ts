@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Actor } from '../audit/actor.ts';
 import { writeAuditLine } from '../audit/audit-queries.ts';
-import type { Author } from '../audit/author.ts';
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { DomainError, wrongField } from '../errors.ts';
@@ -18,7 +18,7 @@ export async function publishRoot(
   { db, now }: { db: Db; now: Clock },
   version: number,
   document: RootDocument,
-  by: Author,
+  by: Actor,
 ): Promise<{ isNew: boolean; answer: AuthorRoot }> {
   const claims = readRoot(document);
   if (!claims) throw wrongField('request.invalid', 'payload', 'is no root: scu root sign makes one');

@@ -7,11 +7,16 @@ import { FirmwareVersion, keySegment } from './version.ts';
 /**
  * Firmware status:
  *
- *   awaiting_upload ──object registered──▶ available ──withdrawn by an engineer──▶ withdrawn
- *     │  │    ▲  └──▶ awaiting_signature ──▲ │       ▲    (its authors have not all signed yet)
- *     │       └─another request─┐   file gone from S3, and put there again
- *     └──object refused──▶ rejected        ▼       │
- *                                          lost ───┘
+ * | from               | to                 | when                                              |
+ * | ------------------ | ------------------ | ------------------------------------------------- |
+ * | awaiting_upload    | available          | its file is registered, and enough authors signed |
+ * | awaiting_upload    | awaiting_signature | its file is registered, and some have yet to sign |
+ * | awaiting_signature | available          | the last of them has signed                       |
+ * | awaiting_upload    | rejected           | its file is refused                               |
+ * | rejected           | awaiting_upload    | another request promises another file             |
+ * | available          | lost               | its file is gone from S3                          |
+ * | lost               | available          | the same file is there again                      |
+ * | available, lost    | withdrawn          | an engineer withdraws it                          |
  *
  * What awaits its upload or its signatures, or was rejected, can be deleted, too: no device has ever had its file.
  */

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Actor } from '../audit/actor.ts';
 import { differenceOf, writeAuditLine } from '../audit/audit-queries.ts';
-import type { Author } from '../audit/author.ts';
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { violatedConstraint } from '../db/database-error.ts';
@@ -38,14 +38,14 @@ export async function listMembers({ db, now }: EditGroupDeps, name: string, page
  *
  * @throws `request.invalid` for a filter that names what does not exist; `group.exists` with what the name stands for already.
  */
-export async function addGroup({ db, now }: EditGroupDeps, group: NewGroup, author: Author): Promise<{ isNew: boolean; answer: Group }> {
+export async function addGroup({ db, now }: EditGroupDeps, group: NewGroup, actor: Actor): Promise<{ isNew: boolean; answer: Group }> {
   return db.transaction().execute(async (trx) => {
     await refuseMissingSubjects(trx, group.filter, inBody('filter'));
     const inserted = await insertGroup(trx, group, now());
     const answer = await findGroup(trx, group.name);
     if (!answer) throw new Error('A group that is there, or was inserted, is not there');
     if (inserted) {
-      await writeAuditLine(trx, author, { action: 'add', resource, resource_id: group.name, outcome: { after: group } }, now());
+      await writeAuditLine(trx, actor, { action: 'add', resource, resource_id: group.name, outcome: { after: group } }, now());
       return { isNew: true, answer };
     }
     if (isDeepStrictEqual(definitionOf(answer), { ...group })) return { isNew: false, answer };
@@ -61,7 +61,7 @@ export async function addGroup({ db, now }: EditGroupDeps, group: NewGroup, auth
  *
  * @throws `group.not_found`; `request.invalid` for a filter that names what does not exist.
  */
-export async function changeGroup({ db, now }: EditGroupDeps, name: string, change: GroupChange, author: Author): Promise<Group> {
+export async function changeGroup({ db, now }: EditGroupDeps, name: string, change: GroupChange, actor: Actor): Promise<Group> {
   return db.transaction().execute(async (trx) => {
     if (change.filter) await refuseMissingSubjects(trx, change.filter, inBody('filter'));
     const existing = await lockGroup(trx, name);
@@ -70,13 +70,13 @@ export async function changeGroup({ db, now }: EditGroupDeps, name: string, chan
     const after: NewGroup = { name, filter: change.filter ?? before.filter, comment: change.comment ?? before.comment };
     if (isDeepStrictEqual(before, after)) return existing;
     await updateGroup(trx, after);
-    await writeAuditLine(trx, author, { action: 'change', resource, resource_id: name, outcome: differenceOf(before, after) }, now());
+    await writeAuditLine(trx, actor, { action: 'change', resource, resource_id: name, outcome: differenceOf(before, after) }, now());
     return { ...existing, ...after };
   });
 }
 
 /** Deletes a group that no open continuous update asks for its devices. @throws `group.not_found`, `group.in_use` */
-export async function deleteGroup({ db, now }: EditGroupDeps, name: string, author: Author): Promise<void> {
+export async function deleteGroup({ db, now }: EditGroupDeps, name: string, actor: Actor): Promise<void> {
   await db.transaction().execute(async (trx) => {
     const existing = await lockGroup(trx, name);
     if (!existing) throw notFound(name);
@@ -87,7 +87,7 @@ export async function deleteGroup({ db, now }: EditGroupDeps, name: string, auth
       throw new DomainError('group.in_use', `A continuous update that is open takes its devices from group ${name}: cancel it first`);
     }
     const outcome = { before: definitionOf(existing) };
-    await writeAuditLine(trx, author, { action: 'delete', resource, resource_id: name, outcome }, now());
+    await writeAuditLine(trx, actor, { action: 'delete', resource, resource_id: name, outcome }, now());
   });
 }
 

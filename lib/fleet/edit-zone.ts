@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Actor } from '../audit/actor.ts';
 import { differenceOf, writeAuditLine } from '../audit/audit-queries.ts';
-import type { Author } from '../audit/author.ts';
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { violatedConstraint } from '../db/database-error.ts';
@@ -27,12 +27,12 @@ export async function getZone(db: Db, name: string): Promise<Zone> {
  *
  * @throws `zone.exists` with what the name stands for already.
  */
-export async function addZone({ db, now }: EditZoneDeps, zone: NewZone, author: Author): Promise<{ isNew: boolean; answer: Zone }> {
+export async function addZone({ db, now }: EditZoneDeps, zone: NewZone, actor: Actor): Promise<{ isNew: boolean; answer: Zone }> {
   return db.transaction().execute(async (trx) => {
     const inserted = await insertZone(trx, zone, now());
     const answer = await getZone(trx, zone.name);
     if (inserted) {
-      await writeAuditLine(trx, author, { action: 'add', resource, resource_id: zone.name, outcome: { after: zone } }, now());
+      await writeAuditLine(trx, actor, { action: 'add', resource, resource_id: zone.name, outcome: { after: zone } }, now());
       return { isNew: true, answer };
     }
     if (isDeepStrictEqual(settingsOf(answer), { ...zone })) return { isNew: false, answer };
@@ -44,7 +44,7 @@ export async function addZone({ db, now }: EditZoneDeps, zone: NewZone, author: 
 }
 
 /** Changes settings of a zone, which hold from then on. @throws `zone.not_found` */
-export async function changeZone({ db, now }: EditZoneDeps, name: string, change: ZoneChange, author: Author): Promise<Zone> {
+export async function changeZone({ db, now }: EditZoneDeps, name: string, change: ZoneChange, actor: Actor): Promise<Zone> {
   return db.transaction().execute(async (trx) => {
     const existing = await lockZone(trx, name);
     if (!existing) throw notFound(name);
@@ -52,13 +52,13 @@ export async function changeZone({ db, now }: EditZoneDeps, name: string, change
     const after: NewZone = { ...before, ...change } as NewZone;
     if (isDeepStrictEqual(before, after)) return existing;
     await updateZone(trx, after);
-    await writeAuditLine(trx, author, { action: 'change', resource, resource_id: name, outcome: differenceOf(before, after) }, now());
+    await writeAuditLine(trx, actor, { action: 'change', resource, resource_id: name, outcome: differenceOf(before, after) }, now());
     return { ...existing, ...after };
   });
 }
 
 /** Deletes a zone that no device is in, not even one that is retired. @throws `zone.not_found`, `zone.in_use` */
-export async function deleteZone({ db, now }: EditZoneDeps, name: string, author: Author): Promise<void> {
+export async function deleteZone({ db, now }: EditZoneDeps, name: string, actor: Actor): Promise<void> {
   await db.transaction().execute(async (trx) => {
     const existing = await lockZone(trx, name);
     if (!existing) throw notFound(name);
@@ -68,7 +68,7 @@ export async function deleteZone({ db, now }: EditZoneDeps, name: string, author
       throw violatedConstraint(error) ? new DomainError('zone.in_use', `There are devices in zone ${name}: move them first`) : error;
     }
     const outcome = { before: settingsOf(existing) };
-    await writeAuditLine(trx, author, { action: 'delete', resource, resource_id: name, outcome }, now());
+    await writeAuditLine(trx, actor, { action: 'delete', resource, resource_id: name, outcome }, now());
   });
 }
 

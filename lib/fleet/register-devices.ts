@@ -1,5 +1,5 @@
+import type { Actor } from '../audit/actor.ts';
 import { writeAuditLine } from '../audit/audit-queries.ts';
-import type { Author } from '../audit/author.ts';
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { DomainError, type FieldError } from '../errors.ts';
@@ -21,7 +21,7 @@ export interface RegisteredDevices {
 export async function registerDevices(
   { db, now }: { db: Db; now: Clock },
   devices: readonly NewDevice[],
-  author: Author,
+  actor: Actor,
 ): Promise<RegisteredDevices> {
   const errors = findRepeated(devices);
   if (errors.length > 0) throw new DomainError('request.invalid', `${errors.length} devices come more than once`, { errors });
@@ -29,7 +29,7 @@ export async function registerDevices(
     await takeTurnInRegistering(trx);
     const outcome = await upsertDevices(trx, devices, now()).catch(refuseUnknownZone);
     const isChange = outcome.created + outcome.changed > 0;
-    if (isChange) await writeAuditLine(trx, author, { action: 'register', resource: 'device', resource_id: null, outcome }, now());
+    if (isChange) await writeAuditLine(trx, actor, { action: 'register', resource: 'device', resource_id: null, outcome }, now());
     return outcome;
   });
   return { created, changed, unchanged: devices.length - created - changed };

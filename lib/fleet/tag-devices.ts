@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
+import type { Actor } from '../audit/actor.ts';
 import { writeAuditLine } from '../audit/audit-queries.ts';
-import type { Author } from '../audit/author.ts';
 import type { Clock } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import { violatedConstraint } from '../db/database-error.ts';
@@ -59,7 +59,7 @@ export type TaggedDevices = z.infer<typeof TaggedDevices>;
  *
  * @throws `device.too_many_tags` when any of them would have more than 20; `request.invalid` for a filter that names what does not exist.
  */
-export async function tagDevices({ db, now }: { db: Db; now: Clock }, request: TagRequest, author: Author): Promise<TaggedDevices> {
+export async function tagDevices({ db, now }: { db: Db; now: Clock }, request: TagRequest, actor: Actor): Promise<TaggedDevices> {
   const { kind, external_ids, add, remove } = request;
   const change = { add, remove };
   const filter = request.filter && { kind, retired: false, ...request.filter };
@@ -68,7 +68,7 @@ export async function tagDevices({ db, now }: { db: Db; now: Clock }, request: T
     const answer = filter ? await tagFiltered(trx, filter, change, now()) : await tagNamed(trx, kind, external_ids ?? [], change);
     const { changed } = answer;
     const outcome = { changed, ...change, ...(filter ? { filter } : { kind, external_ids }) };
-    if (changed > 0) await writeAuditLine(trx, author, { action: 'tag', resource: 'device', resource_id: null, outcome }, now());
+    if (changed > 0) await writeAuditLine(trx, actor, { action: 'tag', resource: 'device', resource_id: null, outcome }, now());
     return answer;
   });
 }

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Actor } from '../audit/actor.ts';
 import { writeAuditLine } from '../audit/audit-queries.ts';
-import type { Author } from '../audit/author.ts';
 import { checkSignatures, mergeSignatures } from '../authors/check-signatures.ts';
 import type { AuthorSignature } from '../authors/signature.ts';
 import { findUsedNumber, lockSignatures, storeSignatures } from '../authors/signature-queries.ts';
@@ -28,7 +28,7 @@ export async function signFirmware(
   { db, log, now }: { db: Db; log: Log; now: Clock },
   id: number,
   statements: readonly string[],
-  by: Author,
+  by: Actor,
 ): Promise<Firmware> {
   const firmware = await findFirmware(db, id);
   if (!firmware) throw new DomainError('firmware.not_found', `There is no firmware ${id}`);
@@ -54,7 +54,7 @@ const addSignatures = async (
   db: Db,
   { id, hardware_type, sha256 }: Firmware,
   signatures: readonly AuthorSignature[],
-  by: Author,
+  by: Actor,
   now: Date,
 ): Promise<void> => {
   await db.transaction().execute(async (trx) => {

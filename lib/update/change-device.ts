@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
+import type { Actor } from '../audit/actor.ts';
 import { differenceOf, writeAuditLine } from '../audit/audit-queries.ts';
-import type { Author } from '../audit/author.ts';
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { violatedConstraint } from '../db/database-error.ts';
@@ -54,7 +54,7 @@ export async function changeDevice(
   { db, now }: ChangeDeviceDeps,
   { kind, external_id }: { kind: DeviceKind; external_id: string },
   change: DeviceChange,
-  author: Author,
+  actor: Actor,
 ): Promise<Device> {
   if (kind !== 'scooter' && change.version) throw wrongField('request.invalid', 'version', 'only scooters have a version');
   const isRetiring = change.retired === true;
@@ -71,7 +71,7 @@ export async function changeDevice(
     if (isRetiring) await removeExecutions(trx, before.id, now());
     const resource_id = `${kind}/${external_id}`;
     const action = 'retired_dt' in difference.after ? (isRetiring ? 'retire' : 'reinstate') : 'change';
-    await writeAuditLine(trx, author, { action, resource: 'device', resource_id, outcome: difference }, now());
+    await writeAuditLine(trx, actor, { action, resource: 'device', resource_id, outcome: difference }, now());
     return getDevice(trx, kind, after.external_id);
   });
 }

@@ -1,12 +1,12 @@
 import type { Caller } from '../http/authenticate.ts';
 
 /** Who asks for a change, and in which request. */
-export interface Author {
+export interface Actor {
   subject: string;
   request_id: string;
 }
 
-export const authorOf = ({ requestId }: { requestId: string }, { subject }: Pick<Caller, 'subject'>): Author => ({
+export const actorOf = ({ requestId }: { requestId: string }, { subject }: Pick<Caller, 'subject'>): Actor => ({
   subject,
   request_id: requestId,
 });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { CloudFormationClient, paginateListStackResources } from '@aws-sdk/client-cloudformation';
 import { GetRolePolicyCommand, IAMClient, type IAMClientConfig, PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { GetQueueUrlCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { AwsRefusal } from '../../lib/aws-json.ts';
 import { deploy } from '../../ops/deploy.ts';
 import { readPrivateJson, writePrivateFile } from '../../ops/private-file.ts';
 import { readServerlessFile } from '../../ops/serverless-file.ts';
@@ -16,7 +17,7 @@ import { startLocalIdentity } from '../stack/local-identity.ts';
 import { startPostgres } from '../stack/postgres.ts';
 import type { Stack, StackDescription } from '../stack/stack.ts';
 import { createUndo, type Undo } from '../stack/undo.ts';
-import { AwsError, callAws } from './aws-json.ts';
+import { createSecretsManager } from './secrets-manager.ts';
 
 const STAGE = 'local';
 const REGION = 'eu-central-1';
@@ -202,16 +203,21 @@ async function startDatabase(undo: Undo): Promise<{ url: string; from_functions?
 
 /** Makes a secret, or gives the one that is there its value. Answers its ARN. */
 async function keepSecret(endpoint: string, name: string, SecretString: string): Promise<string> {
+  const callSecretsManager = createSecretsManager({ endpoint, region: REGION, credentials: CREDENTIALS });
   const call = async (operation: string, request: object) => {
-    const target = { endpoint, service: 'secretsmanager', region: REGION, target: `secretsmanager.${operation}` };
     const ClientRequestToken = crypto.randomUUID();
-    return (await callAws<{ ARN: string }>(target, CREDENTIALS, { ...request, SecretString, ClientRequestToken })).ARN;
+    const answer = await callSecretsManager<{ ARN: string }>(`secretsmanager.${operation}`, {
+      ...request,
+      SecretString,
+      ClientRequestToken,
+    });
+    return answer.ARN;
   };
   const id = `scooters-updater/${STAGE}/${name}`;
   try {
     return await call('CreateSecret', { Name: id });
   } catch (error) {
-    if (!(error instanceof AwsError) || error.code !== 'ResourceExistsException') throw error;
+    if (!(error instanceof AwsRefusal) || error.code !== 'ResourceExistsException') throw error;
     return await call('PutSecretValue', { SecretId: id });
   }
 }

@@ -3,6 +3,7 @@ import type { Db } from '../db/database.ts';
 import { DeviceKind } from '../fleet/device.ts';
 import { decodeIdCursor, listOf, type Page, toPage } from '../http/page.ts';
 import { type ExecutionStatus, executionStatuses, type Phase } from './execution.ts';
+import { findPlaces } from './place-queries.ts';
 import { unsentTries } from './predicates.ts';
 import type { DeviceExecution, Execution } from './shown-execution.ts';
 import type { UpdateStatus } from './update-status.ts';
@@ -58,6 +59,22 @@ const toExecution = <Row extends ExecutionRow>(row: Row, now: Date) => {
   const { phase, channel, last_seen_dt, update_status, start_dt, paused_dt, due_dt, ...others } = row;
   const { released_dt, firmware_status, is_canary_open, gate_failures, gate_closed_until, ...execution } = others;
   return { ...execution, waits_for: waitsFor(row, now) };
+};
+
+/** The executions of one device, with their places where they wait for the pace. */
+const toExecutionsOfDevice = async <Row extends ExecutionRow>(db: Db, rows: readonly Row[], now: Date) => {
+  const executions = rows.map((row) => toExecution(row, now));
+  // In an open canary a place means nothing: who is of it was drawn by lot.
+  const inTurn = executions.filter(({ waits_for }, i) => waits_for?.cause === 'PACE' && !rows[i]?.is_canary_open);
+  const places = await findPlaces(
+    db,
+    inTurn.map(({ id }) => id),
+    now,
+  );
+  return executions.map((execution) => {
+    const place = places.get(execution.id) ?? null;
+    return execution.waits_for ? { ...execution, waits_for: { ...execution.waits_for, place } } : execution;
+  });
 };
 
 export interface ExecutionFilter {
@@ -120,7 +137,8 @@ export const listExecutions = async (db: Db, filter: ExecutionFilter, now: Date)
     .orderBy('e.id')
     .execute();
   const { items, next_cursor } = toPage(list, rows, limit, (row) => [row.id]);
-  return { items: items.map((row) => toExecution(row, now)), next_cursor };
+  const ofDevice = filter.external_id !== undefined;
+  return { items: ofDevice ? await toExecutionsOfDevice(db, items, now) : items.map((row) => toExecution(row, now)), next_cursor };
 };
 
 export interface DeviceExecutionFilter {
@@ -148,5 +166,5 @@ export const listDeviceExecutions = async (
     .limit(limit + 1)
     .execute();
   const { items, next_cursor } = toPage(list, rows, limit, (row) => [row.id]);
-  return { items: items.map((row) => toExecution(row, now)), next_cursor };
+  return { items: await toExecutionsOfDevice(db, items, now), next_cursor };
 };

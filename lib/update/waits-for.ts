@@ -30,6 +30,13 @@ export const WaitsFor = z
     since_dt: z
       .nullable(Timestamp)
       .check(z.meta({ description: 'Since when, where that is known; of POLL, when the device was last seen' })),
+    place: z.nullable(z.int()).check(
+      z.meta({
+        description:
+          'Of PACE, how far the turn is: 1 is next. Only where one device was asked for, by `external_id` or by its own list of updates; ' +
+          'null behind the 10,000th, and in an open canary',
+      }),
+    ),
   })
   .register(z.globalRegistry, { id: 'WaitsFor' });
 export type WaitsFor = z.infer<typeof WaitsFor>;
@@ -60,12 +67,13 @@ export interface WaitFacts {
 /** A step comes within seconds of its time; one that is late by this says why nothing moves, long before it counts as lost. */
 const slowStepSeconds = 60;
 /** A device that has not polled for so long is offered nothing: two polls of the longest interval, and a little more. */
-const aliveSeconds = 1_050;
+export const aliveSeconds = 1_050;
 
 const wait = (cause: WaitsFor['cause'], { until = null, since = null }: { until?: Date | null; since?: Date | null } = {}): WaitsFor => ({
   cause,
   until_dt: until,
   since_dt: since,
+  place: null,
 });
 
 /** What an execution waits for, the nearest obstacle; null: it has ended. */

@@ -2465,6 +2465,8 @@ export interface WaitsFor {
   until_dt: string | null;
   /** Since when, where that is known; of POLL, when the device was last seen */
   since_dt: string | null;
+  /** Of PACE, how far the turn is: 1 is next. Only where one device was asked for, by `external_id` or by its own list of updates; null behind the 10,000th, and in an open canary */
+  place: number | null;
 }
 
 export interface Execution {

@@ -14,6 +14,7 @@ import { listVerifications, scheduleVerifications } from '../reach/look-up-queri
 import { getOfferProgress, type OfferTimes, offerExecutions, withdrawOffers } from '../reach/offer-queries.ts';
 import { changeUpdate, type LockedUpdate, lockUpdate, markStepSent, type UpdateChange } from '../update-queries.ts';
 import { isEnded, isRunning } from '../update-status.ts';
+import { aliveSeconds } from '../waits-for.ts';
 import { cancelExecutions, maximumCanceledByStep } from './cancel-queries.ts';
 import { expireExecutions } from './deadline-queries.ts';
 import { type Decision, decide, maximumPerStep } from './decide.ts';
@@ -34,7 +35,7 @@ export interface AdvanceUpdateDeps extends TellEventsDeps {
 }
 
 /** For devices that poll every five minutes. */
-const defaultOfferTimes: OfferTimes = { aliveSeconds: 1_050, standSeconds: 760 };
+const defaultOfferTimes: OfferTimes = { aliveSeconds, standSeconds: 760 };
 /** What the backend takes in one call (scooters-backend.openapi.yaml). */
 const chunkSize = 100;
 /** A device that keeps saying that it is at work is given up after so many times the deadline. */

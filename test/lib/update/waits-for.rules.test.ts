@@ -74,7 +74,7 @@ it.each([
   ],
   ['its end, when the firmware was withdrawn', { firmware_status: 'withdrawn' }, { cause: 'END' }],
 ] as const)('waits for %s', (_, change, expected) => {
-  expect(waitsFor({ ...facts, ...change }, now)).toEqual({ until_dt: null, since_dt: null, ...expected });
+  expect(waitsFor({ ...facts, ...change }, now)).toEqual({ until_dt: null, since_dt: null, place: null, ...expected });
 });
 
 it('waits for nothing when it has ended', () => {

@@ -12,6 +12,9 @@ import { cancelUpdate } from '../lib/update/walk/control-update.ts';
 import { givenFirmware, silentLog } from '../test/support/fixtures.ts';
 import { InMemoryQueue } from '../test/support/in-memory-queue.ts';
 
+/** Who asks for changes. */
+const bench = { subject: 'bench', request_id: 'bench' };
+
 const { values } = parseArgs({
   options: { devices: { type: 'string', default: '1000000' }, history: { type: 'string', default: '10000000' } },
 });
@@ -116,7 +119,7 @@ async function brake(db: Db, force: boolean): Promise<number> {
     return message !== undefined;
   };
   await timed('its first step', step);
-  const answer = await timed(`the answer to ${name}`, () => cancelUpdate(deps as never, id, { force, reason: null }));
+  const answer = await timed(`the answer to ${name}`, () => cancelUpdate(deps as never, id, { force, reason: null }, bench));
   console.log(`            canceled ${answer.canceled}, canceling ${answer.canceling}`);
   // The first message goes on with the walk; the one of the step before finds it passed.
   let longest = 0;

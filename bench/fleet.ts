@@ -37,7 +37,7 @@ export async function givenFleet(
   const names = Array.from({ length: cabinets }, (_, i) => ({ kind: 'cabinet' as const, external_id: `C-${i + 1}` }));
   const devices = names.map((name) => NewDevice.parse({ ...name, version: null, channel: 'iot' }));
   await addDevices(db, devices, new Date(Date.now() - 86_400_000));
-  const issued = await issueFirstTokens({ db, now: () => new Date() }, names, 'bench');
+  const issued = await issueFirstTokens({ db, now: () => new Date() }, names, { subject: 'bench', request_id: 'bench' });
   await givenSeenLately(db);
   await sql`VACUUM ANALYZE`.execute(db);
   return { db, scooters, cabinets: issued };

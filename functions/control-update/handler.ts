@@ -1,11 +1,20 @@
+import { actorOf } from '../../lib/audit/actor.ts';
 import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
 import { type ControlUpdateDeps, cancelUpdate, changePace, pauseUpdate, resumeUpdate } from '../../lib/update/walk/control-update.ts';
 import { cancelUpdateRoute, changePaceRoute, pauseUpdateRoute, resumeUpdateRoute } from './routes.ts';
 
 export const createHandler = (deps: ControlUpdateDeps & HttpDeps) =>
   endpoint(
-    operation(deps, cancelUpdateRoute, async ({ path, body }) => json(200, await cancelUpdate(deps, path.id, body))),
-    operation(deps, pauseUpdateRoute, async ({ path, body }) => json(200, await pauseUpdate(deps, path.id, body))),
-    operation(deps, resumeUpdateRoute, async ({ path }) => json(200, await resumeUpdate(deps, path.id))),
-    operation(deps, changePaceRoute, async ({ path, body }) => json(200, await changePace(deps, path.id, body.rollout))),
+    operation(deps, cancelUpdateRoute, async (request, caller) =>
+      json(200, await cancelUpdate(deps, request.path.id, request.body, actorOf(request, caller))),
+    ),
+    operation(deps, pauseUpdateRoute, async (request, caller) =>
+      json(200, await pauseUpdate(deps, request.path.id, request.body, actorOf(request, caller))),
+    ),
+    operation(deps, resumeUpdateRoute, async (request, caller) =>
+      json(200, await resumeUpdate(deps, request.path.id, actorOf(request, caller))),
+    ),
+    operation(deps, changePaceRoute, async (request, caller) =>
+      json(200, await changePace(deps, request.path.id, request.body.rollout, actorOf(request, caller))),
+    ),
   );

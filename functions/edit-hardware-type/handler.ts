@@ -1,17 +1,21 @@
+import { actorOf } from '../../lib/audit/actor.ts';
+import type { Clock } from '../../lib/clock.ts';
 import type { Db } from '../../lib/db/database.ts';
 import { addHardwareType, changeHardwareType, deleteHardwareType } from '../../lib/firmware/edit-hardware-type.ts';
 import { endpoint, type HttpDeps, json, noContent, operation } from '../../lib/http/endpoint.ts';
 import { addHardwareTypeRoute, changeHardwareTypeRoute, deleteHardwareTypeRoute } from './routes.ts';
 
-export const createHandler = (deps: HttpDeps & { db: Db }) =>
+export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
   endpoint(
-    operation(deps, addHardwareTypeRoute, async ({ body }) => {
-      const { isNew, answer } = await addHardwareType(deps.db, body);
+    operation(deps, addHardwareTypeRoute, async (request, caller) => {
+      const { isNew, answer } = await addHardwareType(deps, request.body, actorOf(request, caller));
       return json(isNew ? 201 : 200, answer);
     }),
-    operation(deps, changeHardwareTypeRoute, async ({ path, body }) => json(200, await changeHardwareType(deps.db, path.name, body))),
-    operation(deps, deleteHardwareTypeRoute, async ({ path }) => {
-      await deleteHardwareType(deps.db, path.name);
+    operation(deps, changeHardwareTypeRoute, async (request, caller) =>
+      json(200, await changeHardwareType(deps, request.path.name, request.body, actorOf(request, caller))),
+    ),
+    operation(deps, deleteHardwareTypeRoute, async (request, caller) => {
+      await deleteHardwareType(deps, request.path.name, actorOf(request, caller));
       return noContent();
     }),
   );

@@ -1,3 +1,4 @@
+import { actorOf } from '../../lib/audit/actor.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Db } from '../../lib/db/database.ts';
 import { issueDeviceToken } from '../../lib/ddi/issue-device-token.ts';
@@ -6,7 +7,7 @@ import { issueDeviceTokenRoute } from './routes.ts';
 
 export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
   endpoint(
-    operation(deps, issueDeviceTokenRoute, async ({ path }, caller) =>
-      json(201, await issueDeviceToken(deps, { ...path, created_by: caller.subject })),
+    operation(deps, issueDeviceTokenRoute, async (request, caller) =>
+      json(201, await issueDeviceToken(deps, request.path, actorOf(request, caller))),
     ),
   );

@@ -1,3 +1,4 @@
+import { actorOf } from '../../lib/audit/actor.ts';
 import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
 import { cancelObservation, resumeObservation } from '../../lib/observation/control-observation.ts';
 import { type RequestObservationDeps, requestObservation } from '../../lib/observation/request-observation.ts';
@@ -15,5 +16,7 @@ export const createHandler = (deps: RequestObservationDeps & HttpDeps) =>
       return json(202, observation, { location: `/v1/observations/${observation.id}` });
     }),
     operation(deps, resumeObservationRoute, async ({ path }) => json(200, await resumeObservation(deps, path.id))),
-    operation(deps, cancelObservationRoute, async ({ path }) => json(200, await cancelObservation(deps, path.id))),
+    operation(deps, cancelObservationRoute, async (request, caller) =>
+      json(200, await cancelObservation(deps, request.path.id, actorOf(request, caller))),
+    ),
   );

@@ -14,11 +14,12 @@ export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
     operation(deps, registerDevicesRoute, async ({ body: { devices: sent, issue_tokens, partial }, requestId }, caller) => {
       const unknownZones = await listUnknownZones(deps.db, zonesOf(wellFormedOf(sent)));
       const { devices, ...refusals } = judgeDevices(sent, { partial, unknownZones });
-      const registered = await registerDevices(deps, devices, actorOf({ requestId }, caller));
+      const actor = actorOf({ requestId }, caller);
+      const registered = await registerDevices(deps, devices, actor);
       return json(200, {
         ...registered,
         ...(partial && refusals),
-        ...(issue_tokens && { tokens: await issueFirstTokens(deps, devices, caller.subject) }),
+        ...(issue_tokens && { tokens: await issueFirstTokens(deps, devices, actor) }),
       });
     }),
   );

@@ -1,3 +1,4 @@
+import { writeAuditLine } from '../audit/audit-queries.ts';
 import type { Clock } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import { DomainError, type FieldError, wrongField } from '../errors.ts';
@@ -70,6 +71,9 @@ export async function requestAssembly(deps: RequestAssemblyDeps, input: RequestA
       await insertParts(trx, id, parts);
       answer = await getRequestedAssembly(trx, id);
       if (idempotency_key !== undefined) await keepAssemblyAnswer(trx, answer);
+      const outcome = { after: { firmware_id: answer.firmware_id, ...request } };
+      const line = { action: 'request', resource: 'assembly', resource_id: String(id), outcome } as const;
+      await writeAuditLine(trx, { subject: created_by, request_id }, line, created_dt);
     } else {
       answer = await answerAgain(trx, created_by, idempotency_key, request_hash);
     }

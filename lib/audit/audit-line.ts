@@ -2,7 +2,18 @@ import * as z from 'zod/mini';
 import { Timestamp } from '../firmware/firmware.ts';
 
 /** What a caller can change. */
-export const auditedResources = ['zone', 'group', 'device', 'firmware', 'author_key', 'author_root'] as const;
+export const auditedResources = [
+  'zone',
+  'group',
+  'device',
+  'hardware_type',
+  'firmware',
+  'assembly',
+  'author_key',
+  'author_root',
+  'observation',
+  'update',
+] as const;
 export type AuditedResource = (typeof auditedResources)[number];
 
 export const AuditLine = z

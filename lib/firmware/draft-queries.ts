@@ -66,13 +66,13 @@ export const extendUpload = (
     .executeTakeFirst();
 
 /** Deletes a firmware whose file nobody has ever had. Undefined when there is none, or none such. */
-export const deleteDraft = (db: Db, id: number) =>
-  db
+export const deleteDraft = (trx: Trx, id: number) =>
+  trx
     .deleteFrom('firmwares')
     .where('id', '=', id)
     .where('status', 'in', ['awaiting_upload', 'awaiting_signature', 'rejected'])
     .where('assembly_id', 'is', null)
-    .returning(['id', 'hardware_type', 'version'])
+    .returning(['hardware_type', 'version', 'status', 'size_bytes', 'sha256', 'comment'])
     .executeTakeFirst();
 
 export interface KnownText {

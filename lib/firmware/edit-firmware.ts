@@ -1,4 +1,6 @@
 import * as z from 'zod/mini';
+import type { Actor } from '../audit/actor.ts';
+import { differenceOf, writeAuditLine } from '../audit/audit-queries.ts';
 import type { Clock } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import { violatedConstraint } from '../db/database-error.ts';
@@ -46,35 +48,40 @@ interface EditFirmwareDeps {
  * @throws `firmware.not_found`, `firmware.not_withdrawable`, `firmware.version_num_fixed` with the update that rests on the ordinal,
  *   `firmware.version_num_taken`; nothing is changed then.
  */
-export async function editFirmware(deps: EditFirmwareDeps, id: number, change: FirmwareChange): Promise<ListedFirmware> {
-  const { db, now } = deps;
-  const { comment, reason, version_num } = change;
-  const edit = { comment, withdrawal_reason: reason };
-  const changed =
-    version_num === undefined
-      ? await updateFirmware(db, id, edit)
-      : await db.transaction().execute(async (trx) => {
-          await setVersionNum(trx, id, version_num, now());
-          return updateFirmware(trx, id, edit);
-        });
-  if (changed) {
-    deps.log.info('firmware changed', { firmware_id: id, status: changed.status });
-    return changed;
-  }
-  const { status } = await getFirmwareRow(deps.db, id);
-  throw new DomainError('firmware.not_withdrawable', `Firmware ${id} is ${status}: only one that was available can be withdrawn`, {
-    errors: [{ in: 'body', path: 'status', message: 'cannot be changed to withdrawn' }],
-    answer: { firmware_status: status },
+export async function editFirmware(
+  { db, log, now }: EditFirmwareDeps,
+  id: number,
+  { comment, reason, version_num }: FirmwareChange,
+  actor: Actor,
+): Promise<ListedFirmware> {
+  const changed = await db.transaction().execute(async (trx) => {
+    const isRenumbering = version_num !== undefined && version_num !== (await getFirmwareRow(trx, id)).version_num;
+    const before = isRenumbering ? await lockToRenumber(trx, id) : await lockFirmware(trx, id, 'edit');
+    if (!before) throw notFound(id);
+    if (isRenumbering) await setVersionNum(trx, before, version_num, now());
+    const after = await updateFirmware(trx, id, { comment, withdrawal_reason: reason });
+    if (!after) throw notWithdrawable(before);
+    const outcome = differenceOf(editableOf(before), editableOf(after));
+    const action = 'status' in outcome.after ? 'withdraw' : 'change';
+    const line = { action, resource: 'firmware', resource_id: String(id), outcome } as const;
+    if (Object.keys(outcome.after).length > 0) await writeAuditLine(trx, actor, line, now());
+    return after;
   });
+  log.info('firmware changed', { firmware_id: id, status: changed.status });
+  return changed;
 }
 
-/** An update was planned by the ordinal, and devices that were asked compare it with what they run: after that it stays. */
-const setVersionNum = async (trx: Trx, id: number, version_num: number, now: Date): Promise<void> => {
-  const { hardware_type, status, version_num: before } = await getFirmwareRow(trx, id);
-  if (before === version_num) return;
-  // In the order in which registrations take them.
+const editableOf = ({ comment, version_num, status, reason }: Firmware) => ({ comment, version_num, status, reason });
+
+/** In the order in which registrations take them. */
+const lockToRenumber = async (trx: Trx, id: number): Promise<Firmware | undefined> => {
+  const { hardware_type } = await getFirmwareRow(trx, id);
   await lockHardwareType(trx, hardware_type, 'add');
-  await lockFirmware(trx, id);
+  return lockFirmware(trx, id, 'renumber');
+};
+
+/** An update was planned by the ordinal, and devices that were asked compare it with what they run: after that it stays. */
+const setVersionNum = async (trx: Trx, { id, hardware_type, status }: Firmware, version_num: number, now: Date): Promise<void> => {
   const isNumbered = isRegistered(status) || status === 'awaiting_upload';
   const update = await findUpdateWith(trx, id);
   if (!isNumbered || update) {
@@ -97,8 +104,13 @@ const setVersionNum = async (trx: Trx, id: number, version_num: number, now: Dat
  *
  * @throws `firmware.not_found`; `firmware.not_deletable` for one that is or was available, or is a package.
  */
-export async function deleteFirmware({ db, log }: EditFirmwareDeps, id: number): Promise<void> {
-  const deleted = await deleteDraft(db, id);
+export async function deleteFirmware({ db, log, now }: EditFirmwareDeps, id: number, actor: Actor): Promise<void> {
+  const deleted = await db.transaction().execute(async (trx) => {
+    const draft = await deleteDraft(trx, id);
+    const line = { action: 'delete', resource: 'firmware', resource_id: String(id), outcome: { before: draft } } as const;
+    if (draft) await writeAuditLine(trx, actor, line, now());
+    return draft;
+  });
   if (deleted) return log.info('firmware deleted', { firmware_id: id, hardware_type: deleted.hardware_type, version: deleted.version });
   const { status, assembly_id } = await getFirmwareRow(db, id);
   const why = assembly_id === null ? `is ${status}` : `is the package of assembly ${assembly_id}`;
@@ -109,6 +121,14 @@ export async function deleteFirmware({ db, log }: EditFirmwareDeps, id: number):
 
 const getFirmwareRow = async (db: Db, id: number): Promise<Firmware> => {
   const firmware = await findFirmware(db, id);
-  if (!firmware) throw new DomainError('firmware.not_found', `There is no firmware ${id}`);
+  if (!firmware) throw notFound(id);
   return firmware;
 };
+
+const notFound = (id: number): DomainError => new DomainError('firmware.not_found', `There is no firmware ${id}`);
+
+const notWithdrawable = ({ id, status }: Firmware): DomainError =>
+  new DomainError('firmware.not_withdrawable', `Firmware ${id} is ${status}: only one that was available can be withdrawn`, {
+    errors: [{ in: 'body', path: 'status', message: 'cannot be changed to withdrawn' }],
+    answer: { firmware_status: status },
+  });

@@ -1,4 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Actor } from '../audit/actor.ts';
+import { differenceOf, writeAuditLine } from '../audit/audit-queries.ts';
+import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { violatedConstraint } from '../db/database-error.ts';
 import { DomainError, wrongField } from '../errors.ts';
@@ -13,14 +16,30 @@ import {
 } from './hardware-type-queries.ts';
 import { matchesPattern } from './version-pattern-queries.ts';
 
+export interface EditHardwareTypeDeps {
+  db: Db;
+  now: Clock;
+}
+
+const resource = 'hardware_type';
+
 /**
  * Adds a hardware type. The same definition again changes nothing.
  *
  * @throws `hardware_type.exists` with what the name stands for already; `request.invalid` for a `version_pattern` that is none.
  */
-export async function addHardwareType(db: Db, type: HardwareType): Promise<{ isNew: boolean; answer: HardwareType }> {
+export async function addHardwareType(
+  { db, now }: EditHardwareTypeDeps,
+  type: HardwareType,
+  actor: Actor,
+): Promise<{ isNew: boolean; answer: HardwareType }> {
   await checkPattern(db, type.version_pattern);
-  const added = await insertHardwareType(db, type);
+  const added = await db.transaction().execute(async (trx) => {
+    const inserted = await insertHardwareType(trx, type);
+    const line = { action: 'add', resource, resource_id: type.name, outcome: { after: type } } as const;
+    if (inserted) await writeAuditLine(trx, actor, line, now());
+    return inserted;
+  });
   if (added) return { isNew: true, answer: added };
   const existing = await findHardwareType(db, type.name);
   if (!existing) throw new Error('A hardware type that could not be inserted because it exists does not exist');
@@ -41,7 +60,12 @@ const fixedOnceUsed = ['device_kind', 'channel'] as const;
  * @throws `hardware_type.not_found`; `hardware_type.in_use` for another kind of device or channel when something refers to it;
  *   `request.invalid` when the whole would make no sense.
  */
-export async function changeHardwareType(db: Db, name: string, change: HardwareTypeChange): Promise<HardwareType> {
+export async function changeHardwareType(
+  { db, now }: EditHardwareTypeDeps,
+  name: string,
+  change: HardwareTypeChange,
+  actor: Actor,
+): Promise<HardwareType> {
   await checkPattern(db, change.version_pattern);
   return db.transaction().execute(async (trx) => {
     const existing = await lockHardwareType(trx, name, 'change');
@@ -56,7 +80,9 @@ export async function changeHardwareType(db: Db, name: string, change: HardwareT
     if (fixed.length > 0 && (await isHardwareTypeUsed(trx, name))) {
       throw inUse(name, fixed);
     }
+    if (isDeepStrictEqual(existing, changed)) return existing;
     await updateHardwareType(trx, changed);
+    await writeAuditLine(trx, actor, { action: 'change', resource, resource_id: name, outcome: differenceOf(existing, changed) }, now());
     return changed;
   });
 }
@@ -66,9 +92,10 @@ export async function changeHardwareType(db: Db, name: string, change: HardwareT
  *
  * @throws `hardware_type.not_found`, `hardware_type.in_use`
  */
-export async function deleteHardwareType(db: Db, name: string): Promise<void> {
+export async function deleteHardwareType({ db, now }: EditHardwareTypeDeps, name: string, actor: Actor): Promise<void> {
   await db.transaction().execute(async (trx) => {
-    if (!(await lockHardwareType(trx, name, 'delete'))) throw notFound(name);
+    const existing = await lockHardwareType(trx, name, 'delete');
+    if (!existing) throw notFound(name);
     if (await isHardwareTypeUsed(trx, name)) throw inUse(name);
     try {
       await deleteRow(trx, name);
@@ -76,6 +103,7 @@ export async function deleteHardwareType(db: Db, name: string): Promise<void> {
       // A row that refers to it, and was committed since the last statement.
       throw violatedConstraint(error) ? inUse(name) : error;
     }
+    await writeAuditLine(trx, actor, { action: 'delete', resource, resource_id: name, outcome: { before: existing } }, now());
   });
 }
 

@@ -36,9 +36,14 @@ export type NarrowedFirmware = { status: FirmwareStatus; requires: FirmwareRequi
 
 const selectFirmware = (db: Db) => db.selectFrom('firmwares').select(firmwareColumns).$narrowType<NarrowedFirmware>();
 
-/** For whoever decides about a firmware and then changes it: nobody requests an update with it or changes it meanwhile. */
-export const lockFirmware = (trx: Trx, id: number): Promise<Firmware | undefined> =>
-  selectFirmware(trx).where('id', '=', id).forUpdate().executeTakeFirst();
+/**
+ * For whoever decides about a firmware and then changes it: nobody else changes it meanwhile. `renumber`: nor plans an update by it. Waits for
+ * the plans that are being made then, as a withdrawal must not.
+ */
+export const lockFirmware = (trx: Trx, id: number, purpose: 'edit' | 'renumber'): Promise<Firmware | undefined> => {
+  const query = selectFirmware(trx).where('id', '=', id);
+  return (purpose === 'edit' ? query.forNoKeyUpdate() : query.forUpdate()).executeTakeFirst();
+};
 
 /** For whoever plans by a firmware: its ordinal stays as it is until the transaction ends. */
 export const findFirmwareForPlan = (trx: Trx, id: number): Promise<Firmware | undefined> =>

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { writeAuditLine } from '../audit/audit-queries.ts';
 import { addSeconds, type Clock } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import { violatedConstraint } from '../db/database-error.ts';
@@ -31,6 +32,7 @@ export interface UploadFirmware {
   minimum_from_version_num?: number | null;
   version_num?: number | null;
   created_by: string;
+  request_id: string;
 }
 
 export interface UploadAnswer extends Firmware {
@@ -96,8 +98,16 @@ const promise = async (trx: Trx, input: UploadFirmware, now: Date) => {
       : await storePromise(trx, existing, taken, { input, object_key, upload_expires_dt, now });
   // Somebody who takes no lock: the previous release, which runs beside this one during a deploy.
   if (!firmware) throw new DomainError('firmware.exists', `Version ${version} of ${hardware_type} has just been added`);
+  const action = existing ? (isPromised || existing.status === 'lost' ? 'renew_upload' : 'replace') : 'add';
+  const outcome = { ...(existing && { before: promisedOf(withoutKey(existing)) }), after: promisedOf(firmware) };
+  const actor = { subject: input.created_by, request_id: input.request_id };
+  await writeAuditLine(trx, actor, { action, resource: 'firmware', resource_id: String(firmware.id), outcome }, now);
   return { isNew: !existing, object_key, firmware, look_alikes };
 };
+
+const promisedOf = ({ hardware_type, version, version_num, size_bytes, sha256, comment }: Firmware) => ({
+  ...{ hardware_type, version, version_num, size_bytes, sha256, comment },
+});
 
 interface NewPromise {
   input: UploadFirmware;
@@ -112,7 +122,7 @@ const storePromise = async (
   taken: LookAlike | undefined,
   { input, object_key, upload_expires_dt, now }: NewPromise,
 ): Promise<Firmware | undefined> => {
-  const { filename: _filename, version_num = null, ...promised } = input;
+  const { filename: _filename, request_id: _id, version_num = null, ...promised } = input;
   if (taken) throw lookAlikeExists(input.version, taken);
   await checkRequirements(trx, input.requires ?? []);
   if (version_num !== null) await reserveVersionNum(trx, input.hardware_type, version_num, now);

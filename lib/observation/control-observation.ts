@@ -1,3 +1,5 @@
+import type { Actor } from '../audit/actor.ts';
+import { writeAuditLine } from '../audit/audit-queries.ts';
 import type { Clock } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
@@ -47,9 +49,13 @@ export const resumeObservation = ({ db, observations, now }: ControlObservationD
  *
  * @throws `observation.not_found`
  */
-export const cancelObservation = ({ db, now }: ControlObservationDeps, id: number): Promise<Observation> =>
+export const cancelObservation = ({ db, now }: ControlObservationDeps, id: number, actor: Actor): Promise<Observation> =>
   db.transaction().execute(async (trx) => {
     const walk = await lockWalk(trx, id);
-    if (walk?.status === 'IN_PROGRESS') await cancelLocked(trx, id, now());
+    if (walk?.status === 'IN_PROGRESS') {
+      await cancelLocked(trx, id, now());
+      const outcome = { before: { status: walk.status }, after: { status: 'CANCELED' } };
+      await writeAuditLine(trx, actor, { action: 'cancel', resource: 'observation', resource_id: String(id), outcome }, now());
+    }
     return get(trx, id, now());
   });

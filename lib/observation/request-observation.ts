@@ -1,3 +1,4 @@
+import { writeAuditLine } from '../audit/audit-queries.ts';
 import type { Clock } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
@@ -55,11 +56,24 @@ export async function requestObservation(deps: RequestObservationDeps, input: Re
     if ('filter' in targets) await refuseMissingSubjects(trx, targets.filter, inBody('targets.filter'));
     const answer = await getRequestedObservation(trx, inserted.id);
     if (idempotency_key !== undefined) await keepObservationAnswer(trx, answer);
+    const line = {
+      action: 'request',
+      resource: 'observation',
+      resource_id: String(answer.id),
+      outcome: { after: toAudited(input) },
+    } as const;
+    await writeAuditLine(trx, { subject: created_by, request_id }, line, created_dt);
     // The last act before the commit; lib/update/README.md says why.
     await deps.observations.send([{ observation_id: inserted.id, step: 0, created_dt }], { delaySeconds: firstStepDelaySeconds });
     return answer;
   });
 }
+
+/** Of devices that are named, their number. */
+const toAudited = ({ targets, add_unknown, maximum_per_minute, comment }: ObservationRequest) => ({
+  ...('filter' in targets ? { filter: targets.filter } : { kind: targets.kind, devices: targets.external_ids.length }),
+  ...{ add_unknown, maximum_per_minute, comment },
+});
 
 const toNewTargets = async (
   db: Db,

@@ -6,7 +6,6 @@ import { signFirmware } from './sign-firmware.ts';
 export interface AnnounceFirmware extends UploadFirmware {
   /** What its authors have signed about it, each a JWS. */
   signatures: readonly string[];
-  request_id: string;
 }
 
 /**
@@ -17,10 +16,11 @@ export interface AnnounceFirmware extends UploadFirmware {
  */
 export async function announceFirmware(
   deps: UploadFirmwareDeps & { log: Log },
-  { signatures, request_id, ...input }: AnnounceFirmware,
+  { signatures, ...input }: AnnounceFirmware,
 ): Promise<{ isNew: boolean; answer: UploadAnswer }> {
   if (signatures.length === 0) return uploadFirmware(deps, input);
   await checkSignatures(deps.db, signatures, input, deps.now());
   const { isNew, answer } = await uploadFirmware(deps, input);
-  return { isNew, answer: { ...answer, ...(await signFirmware(deps, answer.id, signatures, { subject: input.created_by, request_id })) } };
+  const actor = { subject: input.created_by, request_id: input.request_id };
+  return { isNew, answer: { ...answer, ...(await signFirmware(deps, answer.id, signatures, actor)) } };
 }

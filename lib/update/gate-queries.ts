@@ -19,7 +19,12 @@ export const changeGate = (db: Db, change: (gate: BackendGate) => BackendGate): 
     if (changed !== gate) await trx.updateTable('backend_gate').set(changed).execute();
   });
 
-/** Has the backend tried again at once, by one device if it was in trouble. */
-export const reopenGate = async (db: Db): Promise<void> => {
-  await db.updateTable('backend_gate').set({ closed_until: null }).where('closed_until', 'is not', null).execute();
+/** Has the backend tried again at once, by one device if it was in trouble. False: it was to be tried anyway. */
+export const reopenGate = async (db: Db): Promise<boolean> => {
+  const reopened = await db
+    .updateTable('backend_gate')
+    .set({ closed_until: null })
+    .where('closed_until', 'is not', null)
+    .executeTakeFirst();
+  return reopened.numUpdatedRows > 0n;
 };

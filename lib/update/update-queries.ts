@@ -203,6 +203,7 @@ export const lockUpdate = (trx: Trx, id: number) =>
       'u.firmware_id',
       'f.status as firmware_status',
       'u.status',
+      'u.reason',
       sql<Planned>`u.planned`.as('planned'),
       'u.maximum_per_minute',
       'u.maximum_in_progress',

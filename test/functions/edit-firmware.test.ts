@@ -35,7 +35,14 @@ const get = (id: number) =>
   call<Body>(createGetVersions(deps), { method: 'GET', path: '/v1/firmwares/{id}', pathParameters: { id: String(id) }, token: all });
 const stored = async (id: number) => (await storedFirmwares(db)).find((row) => row.id === id);
 const awaitingUpload = async (version: string) => {
-  const file = { filename: 'firmware.bin', size_bytes: 14, sha256: firmwareHashes.sha256, comment: '', created_by: 'engineer' };
+  const file = {
+    filename: 'firmware.bin',
+    size_bytes: 14,
+    sha256: firmwareHashes.sha256,
+    comment: '',
+    created_by: 'engineer',
+    request_id: 'request-1',
+  };
   return (await uploadFirmware(deps, { hardware_type: 'vega_mcu', version, ...file })).answer.id;
 };
 const reject = async (id: number) => {
@@ -49,13 +56,13 @@ beforeEach(() => {
 });
 
 describe('PATCH /v1/firmwares/{id}', () => {
-  it('200: withdraws a firmware with a reason, in one statement; it has no link any more', async () => {
+  it('200: withdraws a firmware with a reason, in one transaction with its line of the audit; it has no link any more', async () => {
     const file_link = deps.storage.toLink(deps.storage.put('firmwares/vega_mcu/1.4.2/firmware.bin', firmwareBytes));
     const firmware = await givenFirmware(db, { file_link });
     expect((await get(firmware.id)).body.download_url).toMatch(/^https:/);
     takeStatements();
     const answer = await edit(firmware.id, withdrawal);
-    expect(takeStatements()).toHaveLength(1);
+    expect(takeStatements().map((statement) => statement.split(' ')[0])).toEqual(['begin', 'select', 'update', 'insert', 'commit']);
     const { id, version, version_num } = firmware;
     expect(answer).toMatchObject({ statusCode: 200, body: { id, version, version_num, file_link, ...withdrawal, device_count: 0 } });
     expect(await get(id)).toMatchObject({ statusCode: 200, body: { ...withdrawal, download_url: null, download_expires_dt: null } });

@@ -14,7 +14,7 @@ import { registerFirmware } from '../../lib/registration/register-firmware.ts';
 import { confirmUpdate } from '../../lib/report/confirm-update.ts';
 import { emptyCatalogue, firmwareBytes, firmwareHashes, storedFirmwares } from '../support/catalogue.ts';
 import { createTestDatabase } from '../support/database.ts';
-import { confirmation, givenDevices, silentLog, TestClock } from '../support/fixtures.ts';
+import { actor, confirmation, givenDevices, silentLog, TestClock } from '../support/fixtures.ts';
 import { call, createIdentity } from '../support/http.ts';
 import { InMemoryQueue } from '../support/in-memory-queue.ts';
 
@@ -88,7 +88,7 @@ beforeAll(async () => {
   await register('1.1');
   await upload('1.2');
   ids = Object.fromEntries((await storedFirmwares(db)).map(({ id, version }) => [version, id]));
-  await editFirmware(deps, ids['1.0'] ?? 0, { status: 'withdrawn', reason: 'brakes too late' });
+  await editFirmware(deps, ids['1.0'] ?? 0, { status: 'withdrawn', reason: 'brakes too late' }, actor);
   const devices = await givenDevices(db, 5);
   const reports = devices.map((external_id, i) => confirmation({ external_id, version: ['1.0', '1.1', '1.1', '1.1', '1.2'][i] ?? '' }));
   await confirmUpdate({ db, now }, reports);

@@ -32,7 +32,14 @@ const setup = () => {
   const list = <Body = PageBody>(query: Record<string, string> = {}, more: object = {}) =>
     call<Body>(handler, { method: 'GET', path: '/v1/firmwares', query, token: reader, ...more });
   const draft = async (version: string, hardware_type = 'vega_mcu') => {
-    const file = { filename: 'firmware.bin', size_bytes: 14, sha256: firmwareHashes.sha256, comment: '', created_by: 'engineer' };
+    const file = {
+      filename: 'firmware.bin',
+      size_bytes: 14,
+      sha256: firmwareHashes.sha256,
+      comment: '',
+      created_by: 'engineer',
+      request_id: 'request-1',
+    };
     return (await uploadFirmware(deps, { hardware_type, version, ...file })).answer.id;
   };
   return { deps, log, handler, get, list, draft };

@@ -4,6 +4,7 @@ import { createHandler } from '../../functions/request-assembly/handler.ts';
 import { editFirmware } from '../../lib/firmware/edit-firmware.ts';
 import { createAssemblyService } from '../support/assembly-service.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { actor } from '../support/fixtures.ts';
 import { call, createIdentity, createRecordingLog } from '../support/http.ts';
 
 const { db } = await createTestDatabase();
@@ -63,8 +64,8 @@ describe('POST /v1/assemblies', () => {
     const { service, post, parts, deps } = await setup();
     const headers = { 'Idempotency-Key': 'key-of-engineer' };
     const first = await post({}, { headers });
-    await editFirmware(deps, (first.body as { firmware_id: number }).firmware_id, { comment: 'another' });
-    for (const { id } of parts) await editFirmware(deps, id, { status: 'withdrawn', reason: 'bad' });
+    await editFirmware(deps, (first.body as { firmware_id: number }).firmware_id, { comment: 'another' }, actor);
+    for (const { id } of parts) await editFirmware(deps, id, { status: 'withdrawn', reason: 'bad' }, actor);
     for (const message of service.deps.assemblies.take()) await service.assemble(message);
     const before = await stored();
     expect(JSON.stringify((await post({}, { headers })).body)).toBe(JSON.stringify(first.body));
@@ -102,7 +103,7 @@ describe('POST /v1/assemblies', () => {
 
   it('422: names every part that cannot be had, and begins nothing', async () => {
     const { service, post, parts, deps } = await setup();
-    await editFirmware(deps, parts[1]?.id ?? 0, { status: 'withdrawn', reason: 'bricks modems' });
+    await editFirmware(deps, parts[1]?.id ?? 0, { status: 'withdrawn', reason: 'bricks modems' }, actor);
     const before = await stored();
     const answer = await post({ parts: [...parts.map(({ id }) => ({ firmware_id: id })), { firmware_id: 2_147_483_647 }] });
     expect(answer).toMatchObject({
@@ -255,7 +256,7 @@ describe('GET /v1/assemblies', () => {
     const [first] = service.deps.assemblies.take();
     await service.assemble(first);
     await service.registerWritten();
-    await editFirmware(deps, parts[0]?.id ?? 0, { status: 'withdrawn', reason: 'bad' });
+    await editFirmware(deps, parts[0]?.id ?? 0, { status: 'withdrawn', reason: 'bad' }, actor);
     await service.assemble({ assembly_id: ids[1], created_dt: service.clock.now() });
     const list = async (query: Record<string, string>) => {
       const { body } = await get('/v1/assemblies', { query: { hardware_type: 'yandex_iot', ...query } });

@@ -9,7 +9,7 @@ import { issueFirstTokens } from '../../lib/ddi/issue-device-token.ts';
 import { defaultPollIntervals, retrySeconds } from '../../lib/ddi/poll-interval.ts';
 import type { ControllerBase, Deployment } from '../../lib/ddi/protocol.ts';
 import type { NewDevice } from '../../lib/fleet/new-device.ts';
-import { givenDevices, givenFirmware, silentLog } from './fixtures.ts';
+import { actor, givenDevices, givenFirmware, silentLog } from './fixtures.ts';
 import { type Call, type CallAnswer, call } from './http.ts';
 import { createUpdateService } from './update-service.ts';
 
@@ -112,7 +112,7 @@ export const createDevicesThatPoll = (db: Db, access: Partial<DeviceAccess> = {}
       return issueFirstTokens(
         service.deps,
         external_ids.map((external_id) => ({ kind, external_id })),
-        'test',
+        actor,
       );
     },
 

@@ -30,7 +30,7 @@ export class TestClock {
 }
 
 /** Who asks for a change. */
-export const author = { subject: 'admin', request_id: 'request-1' };
+export const actor = { subject: 'admin', request_id: 'request-1' };
 
 export const silentLog: Log = { info: () => {}, warn: () => {}, error: () => {} };
 

@@ -3,19 +3,25 @@ import type { APIGatewayProxyEvent, Context, SQSBatchResponse, SQSEvent } from '
 import { createHandler as createAdvanceObservation } from '../../functions/advance-observation/handler.ts';
 import { createHandler as createAdvanceUpdate } from '../../functions/advance-update/handler.ts';
 import { createHandler as createAssembleFirmware } from '../../functions/assemble-firmware/handler.ts';
+import { createHandler as createAuthorKeys } from '../../functions/author-keys/handler.ts';
 import { createHandler as createConfirmUpdate } from '../../functions/confirm-update/handler.ts';
 import { createHandler as createControlUpdate } from '../../functions/control-update/handler.ts';
 import { createHandler as createDispatchUpdate } from '../../functions/dispatch-update/handler.ts';
 import { createHandler as createEditFirmware } from '../../functions/edit-firmware/handler.ts';
+import { createHandler as createEditFleet } from '../../functions/edit-fleet/handler.ts';
+import { createHandler as createEditHardwareType } from '../../functions/edit-hardware-type/handler.ts';
 import { createHandler as createConfigData } from '../../functions/iot-config-data/handler.ts';
 import { createHandler as createDeployment } from '../../functions/iot-deployment/handler.ts';
 import { createHandler as createFeedback } from '../../functions/iot-feedback/handler.ts';
 import { createHandler as createPoll } from '../../functions/iot-poll/handler.ts';
+import { createHandler as createIssueDeviceToken } from '../../functions/issue-device-token/handler.ts';
 import { createHandler as createObserve } from '../../functions/observe-versions/handler.ts';
+import { createHandler as createRegisterDevices } from '../../functions/register-devices/handler.ts';
 import { createHandler as createRegisterFirmware } from '../../functions/register-firmware/handler.ts';
 import { createHandler as createRequestAssembly } from '../../functions/request-assembly/handler.ts';
 import { createHandler as createRequestUpdate } from '../../functions/request-update/handler.ts';
 import { createHandler as createRetryUpdate } from '../../functions/retry-update/handler.ts';
+import { createHandler as createSignFirmware } from '../../functions/sign-firmware/handler.ts';
 import { createHandler as createUploadFirmware } from '../../functions/upload-firmware/handler.ts';
 import { createHandler as createVerifyUpdate } from '../../functions/verify-update/handler.ts';
 import { createPackageSigner } from '../../lib/assembly/package-signature.ts';
@@ -142,6 +148,12 @@ export const createMortalService = (db: Db) => {
   const api = {
     'upload-firmware': createUploadFirmware(deps),
     'edit-firmware': createEditFirmware(deps),
+    'sign-firmware': createSignFirmware(deps),
+    'edit-hardware-type': createEditHardwareType(deps),
+    'author-keys': createAuthorKeys(deps),
+    'edit-fleet': createEditFleet(deps),
+    'register-devices': createRegisterDevices(deps),
+    'issue-device-token': createIssueDeviceToken(deps),
     'request-assembly': createRequestAssembly(deps),
     'request-update': createRequestUpdate(deps),
     'control-update': createControlUpdate(deps),
@@ -192,21 +204,31 @@ export const createMortalService = (db: Db) => {
 
     /** A new beginning: nothing is in the queues, and this is how somebody dies. */
     async begin(how?: Death): Promise<void> {
-      death = how;
-      lived.length = 0;
+      service.diesAt(how);
       queues.messages = [];
       backend.calls.length = 0;
       await db.updateTable('backend_gate').set(openGate(startOfTime)).execute();
     },
 
+    /** From now on calls are counted anew, and this is how somebody dies. */
+    diesAt(how?: Death): void {
+      death = how;
+      lived.length = 0;
+    },
+
+    /** As a caller who does not ask again; `undefined`: there was no answer. */
+    async callOnce<Body = Record<string, unknown>>(name: keyof typeof api, request: Call): Promise<CallAnswer<Body> | undefined> {
+      const event = createEvent(request) as APIGatewayProxyEvent;
+      const answer = await live(name, () => api[name](event, context()));
+      if (!answer) return undefined;
+      return { statusCode: answer.statusCode, headers: {}, body: (answer.body === '' ? null : JSON.parse(answer.body)) as Body };
+    },
+
     /** As a caller who gets no answer, or a 503, and asks again until it has one. */
     async call<Body = Record<string, unknown>>(name: keyof typeof api, request: Call): Promise<CallAnswer<Body>> {
       for (let tries = 0; tries < 5; tries += 1) {
-        const event = createEvent(request) as APIGatewayProxyEvent;
-        const answer = await live(name, () => api[name](event, context()));
-        if (answer && answer.statusCode < 500) {
-          return { statusCode: answer.statusCode, headers: {}, body: (answer.body === '' ? null : JSON.parse(answer.body)) as Body };
-        }
+        const answer = await service.callOnce<Body>(name, request);
+        if (answer && answer.statusCode < 500) return answer;
         clock.advance(5);
       }
       throw new Error(`${name} does not answer`);
@@ -248,4 +270,5 @@ export const createMortalService = (db: Db) => {
   return service;
 };
 
+export type ApiFunction = Parameters<MortalService['call']>[0];
 export type MortalService = ReturnType<typeof createMortalService>;

@@ -1,3 +1,4 @@
+import { writeAuditLine } from '../../audit/audit-queries.ts';
 import type { Clock } from '../../clock.ts';
 import type { Db, Trx } from '../../db/database.ts';
 import { DomainError } from '../../errors.ts';
@@ -73,11 +74,24 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
     await plan(trx, id, choice, input.canary, deps);
     const answer = await getRequestedUpdate(trx, id);
     if (idempotency_key !== undefined) await keepUpdateAnswer(trx, answer);
+    await auditRequest(trx, input, answer);
     // The last act before the commit; README.md of this folder says why.
     await deps.advances.send([{ update_id: id, step: 0, created_dt }], { delaySeconds: firstStepDelaySeconds });
     return answer;
   });
 }
+
+const auditRequest = async (trx: Trx, { created_by, request_id, targets, retry_of_update_id }: RequestUpdate, answer: Update) => {
+  const { id, firmware_id, hardware_type, firmware_version, counts, not_eligible, rollout, comment, created_dt } = answer;
+  const outcome = {
+    ...{ firmware_id, hardware_type, firmware_version, rollout, comment },
+    targets: 'external_ids' in targets ? { kind: targets.kind, devices: targets.external_ids.length } : targets,
+    ...{ eligible: counts.QUEUED, already_on_target: counts.SUCCEEDED, not_eligible },
+    ...(retry_of_update_id !== undefined && { retry_of_update_id }),
+  };
+  const line = { action: 'request', resource: 'update', resource_id: String(id), outcome } as const;
+  await writeAuditLine(trx, { subject: created_by, request_id }, line, created_dt);
+};
 
 const hashOfRequest = ({ idempotency_key: _key, created_by: _caller, request_id: _id, retry_of_update_id, ...request }: RequestUpdate) =>
   hashOf({ ...request, retry_of_update_id });

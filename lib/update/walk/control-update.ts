@@ -1,4 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Actor } from '../../audit/actor.ts';
+import { differenceOf, writeAuditLine } from '../../audit/audit-queries.ts';
 import type { Clock } from '../../clock.ts';
 import type { Db, Trx } from '../../db/database.ts';
 import { DomainError } from '../../errors.ts';
@@ -35,6 +37,8 @@ export interface ControlAnswer {
 
 interface Controlled {
   change?: UpdateChange;
+  /** The backend is tried again at once. */
+  reopened?: boolean;
   canceled?: number;
   /** Others are left that the next steps end: all that have not ended, but for so many. Missing: none is left. */
   spared?: number;
@@ -51,8 +55,13 @@ type Control = (trx: Trx, update: LockedUpdate, now: Date) => Promise<Controlled
  *
  * @throws `update.not_found`, `update.ended` when it ended otherwise.
  */
-export const cancelUpdate = (deps: ControlUpdateDeps, id: number, { force, reason }: { force: boolean; reason: string | null }) =>
-  control(deps, id, async (trx, update, now) => {
+export const cancelUpdate = (
+  deps: ControlUpdateDeps,
+  id: number,
+  { force, reason }: { force: boolean; reason: string | null },
+  actor: Actor,
+) =>
+  control(deps, id, { actor, action: 'cancel' }, async (trx, update, now) => {
     if (isEnded(update.status) && update.status !== 'CANCELED' && !force) return { refusal: ended(update) };
     if (update.finished_dt) return {};
     const which = force || update.cancels_all ? 'all' : 'unasked';
@@ -76,8 +85,8 @@ export const cancelUpdate = (deps: ControlUpdateDeps, id: number, { force, reaso
  *
  * @throws `update.not_found`, `update.ended`
  */
-export const pauseUpdate = (deps: ControlUpdateDeps, id: number, { reason }: { reason: string | null }) =>
-  control(deps, id, async (_trx, update, now) => {
+export const pauseUpdate = (deps: ControlUpdateDeps, id: number, { reason }: { reason: string | null }, actor: Actor) =>
+  control(deps, id, { actor, action: 'pause' }, async (_trx, update, now) => {
     if (isEnded(update.status)) return { refusal: ended(update) };
     return isRunning(update.status) ? { change: { status: 'PAUSED', reason, paused_dt: now } } : {};
   });
@@ -88,14 +97,15 @@ export const pauseUpdate = (deps: ControlUpdateDeps, id: number, { reason }: { r
  *
  * @throws `update.not_found`, `update.ended`
  */
-export const resumeUpdate = (deps: ControlUpdateDeps, id: number) =>
-  control(deps, id, async (trx, update, now) => {
+export const resumeUpdate = (deps: ControlUpdateDeps, id: number, actor: Actor) =>
+  control(deps, id, { actor, action: 'resume' }, async (trx, update, now) => {
     if (isEnded(update.status)) return { refusal: ended(update) };
-    await reopenGate(trx);
-    if (update.status !== 'PAUSED') return {};
+    const reopened = await reopenGate(trx);
+    if (update.status !== 'PAUSED') return { reopened };
     const status: UpdateStatus = update.started_dt ? 'IN_PROGRESS' : 'SCHEDULED';
     const paused_seconds = update.paused_seconds + (await secondsPaused(trx, update, now));
-    return { change: { status, reason: null, paused_dt: null, paused_seconds, resumed_counts: await getJudgedCounts(trx, id) } };
+    const resumed_counts = await getJudgedCounts(trx, id);
+    return { reopened, change: { status, reason: null, paused_dt: null, paused_seconds, resumed_counts } };
   });
 
 /** How long an update was paused, without the time in which no deadline ran anyway. */
@@ -111,11 +121,10 @@ const secondsPaused = async (trx: Trx, update: LockedUpdate, now: Date): Promise
  *
  * @throws `update.not_found`, `update.ended`
  */
-export const changePace = (deps: ControlUpdateDeps, id: number, rollout: { [K in keyof Rollout]?: Rollout[K] | undefined }) =>
-  control(deps, id, async (trx, update, now) => {
+export const changePace = (deps: ControlUpdateDeps, id: number, rollout: { [K in keyof Rollout]?: Rollout[K] | undefined }, actor: Actor) =>
+  control(deps, id, { actor, action: 'change_pace' }, async (trx, update, now) => {
     if (isEnded(update.status)) return { refusal: ended(update) };
-    const { maximum_per_minute, maximum_in_progress, exponential } = update;
-    const current = { maximum_per_minute, maximum_in_progress, exponential };
+    const current = rolloutOf(update);
     const wanted = { ...current, ...Object.fromEntries(Object.entries(rollout).filter(([, value]) => value !== undefined)) };
     // Not as text: PostgreSQL keeps the keys of a jsonb in an order of its own.
     if (isDeepStrictEqual(wanted, current)) return {};
@@ -128,12 +137,21 @@ export const changePace = (deps: ControlUpdateDeps, id: number, rollout: { [K in
  * Under the lock that the walk takes, so that a control and a step never see half of each other. Wakes the walk, which may be waiting for long
  * or have lost its message: whatever is asked for, and also when there is nothing to do.
  */
-const control = async ({ db, advances, now }: ControlUpdateDeps, id: number, work: Control): Promise<ControlAnswer> => {
+const control = async (
+  { db, advances, now }: ControlUpdateDeps,
+  id: number,
+  { actor, action }: { actor: Actor; action: string },
+  work: Control,
+): Promise<ControlAnswer> => {
   const { refusal, ...answer } = await db.transaction().execute(async (trx) => {
     const locked = await lockUpdate(trx, id);
     if (!locked) throw new DomainError('update.not_found', `There is no update ${id}`);
-    const { change, canceled = 0, spared, refusal } = await work(trx, locked, now());
+    const { change, canceled = 0, reopened = false, spared, refusal } = await work(trx, locked, now());
     if (change) await changeUpdate(trx, id, change);
+    if (change || canceled > 0 || reopened) {
+      const outcome = { ...whatChanges(locked, change), ...(canceled > 0 && { canceled }), ...(reopened && { backend_tried_again: true }) };
+      await writeAuditLine(trx, actor, { action, resource: 'update', resource_id: String(id), outcome }, now());
+    }
     const update = await findUpdate(trx, id, now());
     if (!update) throw new Error('An update that is locked does not exist');
     await wakeUpdate(trx, advances, locked, now());
@@ -143,6 +161,17 @@ const control = async ({ db, advances, now }: ControlUpdateDeps, id: number, wor
   if (refusal) throw refusal;
   return answer;
 };
+
+/** Of what callers decide about. */
+const whatChanges = (locked: LockedUpdate, { status, reason, cancels_all, rollout }: UpdateChange = {}) => {
+  const before = { status: locked.status, reason: locked.reason, cancels_all: locked.cancels_all, rollout: rolloutOf(locked) };
+  const changed = Object.entries({ status, reason, cancels_all, rollout }).filter(([, value]) => value !== undefined);
+  return differenceOf(before, { ...before, ...Object.fromEntries(changed) });
+};
+
+const rolloutOf = ({ maximum_per_minute, maximum_in_progress, exponential }: LockedUpdate): Rollout => ({
+  ...{ maximum_per_minute, maximum_in_progress, exponential },
+});
 
 const ended = ({ id, status }: LockedUpdate): DomainError =>
   new DomainError('update.ended', `Update ${id} has ended: it is ${status}`, { answer: { update_status: status } });

@@ -8,7 +8,7 @@ import { NobodysObject, registerFirmware } from '../../../lib/registration/regis
 import { UnderWay } from '../../../lib/walk.ts';
 import { type AssemblyService, createAssemblyService } from '../../support/assembly-service.ts';
 import { createTestDatabase } from '../../support/database.ts';
-import { silentLog, startOfTime } from '../../support/fixtures.ts';
+import { actor, silentLog, startOfTime } from '../../support/fixtures.ts';
 
 const { db } = await createTestDatabase();
 let service: AssemblyService;
@@ -18,7 +18,7 @@ beforeEach(() => {
 
 const sha256Of = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 const withdraw = (id: number, reason: string) =>
-  editFirmware({ db, log: silentLog, now: () => startOfTime }, id, { status: 'withdrawn', reason });
+  editFirmware({ db, log: silentLog, now: () => startOfTime }, id, { status: 'withdrawn', reason }, actor);
 const storedFirmware = (id: number) => db.selectFrom('firmwares').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
 
 describe('a package', () => {

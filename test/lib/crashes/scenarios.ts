@@ -1,7 +1,7 @@
 import type { Db } from '../../../lib/db/database.ts';
 import { issueFirstTokens } from '../../../lib/ddi/issue-device-token.ts';
 import type { ControllerBase } from '../../../lib/ddi/protocol.ts';
-import { givenDevices, givenFirmware } from '../../support/fixtures.ts';
+import { actor, givenDevices, givenFirmware } from '../../support/fixtures.ts';
 import type { MortalService } from '../../support/mortal-service.ts';
 
 /**
@@ -216,7 +216,7 @@ const updateOfCabinets: Scenario = {
     const cabinets = await issueFirstTokens(
       service.deps,
       external_ids.map((external_id) => ({ kind: 'cabinet' as const, external_id })),
-      'test',
+      actor,
     );
     const base = '/{tenant}/controller/v1/{controllerId}';
     const as = (

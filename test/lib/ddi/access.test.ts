@@ -10,6 +10,7 @@ import { DomainError } from '../../../lib/errors.ts';
 import { deviceScope } from '../../../lib/http/route.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { createDevicesThatPoll, type PollingDevice } from '../../support/devices-that-poll.ts';
+import { actor } from '../../support/fixtures.ts';
 import { type Call, createIdentity } from '../../support/http.ts';
 import type { ProblemBody } from '../../support/update-api.ts';
 
@@ -174,7 +175,7 @@ describe('a token', () => {
     const [cabinet] = await ddi.givenPolling();
     if (!cabinet) throw new Error('no device');
     expect((await ddi.poll(cabinet)).statusCode).toBe(200);
-    const { token } = await issueDeviceToken(ddi.deps, { ...cabinet, created_by: 'test' });
+    const { token } = await issueDeviceToken(ddi.deps, cabinet, actor);
     expect((await ddi.poll(cabinet)).statusCode).toBe(401);
     expect((await ddi.poll({ ...cabinet, token })).statusCode).toBe(200);
   });

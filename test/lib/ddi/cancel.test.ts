@@ -2,13 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { cancelUpdate } from '../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { createDevicesThatPoll, linkedIn } from '../../support/devices-that-poll.ts';
+import { actor } from '../../support/fixtures.ts';
 
 const { db } = await createTestDatabase();
 const ddi = createDevicesThatPoll(db);
 const { clock } = ddi;
 
 const cancel = async (id: number, force = false) => {
-  const answer = await cancelUpdate(ddi.deps, id, { force, reason: null });
+  const answer = await cancelUpdate(ddi.deps, id, { force, reason: null }, actor);
   const messages = ddi.deps.advances.take();
   return { ...answer, message: messages.at(-1) };
 };

@@ -4,7 +4,7 @@ import { addHardwareType } from '../../../lib/firmware/edit-hardware-type.ts';
 import { NewHardwareType } from '../../../lib/firmware/hardware-type.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { createDevicesThatPoll, linkedIn, type PollingDevice } from '../../support/devices-that-poll.ts';
-import { silentLog } from '../../support/fixtures.ts';
+import { actor, silentLog } from '../../support/fixtures.ts';
 import { call, createIdentity } from '../../support/http.ts';
 
 const { db } = await createTestDatabase();
@@ -100,7 +100,11 @@ describe('attributes without the version that is waited for', () => {
 
 describe('several versions in one request', () => {
   const type = (name: string, version_attribute: string | null = null) =>
-    addHardwareType(db, NewHardwareType.parse({ name, version_attribute, device_kind: 'cabinet', channel: 'iot', max_size_bytes: 10 }));
+    addHardwareType(
+      ddi.deps,
+      NewHardwareType.parse({ name, version_attribute, device_kind: 'cabinet', channel: 'iot', max_size_bytes: 10 }),
+      actor,
+    );
   it('400: every wrong one is named, and none hinders the others', async () => {
     await type('own_door');
     await type('own_lamp');

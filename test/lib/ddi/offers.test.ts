@@ -3,7 +3,7 @@ import { addSeconds } from '../../../lib/clock.ts';
 import { changePace } from '../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { createDevicesThatPoll, linkedIn, type PollingDevice } from '../../support/devices-that-poll.ts';
-import { givenDevices, givenFirmware } from '../../support/fixtures.ts';
+import { actor, givenDevices, givenFirmware } from '../../support/fixtures.ts';
 import { createRandom } from '../../support/update-service.ts';
 
 const { db } = await createTestDatabase();
@@ -71,7 +71,7 @@ describe('offers', () => {
     const next = await ddi.step(message);
     const [first, ...others] = cabinets as [PollingDevice, ...PollingDevice[]];
     expect(await takeAll([first])).toBe(1);
-    await changePace(ddi.deps, update.id, { maximum_per_minute: 2 });
+    await changePace(ddi.deps, update.id, { maximum_per_minute: 2 }, actor);
     expect(await takeAll(others)).toBe(0);
     await ddi.step(next);
     expect(await takeAll(others)).toBe(1);
@@ -82,7 +82,7 @@ describe('offers', () => {
     const { cabinets, update, message } = await ddi.givenUpdate({ devices: 4, rollout: { maximum_per_minute: 600 } });
     await ddi.step(message);
     const deps = { ...ddi.deps, now: () => addSeconds(clock.now(), -20) };
-    await changePace(deps, update.id, { maximum_per_minute: 2 });
+    await changePace(deps, update.id, { maximum_per_minute: 2 }, actor);
     expect(await offered(update.id)).toEqual([]);
     expect(await takeAll(cabinets)).toBe(0);
     ddi.deps.advances.take();

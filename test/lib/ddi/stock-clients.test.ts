@@ -11,7 +11,7 @@ import { createS3Storage } from '../../../lib/ports/s3-storage.ts';
 import { cancelUpdate } from '../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { createDevicesThatPoll, linkedIn, type PollingDevice } from '../../support/devices-that-poll.ts';
-import { silentLog } from '../../support/fixtures.ts';
+import { actor, silentLog } from '../../support/fixtures.ts';
 import { startLocalS3 } from '../../support/local-s3.ts';
 
 const { db, takeStatements } = await createTestDatabase();
@@ -161,7 +161,7 @@ describe('a file that does not have the checksum announced', () => {
 
 describe('cancel', () => {
   const cancel = async (id: number) => {
-    await cancelUpdate(ddi.deps, id, { force: false, reason: null });
+    await cancelUpdate(ddi.deps, id, { force: false, reason: null }, actor);
     ddi.deps.advances.take();
   };
   const stages: [string, (cabinet: PollingDevice, id: number) => Promise<unknown>][] = [

@@ -20,6 +20,7 @@ const promise = {
   size_bytes: 14,
   sha256: firmwareHashes.sha256,
   created_by: 'engineer',
+  request_id: 'request-1',
 };
 const atOnce = <T>(count: number, work: (n: number) => Promise<T>) => Promise.all(Array.from({ length: count }, (_, n) => work(n)));
 const count = <T>(values: readonly T[]) =>

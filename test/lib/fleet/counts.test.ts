@@ -12,7 +12,7 @@ import { recordReports } from '../../../lib/report/record-reports.ts';
 import { changeDevice } from '../../../lib/update/change-device.ts';
 import { migrations } from '../../../migrations/index.ts';
 import { createTestDatabase } from '../../support/database.ts';
-import { author, confirmation, givenDevices, givenFirmware, startOfTime, TestClock } from '../../support/fixtures.ts';
+import { actor, confirmation, givenDevices, givenFirmware, startOfTime, TestClock } from '../../support/fixtures.ts';
 import { createUpdateService } from '../../support/update-service.ts';
 
 const { db, takeStatements } = await createTestDatabase();
@@ -212,12 +212,12 @@ describe('zones', () => {
         confirmation({ external_id, version: `1.${(i + round) % 4}`, occurred_dt: at(round * 40_000 + i) }),
       );
       await Promise.all([
-        registerDevices(deps, given.toReversed(), author),
+        registerDevices(deps, given.toReversed(), actor),
         confirmUpdate(deps, reports),
         confirmUpdate(deps, reports.slice(0, 10).toReversed()),
         ...external_ids
           .slice(0, 5)
-          .map((external_id) => changeDevice(deps, { kind: 'scooter', external_id }, { zone: zoneOf(round) }, author)),
+          .map((external_id) => changeDevice(deps, { kind: 'scooter', external_id }, { zone: zoneOf(round) }, actor)),
       ]);
       await expectRightCounts();
     }

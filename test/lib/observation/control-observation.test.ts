@@ -3,7 +3,7 @@ import { cancelObservation, resumeObservation } from '../../../lib/observation/c
 import { ObservationRequest } from '../../../lib/observation/observation.ts';
 import { requestObservation } from '../../../lib/observation/request-observation.ts';
 import { createTestDatabase } from '../../support/database.ts';
-import { givenDevices } from '../../support/fixtures.ts';
+import { actor, givenDevices } from '../../support/fixtures.ts';
 import { createObservationWorld, inBackend } from '../../support/observations.ts';
 
 const { db } = await createTestDatabase();
@@ -52,17 +52,17 @@ describe('an observation whose message was purged', () => {
     const { id, deps, run, backend, clock } = await givenPurged();
     await resumeObservation(deps, id);
     const canceled = { status: 'CANCELED', finished_dt: clock.now(), due_dt: null, devices_asked: 0 };
-    expect(await cancelObservation(deps, id)).toMatchObject(canceled);
+    expect(await cancelObservation(deps, id, actor)).toMatchObject(canceled);
     await run();
     expect(backend.questions).toEqual([]);
-    expect(await cancelObservation(deps, id)).toMatchObject(canceled);
+    expect(await cancelObservation(deps, id, actor)).toMatchObject(canceled);
     expect(await resumeObservation(deps, id)).toMatchObject(canceled);
   });
 
   it('stays canceled when the answer to a question comes after it', async () => {
     const { id, deps, run, backend, get } = await givenPurged();
     await resumeObservation(deps, id);
-    backend.duringQuestion = async () => void (await cancelObservation(deps, id));
+    backend.duringQuestion = async () => void (await cancelObservation(deps, id, actor));
     await run();
     expect(await get(id)).toMatchObject({ status: 'CANCELED', devices_asked: 0, reports_stored: 0 });
   });
@@ -70,7 +70,7 @@ describe('an observation whose message was purged', () => {
 
 it('404: of an observation that there is not', async () => {
   const { deps } = createObservationWorld(db);
-  await expect(cancelObservation(deps, 2_000_000_000)).rejects.toMatchObject({ code: 'observation.not_found' });
+  await expect(cancelObservation(deps, 2_000_000_000, actor)).rejects.toMatchObject({ code: 'observation.not_found' });
   await expect(resumeObservation(deps, 2_000_000_000)).rejects.toMatchObject({ code: 'observation.not_found' });
 });
 

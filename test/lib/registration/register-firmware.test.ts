@@ -18,6 +18,7 @@ const promise = {
   size_bytes: 14,
   sha256: firmwareHashes.sha256,
   created_by: 'engineer',
+  request_id: 'request-1',
 };
 
 const setup = async ({ promised = true } = {}) => {

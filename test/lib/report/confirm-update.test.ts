@@ -5,7 +5,7 @@ import { addSeconds } from '../../../lib/clock.ts';
 import { registerDevices } from '../../../lib/fleet/register-devices.ts';
 import type { Confirmation } from '../../../lib/report/confirmation.ts';
 import { createTestDatabase } from '../../support/database.ts';
-import { author, confirmation, givenDevices, givenFirmware, startOfTime } from '../../support/fixtures.ts';
+import { actor, confirmation, givenDevices, givenFirmware, startOfTime } from '../../support/fixtures.ts';
 import { untilWaiting } from '../../support/locks.ts';
 import { createRandom, createUpdateService, type UpdateService } from '../../support/update-service.ts';
 
@@ -365,7 +365,7 @@ describe('reports at one moment', () => {
     const registering = registerDevices(
       service.deps,
       names.map((external_id) => ({ kind: 'scooter', external_id, version: 2, channel: 'telematics' })),
-      author,
+      actor,
     );
     await untilWaiting(db, 2);
     await holder.rollback().execute();

@@ -16,7 +16,7 @@ import type { Rollout, Update } from '../../../../lib/update/update.ts';
 import { advanceUpdate } from '../../../../lib/update/walk/advance-update.ts';
 import { cancelUpdate, changePace, pauseUpdate, resumeUpdate } from '../../../../lib/update/walk/control-update.ts';
 import type { ExecutionsChanged } from '../../../../lib/update/walk/tell-events.ts';
-import { registeredLongAgo, silentLog, TestClock, updateRequest } from '../../../support/fixtures.ts';
+import { actor, registeredLongAgo, silentLog, TestClock, updateRequest } from '../../../support/fixtures.ts';
 import { manifestSigner } from '../../../support/manifest-signer.ts';
 import { type QueuedMessage, TimedQueues } from '../../../support/timed-queues.ts';
 import { Crash, type Dependency, type Fault, type Observed, passBy, type Run, runs, use } from './faults.ts';
@@ -199,12 +199,12 @@ export class World {
   async control(update_id: number, action: ControlAction, fault: Fault): Promise<void> {
     this.facts.push({ kind: 'control began', update_id, action });
     const work = () => {
-      if (action === 'pause') return pauseUpdate(this.#ports, update_id, { reason: 'test' });
-      if (action === 'resume') return resumeUpdate(this.#ports, update_id);
+      if (action === 'pause') return pauseUpdate(this.#ports, update_id, { reason: 'test' }, actor);
+      if (action === 'resume') return resumeUpdate(this.#ports, update_id, actor);
       if (action === 'cancel' || action === 'force-cancel') {
-        return cancelUpdate(this.#ports, update_id, { force: action === 'force-cancel', reason: 'test' });
+        return cancelUpdate(this.#ports, update_id, { force: action === 'force-cancel', reason: 'test' }, actor);
       }
-      return changePace(this.#ports, update_id, action.pace);
+      return changePace(this.#ports, update_id, action.pace, actor);
     };
     const result = await this.#call(fault, work, ['update.ended']);
     if (!('error' in result)) this.facts.push({ kind: 'control ended', update_id, action });

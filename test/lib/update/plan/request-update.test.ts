@@ -6,7 +6,7 @@ import type { Queue } from '../../../../lib/ports/queue.ts';
 import type { AdvanceMessage } from '../../../../lib/update/messages.ts';
 import { changePace } from '../../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../../support/database.ts';
-import { confirmation, givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
+import { actor, confirmation, givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
 import { createRandom, createUpdateService, failsAfter, type UpdateService } from '../../../support/update-service.ts';
 
 const { db, takeStatements } = await createTestDatabase({ maxConnections: 20 });
@@ -163,11 +163,16 @@ describe('an idempotency key', () => {
 
   it('gets the first answer, word for word, also after the pace of the update was changed', async () => {
     const { body, key, first } = await given();
-    await changePace(service.deps, first.id, {
-      maximum_per_minute: 7,
-      maximum_in_progress: 3,
-      exponential: { base_per_minute: 2, increment_factor: 1.5, after_succeeded: 10 },
-    });
+    await changePace(
+      service.deps,
+      first.id,
+      {
+        maximum_per_minute: 7,
+        maximum_in_progress: 3,
+        exponential: { base_per_minute: 2, increment_factor: 1.5, after_succeeded: 10 },
+      },
+      actor,
+    );
     expect(await service.find(first.id)).toMatchObject({ rollout: { maximum_per_minute: 7 } });
     const again = await service.request(body, key);
     expect(again).toEqual(first);

@@ -4,7 +4,7 @@ import { addSeconds } from '../../../../lib/clock.ts';
 import { BackendRefusal, BackendUnavailable, type CommandOutcome } from '../../../../lib/ports/backend.ts';
 import { changePace } from '../../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../../support/database.ts';
-import { confirmation, givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
+import { actor, confirmation, givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
 import { untilWaiting } from '../../../support/locks.ts';
 import { manifestClaimsOf } from '../../../support/manifest-signer.ts';
 import { createUpdateService, type UpdateService } from '../../../support/update-service.ts';
@@ -102,7 +102,7 @@ describe('a chunk handed to the backend', () => {
 
   it('that was released at another pace is not: its devices are released anew, at the new one', async () => {
     const { chunk, next, update } = await givenReleased({ devices: 3, rollout: { maximum_per_minute: 600 } });
-    await changePace(service.deps, update.id, { maximum_per_minute: 2 });
+    await changePace(service.deps, update.id, { maximum_per_minute: 2 }, actor);
     service.clock.advance(180);
     await service.dispatch(chunk);
     expect(service.deps.backend.calls).toEqual([]);
@@ -115,7 +115,7 @@ describe('a chunk handed to the backend', () => {
   it('whose function died during the call is not handed over again after a change of the pace', async () => {
     const { chunk, update } = await givenReleased({ devices: 3, rollout: { maximum_per_minute: 600 } });
     service.deps.backend.during = async () => {
-      await changePace(service.deps, update.id, { maximum_per_minute: 2 });
+      await changePace(service.deps, update.id, { maximum_per_minute: 2 }, actor);
       throw new Error('the function dies here');
     };
     await expect(service.dispatch(chunk)).rejects.toThrow('dies');

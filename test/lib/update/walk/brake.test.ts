@@ -4,7 +4,7 @@ import { openGate } from '../../../../lib/update/backend-gate.ts';
 import { dryRunUpdate } from '../../../../lib/update/plan/dry-run-update.ts';
 import { cancelUpdate } from '../../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../../support/database.ts';
-import { confirmation, givenFirmware, startOfTime, updateRequest } from '../../../support/fixtures.ts';
+import { actor, confirmation, givenFirmware, startOfTime, updateRequest } from '../../../support/fixtures.ts';
 import { createUpdateService } from '../../../support/update-service.ts';
 
 const { db } = await createTestDatabase();
@@ -47,7 +47,14 @@ const given = async () => {
     }
     return ended;
   };
-  return { service, firmware, id, commanded, walk, cancel: (force = false) => cancelUpdate(service.deps, id, { force, reason: null }) };
+  return {
+    service,
+    firmware,
+    id,
+    commanded,
+    walk,
+    cancel: (force = false) => cancelUpdate(service.deps, id, { force, reason: null }, actor),
+  };
 };
 
 describe('the brake of a large update', () => {

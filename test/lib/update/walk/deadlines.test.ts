@@ -4,7 +4,7 @@ import { BackendRefusal } from '../../../../lib/ports/backend.ts';
 import { listExecutions } from '../../../../lib/update/execution-queries.ts';
 import { cancelUpdate, pauseUpdate, resumeUpdate } from '../../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../../support/database.ts';
-import { confirmation, givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
+import { actor, confirmation, givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
 import { type Behaviour, createSimulatedWalk } from '../../../support/simulated-walk.ts';
 
 const { db } = await createTestDatabase({ maxConnections: 20 });
@@ -66,10 +66,10 @@ describe('the queued deadline', () => {
     const walk = await given({ devices: 2, timeouts: { queued_minutes: 10, in_progress_minutes: 5 } });
     walk.backend.answer = ({ execution_id }) => ({ execution_id, outcome: 'deferred', reason: 'in a ride', retry_after_seconds: 20 });
     await walk.run({ seconds: 4 * minute });
-    await pauseUpdate(walk.deps, walk.id, { reason: null });
+    await pauseUpdate(walk.deps, walk.id, { reason: null }, actor);
     await walk.run({ seconds: 20 * minute });
     expect(await walk.find(walk.id)).toMatchObject({ status: 'PAUSED', counts: { QUEUED: 2 } });
-    await resumeUpdate(walk.deps, walk.id);
+    await resumeUpdate(walk.deps, walk.id, actor);
     await walk.run({ seconds: 5 * minute });
     expect(await walk.find(walk.id)).toMatchObject({ status: 'IN_PROGRESS', counts: { QUEUED: 2 } });
     await walk.run();
@@ -82,9 +82,9 @@ describe('the queued deadline', () => {
     const start_dt = addSeconds(startOfTime, 60 * minute).toISOString();
     const walk = await given({ devices: 2, start_dt, timeouts: { queued_minutes: 10, in_progress_minutes: 5 } });
     await walk.run({ seconds: 2 * minute });
-    await pauseUpdate(walk.deps, walk.id, { reason: null });
+    await pauseUpdate(walk.deps, walk.id, { reason: null }, actor);
     await walk.run({ seconds: 3 * minute });
-    await resumeUpdate(walk.deps, walk.id);
+    await resumeUpdate(walk.deps, walk.id, actor);
     await walk.run({ seconds: 50 * minute });
     expect(await walk.find(walk.id)).toMatchObject({ status: 'SCHEDULED', started_dt: null, counts: { QUEUED: 2 } });
     await walk.run();
@@ -165,11 +165,11 @@ describe('the deadline of executions in progress', () => {
     const paused = await given({ behave: () => dead, timeouts: { queued_minutes: 60, in_progress_minutes: 10 } });
     const canceled = await given({ behave: () => dead, timeouts: { queued_minutes: 60, in_progress_minutes: 10 } });
     await paused.run({ seconds: 30 });
-    await pauseUpdate(paused.deps, paused.id, { reason: null });
+    await pauseUpdate(paused.deps, paused.id, { reason: null }, actor);
     await paused.run();
     expect(await ended(paused)).toMatchObject({ status: 'COMPLETED', counts: { TIMED_OUT: 1 } });
     await canceled.run({ seconds: 30 });
-    await cancelUpdate(canceled.deps, canceled.id, { force: false, reason: null });
+    await cancelUpdate(canceled.deps, canceled.id, { force: false, reason: null }, actor);
     await canceled.run();
     expect(await ended(canceled)).toMatchObject({ status: 'CANCELED', counts: { TIMED_OUT: 1 } });
   });
@@ -281,7 +281,7 @@ describe('retries', () => {
   it('are not made once the update is canceled', async () => {
     const walk = await given({ retry: { number_of_retries: 3 }, behave: () => ({ seconds: 60, result: 'fails' }) });
     await walk.run({ seconds: 30 });
-    await cancelUpdate(walk.deps, walk.id, { force: false, reason: null });
+    await cancelUpdate(walk.deps, walk.id, { force: false, reason: null }, actor);
     await walk.run();
     expect(await ended(walk)).toMatchObject({ status: 'CANCELED', counts: { FAILED: 1 } });
     expect(walk.backend.commands).toHaveLength(1);
@@ -291,7 +291,7 @@ describe('retries', () => {
     const walk = await given({ retry: { number_of_retries: 3 }, behave: () => ({ seconds: 5, result: 'fails' }) });
     await walk.run({ seconds: 30 });
     expect(await walk.one()).toMatchObject({ status: 'IN_PROGRESS', reason: 'RETRY: DEVICE_FAILED', retries: 1, attempt: 2 });
-    expect(await cancelUpdate(walk.deps, walk.id, { force: false, reason: null })).toMatchObject({ changed: true, canceled: 1 });
+    expect(await cancelUpdate(walk.deps, walk.id, { force: false, reason: null }, actor)).toMatchObject({ changed: true, canceled: 1 });
     await walk.run();
     expect(await ended(walk)).toMatchObject({ status: 'CANCELED', counts: { CANCELED: 1 } });
     expect(await walk.one()).toMatchObject({ attempt: 1, retries: 0 });
@@ -374,7 +374,10 @@ describe('a deferral by the backend', () => {
     walk.backend.answer = ({ execution_id }) => ({ execution_id, outcome: 'deferred', reason: 'in a ride', retry_after_seconds: 60 });
     await walk.run({ seconds: 5 });
     // The call is under way: the device may have been asked.
-    expect(await cancelUpdate(walk.deps, walk.id, { force: false, reason: 'mistake' })).toMatchObject({ changed: true, canceled: 0 });
+    expect(await cancelUpdate(walk.deps, walk.id, { force: false, reason: 'mistake' }, actor)).toMatchObject({
+      changed: true,
+      canceled: 0,
+    });
     await walk.run({ seconds: 5 * minute });
     expect(await ended(walk)).toMatchObject({
       status: 'CANCELED',
@@ -394,7 +397,7 @@ describe('a stop rule that pauses', () => {
       reason: 'FAILURE_RATE: 2 of 2 devices asked ended as FAILED',
       counts: { FAILED: 2, QUEUED: 6 },
     });
-    expect(await resumeUpdate(walk.deps, walk.id)).toMatchObject({ changed: true, update: { status: 'IN_PROGRESS', reason: null } });
+    expect(await resumeUpdate(walk.deps, walk.id, actor)).toMatchObject({ changed: true, update: { status: 'IN_PROGRESS', reason: null } });
     return walk;
   };
 
@@ -415,7 +418,7 @@ describe('a stop rule that pauses', () => {
         reason: 'FAILURE_RATE: 2 of 2 devices asked ended as FAILED since the update was resumed',
         counts: { FAILED: failed, QUEUED: 8 - failed },
       });
-      await resumeUpdate(walk.deps, walk.id);
+      await resumeUpdate(walk.deps, walk.id, actor);
     }
     await walk.run();
     expect(await ended(walk)).toMatchObject({ status: 'COMPLETED', counts: { FAILED: 8 } });

@@ -5,7 +5,7 @@ import { listExecutions } from '../../../../lib/update/execution-queries.ts';
 import { retryUpdate } from '../../../../lib/update/plan/retry-update.ts';
 import { cancelUpdate, changePace, pauseUpdate, resumeUpdate } from '../../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../../support/database.ts';
-import { confirmation, startOfTime } from '../../../support/fixtures.ts';
+import { actor, confirmation, startOfTime } from '../../../support/fixtures.ts';
 import { createUpdateService, type UpdateService } from '../../../support/update-service.ts';
 
 const { db } = await createTestDatabase();
@@ -55,9 +55,9 @@ describe('an update says when its next step is due', () => {
 
 describe('messages that were purged', () => {
   it.each<[string, (id: number) => Promise<unknown>]>([
-    ['resume', (id) => resumeUpdate(service.deps, id)],
-    ['another pace', (id) => changePace(service.deps, id, { maximum_per_minute: 600 })],
-    ['the same pace', (id) => changePace(service.deps, id, { maximum_per_minute: 30_000 })],
+    ['resume', (id) => resumeUpdate(service.deps, id, actor)],
+    ['another pace', (id) => changePace(service.deps, id, { maximum_per_minute: 600 }, actor)],
+    ['the same pace', (id) => changePace(service.deps, id, { maximum_per_minute: 30_000 }, actor)],
     [
       'a retry, which is refused',
       async (id) => {
@@ -80,10 +80,15 @@ describe('messages that were purged', () => {
 
   it('are sent again by the request with its Idempotency-Key, which answers as it did', async () => {
     const { firmware, external_ids } = await service.given();
-    await cancelUpdate(service.deps, (await db.selectFrom('updates').select('id').orderBy('id', 'desc').executeTakeFirstOrThrow()).id, {
-      force: true,
-      reason: null,
-    });
+    await cancelUpdate(
+      service.deps,
+      (await db.selectFrom('updates').select('id').orderBy('id', 'desc').executeTakeFirstOrThrow()).id,
+      {
+        force: true,
+        reason: null,
+      },
+      actor,
+    );
     const body = { firmware_id: firmware.id, targets: { external_ids } };
     const first = await service.request(body, { idempotency_key: 'key-1' });
     purge();
@@ -106,21 +111,21 @@ describe('messages that were purged', () => {
     expect(purge()[2]).toHaveLength(1);
     // The next look-up would be two minutes later.
     service.clock.advance(5);
-    await resumeUpdate(service.deps, update.id);
+    await resumeUpdate(service.deps, update.id, actor);
     for (const next of service.deps.advances.take()) await service.advance(next);
     expect(service.deps.verifications.sent).toHaveLength(1);
   });
 
   it.each<[string, (id: number) => Promise<unknown>]>([
-    ['cancel again, which changes nothing', (id) => cancelUpdate(service.deps, id, { force: false, reason: null })],
-    ['resume, which is refused', (id) => expect(resumeUpdate(service.deps, id)).rejects.toMatchObject({ code: 'update.ended' })],
+    ['cancel again, which changes nothing', (id) => cancelUpdate(service.deps, id, { force: false, reason: null }, actor)],
+    ['resume, which is refused', (id) => expect(resumeUpdate(service.deps, id, actor)).rejects.toMatchObject({ code: 'update.ended' })],
     [
       'pause, which is refused',
-      (id) => expect(pauseUpdate(service.deps, id, { reason: null })).rejects.toMatchObject({ code: 'update.ended' }),
+      (id) => expect(pauseUpdate(service.deps, id, { reason: null }, actor)).rejects.toMatchObject({ code: 'update.ended' }),
     ],
   ])('of a canceled update whose devices are at work are sent again by %s: it finishes', async (_, control) => {
     const { update, firmware } = await service.givenSent({ devices: 3 });
-    await cancelUpdate(service.deps, update.id, { force: false, reason: null });
+    await cancelUpdate(service.deps, update.id, { force: false, reason: null }, actor);
     purge();
     await control(update.id);
     await goOn(update.id, firmware.version);
@@ -133,7 +138,7 @@ describe('messages that were purged', () => {
     service.deps.advances.take();
     const [chunk] = service.deps.dispatches.take();
     service.deps.backend.during = async () => {
-      await resumeUpdate(service.deps, update.id);
+      await resumeUpdate(service.deps, update.id, actor);
       for (const next of service.deps.advances.take()) await service.advance(next);
     };
     await service.dispatch(chunk);
@@ -144,13 +149,13 @@ describe('messages that were purged', () => {
 it.each<[string, (id: number) => Promise<unknown>]>([
   [
     'cancel',
-    (id) => expect(cancelUpdate(service.deps, id, { force: false, reason: null })).rejects.toMatchObject({ code: 'update.ended' }),
+    (id) => expect(cancelUpdate(service.deps, id, { force: false, reason: null }, actor)).rejects.toMatchObject({ code: 'update.ended' }),
   ],
-  ['pause', (id) => expect(pauseUpdate(service.deps, id, { reason: null })).rejects.toMatchObject({ code: 'update.ended' })],
-  ['resume', (id) => expect(resumeUpdate(service.deps, id)).rejects.toMatchObject({ code: 'update.ended' })],
+  ['pause', (id) => expect(pauseUpdate(service.deps, id, { reason: null }, actor)).rejects.toMatchObject({ code: 'update.ended' })],
+  ['resume', (id) => expect(resumeUpdate(service.deps, id, actor)).rejects.toMatchObject({ code: 'update.ended' })],
   [
     'another pace',
-    (id) => expect(changePace(service.deps, id, { maximum_per_minute: 60 })).rejects.toMatchObject({ code: 'update.ended' }),
+    (id) => expect(changePace(service.deps, id, { maximum_per_minute: 60 }, actor)).rejects.toMatchObject({ code: 'update.ended' }),
   ],
 ])('an aborted update whose messages were purged finishes after %s, which is refused', async (_, control) => {
   const { update, external_ids, firmware, message } = await service.givenSent({
@@ -202,7 +207,7 @@ describe('the gate of the backend', () => {
     service.deps.backend.failure = undefined;
     service.clock.advance(5);
     service.deps.advances.take();
-    await resumeUpdate(service.deps, update.id);
+    await resumeUpdate(service.deps, update.id, actor);
     for (const next of service.deps.advances.take()) await service.advance(next);
     for (const chunk of service.deps.dispatches.take()) await service.dispatch(chunk);
     expect((await service.find(update.id)).backend_gate).toMatchObject({ failures: 0, closed_until: null, reason: null });

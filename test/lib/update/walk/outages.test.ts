@@ -9,7 +9,7 @@ import { noteOutage } from '../../../../lib/update/outage-queries.ts';
 import { dispatchUpdate } from '../../../../lib/update/reach/dispatch-update.ts';
 import { pauseUpdate, resumeUpdate } from '../../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../../support/database.ts';
-import { confirmation, givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
+import { actor, confirmation, givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
 import { createSimulatedWalk } from '../../../support/simulated-walk.ts';
 import { createUpdateService, type UpdateService } from '../../../support/update-service.ts';
 
@@ -78,9 +78,9 @@ describe('a pause', () => {
     const given = await service.given({ timeouts: { queued_minutes: 10 } });
     await service.advance(given.message);
     const [first] = service.deps.advances.take();
-    await pauseUpdate(service.deps, given.update.id, { reason: null });
+    await pauseUpdate(service.deps, given.update.id, { reason: null }, actor);
     service.clock.advance(86_400);
-    await resumeUpdate(service.deps, given.update.id);
+    await resumeUpdate(service.deps, given.update.id, actor);
     service.deps.advances.take();
     await service.advance(first);
     const [message] = service.deps.advances.take();

@@ -3,7 +3,7 @@ import { addSeconds, secondsBetween } from '../../../../lib/clock.ts';
 import { openGate } from '../../../../lib/update/backend-gate.ts';
 import { changePace, pauseUpdate, resumeUpdate } from '../../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../../support/database.ts';
-import { givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
+import { actor, givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
 import { createSimulatedWalk } from '../../../support/simulated-walk.ts';
 import { createRandom } from '../../../support/update-service.ts';
 
@@ -87,13 +87,13 @@ describe('maximum_per_minute', () => {
   it('can be lowered and raised while the update runs: what was sent before counts, too', async () => {
     const walk = await given(1_000, { maximum_per_minute: 1_200 });
     await walk.run({ seconds: 20 });
-    expect(await changePace(walk.deps, walk.id, { maximum_per_minute: 120 })).toMatchObject({
+    expect(await changePace(walk.deps, walk.id, { maximum_per_minute: 120 }, actor)).toMatchObject({
       changed: true,
       update: { rollout: { maximum_per_minute: 120, maximum_in_progress: null, exponential: null } },
     });
     const lowered = walk.seconds();
     await walk.run({ seconds: 60 });
-    await changePace(walk.deps, walk.id, { maximum_per_minute: 2_400 });
+    await changePace(walk.deps, walk.id, { maximum_per_minute: 2_400 }, actor);
     const raised = walk.seconds();
     await walk.run();
     await expectAllSucceeded(walk, 1_000);
@@ -107,9 +107,9 @@ describe('maximum_per_minute', () => {
     const walk = await given(400, { maximum_per_minute: 600 });
     for (let i = 0; i < 10; i += 1) {
       await walk.run({ seconds: 3 });
-      await pauseUpdate(walk.deps, walk.id, { reason: null });
+      await pauseUpdate(walk.deps, walk.id, { reason: null }, actor);
       await walk.run({ seconds: 1 });
-      await resumeUpdate(walk.deps, walk.id);
+      await resumeUpdate(walk.deps, walk.id, actor);
     }
     await walk.run();
     await expectAllSucceeded(walk, 400);
@@ -162,7 +162,7 @@ describe('maximum_in_progress', () => {
   it('can be lifted while the update runs', async () => {
     const walk = await given(100, { maximum_in_progress: 1 });
     await walk.run({ seconds: 30 });
-    await changePace(walk.deps, walk.id, { maximum_in_progress: null });
+    await changePace(walk.deps, walk.id, { maximum_in_progress: null }, actor);
     await walk.run({ seconds: 5 });
     expect(walk.backend.commands).toHaveLength(100);
     await walk.run();

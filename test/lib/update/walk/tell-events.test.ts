@@ -3,7 +3,7 @@ import { addSeconds } from '../../../../lib/clock.ts';
 import { cancelUpdate, pauseUpdate, resumeUpdate } from '../../../../lib/update/walk/control-update.ts';
 import { tellEvents } from '../../../../lib/update/walk/tell-events.ts';
 import { createTestDatabase } from '../../../support/database.ts';
-import { givenDevices, givenFirmware, silentLog, startOfTime } from '../../../support/fixtures.ts';
+import { actor, givenDevices, givenFirmware, silentLog, startOfTime } from '../../../support/fixtures.ts';
 import { InMemoryEventBus } from '../../../support/in-memory-event-bus.ts';
 import { createSimulatedWalk } from '../../../support/simulated-walk.ts';
 
@@ -77,11 +77,11 @@ describe('events', () => {
     const walk = await given(30, { rollout: { maximum_in_progress: 10 } });
     walk.backend.behave = () => ({ seconds: 60, result: 'succeeds' });
     await walk.run({ seconds: 10 });
-    await pauseUpdate(walk.deps, walk.id, { reason: 'rain' });
+    await pauseUpdate(walk.deps, walk.id, { reason: 'rain' }, actor);
     await walk.run({ seconds: 5 });
-    await resumeUpdate(walk.deps, walk.id);
+    await resumeUpdate(walk.deps, walk.id, actor);
     await walk.run({ seconds: 5 });
-    await cancelUpdate(walk.deps, walk.id, { force: false, reason: null });
+    await cancelUpdate(walk.deps, walk.id, { force: false, reason: null }, actor);
     await walk.run();
     await expectAllTold(walk);
     expect(toldOfUpdate(walk)).toEqual([
@@ -153,7 +153,7 @@ describe('events', () => {
     const walk = await given(1, { rollout: { maximum_per_minute: 1 } });
     const external_ids = (await Promise.all(Array.from({ length: 3 }, () => givenDevices(db, 4_000)))).flat();
     const kinds = { filter: { kind: 'scooter' } };
-    await cancelUpdate(walk.deps, walk.id, { force: true, reason: null });
+    await cancelUpdate(walk.deps, walk.id, { force: true, reason: null }, actor);
     await walk.run();
     const { id } = await walk.request({ firmware_id: walk.firmware.id, targets: kinds, rollout: { maximum_per_minute: 1 }, canary: null });
     await walk.run({ seconds: 5 });
@@ -161,7 +161,7 @@ describe('events', () => {
     walk.events.calls = 0;
     const began = walk.seconds();
     // The call ends the first of them, the steps after it the others.
-    const { canceled: atOnce, canceling } = await cancelUpdate(walk.deps, id, { force: true, reason: null });
+    const { canceled: atOnce, canceling } = await cancelUpdate(walk.deps, id, { force: true, reason: null }, actor);
     const canceled = atOnce + canceling;
     expect(canceled).toBeGreaterThanOrEqual(external_ids.length);
     await walk.run();
@@ -184,11 +184,11 @@ describe('an update that has finished before its last events were told', () => {
 
     walk.deps.advances.isLost = () => false;
     walk.events.failures = 0;
-    await expect(pauseUpdate(walk.deps, walk.id, { reason: null })).rejects.toMatchObject({ code: 'update.ended' });
+    await expect(pauseUpdate(walk.deps, walk.id, { reason: null }, actor)).rejects.toMatchObject({ code: 'update.ended' });
     await walk.run();
     await expectAllTold(walk);
     // And nothing is sent for one of which all is told.
-    await expect(pauseUpdate(walk.deps, walk.id, { reason: null })).rejects.toMatchObject({ code: 'update.ended' });
+    await expect(pauseUpdate(walk.deps, walk.id, { reason: null }, actor)).rejects.toMatchObject({ code: 'update.ended' });
     expect(walk.messagesLeft()).toBe(0);
   });
 });

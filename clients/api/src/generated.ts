@@ -2740,7 +2740,7 @@ export interface CancelAction {
   cancelAction: CancelActionCancelAction;
 }
 
-export type AuditLineResource = 'zone' | 'group' | 'device' | 'firmware' | 'author_key' | 'author_root';
+export type AuditLineResource = 'zone' | 'group' | 'device' | 'hardware_type' | 'firmware' | 'assembly' | 'author_key' | 'author_root' | 'observation' | 'update';
 /**
  * What became of it: the fields `before` and `after` of what was changed, or how many were changed
  */
@@ -5614,7 +5614,7 @@ limit?: number;
 cursor?: string;
 };
 
-export type ListAuditResource = 'zone' | 'group' | 'device' | 'firmware' | 'author_key' | 'author_root';
+export type ListAuditResource = 'zone' | 'group' | 'device' | 'hardware_type' | 'firmware' | 'assembly' | 'author_key' | 'author_root' | 'observation' | 'update';
 export type ListAudit200 = {
   items: AuditLine[];
   /**

@@ -1,5 +1,5 @@
 // The console as people use it, in a real browser, against the whole service.
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, createClient, registerAll, startUpdate, uploadFirmware } from '../../clients/api/src/index.ts';
@@ -76,7 +76,7 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
     await row.getByRole('link', { name: 'Update with this' }).click();
 
     await page.getByText(`${SCOOTERS} scooters would be updated`).waitFor();
-    await page.getByLabel('Devices asked a minute, at most').fill('10');
+    await page.getByLabel('Asked a minute, at most').fill('10');
     await page.getByLabel('Further tries').fill('0');
     await page.getByText(`Updates ${SCOOTERS} scooters to vega_mcu 1.5.0, at most 10 a minute; stops when 10 % have failed.`).waitFor();
     await page.getByRole('button', { name: `Update ${SCOOTERS} scooters` }).click();
@@ -126,6 +126,71 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
     await page.keyboard.press('Enter');
     await page.waitForURL(/#\/updates\/\d+$/);
     await page.getByText(/2 of 3 devices chosen take part/).waitFor();
+  });
+
+  it('what the fleet’s list finds becomes a group, and an update takes that group', async () => {
+    const { id } = await upload('vega_mcu', '1.5.5');
+    const { page } = await open({ at: '/fleet?kind=scooter&generation=2' });
+    await page.getByLabel('Id begins with').fill('S-0001');
+    await page.waitForURL(/id=S-0001/);
+    await page.getByRole('link', { name: 'Save as group' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByText('scooters, ids beginning with S-0001, generation 2').waitFor();
+    await dialog.getByText(/· 5 now/).waitFor();
+    await dialog.getByLabel('Name').fill('tens');
+    await dialog.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('link', { name: 'tens' }).click();
+    await page.getByText('5 devices are in it now').waitFor();
+    await page.getByRole('link', { name: 'Update this group' }).click();
+    await page.getByLabel('Hardware type').selectOption('vega_mcu');
+    await page.getByLabel('Version').selectOption(String(id));
+    await page.getByText('Updates 5 scooters of group tens to vega_mcu 1.5.5').waitFor();
+    await page.getByRole('button', { name: 'Update 5 scooters' }).click();
+    await page.waitForURL(/#\/updates\/\d+$/);
+    await api.cancelUpdate(Number(page.url().split('/').at(-1)), { force: true });
+
+    await page.goto(`${target.api_url}/console#/audit?resource=group&id=tens`);
+    await page.getByText('Group: add').waitFor();
+    await page.goto(`${target.api_url}/console#/groups/tens`);
+    await page.getByRole('button', { name: 'Delete' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+    await page.waitForURL(/#\/groups$/);
+    await page.getByText('There is no group yet.').waitFor();
+  });
+
+  it('a package is made of firmwares in an order of one’s own', async () => {
+    await upload('vega_mcu', '7.0');
+    await upload('vega_gsm', '7.1');
+    const { page } = await open({ at: '/packages' });
+    await page.getByRole('link', { name: 'New package' }).first().click();
+    await page.getByText('Choose the hardware type of the package first.').waitFor();
+    await page.getByLabel('Hardware type').selectOption('cabinet');
+    await page.getByLabel('Version').fill('2026.11');
+    await page.getByRole('button', { name: 'Another part' }).click();
+    const part = (number: number) => page.getByRole('group', { name: `Part ${number}` });
+    await part(1).getByLabel('Firmware').selectOption({ label: 'vega_gsm 7.1' });
+    await part(2).getByLabel('Firmware').selectOption({ label: 'vega_mcu 7.0' });
+    expect(await part(2).getByLabel('Firmware').locator('option', { hasText: 'vega_gsm' }).count()).toBe(0);
+    await page.getByRole('button', { name: 'Move part 2 up' }).click();
+    await page.getByText('Makes cabinet 2026.11 of 2 firmwares, signed.').waitFor();
+    await page.getByRole('button', { name: 'Make this package' }).click();
+    const row = page.getByRole('row', { name: /cabinet 2026\.11/ });
+    await row.getByText('Ready').waitFor();
+    expect(await row.locator('.version').allTextContents()).toEqual(['vega_mcu 7.0', 'vega_gsm 7.1']);
+  });
+
+  it('a firmware that awaits its signature says what it waits for', async () => {
+    await api.changeHardwareType('audio_battery_low', { author_signatures_required: 2 });
+    const bytes = randomBytes(3_000);
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    const { id, upload: link } = await api.uploadFirmware({
+      ...{ hardware_type: 'audio_battery_low', version: '9', comment: '', size_bytes: 3_000, sha256 },
+    });
+    const answer = await fetch(link?.url ?? '', { method: 'PUT', headers: link?.headers ?? {}, body: bytes });
+    expect(answer.status).toBe(200);
+    await expect.poll(async () => (await api.getFirmware(id)).status, { timeout: 60_000 }).toBe('awaiting_signature');
+    const { page } = await open({ at: `/firmwares/${id}` });
+    await page.getByText('Nobody can be updated to it yet: audio_battery_low needs 2 authors to sign, and nobody has.').waitFor();
   });
 
   it('a part of the bar filters the devices, and the address says so', async () => {
@@ -278,13 +343,18 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
       const firmware = await upload('audio_lock', '2.0');
       const targets = { external_ids: [idOf(1), idOf(3), 'S-99999'] };
       const update = await startUpdate(api, { firmware_id: firmware.id, targets, canary: null });
+      await api.addGroup({ name: 'odd', filter: { kind: 'scooter', version: 1 } });
       places = [
         ...['/', '/updates', '/updates?status=COMPLETED', `/updates/${update.id}`, `/updates/new?firmware=${firmware.id}`],
         ...[
           '/firmwares',
           `/firmwares/${firmware.id}`,
           '/packages',
+          '/packages/new',
+          '/groups',
+          '/groups/odd',
           '/zones',
+          '/audit',
           '/fleet',
           `/fleet/scooter/${idOf(1)}`,
           '/statistics',
@@ -304,6 +374,9 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
         await show(places.find((place) => /firmwares\/\d/.test(place)) ?? '');
         await page.getByRole('button', { name: 'Withdraw' }).click();
         expect(await findBarriers(page), 'with a dialog').toEqual([]);
+        await show('/groups?new=true');
+        await page.getByText('More conditions').last().click();
+        expect(await findBarriers(page), 'with the dialog of a group').toEqual([]);
       },
       300_000,
     );

@@ -4,10 +4,14 @@ import { Route, Router, Switch, useLocation } from 'wouter';
 import { useService, useTrouble } from './api.ts';
 import { linkTo, useHashPath } from './location.ts';
 import { goToIssuer } from './login/session.ts';
+import { AuditPage } from './pages/audit.tsx';
 import { DevicePage } from './pages/device.tsx';
 import { FirmwarePage } from './pages/firmware.tsx';
 import { FirmwaresPage } from './pages/firmwares.tsx';
 import { FleetPage } from './pages/fleet.tsx';
+import { GroupPage } from './pages/group.tsx';
+import { GroupsPage } from './pages/groups.tsx';
+import { NewPackagePage } from './pages/new-package.tsx';
 import { NewUpdatePage } from './pages/new-update.tsx';
 import { OverviewPage } from './pages/overview.tsx';
 import { PackagesPage } from './pages/packages.tsx';
@@ -28,8 +32,10 @@ const places: readonly { path: string; name: keyof typeof text.places }[] = [
   { path: '/firmwares', name: 'firmwares' },
   { path: '/packages', name: 'packages' },
   { path: '/fleet', name: 'fleet' },
+  { path: '/groups', name: 'groups' },
   { path: '/zones', name: 'zones' },
   { path: '/statistics', name: 'statistics' },
+  { path: '/audit', name: 'audit' },
 ];
 
 const idOf = (value: string | undefined): number => (/^\d{1,10}$/.test(value ?? '') ? Number(value) : 0);
@@ -54,6 +60,16 @@ export const Console = ({ onLogOut }: { onLogOut: () => void }) => (
         <Route path="/firmwares/:id">{({ id }) => <FirmwarePage key={id} id={idOf(id)} />}</Route>
         <Route path="/packages">
           <PackagesPage />
+        </Route>
+        <Route path="/packages/new">
+          <NewPackagePage />
+        </Route>
+        <Route path="/groups">
+          <GroupsPage />
+        </Route>
+        <Route path="/groups/:name">{({ name }) => <GroupPage key={name} name={name ?? ''} />}</Route>
+        <Route path="/audit">
+          <AuditPage />
         </Route>
         <Route path="/fleet">
           <FleetPage />

@@ -46,3 +46,7 @@ export const withChanges = (path: string, query: URLSearchParams, changes: Chang
 export const linkTo = (path: string, query: Changes = {}): string => `#${withChanges(path, new URLSearchParams(), query)}`;
 
 export const deviceLink = (kind: string, external_id: string): string => linkTo(`/fleet/${kind}/${encodeURIComponent(external_id)}`);
+
+/** The devices that run a version. */
+export const runnersLink = (hardware_type: string, version: string, further: Changes = {}): string =>
+  linkTo('/fleet', { compare: 'running', type: hardware_type, of: version, ...further });

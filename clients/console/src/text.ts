@@ -1,6 +1,7 @@
 // Every English text of the console. Another language is another file of this shape.
-import type { DryRun, Execution, Stats, Update, WaitsFor } from '../../api/src/index.ts';
-import { formatClock, formatDateTime, formatDuration, formatNumber, formatRelative, formatShare } from './format.ts';
+import type { DryRun, Execution, Group, Stats, Update, WaitsFor } from '../../api/src/index.ts';
+import { formatClock, formatDateTime, formatDuration, formatList, formatNumber, formatRelative, formatShare } from './format.ts';
+import type { PackageDraft, WrongPackage } from './package/package-draft.ts';
 import type { Gauge, Situation } from './update/situation.ts';
 import type { Verdict } from './update/verdict.ts';
 import type { Look, Warning } from './upload/file-looks.ts';
@@ -142,13 +143,52 @@ const looks: Record<Look, string> = {
 const kinds = { scooter: 'Scooter', cabinet: 'Cabinet' } as const;
 const kindOf = (kind: 'scooter' | 'cabinet', number: number): string => count(number, kind);
 
-const wrong: Record<NonNullable<Wrong[keyof Wrong]>, string> = {
+const wrong: Record<NonNullable<Wrong[Exclude<keyof Wrong, 'filter'>]>, string> = {
   number: 'A whole number is needed here.',
   percentage: 'Between 0 and 100.',
   tooMany: 'At most 10,000 ids. Choose more by a filter.',
   none: 'At least one id.',
   comment: 'A comment is needed when devices go back to an older version.',
-  version: 'Which version?',
+  group: 'Which group?',
+};
+
+const kindsMany = { scooter: 'scooters', cabinet: 'cabinets' } as const;
+const channels = { telematics: 'through the backend', iot: 'polls by itself' } as const;
+
+type Running = NonNullable<Group['filter']['running']>;
+const runningOf = (running: Running): string =>
+  'firmware_id' in running ? `firmware ${running.firmware_id}` : `${running.hardware_type} ${running.version}`;
+
+/** A filter in words: `scooters, in zone north, tagged night`. */
+const filterOf = (filter: Group['filter']): string => {
+  const { kind, external_id_prefix: prefix, version, channel, zone, tags, revision, running, not_running } = filter;
+  const { older_than_firmware_id: older, unknown_version, not_seen_days, not_seen_since, retired } = filter;
+  return [
+    kind === undefined ? 'all devices' : kindsMany[kind],
+    prefix && `ids beginning with ${prefix}`,
+    version && (version === 'none' ? 'with an IoT of their own' : `generation ${version}`),
+    channel && `reached ${channel === 'iot' ? 'by their own polling' : channels[channel]}`,
+    zone && (zone === 'none' ? 'in no zone' : `in zone ${zone}`),
+    tags?.all && `tagged ${tags.all.join(' and ')}`,
+    tags?.any && `tagged ${tags.any.join(' or ')}`,
+    tags?.none && `not tagged ${tags.none.join(' or ')}`,
+    revision && `revision ${revision}`,
+    running && `running ${runningOf(running)}`,
+    not_running && `not running ${runningOf(not_running)}`,
+    older && `running something older than firmware ${older}`,
+    unknown_version && `on a version of ${unknown_version} that is in no catalogue`,
+    not_seen_days && `not seen for ${count(not_seen_days, 'day')}`,
+    not_seen_since && `not seen since ${formatDateTime(not_seen_since)}`,
+    retired && 'retired',
+  ]
+    .filter(Boolean)
+    .join(', ');
+};
+
+const ofWhom = ({ choice, filter, group }: Draft): string => {
+  if (choice === 'group') return ` of group ${group}`;
+  if (choice === 'ids' || filter.zone === '') return '';
+  return filter.zone === 'none' ? ' without a zone' : ` of zone ${filter.zone}`;
 };
 
 /** What the update would do, in one sentence, or what is missing. */
@@ -171,13 +211,23 @@ const sentence = ({
   if (!isReady) return isCounting ? 'Who takes part is being counted …' : 'Something is not filled in as it should be: see above.';
   const canary = canarySizeOf(draft, plan.eligible);
   return [
-    `Updates ${kindOf(draft.kind, plan.eligible)}${draft.choice === 'filter' && draft.zone !== '' ? ` of zone ${draft.zone}` : ''} to ${firmware.hardware_type} ${firmware.version}`,
+    `Updates ${kindOf(draft.kind, plan.eligible)}${ofWhom(draft)} to ${firmware.hardware_type} ${firmware.version}`,
     ...(canary > 0 ? [`, ${formatNumber(canary)} first`] : []),
     `, at most ${formatNumber(Number(draft.perMinute))} a minute`,
     ...(draft.atWork === '' ? [] : [` and ${formatNumber(Number(draft.atWork))} at once`]),
     ...(draft.start === '' ? [] : [`, from ${formatDateTime(draft.start)} on`]),
     `; ${draft.stopAction === 'ABORT' ? 'stops' : 'pauses'} when ${draft.stopAt} % have failed.`,
   ].join('');
+};
+
+/** What a caller can change. */
+const things: Record<string, string> = {
+  zone: 'Zone',
+  group: 'Group',
+  device: 'Device',
+  firmware: 'Firmware',
+  author_key: 'Author key',
+  author_root: 'Root of author keys',
 };
 
 type GateText = Pick<Stats['backend_gate'], 'failures' | 'reason'>;
@@ -194,8 +244,9 @@ export const text = {
   situation,
   wrong,
   kinds,
-  kindsMany: { scooter: 'scooters', cabinet: 'cabinets' },
-  channels: { telematics: 'through the backend', iot: 'polls by itself' },
+  kindsMany,
+  channels,
+  filterOf,
   firmwareStatus: {
     awaiting_upload: 'Awaits its file',
     awaiting_signature: 'Awaits a signature',
@@ -214,7 +265,9 @@ export const text = {
     packages: 'Packages',
     fleet: 'Fleet',
     statistics: 'Statistics',
+    groups: 'Groups',
     zones: 'Zones',
+    audit: 'Changes',
   },
   frame: {
     skip: 'Skip to the content',
@@ -247,7 +300,29 @@ export const text = {
     noReason: 'The service gives no reason.',
     requestId: 'Request',
   },
-  filters: { any: 'Any', nothing: 'Nothing matches. Change the filters above.' },
+  filters: {
+    any: 'Any',
+    nothing: 'Nothing matches. Change the filters above.',
+    further: 'More conditions',
+    tags: 'Tags',
+    tagsHint: 'All of these, with spaces between.',
+    anyTags: 'One of these tags',
+    noTags: 'None of these tags',
+    days: 'days',
+    service: 'Service',
+    inService: 'In service',
+    retired: 'Retired',
+    version: 'Version',
+    compare: { running: 'runs', not_running: 'does not run', older: 'runs something older than', unknown: 'is in no catalogue' },
+    type: 'of hardware type',
+    of: 'this version',
+    wrong: {
+      type: 'Of which hardware type?',
+      version: 'Which version?',
+      notInCatalogue: 'No available firmware has this version.',
+      number: 'A whole number of days.',
+    },
+  },
   charts: {
     asTable: 'The same as a table',
     time: 'Time',
@@ -259,7 +334,7 @@ export const text = {
     nothingRuns: 'No update is running.',
     fleet: 'Fleet',
     newest: 'On the newest version',
-    recent: 'Latest updates',
+    recent: 'Ended last',
     allSeen: (days: number) => `all seen in the last ${count(days, 'day')}`,
     notSeen: (late: number, never: number, days: number) =>
       `${formatNumber(late)} not seen for ${count(days, 'day')}${never > 0 ? `, ${formatNumber(never)} of them never` : ''}`,
@@ -389,11 +464,8 @@ export const text = {
     firmwareFirst: 'Choose a firmware: then you see who would be updated, and why others would not.',
     devicesFirst: 'Choose devices: then you see who would be updated, and why others would not.',
     how: 'How devices are chosen',
-    choices: { filter: 'By filter', ids: 'By ids' },
+    choices: { filter: 'By filter', group: 'A group', ids: 'By ids' },
     chosen: (number: number) => `${devices(number)} chosen`,
-    running: 'Only those with a version of',
-    runningVersion: 'which runs',
-    tagsHint: 'All of these, separated by spaces.',
     sample: 'Sample',
     sampleHint: 'Empty: all of them. A larger sample contains a smaller one.',
     ids: 'Ids',
@@ -408,7 +480,7 @@ export const text = {
     allowDowngrade: 'devices that run a newer version (asks for a comment)',
     force: 'devices that have failed this firmware three times',
     includeUnknown: 'devices that run a version in no catalogue',
-    perMinute: 'Devices asked a minute, at most',
+    perMinute: 'Asked a minute, at most',
     atWork: 'At work at once, at most',
     atWorkHint: 'Empty: no limit.',
     start: 'Begin',
@@ -443,6 +515,12 @@ export const text = {
     facts: 'About it',
     ordinal: 'Order among its type',
     whyStatus: 'Why',
+    signedBy: 'Signed by',
+    package: 'Package',
+    isPackage: (assembly: number) => `Made by this service, package ${assembly}`,
+    awaitsSignatures: (owners: readonly string[], required: number, type: string) =>
+      `Nobody can be updated to it yet: ${type} needs ${count(required, 'author')} to sign, and ${owners.length === 0 ? 'nobody has' : `only ${formatList(owners)} ${owners.length === 1 ? 'has' : 'have'}`}.`,
+    howToSign: 'Whoever made it signs it with',
     requires: 'Requires',
     over: 'Only over version number',
     updates: 'Updates with it',
@@ -492,20 +570,18 @@ export const text = {
     versions: 'Runs',
     channel: 'Reached',
     zone: 'Zone',
-    tag: 'Tag',
     seen: 'Seen',
     never: 'never',
     neverSeen: 'never seen',
     unknown: 'in no catalogue',
     newest: 'newest',
-    runs: 'Runs',
-    olderThan: 'Runs older than',
-    unknownOf: 'Unknown version of',
     notSeen: 'Not seen for',
-    days: (number: number) => count(number, 'day'),
+    retired: 'retired',
+    saveGroup: 'Save as group',
+    updateFound: 'Update these',
     choose: '✓',
     chooseOne: (id: string) => `Choose ${id}`,
-    chooseSome: 'Tick devices to update them.',
+    chooseSome: 'Tick devices to update them, or filter and update what is found.',
     updateChosen: (number: number) => `Update ${devices(number)}`,
     oneKind: 'An update has devices of one kind.',
   },
@@ -548,7 +624,7 @@ export const text = {
     versionsByShare: 'Versions, the most frequent first',
     share: 'Share',
     versionsOf: (type: string) => `Versions of ${type}`,
-    byZone: (type: string) => `Versions of ${type} by zone`,
+    byZone: 'Versions by zone and hardware type',
     others: (versions: number, number: number) => `${count(versions, 'more version')} on ${devices(number)}.`,
     timesOf: (type: string) => `How long an update of ${type} takes`,
     updateTime: 'Update time',
@@ -584,10 +660,71 @@ export const text = {
     save: 'Save',
     without: 'No zone',
   },
+  groups: {
+    title: 'Groups',
+    group: 'Group',
+    lead: 'Filters with a name: the members are whoever fits at the moment.',
+    none: 'There is no group yet. Filter the fleet and save what you see, or make one here.',
+    add: 'New group',
+    filter: 'Who is in it',
+    made: 'Made',
+    name: 'Name',
+    nameHint: 'Small letters, digits, _ . and -',
+    changeTitle: (name: string) => `Change group ${name}`,
+    members: (number: string, isMore: boolean) => (isMore ? `more than ${number} now` : `${number} now`),
+    now: (number: number) => (number === 1 ? 'device is in it now' : 'devices are in it now'),
+    nobody: 'No device fits now.',
+    update: 'Update this group',
+    remove: 'Delete',
+    removeTitle: (name: string) => `Delete group ${name}?`,
+    removeSays: (number: number) => `The ${devices(number)} stay as they are, and so do updates that were requested for the group.`,
+    tooRich: 'Its filter says more than can be changed here: use scu group or the API.',
+  },
+  audit: {
+    title: 'Changes',
+    lead: 'What people and programs have changed. What devices report is not among it.',
+    none: 'Nothing was changed yet.',
+    link: 'What was changed',
+    when: 'When',
+    who: 'Who',
+    what: 'What',
+    which: 'Which one',
+    outcome: 'From → to',
+    many: 'many at once',
+    thing: 'Kind of thing',
+    since: 'Since',
+    until: 'Until',
+    did: (action: string, resource: string) => `${things[resource] ?? resource}: ${action}`,
+    things,
+  },
   packages: {
     title: 'Packages',
     lead: 'Several firmwares in one file, for devices that install them together.',
-    none: 'There is no package yet. One is made by scu package create, or POST /v1/assemblies.',
+    none: 'There is no package yet.',
+    add: 'New package',
+    typeHint: 'Of devices that poll: they install packages.',
+    revisions: 'For hardware revisions',
+    revisionsHint: 'As the device knows itself; several with spaces between.',
+    isSigned: 'Sign it: stock devices take no other package',
+    order: 'Installed in this order.',
+    part: (number: number) => `Part ${number}`,
+    handler: 'What is done with it',
+    handlers: { rawfile: 'written as a file', archive: 'unpacked into a folder', raw: 'written to a block device' },
+    places: { rawfile: 'File on the device', archive: 'Folder on the device', raw: 'Block device' },
+    moveUp: (number: number) => `Move part ${number} up`,
+    removePart: (number: number) => `Leave out part ${number}`,
+    leaveOut: 'Leave out',
+    addPart: 'Another part',
+    make: 'Make this package',
+    sentence: ({ hardware_type, version, parts, signed }: PackageDraft) =>
+      `Makes ${hardware_type} ${version.trim()} of ${count(parts.length, 'firmware')}${signed ? ', signed' : ', without a signature'}.`,
+    wrong: {
+      type: 'Choose the hardware type of the package first.',
+      version: 'Which version is the package?',
+      noParts: 'Choose a firmware for each part.',
+      place: 'Where does each part go? A folder begins with /, a block device with /dev/.',
+      revisions: 'For which hardware revision is it?',
+    } satisfies Record<WrongPackage, string>,
     package: 'Package',
     parts: 'Parts',
     signed: 'Signed',

@@ -6,7 +6,7 @@ import { gaugeOf, pollInterval, situationOf } from '../../../clients/console/src
 import { storyOf } from '../../../clients/console/src/update/story.ts';
 import { addUp, verdictOf } from '../../../clients/console/src/update/verdict.ts';
 import { findWarning, guessFrom, lookOf } from '../../../clients/console/src/upload/file-looks.ts';
-import { canarySizeOf, emptyDraft, findWrong, idsOf, idsOfCsv, requestOf } from '../../../clients/console/src/wizard/draft.ts';
+import { canarySizeOf, draftFrom, emptyDraft, findWrong, idsOf, idsOfCsv, requestOf } from '../../../clients/console/src/wizard/draft.ts';
 
 const none = { QUEUED: 0, IN_PROGRESS: 0, SUCCEEDED: 0, FAILED: 0, TIMED_OUT: 0, REJECTED: 0, CANCELED: 0, REMOVED: 0 };
 const now = new Date('2026-11-26T12:00:00Z');
@@ -24,38 +24,54 @@ describe('the draft of an update', () => {
   const draft = { ...emptyDraft, firmwareId: 3 };
 
   it('becomes a request with the defaults that are seen', () => {
-    expect(requestOf(draft, 3)).toEqual({
+    expect(requestOf(draft, 3, [])).toEqual({
       ...{ firmware_id: 3, targets: { filter: { kind: 'scooter' } }, allow_downgrade: false, force: false },
       ...{ unknown_version: 'INCLUDE', comment: '', rollout: { maximum_per_minute: 1000, maximum_in_progress: null } },
       abort: { threshold_percentage: 10, minimum_executions: 100, action: 'ABORT' },
       ...{ timeouts: { in_progress_minutes: 60 }, retry: { number_of_retries: 1 } },
     });
-    expect(findWrong(draft)).toEqual({});
+    expect(findWrong(draft, [])).toEqual({});
   });
 
   it('takes what was filled in: a filter, a canary of one’s own, a limit, a moment', () => {
     const filled = {
-      ...{ ...draft, generation: '2' as const, runningType: 'vega_mcu', runningVersion: ' 1.4 ', percentage: '2.5', atWork: '20' },
+      ...{ ...draft, percentage: '2.5', atWork: '20' },
+      filter: { ...draft.filter, generation: '2' as const, compare: 'running' as const, type: 'vega_mcu', of: ' 1.4 ' },
       ...{ canary: 'own' as const, canarySize: '30', canaryWait: '15', canarySuccess: '95', start: '2026-12-01T03:00' },
     };
-    expect(requestOf(filled, 3)).toMatchObject({
+    expect(requestOf(filled, 3, [])).toMatchObject({
       targets: { filter: { kind: 'scooter', version: 2, running: { hardware_type: 'vega_mcu', version: '1.4' }, percentage: 2.5 } },
       rollout: { maximum_per_minute: 1000, maximum_in_progress: 20 },
       canary: { size: 30, minimum_wait_minutes: 15, success_percentage: 95 },
       start_dt: new Date(2026, 11, 1, 3).toISOString(),
     });
-    expect(requestOf({ ...filled, canary: 'none' }, 3)).toMatchObject({ canary: null });
+    expect(requestOf({ ...filled, canary: 'none' }, 3, [])).toMatchObject({ canary: null });
   });
 
   it('says which fields are wrong', () => {
-    expect(findWrong({ ...draft, choice: 'ids' })).toEqual({ ids: 'none' });
-    expect(findWrong({ ...draft, choice: 'ids', ids: Array.from({ length: 10_001 }, (_, i) => `S-${i}`).join('\n') })).toEqual({
-      ids: 'tooMany',
+    expect(findWrong({ ...draft, choice: 'ids' }, [])).toEqual({ ids: 'none' });
+    const tooMany = Array.from({ length: 10_001 }, (_, i) => `S-${i}`).join('\n');
+    expect(findWrong({ ...draft, choice: 'ids', ids: tooMany }, [])).toEqual({ ids: 'tooMany' });
+    expect(findWrong({ ...draft, choice: 'group' }, [])).toEqual({ group: 'group' });
+    const filter = { ...draft.filter, compare: 'running' as const, type: 'vega_mcu' };
+    expect(findWrong({ ...draft, perMinute: '0', percentage: '101', stopAt: '', retries: 'x', filter }, [])).toEqual({
+      ...{ perMinute: 'number', percentage: 'percentage', stopAt: 'percentage', retries: 'number', filter: { of: 'version' } },
     });
-    expect(findWrong({ ...draft, perMinute: '0', percentage: '101', stopAt: '', retries: 'x', runningType: 'vega_mcu' })).toEqual({
-      ...{ perMinute: 'number', percentage: 'percentage', stopAt: 'percentage', retries: 'number', runningVersion: 'version' },
+    expect(findWrong({ ...draft, allowDowngrade: true, comment: ' ' }, [])).toEqual({ comment: 'comment' });
+  });
+
+  it('takes a group, and a sample of it', () => {
+    expect(requestOf({ ...draft, choice: 'group', group: 'beta', percentage: '5' }, 3, [])).toMatchObject({
+      targets: { group: 'beta', percentage: 5 },
     });
-    expect(findWrong({ ...draft, allowDowngrade: true, comment: ' ' })).toEqual({ comment: 'comment' });
+  });
+
+  it('begins with what another page has chosen', () => {
+    expect(draftFrom(new URLSearchParams('firmware=7&kind=cabinet&zone=north'), '')).toMatchObject({
+      ...{ firmwareId: 7, choice: 'filter', kind: 'cabinet', filter: { kind: 'cabinet', zone: 'north' } },
+    });
+    expect(draftFrom(new URLSearchParams('group=beta'), '')).toMatchObject({ choice: 'group', group: 'beta' });
+    expect(draftFrom(new URLSearchParams('kind=scooter'), 'S-1\nS-2')).toMatchObject({ choice: 'ids', ids: 'S-1\nS-2' });
   });
 
   it('reads ids however they are separated, each once, and those of a CSV by their column', () => {

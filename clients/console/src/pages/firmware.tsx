@@ -3,11 +3,12 @@ import { useState } from 'react';
 import type { FirmwareDownload, Update } from '../../../api/src/index.ts';
 import { useApi } from '../api.ts';
 import { StatusBarPlain } from '../charts/status-bar.tsx';
-import { formatBytes, formatDuration, formatNumber } from '../format.ts';
-import { linkTo } from '../location.ts';
+import { formatBytes, formatDuration, formatList, formatNumber } from '../format.ts';
+import { linkTo, runnersLink } from '../location.ts';
 import { text } from '../text.ts';
 import { Button, ButtonLink, Field } from '../ui/controls.tsx';
 import { Confirmation } from '../ui/dialog.tsx';
+import { useHardwareTypes } from '../ui/hardware-types.ts';
 import { useList } from '../ui/list.ts';
 import { Facts, Page, Section } from '../ui/page.tsx';
 import { Answer, Empty } from '../ui/states.tsx';
@@ -15,6 +16,7 @@ import { FirmwareBadge } from '../ui/status.tsx';
 import { More } from '../ui/table.tsx';
 import { Time } from '../ui/time.tsx';
 import { addUp, verdictOf } from '../update/verdict.ts';
+import { ChangesLink } from './audit.tsx';
 import { UpdateTable } from './updates.tsx';
 
 export const FirmwarePage = ({ id }: { id: number }) => {
@@ -104,13 +106,14 @@ const FirmwareBody = ({ firmware }: { firmware: FirmwareDownload }) => {
     ?.firmware_update_times.find(({ firmware_id }) => firmware_id === firmware.id);
   return (
     <>
+      <AwaitsSignatures firmware={firmware} />
       <Verdict firmware={firmware} updates={updates.items} />
-      <Section title={text.firmwares.facts}>
+      <Section title={text.firmwares.facts} aside={<ChangesLink resource="firmware" id={String(firmware.id)} />}>
         <Facts
           items={[
             [
               text.firmwares.devices,
-              <a key="devices" href={linkTo('/fleet', { runs_firmware_id: String(firmware.id) })}>
+              <a key="devices" href={runnersLink(firmware.hardware_type, firmware.version)}>
                 {formatNumber(firmware.device_count)}
               </a>,
             ],
@@ -118,6 +121,15 @@ const FirmwareBody = ({ firmware }: { firmware: FirmwareDownload }) => {
             [text.firmwares.ordinal, firmware.version_num],
             ['SHA-256', firmware.sha256 && <code>{firmware.sha256}</code>],
             [text.firmwares.whyStatus, firmware.reason],
+            [text.firmwares.signedBy, formatList(signersOf(firmware))],
+            [
+              text.firmwares.package,
+              firmware.assembly_id !== null && (
+                <a key="package" href={linkTo('/packages')}>
+                  {text.firmwares.isPackage(firmware.assembly_id)}
+                </a>
+              ),
+            ],
             [
               text.firmwares.requires,
               firmware.requires.map(({ hardware_type, minimum_version_num }) => `${hardware_type} ≥ ${minimum_version_num}`).join(', '),
@@ -149,6 +161,28 @@ const FirmwareBody = ({ firmware }: { firmware: FirmwareDownload }) => {
     </>
   );
 };
+
+/** What it waits for before anybody can be updated to it, and who has signed already. */
+const AwaitsSignatures = ({ firmware }: { firmware: FirmwareDownload }) => {
+  const required = useHardwareTypes().find(({ name }) => name === firmware.hardware_type)?.author_signatures_required;
+  if (firmware.status !== 'awaiting_signature' || required === undefined) return null;
+  const owners = signersOf(firmware);
+  return (
+    <div className="situation">
+      <p>{text.firmwares.awaitsSignatures(owners, required, firmware.hardware_type)}</p>
+      <p className="small">
+        {text.firmwares.howToSign}{' '}
+        <code>
+          scu firmware sign FILE --type {firmware.hardware_type} --version {firmware.version} --key KEY --firmware {firmware.id}
+        </code>
+      </p>
+    </div>
+  );
+};
+
+const signersOf = ({ author_signatures }: Pick<FirmwareDownload, 'author_signatures'>): string[] => [
+  ...new Set(author_signatures.filter(({ kind }) => kind === 'release').map(({ owner }) => owner)),
+];
 
 /** Is it good? As far as its updates show. */
 const Verdict = ({ firmware, updates }: { firmware: FirmwareDownload; updates: readonly Update[] | undefined }) => {

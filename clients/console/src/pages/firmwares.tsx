@@ -25,7 +25,7 @@ const columns: readonly Column<FirmwareListItem>[] = [
     isMinor: true,
   },
   { title: text.updates.comment, cell: ({ comment }) => <span className="cut">{comment}</span>, isMinor: true },
-  { title: text.firmwares.added, cell: ({ created_dt }) => <Time dt={created_dt} />, isMinor: true },
+  { title: text.firmwares.added, cell: ({ created_dt }) => <Time dt={created_dt} />, isMinor: true, isName: true },
 ];
 
 const statuses: readonly ListFirmwaresStatus[] = ['available', 'awaiting_upload', 'awaiting_signature', 'withdrawn', 'rejected', 'lost'];

@@ -1,51 +1,59 @@
 import { useState } from 'react';
-import type { Device, ListDevicesParams } from '../../../api/src/index.ts';
+import type { Device } from '../../../api/src/index.ts';
 import { useApi } from '../api.ts';
+import { type FilterDraft, filterFromQuery, findWrongInFilter, isEmptyFilter, queryOfFilter, toListParameters } from '../filter/filter.ts';
+import { FilterFields } from '../filter/filter-fields.tsx';
 import { deviceLink, goTo, linkTo, useQueryOfPage } from '../location.ts';
 import { text } from '../text.ts';
-import { Button, SearchField, Select } from '../ui/controls.tsx';
-import { useHardwareTypes } from '../ui/hardware-types.ts';
+import { Button, ButtonLink } from '../ui/controls.tsx';
+import { useAvailableFirmwares } from '../ui/firmwares.ts';
 import { useList } from '../ui/list.ts';
 import { Page } from '../ui/page.tsx';
 import { Answer, Empty } from '../ui/states.tsx';
 import { type Column, More, Table } from '../ui/table.tsx';
 import { Time } from '../ui/time.tsx';
-import { useZones } from '../ui/zones.ts';
+import { useSettled } from '../ui/use-settled.ts';
 import { keepChosen } from '../wizard/chosen-devices.ts';
-import { useAvailableFirmwares } from '../wizard/firmware-step.tsx';
 
-const dayMilliseconds = 86_400_000;
+export const keyOfDevice = ({ kind, external_id }: Device): string => `${kind} ${external_id}`;
 
-/** From the address; what it has no word for is left to the service. */
-export const conditionsOf = (query: URLSearchParams, today: Date): ListDevicesParams => {
-  const get = (name: string) => query.get(name) ?? '';
-  const number = (name: string) => (/^\d+$/.test(get(name)) ? Number(get(name)) : undefined);
-  const [runs, older, days] = [number('runs_firmware_id'), number('older_than_firmware_id'), number('not_seen_days')];
-  // Of the day, so that the list is the same one until midnight, and its cursors stay good.
-  const midnight = Math.floor(today.getTime() / dayMilliseconds) * dayMilliseconds;
-  return {
-    ...(get('kind') && { kind: get('kind') as 'scooter' | 'cabinet' }),
-    ...(get('id') && { external_id_prefix: get('id') }),
-    ...(get('version') && { version: get('version') as '1' | '2' | 'none' }),
-    ...(get('channel') && { channel: get('channel') as 'telematics' | 'iot' }),
-    ...(get('zone') && { zone: get('zone') }),
-    ...(get('tags') && { 'tags.all': get('tags') }),
-    ...(runs !== undefined && { runs_firmware_id: runs }),
-    ...(older !== undefined && { older_than_firmware_id: older }),
-    ...(get('unknown_version') && { unknown_version: get('unknown_version') }),
-    ...(days !== undefined && { not_seen_since: new Date(midnight - days * dayMilliseconds).toISOString() }),
-  };
-};
-
-const keyOf = ({ kind, external_id }: Device): string => `${kind} ${external_id}`;
+export const deviceColumns: readonly Column<Device>[] = [
+  {
+    title: text.fleet.device,
+    cell: ({ kind, external_id, retired_dt }) => (
+      <>
+        <a href={deviceLink(kind, external_id)}>{external_id}</a>
+        {retired_dt !== null && <span className="tag">{text.fleet.retired}</span>}
+      </>
+    ),
+    isName: true,
+  },
+  { title: text.fleet.kind, cell: ({ kind }) => text.kinds[kind], isMinor: true },
+  { title: text.fleet.generation, cell: ({ version }) => version ?? '–', isMinor: true },
+  { title: text.fleet.zone, cell: ({ zone }) => zone ?? '–', isMinor: true },
+  { title: text.fleet.versions, cell: ({ firmwares }) => <Versions firmwares={firmwares} /> },
+  {
+    title: text.fleet.seen,
+    cell: ({ last_seen_dt }) => (last_seen_dt ? <Time dt={last_seen_dt} isRelative /> : text.fleet.never),
+    isName: true,
+  },
+];
 
 export const FleetPage = () => {
   const api = useApi();
-  const [query] = useQueryOfPage();
+  const [query, change] = useQueryOfPage();
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
-  const conditions = conditionsOf(query, new Date());
-  const list = useList(['devices', conditions], (page, options) => api.listDevices({ ...page, ...conditions }, options));
-  const isFiltered = Object.keys(conditions).length > 0;
+  const firmwares = useAvailableFirmwares();
+  const catalogue = firmwares.data ?? [];
+  const filter = filterFromQuery(query);
+  const wrong = findWrongInFilter(filter, catalogue);
+  // The catalogue says which firmware an older one is older than.
+  const isKnown = filter.compare !== 'older' || firmwares.data !== undefined;
+  const conditions = useSettled(isKnown ? toListParameters(filter, catalogue, new Date()) : undefined);
+  const list = useList(['devices', conditions], (page, options) => api.listDevices({ ...page, ...conditions }, options), {
+    isEnabled: conditions !== undefined,
+  });
+  const isFiltered = !isEmptyFilter(filter);
   const toggle = (key: string) => setChosen((before) => (before.has(key) ? without(before, key) : new Set([...before, key])));
   const columns: Column<Device>[] = [
     {
@@ -54,33 +62,23 @@ export const FleetPage = () => {
         <input
           type="checkbox"
           aria-label={text.fleet.chooseOne(device.external_id)}
-          checked={chosen.has(keyOf(device))}
-          onChange={() => toggle(keyOf(device))}
+          checked={chosen.has(keyOfDevice(device))}
+          onChange={() => toggle(keyOfDevice(device))}
         />
       ),
     },
-    { title: text.fleet.device, cell: ({ kind, external_id }) => <a href={deviceLink(kind, external_id)}>{external_id}</a>, isName: true },
-    { title: text.fleet.kind, cell: ({ kind }) => text.kinds[kind], isMinor: true },
-    { title: text.fleet.generation, cell: ({ version }) => version ?? '–', isMinor: true },
-    { title: text.fleet.zone, cell: ({ zone }) => zone ?? '–', isMinor: true },
-    { title: text.fleet.versions, cell: ({ firmwares }) => <Versions firmwares={firmwares} /> },
-    { title: text.fleet.channel, cell: ({ channel }) => text.channels[channel], isMinor: true, isName: true },
-    {
-      title: text.fleet.seen,
-      cell: ({ last_seen_dt }) => (last_seen_dt ? <Time dt={last_seen_dt} isRelative /> : text.fleet.never),
-      isName: true,
-    },
+    ...deviceColumns,
   ];
   return (
-    <Page title={text.fleet.title} actions={<UpdateChosen chosen={chosen} />}>
-      <FleetFilters />
+    <Page title={text.fleet.title} lead={chosen.size === 0 && text.fleet.chooseSome} actions={<Actions chosen={chosen} filter={filter} />}>
+      <FilterFields draft={filter} wrong={wrong} change={change} />
       <Answer query={{ ...list, data: list.items }}>
         {(items) =>
           items.length === 0 ? (
             <Empty>{isFiltered ? text.filters.nothing : text.fleet.none}</Empty>
           ) : (
             <>
-              <Table label={text.fleet.title} columns={columns} rows={items} keyOf={keyOf} />
+              <Table label={text.fleet.title} columns={columns} rows={items} keyOf={keyOfDevice} />
               <More query={list} />
             </>
           )
@@ -105,9 +103,20 @@ export const Versions = ({ firmwares }: Pick<Device, 'firmwares'>) => (
   </span>
 );
 
-/** Devices of one kind: an update has one kind of them. */
-const UpdateChosen = ({ chosen }: { chosen: ReadonlySet<string> }) => {
-  if (chosen.size === 0) return <span className="small">{text.fleet.chooseSome}</span>;
+/** For those that were ticked, or else for all that the filter finds. An update has devices of one kind. */
+const Actions = ({ chosen, filter }: { chosen: ReadonlySet<string>; filter: FilterDraft }) => {
+  const query = queryOfFilter(filter);
+  if (chosen.size === 0)
+    return isEmptyFilter(filter) ? null : (
+      <>
+        <ButtonLink scope="devices:write" href={linkTo('/groups', { ...query, new: 'true' })}>
+          {text.fleet.saveGroup}
+        </ButtonLink>
+        <ButtonLink kind="primary" scope="updates:write" href={linkTo('/updates/new', query)}>
+          {text.fleet.updateFound}
+        </ButtonLink>
+      </>
+    );
   const kinds = new Set([...chosen].map((key) => key.split(' ')[0] ?? ''));
   const [kind = 'scooter'] = kinds;
   return (
@@ -123,78 +132,5 @@ const UpdateChosen = ({ chosen }: { chosen: ReadonlySet<string> }) => {
     >
       {text.fleet.updateChosen(chosen.size)}
     </Button>
-  );
-};
-
-const FleetFilters = () => {
-  const [query, change] = useQueryOfPage();
-  const get = (name: string) => query.get(name) ?? '';
-  const hardwareTypes = useHardwareTypes();
-  const zones = useZones();
-  const firmwares = useAvailableFirmwares();
-  const options = (firmwares.data ?? []).map(({ id, hardware_type, version }) => ({
-    value: String(id),
-    label: `${hardware_type} ${version}`,
-  }));
-  return (
-    <div className="filters">
-      <SearchField label={text.fleet.search} value={get('id')} onChange={(value) => change({ id: value })} placeholder="S-00" />
-      <Select
-        label={text.fleet.kind}
-        value={get('kind')}
-        any={text.filters.any}
-        options={(['scooter', 'cabinet'] as const).map((value) => ({ value, label: text.kinds[value] }))}
-        onChange={(value) => change({ kind: value })}
-      />
-      <Select
-        label={text.fleet.generation}
-        value={get('version')}
-        any={text.filters.any}
-        options={[
-          { value: '1', label: '1' },
-          { value: '2', label: '2' },
-          { value: 'none', label: text.fleet.ownIot },
-        ]}
-        onChange={(value) => change({ version: value })}
-      />
-      {zones.length > 0 && (
-        <Select
-          label={text.fleet.zone}
-          value={get('zone')}
-          any={text.filters.any}
-          options={zones.map(({ name }) => ({ value: name, label: name }))}
-          onChange={(value) => change({ zone: value })}
-        />
-      )}
-      <SearchField label={text.fleet.tag} value={get('tags')} onChange={(value) => change({ tags: value })} />
-      <Select
-        label={text.fleet.runs}
-        value={get('runs_firmware_id')}
-        any={text.filters.any}
-        options={options}
-        onChange={(value) => change({ runs_firmware_id: value })}
-      />
-      <Select
-        label={text.fleet.olderThan}
-        value={get('older_than_firmware_id')}
-        any={text.filters.any}
-        options={options}
-        onChange={(value) => change({ older_than_firmware_id: value })}
-      />
-      <Select
-        label={text.fleet.unknownOf}
-        value={get('unknown_version')}
-        any={text.filters.any}
-        options={hardwareTypes.map(({ name }) => ({ value: name, label: name }))}
-        onChange={(value) => change({ unknown_version: value })}
-      />
-      <Select
-        label={text.fleet.notSeen}
-        value={get('not_seen_days')}
-        any={text.filters.any}
-        options={['1', '7', '30', '90'].map((value) => ({ value, label: text.fleet.days(Number(value)) }))}
-        onChange={(value) => change({ not_seen_days: value })}
-      />
-    </div>
   );
 };

@@ -1,37 +1,25 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { useDeferredValue, useEffect, useState } from 'react';
+import { useDeferredValue, useState } from 'react';
 import { type DryRun, type FirmwareListItem, planUpdate, startUpdate } from '../../../api/src/index.ts';
 import { useApi } from '../api.ts';
 import { goTo, useQueryOfPage } from '../location.ts';
 import { text } from '../text.ts';
 import { Button } from '../ui/controls.tsx';
+import { useAvailableFirmwares } from '../ui/firmwares.ts';
 import { Page } from '../ui/page.tsx';
 import { Failure } from '../ui/states.tsx';
+import { useSettled } from '../ui/use-settled.ts';
 import { takeChosen } from '../wizard/chosen-devices.ts';
 import { DevicesStep } from '../wizard/devices-step.tsx';
-import { type Draft, draftFrom, findWrong, planOf, requestOf } from '../wizard/draft.ts';
+import { type Catalogue, type Draft, draftFrom, findWrong, hasTargets, planOf, requestOf } from '../wizard/draft.ts';
 import { DryRunStep } from '../wizard/dry-run-step.tsx';
-import { FirmwareStep, useAvailableFirmwares } from '../wizard/firmware-step.tsx';
+import { FirmwareStep } from '../wizard/firmware-step.tsx';
 import { SafetyStep } from '../wizard/safety-step.tsx';
 
-const pauseMilliseconds = 400;
-
-/** The same value, once it has not changed for a moment. */
-const useSettled = <Value,>(value: Value): Value => {
-  const [settled, setSettled] = useState(value);
-  const text = JSON.stringify(value);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: equal values are the same
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled(value), pauseMilliseconds);
-    return () => clearTimeout(timer);
-  }, [text]);
-  return settled;
-};
-
 /** Who would be updated, asked anew as the draft changes. */
-const useDryRun = (draft: Draft, firmware: FirmwareListItem | undefined, isRight: boolean) => {
+const useDryRun = (draft: Draft, firmware: FirmwareListItem | undefined, isRight: boolean, catalogue: Catalogue) => {
   const api = useApi();
-  const plan = useSettled(firmware && isRight ? planOf(draft, firmware.id) : undefined);
+  const plan = useSettled(firmware && isRight ? planOf(draft, firmware.id, catalogue) : undefined);
   return useQuery({
     queryKey: ['dry run', plan],
     queryFn: (): Promise<DryRun> => (plan ? planUpdate(api, plan) : Promise.reject(new Error('There is nothing to ask for'))),
@@ -49,14 +37,15 @@ export const NewUpdatePage = () => {
   const change = (changes: Partial<Draft>) => setDraft((before) => ({ ...before, ...changes }));
   const firmwares = useAvailableFirmwares();
   const firmware = firmwares.data?.find(({ id }) => id === draft.firmwareId);
-  const wrong = findWrong(draft);
-  const hasTargets = !wrong.ids && !wrong.percentage && !wrong.runningVersion;
-  const dryRun = useDryRun(useDeferredValue(draft), firmware, hasTargets);
-  const plan = firmware && hasTargets ? dryRun.data : undefined;
+  const catalogue = firmwares.data ?? [];
+  const wrong = findWrong(draft, catalogue);
+  const isChosen = hasTargets(wrong);
+  const dryRun = useDryRun(useDeferredValue(draft), firmware, isChosen, catalogue);
+  const plan = firmware && isChosen ? dryRun.data : undefined;
   const eligible = plan?.eligible ?? 0;
   const [key] = useState(() => crypto.randomUUID());
   const start = useMutation({
-    mutationFn: () => startUpdate(api, requestOf(draft, firmware?.id ?? 0), { idempotencyKey: key }),
+    mutationFn: () => startUpdate(api, requestOf(draft, firmware?.id ?? 0, catalogue), { idempotencyKey: key }),
     onSuccess: async ({ id }) => {
       await cache.invalidateQueries({ queryKey: ['updates'] });
       goTo(`/updates/${id}`);
@@ -76,10 +65,10 @@ export const NewUpdatePage = () => {
         <FirmwareStep
           firmwares={firmwares}
           chosen={firmware}
-          onChoose={(chosen, kind) => change({ firmwareId: chosen, ...(kind && { kind }) })}
+          onChoose={(chosen, kind) => change({ firmwareId: chosen, ...(kind && { kind, filter: { ...draft.filter, kind } }) })}
         />
         <DevicesStep draft={draft} wrong={wrong} change={change} plan={plan} isCounting={dryRun.isFetching} />
-        <DryRunStep draft={draft} firmware={firmware} query={dryRun} plan={plan} change={change} wrong={wrong} />
+        <DryRunStep {...{ draft, firmware, catalogue, plan, change, wrong }} query={dryRun} />
         <SafetyStep draft={draft} wrong={wrong} change={change} eligible={eligible} />
         <section className="step summary" aria-label={text.wizard.summary}>
           <p className="situation" aria-live="polite">

@@ -26,7 +26,9 @@ export const OverviewPage = () => {
   });
   const recent = useQuery({
     queryKey: ['updates', 'recent'],
-    queryFn: async ({ signal }) => (await api.listUpdates({ limit: 10 }, { signal })).items,
+    // Those that run stand above.
+    queryFn: async ({ signal }) =>
+      (await api.listUpdates({ limit: 20 }, { signal })).items.filter(({ finished_dt }) => finished_dt !== null).slice(0, 10),
     refetchInterval: 30_000,
   });
   return (

@@ -3,6 +3,7 @@ import { useApi } from '../api.ts';
 import { formatBytes } from '../format.ts';
 import { linkTo } from '../location.ts';
 import { text } from '../text.ts';
+import { ButtonLink } from '../ui/controls.tsx';
 import { useList } from '../ui/list.ts';
 import { Page } from '../ui/page.tsx';
 import { Answer, Empty } from '../ui/states.tsx';
@@ -41,18 +42,26 @@ const columns: readonly Column<Assembly>[] = [
   { title: text.firmwares.size, cell: ({ size_bytes }) => (size_bytes === null ? '–' : formatBytes(size_bytes)), isNumber: true },
   { title: text.packages.signed, cell: ({ signed }) => (signed ? text.yes : text.no), isMinor: true },
   { title: text.updates.by, cell: ({ created_by }) => created_by, isMinor: true },
-  { title: text.updates.requested, cell: ({ created_dt }) => <Time dt={created_dt} />, isMinor: true },
+  { title: text.updates.requested, cell: ({ created_dt }) => <Time dt={created_dt} />, isMinor: true, isName: true },
 ];
 
 export const PackagesPage = () => {
   const api = useApi();
-  const list = useList(['packages'], (page, options) => api.listAssemblies(page, options), { pollMilliseconds: 10_000 });
+  const list = useList(['packages'], (page, options) => api.listAssemblies(page, options), { pollMilliseconds: 5_000 });
   return (
-    <Page title={text.packages.title} lead={text.packages.lead}>
+    <Page
+      title={text.packages.title}
+      lead={text.packages.lead}
+      actions={
+        <ButtonLink kind="primary" scope="firmware:write" href={linkTo('/packages/new')}>
+          {text.packages.add}
+        </ButtonLink>
+      }
+    >
       <Answer query={{ ...list, data: list.items }}>
         {(items) =>
           items.length === 0 ? (
-            <Empty>{text.packages.none}</Empty>
+            <Empty action={<a href={linkTo('/packages/new')}>{text.packages.add}</a>}>{text.packages.none}</Empty>
           ) : (
             <>
               <Table label={text.packages.title} columns={columns} rows={items} keyOf={({ id }) => id} />

@@ -4,7 +4,7 @@ import { useApi } from '../api.ts';
 import { AreaChart } from '../charts/area-chart.tsx';
 import { Histogram } from '../charts/histogram.tsx';
 import { formatDuration, formatNumber, formatShare } from '../format.ts';
-import { linkTo, useQueryOfPage } from '../location.ts';
+import { linkTo, runnersLink, useQueryOfPage } from '../location.ts';
 import { text } from '../text.ts';
 import { Select } from '../ui/controls.tsx';
 import { Page, Section } from '../ui/page.tsx';
@@ -39,6 +39,7 @@ export const StatisticsPage = () => {
           ) : (
             <>
               <Matrix types={types} />
+              <ZoneMatrix zones={data.zones} types={types} />
               <div className="filters">
                 <Select
                   label={text.firmwares.type}
@@ -48,7 +49,6 @@ export const StatisticsPage = () => {
                 />
               </div>
               <Versions type={chosen} />
-              <VersionsOfZones zones={data.zones} type={chosen} />
               <SharesOverTime hardwareType={chosen.hardware_type} />
               <UpdateTimes type={chosen} />
               <NotSeen stats={data} />
@@ -86,12 +86,12 @@ const Matrix = ({ types }: { types: readonly TypeStats[] }) => (
             <tr key={hardware_type}>
               <th scope="row">{hardware_type}</th>
               {Array.from({ length: columnsOfMatrix }, (_, index) => {
-                const version = versions.filter(({ firmware_id }) => firmware_id !== null)[index];
+                const version = versions[index];
                 return version ? (
                   // biome-ignore lint/suspicious/noArrayIndexKey: the places of a table
                   <td key={index} className={`cell heat-${heatOf(version.share)}`}>
-                    <a href={linkTo('/fleet', { runs_firmware_id: String(version.firmware_id) })}>
-                      {version.version}
+                    <a href={runnersLink(hardware_type, version.version)}>
+                      {version.firmware_id === null ? <em title={text.fleet.unknown}>{version.version}</em> : version.version}
                       {version.firmware_id === newest?.firmware_id && <span title={text.fleet.newest}> ✓</span>}
                       <span className="small">
                         {formatNumber(version.devices)} · {formatShare(version.share)}
@@ -105,7 +105,7 @@ const Matrix = ({ types }: { types: readonly TypeStats[] }) => (
               })}
               <td className="number">
                 {on_unknown_version.devices > 0 ? (
-                  <a href={linkTo('/fleet', { unknown_version: hardware_type })}>{formatNumber(on_unknown_version.devices)}</a>
+                  <a href={linkTo('/fleet', { compare: 'unknown', type: hardware_type })}>{formatNumber(on_unknown_version.devices)}</a>
                 ) : (
                   '–'
                 )}
@@ -123,7 +123,7 @@ export const heatOf = (share: number): number => (share >= 0.75 ? 4 : share >= 0
 
 type VersionStats = TypeStats['versions'][number] & { times: TypeStats['firmware_update_times'][number] | undefined };
 
-const versionColumns: readonly Column<VersionStats>[] = [
+const versionColumns = (hardware_type: string): readonly Column<VersionStats>[] => [
   {
     title: text.firmwares.version,
     cell: ({ version, firmware_id }) =>
@@ -143,12 +143,7 @@ const versionColumns: readonly Column<VersionStats>[] = [
   },
   {
     title: text.firmwares.devices,
-    cell: ({ devices, firmware_id }) =>
-      firmware_id === null ? (
-        formatNumber(devices)
-      ) : (
-        <a href={linkTo('/fleet', { runs_firmware_id: String(firmware_id) })}>{formatNumber(devices)}</a>
-      ),
+    cell: ({ devices, version }) => <a href={runnersLink(hardware_type, version)}>{formatNumber(devices)}</a>,
     isNumber: true,
   },
   { title: 'p50', cell: ({ times }) => (times ? formatDuration(times.p50_seconds) : '–'), isNumber: true },
@@ -166,7 +161,7 @@ const Versions = ({ type }: { type: TypeStats }) => (
   <Section title={text.statistics.versionsOf(type.hardware_type)}>
     <Table
       label={text.statistics.versionsOf(type.hardware_type)}
-      columns={versionColumns}
+      columns={versionColumns(type.hardware_type)}
       rows={type.versions.map((version) => ({
         ...version,
         times: type.firmware_update_times.find(({ firmware_id }) => firmware_id === version.firmware_id),
@@ -181,47 +176,69 @@ const Versions = ({ type }: { type: TypeStats }) => (
 
 type ZoneStats = Stats['zones'][number];
 
-/** The versions of one hardware type in each zone. */
-const VersionsOfZones = ({ zones, type }: { zones: readonly ZoneStats[]; type: TypeStats }) => {
-  const named = zones.filter(({ zone }) => zone !== null);
-  if (named.length === 0) return null;
-  const versions = type.versions.slice(0, columnsOfMatrix).map(({ version }) => version);
-  const label = text.statistics.byZone(type.hardware_type);
+/** What devices run in each zone, of each hardware type: a version leads to the devices that run it there. */
+const ZoneMatrix = ({ zones, types }: { zones: readonly ZoneStats[]; types: readonly TypeStats[] }) => {
+  if (zones.every(({ zone }) => zone === null)) return null;
   return (
-    <Section title={label}>
-      <Scrolling className="matrix" label={label}>
+    <Section title={text.statistics.byZone}>
+      <Scrolling className="matrix" label={text.statistics.byZone}>
         <table>
           <thead>
             <tr>
               <th scope="col">{text.fleet.zone}</th>
-              {versions.map((version) => (
-                <th key={version} scope="col" className="number">
-                  {version}
+              {types.map(({ hardware_type }) => (
+                <th key={hardware_type} scope="col">
+                  {hardware_type}
                 </th>
               ))}
             </tr>
           </thead>
           <tbody>
-            {zones.map(({ zone, hardware_types }) => {
-              const here = hardware_types.find(({ hardware_type }) => hardware_type === type.hardware_type);
-              return (
-                <tr key={zone ?? ''}>
-                  <th scope="row">{zone ?? text.zones.without}</th>
-                  {versions.map((version) => {
-                    const devices = here?.versions.find((each) => each.version === version)?.devices ?? 0;
-                    return (
-                      <td key={version} className={`number heat-${heatOf(devices / Math.max(1, here?.devices ?? 0))}`}>
-                        {devices === 0 ? '–' : formatNumber(devices)}
-                      </td>
-                    );
-                  })}
-                </tr>
-              );
-            })}
+            {zones.map(({ zone, hardware_types }) => (
+              <tr key={zone ?? ''}>
+                <th scope="row">{zone ?? text.zones.without}</th>
+                {types.map((type) => (
+                  <ZoneCell
+                    key={type.hardware_type}
+                    zone={zone}
+                    type={type}
+                    here={hardware_types.find(({ hardware_type }) => hardware_type === type.hardware_type)}
+                  />
+                ))}
+              </tr>
+            ))}
           </tbody>
         </table>
       </Scrolling>
     </Section>
+  );
+};
+
+const versionsInCell = 3;
+
+/** Coloured by the share of its devices that run the newest version. */
+const ZoneCell = ({
+  zone,
+  type: { hardware_type, newest },
+  here,
+}: {
+  zone: string | null;
+  type: TypeStats;
+  here: ZoneStats['hardware_types'][number] | undefined;
+}) => {
+  if (!here) return <td />;
+  const onNewest = here.versions.find(({ version }) => version === newest?.version)?.devices ?? 0;
+  return (
+    <td className={`heat-${heatOf(onNewest / Math.max(1, here.devices))}`}>
+      <ul>
+        {here.versions.slice(0, versionsInCell).map(({ version, devices }) => (
+          <li key={version} className="number">
+            <a href={runnersLink(hardware_type, version, { zone: zone ?? 'none' })}>{version}</a>{' '}
+            <span className="beside">{formatShare(devices / Math.max(1, here.devices))}</span>
+          </li>
+        ))}
+      </ul>
+    </td>
   );
 };
 

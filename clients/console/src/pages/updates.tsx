@@ -20,6 +20,7 @@ const columns: readonly Column<Update>[] = [
   { title: text.updates.status, cell: ({ status }) => <UpdateBadge status={status} /> },
   {
     title: text.updates.firmware,
+    isName: true,
     cell: ({ firmware_id, hardware_type, firmware_version }) => (
       <a href={linkTo(`/firmwares/${firmware_id}`)}>
         {hardware_type} {firmware_version}
@@ -29,8 +30,8 @@ const columns: readonly Column<Update>[] = [
   { title: text.updates.progress, cell: ({ counts, progress }) => <SmallStatusBar counts={counts} progress={progress} /> },
   { title: text.updates.devices, cell: ({ counts }) => formatNumber(totalOf(counts)), isNumber: true },
   { title: text.updates.comment, cell: ({ comment }) => <span className="cut">{comment}</span>, isMinor: true },
-  { title: text.updates.by, cell: ({ created_by }) => created_by, isMinor: true },
-  { title: text.updates.requested, cell: ({ created_dt }) => <Time dt={created_dt} />, isMinor: true },
+  { title: text.updates.by, cell: ({ created_by }) => <span className="cut">{created_by}</span>, isMinor: true },
+  { title: text.updates.requested, cell: ({ created_dt }) => <Time dt={created_dt} />, isMinor: true, isName: true },
 ];
 
 export const UpdateTable = ({ updates }: { updates: readonly Update[] }) => (

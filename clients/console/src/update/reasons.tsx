@@ -39,7 +39,8 @@ export const Reasons = ({
               <ul className="words">
                 {texts.map((each) => (
                   <li key={each.text}>
-                    <q>{each.text}</q> {each.count > 1 && <span className="small">{formatNumber(each.count)}×</span>}
+                    <q>{text.reason[each.text] ?? each.text}</q>{' '}
+                    {each.count > 1 && <span className="small">{formatNumber(each.count)}×</span>}
                   </li>
                 ))}
               </ul>

@@ -1,9 +1,12 @@
+import { useQuery } from '@tanstack/react-query';
 import type { DryRun } from '../../../api/src/index.ts';
+import { useApi } from '../api.ts';
+import { FilterFields } from '../filter/filter-fields.tsx';
 import { formatNumber } from '../format.ts';
+import { linkTo } from '../location.ts';
 import { text } from '../text.ts';
 import { Field, NumberField, Select } from '../ui/controls.tsx';
-import { useHardwareTypes } from '../ui/hardware-types.ts';
-import { useZones } from '../ui/zones.ts';
+import { Empty } from '../ui/states.tsx';
 import { type Draft, idsOf, idsOfCsv, type Wrong } from './draft.ts';
 
 export interface StepProps {
@@ -12,9 +15,10 @@ export interface StepProps {
   change: (changes: Partial<Draft>) => void;
 }
 
-export const wrongText = (what: Wrong[keyof Wrong]): string | undefined => (what === undefined ? undefined : text.wrong[what]);
+export const wrongText = (what: Wrong[Exclude<keyof Wrong, 'filter'>]): string | undefined =>
+  what === undefined ? undefined : text.wrong[what];
 
-/** Who is meant: all devices that a filter finds, or those that are named. How many that are is seen at once. */
+/** Who is meant: all devices that a filter finds, a group, or those that are named. How many that are is seen at once. */
 export const DevicesStep = ({ draft, wrong, change, plan, isCounting }: StepProps & { plan: DryRun | undefined; isCounting: boolean }) => {
   const chosen = plan?.reasons.reduce((sum, { count }) => sum + count, 0);
   return (
@@ -27,80 +31,75 @@ export const DevicesStep = ({ draft, wrong, change, plan, isCounting }: StepProp
       </h2>
       <fieldset className="choice">
         <legend className="visually-hidden">{text.wizard.how}</legend>
-        {(['filter', 'ids'] as const).map((choice) => (
+        {(['filter', 'group', 'ids'] as const).map((choice) => (
           <label key={choice}>
             <input type="radio" name="choice" checked={draft.choice === choice} onChange={() => change({ choice })} />{' '}
             {text.wizard.choices[choice]}
           </label>
         ))}
       </fieldset>
-      <div className="fields">
-        <Select
-          label={text.fleet.kind}
-          value={draft.kind}
-          options={(['scooter', 'cabinet'] as const).map((value) => ({ value, label: text.kinds[value] }))}
-          onChange={(value) => change({ kind: value as Draft['kind'] })}
+      {draft.choice === 'filter' && (
+        <FilterFields
+          isOfUpdate
+          draft={draft.filter}
+          wrong={wrong.filter ?? {}}
+          change={(changes) => {
+            const filter = { ...draft.filter, ...changes };
+            change({ filter, ...(filter.kind !== '' && { kind: filter.kind }) });
+          }}
         />
-        {draft.choice === 'filter' ? <FilterFields {...{ draft, wrong, change }} /> : <IdFields {...{ draft, wrong, change }} />}
+      )}
+      <div className="fields">
+        {draft.choice === 'group' && <GroupField {...{ draft, wrong, change }} />}
+        {draft.choice === 'ids' ? <IdFields {...{ draft, wrong, change }} /> : <SampleField {...{ draft, wrong, change }} />}
       </div>
     </section>
   );
 };
 
-const FilterFields = ({ draft, wrong, change }: StepProps) => {
-  const zones = useZones();
-  const hardwareTypes = useHardwareTypes().filter(({ device_kind }) => device_kind === draft.kind);
+const SampleField = ({ draft, wrong, change }: StepProps) => (
+  <NumberField
+    label={text.wizard.sample}
+    hint={text.wizard.sampleHint}
+    error={wrongText(wrong.percentage)}
+    unit="%"
+    step="any"
+    {...{ minimum: 0, maximum: 100, value: draft.percentage, onChange: (value) => change({ percentage: value }) }}
+  />
+);
+
+/** To choose among: the first 500. */
+const GroupField = ({ draft, change }: StepProps) => {
+  const api = useApi();
+  const { data: groups } = useQuery({
+    queryKey: ['groups', 'to choose among'],
+    queryFn: async ({ signal }) => (await api.listGroups({ limit: 500 }, { signal })).items,
+  });
+  if (groups?.length === 0) return <Empty action={<a href={linkTo('/groups')}>{text.groups.add}</a>}>{text.groups.none}</Empty>;
+  const chosen = groups?.find(({ name }) => name === draft.group);
   return (
-    <>
-      {draft.kind === 'scooter' && (
-        <Select
-          label={text.fleet.generation}
-          value={draft.generation}
-          any={text.filters.any}
-          options={['1', '2'].map((value) => ({ value, label: value }))}
-          onChange={(value) => change({ generation: value as Draft['generation'] })}
-        />
-      )}
-      {zones.length > 0 && (
-        <Select
-          label={text.fleet.zone}
-          value={draft.zone}
-          any={text.filters.any}
-          options={zones.map(({ name }) => ({ value: name, label: name }))}
-          onChange={(value) => change({ zone: value })}
-        />
-      )}
-      <Field label={text.device.tags} hint={text.wizard.tagsHint}>
-        {(ids) => <input {...ids} type="text" value={draft.tags} onChange={(event) => change({ tags: event.target.value })} />}
-      </Field>
-      <Select
-        label={text.wizard.running}
-        value={draft.runningType}
-        any={text.filters.any}
-        options={hardwareTypes.map(({ name }) => ({ value: name, label: name }))}
-        onChange={(value) => change({ runningType: value })}
-      />
-      {draft.runningType !== '' && (
-        <Field label={text.wizard.runningVersion} error={wrongText(wrong.runningVersion)}>
-          {(ids) => (
-            <input {...ids} type="text" value={draft.runningVersion} onChange={(event) => change({ runningVersion: event.target.value })} />
-          )}
-        </Field>
-      )}
-      <NumberField
-        label={text.wizard.sample}
-        hint={text.wizard.sampleHint}
-        error={wrongText(wrong.percentage)}
-        unit="%"
-        step="any"
-        {...{ minimum: 0, maximum: 100, value: draft.percentage, onChange: (value) => change({ percentage: value }) }}
-      />
-    </>
+    <Select
+      label={text.groups.group}
+      value={draft.group}
+      any={text.wizard.choose}
+      hint={chosen && text.filterOf(chosen.filter)}
+      options={(groups ?? []).map(({ name }) => ({ value: name, label: name }))}
+      onChange={(group) => {
+        const kind = groups?.find(({ name }) => name === group)?.filter.kind;
+        change({ group, ...(kind && { kind }) });
+      }}
+    />
   );
 };
 
 const IdFields = ({ draft, wrong, change }: StepProps) => (
   <>
+    <Select
+      label={text.fleet.kind}
+      value={draft.kind}
+      options={(['scooter', 'cabinet'] as const).map((value) => ({ value, label: text.kinds[value] }))}
+      onChange={(value) => change({ kind: value as Draft['kind'] })}
+    />
     <Field
       label={text.wizard.ids}
       hint={text.wizard.idsHint(formatNumber(idsOf(draft.ids).length))}

@@ -1,15 +1,22 @@
 // What somebody has filled in on the page of a new update, and the request that it makes. Fields hold what was typed.
-import type { RequestUpdateBody, UpdateRequest } from '../../../api/src/index.ts';
+import type { FirmwareListItem, RequestUpdateBody, UpdateRequest } from '../../../api/src/index.ts';
+import {
+  emptyFilter,
+  type FilterDraft,
+  filterFromQuery,
+  findWrongInFilter,
+  toFilter,
+  type WrongFilter,
+  wordsOf,
+} from '../filter/filter.ts';
 
 export interface Draft {
   firmwareId: number | null;
-  choice: 'filter' | 'ids';
+  choice: 'filter' | 'group' | 'ids';
+  /** Of which kind the devices are. A group may say it itself. */
   kind: 'scooter' | 'cabinet';
-  generation: '' | '1' | '2';
-  runningType: string;
-  runningVersion: string;
-  zone: string;
-  tags: string;
+  filter: FilterDraft;
+  group: string;
   percentage: string;
   ids: string;
   perMinute: string;
@@ -35,11 +42,8 @@ export const emptyDraft: Draft = {
   firmwareId: null,
   choice: 'filter',
   kind: 'scooter',
-  generation: '',
-  runningType: '',
-  runningVersion: '',
-  zone: '',
-  tags: '',
+  filter: { ...emptyFilter, kind: 'scooter' },
+  group: '',
   percentage: '',
   ids: '',
   perMinute: '1000',
@@ -63,24 +67,21 @@ export const emptyDraft: Draft = {
 /** Of the address: what another page has chosen. */
 export const draftFrom = (query: URLSearchParams, ids: string): Draft => {
   const firmware = Number(query.get('firmware'));
+  const group = query.get('group') ?? '';
+  const filter = filterFromQuery(query);
+  const kind = filter.kind === 'cabinet' ? 'cabinet' : 'scooter';
   return {
     ...emptyDraft,
     firmwareId: firmware > 0 ? firmware : null,
-    choice: ids === '' ? 'filter' : 'ids',
-    ids,
-    kind: query.get('kind') === 'cabinet' ? 'cabinet' : 'scooter',
-    generation: query.get('generation') === '1' ? '1' : query.get('generation') === '2' ? '2' : '',
-    zone: query.get('zone') ?? '',
-    tags: query.get('tags') ?? '',
-    runningType: query.get('running_type') ?? '',
-    runningVersion: query.get('running_version') ?? '',
+    choice: ids !== '' ? 'ids' : group !== '' ? 'group' : 'filter',
+    ...{ ids, group, kind, filter: { ...filter, kind } },
   };
 };
 
 export const mostIds = 10_000;
 
-/** Ids one to a line, or separated by commas, semicolons or spaces; each once, in their order. */
-export const idsOf = (typed: string): string[] => [...new Set(typed.split(/[\s,;]+/).filter((id) => id !== ''))];
+/** Of a table of lines, or as somebody has pasted them. */
+export const idsOf = wordsOf;
 
 const isIdColumn = (title: string): boolean => /^"?(external_id|id|device|scooter)"?$/i.test(title);
 
@@ -100,13 +101,17 @@ export const idsOfCsv = (csv: string): string[] => {
 const whole = (typed: string): number | undefined => (/^\d+$/.test(typed.trim()) ? Number(typed) : undefined);
 const decimal = (typed: string): number | undefined => (typed.trim() === '' || Number.isNaN(Number(typed)) ? undefined : Number(typed));
 
+export type Catalogue = readonly Pick<FirmwareListItem, 'id' | 'hardware_type' | 'version'>[];
+
 export type DraftField = keyof Draft;
-export type Wrong = Partial<Record<DraftField, 'number' | 'percentage' | 'tooMany' | 'none' | 'comment' | 'version'>>;
+export type Wrong = Partial<Record<Exclude<DraftField, 'filter'>, 'number' | 'percentage' | 'tooMany' | 'none' | 'comment' | 'group'>> & {
+  filter?: WrongFilter;
+};
 
 /** Which fields keep the update from being requested. */
-export const findWrong = (draft: Draft): Wrong => {
+export const findWrong = (draft: Draft, catalogue: Catalogue): Wrong => {
   const wrong: Wrong = {};
-  const wants = (field: DraftField, isRight: boolean, what: Wrong[DraftField]) => {
+  const wants = (field: Exclude<DraftField, 'filter'>, isRight: boolean, what: Wrong[typeof field]) => {
     if (!isRight && what !== undefined) wrong[field] = what;
   };
   const percentage = (typed: string) => (decimal(typed) ?? 0) > 0 && (decimal(typed) ?? 0) <= 100;
@@ -116,7 +121,9 @@ export const findWrong = (draft: Draft): Wrong => {
     wants('ids', ids <= mostIds, 'tooMany');
   } else {
     wants('percentage', draft.percentage === '' || percentage(draft.percentage), 'percentage');
-    wants('runningVersion', draft.runningType === '' || draft.runningVersion.trim() !== '', 'version');
+    wants('group', draft.choice !== 'group' || draft.group !== '', 'group');
+    const inFilter = draft.choice === 'filter' ? findWrongInFilter(draft.filter, catalogue) : {};
+    if (Object.keys(inFilter).length > 0) wrong.filter = inFilter;
   }
   wants('perMinute', (whole(draft.perMinute) ?? 0) >= 1, 'number');
   wants('atWork', draft.atWork === '' || (whole(draft.atWork) ?? 0) >= 1, 'number');
@@ -133,27 +140,21 @@ export const findWrong = (draft: Draft): Wrong => {
   return wrong;
 };
 
-const targetsOf = (draft: Draft): RequestUpdateBody['targets'] => {
-  const { kind } = draft;
-  if (draft.choice === 'ids') return { kind, external_ids: idsOf(draft.ids) };
+/** Fields without which nobody is chosen. */
+export const hasTargets = ({ ids, percentage, group, filter }: Wrong): boolean => !ids && !percentage && !group && !filter;
+
+const targetsOf = (draft: Draft, catalogue: Catalogue): RequestUpdateBody['targets'] => {
+  const { kind, choice, group } = draft;
+  if (choice === 'ids') return { kind, external_ids: idsOf(draft.ids) };
   const percentage = decimal(draft.percentage);
-  const tags = idsOf(draft.tags);
-  return {
-    filter: {
-      kind,
-      ...(draft.generation !== '' && kind === 'scooter' && { version: Number(draft.generation) as 1 | 2 }),
-      ...(draft.runningType !== '' && { running: { hardware_type: draft.runningType, version: draft.runningVersion.trim() } }),
-      ...(draft.zone !== '' && { zone: draft.zone }),
-      ...(tags.length > 0 && { tags: { all: tags } }),
-      ...(percentage !== undefined && { percentage }),
-    },
-  };
+  const sample = percentage === undefined ? {} : { percentage };
+  return choice === 'group' ? { group, ...sample } : { filter: { ...toFilter(draft.filter, catalogue), kind, ...sample } };
 };
 
 /** What decides who takes part: all that a dry run needs. */
-export const planOf = (draft: Draft, firmware_id: number): UpdateRequest => ({
+export const planOf = (draft: Draft, firmware_id: number, catalogue: Catalogue): UpdateRequest => ({
   firmware_id,
-  targets: targetsOf(draft),
+  targets: targetsOf(draft, catalogue),
   allow_downgrade: draft.allowDowngrade,
   force: draft.force,
   unknown_version: draft.unknownVersion,
@@ -172,8 +173,8 @@ const canaryOf = (draft: Draft): Pick<RequestUpdateBody, 'canary'> => {
   };
 };
 
-export const requestOf = (draft: Draft, firmware_id: number): UpdateRequest => ({
-  ...planOf(draft, firmware_id),
+export const requestOf = (draft: Draft, firmware_id: number, catalogue: Catalogue): UpdateRequest => ({
+  ...planOf(draft, firmware_id, catalogue),
   comment: draft.comment.trim(),
   rollout: { maximum_per_minute: whole(draft.perMinute) ?? 0, maximum_in_progress: whole(draft.atWork) ?? null },
   ...canaryOf(draft),

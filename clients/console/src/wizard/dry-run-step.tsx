@@ -9,7 +9,7 @@ import { useList } from '../ui/list.ts';
 import { Failure, Loading } from '../ui/states.tsx';
 import { More } from '../ui/table.tsx';
 import type { StepProps } from './devices-step.tsx';
-import { planOf } from './draft.ts';
+import { type Catalogue, planOf } from './draft.ts';
 
 type Reason = DryRun['reasons'][number];
 
@@ -20,7 +20,13 @@ export const DryRunStep = ({
   query,
   plan,
   change,
-}: StepProps & { firmware: FirmwareListItem | undefined; query: UseQueryResult<DryRun>; plan: DryRun | undefined }) => (
+  catalogue,
+}: StepProps & {
+  firmware: FirmwareListItem | undefined;
+  query: UseQueryResult<DryRun>;
+  plan: DryRun | undefined;
+  catalogue: Catalogue;
+}) => (
   <section className="step" aria-label={text.wizard.dryRun}>
     <h2>{text.wizard.dryRun}</h2>
     {!firmware ? (
@@ -40,7 +46,7 @@ export const DryRunStep = ({
         </p>
         <ul className="plan">
           {plan.reasons.map((reason) => (
-            <ReasonOfPlan key={reason.reason} reason={reason} request={planOf(draft, firmware.id)} kind={draft.kind} />
+            <ReasonOfPlan key={reason.reason} reason={reason} request={planOf(draft, firmware.id, catalogue)} kind={draft.kind} />
           ))}
         </ul>
         {plan.parts.map(({ hardware_type, version, changes }) => (

@@ -1,23 +1,12 @@
-import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { FirmwareListItem } from '../../../api/src/index.ts';
-import { useApi } from '../api.ts';
 import { formatBytes, formatNumber } from '../format.ts';
 import { linkTo } from '../location.ts';
 import { text } from '../text.ts';
 import { Select } from '../ui/controls.tsx';
+import type { useAvailableFirmwares } from '../ui/firmwares.ts';
 import { useHardwareTypes } from '../ui/hardware-types.ts';
 import { Answer, Empty } from '../ui/states.tsx';
-
-/** The newest 500 that a device can be updated to. */
-export const useAvailableFirmwares = () => {
-  const api = useApi();
-  return useQuery({
-    queryKey: ['firmwares', 'available'],
-    queryFn: async ({ signal }) => (await api.listFirmwares({ status: 'available', limit: 500 }, { signal })).items,
-    staleTime: 5_000,
-  });
-};
 
 export const FirmwareStep = ({
   firmwares,

@@ -118,6 +118,7 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
     await page.keyboard.type('4.0.0');
     await tabTo(page, 'By filter');
     await page.keyboard.press('ArrowRight');
+    await page.keyboard.press('ArrowRight');
     await tabTo(page, 'Ids');
     await page.keyboard.type('S-00001, S-00002 S-99999');
     await page.getByText('2 scooters would be updated').waitFor();
@@ -143,7 +144,7 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
     await page.getByText('5 devices are in it now').waitFor();
     await page.getByRole('link', { name: 'Update this group' }).click();
     await page.getByLabel('Hardware type').selectOption('vega_mcu');
-    await page.getByLabel('Version').selectOption(String(id));
+    await page.getByLabel('Version', { exact: true }).selectOption(String(id));
     await page.getByText('Updates 5 scooters of group tens to vega_mcu 1.5.5').waitFor();
     await page.getByRole('button', { name: 'Update 5 scooters' }).click();
     await page.waitForURL(/#\/updates\/\d+$/);

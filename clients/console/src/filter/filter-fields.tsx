@@ -123,7 +123,7 @@ const VersionFields = ({ draft, wrong, change }: FieldsProps) => {
         />
       )}
       {draft.compare !== '' && draft.compare !== 'unknown' && draft.type !== '' && (
-        <Field label={text.filters.of} error={wrong.of && draft.of !== '' ? text.filters.wrong[wrong.of] : undefined}>
+        <Field label={text.filters.of[draft.compare]} error={wrong.of && draft.of !== '' ? text.filters.wrong[wrong.of] : undefined}>
           {(ids) => (
             <>
               <input {...ids} type="text" list={list} value={draft.of} onChange={(event) => change({ of: event.target.value })} />

@@ -34,6 +34,7 @@ import * as authorSignatures from './20261126230000_author_signatures.ts';
 import * as keepGroups from './20261126231000_keep_groups.ts';
 import * as keepDailyShares from './20261126232000_keep_daily_shares.ts';
 import * as recountAlone from './20261126232100_recount_alone.ts';
+import * as sortLists from './20261127300000_sort_lists.ts';
 
 /** Every migration by its name, in the order in which they run. A list rather than a folder scan, so that it can be bundled. */
 export const migrations: Record<string, Migration> = {
@@ -72,4 +73,5 @@ export const migrations: Record<string, Migration> = {
   '20261126231000_keep_groups': keepGroups,
   '20261126232000_keep_daily_shares': keepDailyShares,
   '20261126232100_recount_alone': recountAlone,
+  '20261127300000_sort_lists': sortLists,
 };

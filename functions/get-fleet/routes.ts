@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
 import { AuditLine, auditedResources } from '../../lib/audit/audit-line.ts';
 import { RequestedTimestamp } from '../../lib/firmware/firmware.ts';
+import { DeviceSort } from '../../lib/fleet/device-sort.ts';
 import { CountedGroup, Group, GroupName } from '../../lib/fleet/group.ts';
 import { Device } from '../../lib/fleet/shown-device.ts';
 import { ZoneName } from '../../lib/fleet/word.ts';
@@ -65,7 +66,7 @@ export const listGroupDevicesRoute = defineRoute({
   scope: 'read',
   summary: 'List the members of a group at this moment',
   pathParameters: GroupInPath,
-  query: z.strictObject(PageQuery),
+  query: z.strictObject({ sort: z.optional(DeviceSort), ...PageQuery }),
   responses: { 200: { description: 'A page of devices', body: pageOf(Device) } },
   problems: [404],
 });

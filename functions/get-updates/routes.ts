@@ -7,9 +7,11 @@ import { integerBetween, YesOrNo } from '../../lib/http/query-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 import { requestedText } from '../../lib/text.ts';
 import { executionStatuses } from '../../lib/update/execution.ts';
+import { executionSorts } from '../../lib/update/execution-queries.ts';
 import { DeviceExecution, Execution } from '../../lib/update/shown-execution.ts';
 import { Timeline } from '../../lib/update/timeline.ts';
 import { Exclusion, eligibilities, Update, UpdateDetail } from '../../lib/update/update.ts';
+import { updateSorts } from '../../lib/update/update-page-queries.ts';
 import { updateStatuses } from '../../lib/update/update-status.ts';
 
 export const listUpdatesRoute = defineRoute({
@@ -18,7 +20,7 @@ export const listUpdatesRoute = defineRoute({
   path: '/v1/updates',
   tag: 'Updates',
   scope: 'read',
-  summary: 'List updates, the latest first',
+  summary: 'List updates',
   description:
     'Conditions may be combined. How many updates there are in each status: `updates` of `GET /v1/stats`; how many executions an update has ' +
     'in each status and by reason: `counts` of each update, and `reasons` of `GET /v1/updates/{id}`.',
@@ -27,6 +29,9 @@ export const listUpdatesRoute = defineRoute({
     firmware_id: z.optional(IdInPath.shape.id).check(z.meta({ description: 'To this firmware' })),
     hardware_type: z.optional(HardwareTypeName).check(z.meta({ description: 'To a firmware of this hardware type' })),
     created_by: z.optional(requestedText(255)).check(z.meta({ description: 'Requested by this caller: the `sub` of the token' })),
+    sort: z
+      .optional(z.enum(updateSorts))
+      .check(z.meta({ description: 'The order in which they were requested; the latest first is the default' })),
     ...PageQuery,
   }),
   responses: { 200: { description: 'A page of updates', body: pageOf(Update) } },
@@ -91,6 +96,13 @@ export const listExecutionsRoute = defineRoute({
       .check(z.meta({ description: 'Without the text after the colon that some have', example: 'DEFERRED' })),
     external_id: z.optional(ExternalId).check(z.meta({ description: 'Of this device alone' })),
     is_canary: YesOrNo.check(z.meta({ description: 'true: of the canary alone; false: of all others' })),
+    sort: z.optional(z.enum(executionSorts)).check(
+      z.meta({
+        description:
+          'id: the order in which they were planned; id_ascending is the default. finished_dt: by their end; those that have not ended come ' +
+          'after all others in both directions',
+      }),
+    ),
     ...PageQuery,
   }),
   responses: { 200: { description: 'A page of executions', body: pageOf(Execution) } },

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import { firmwareStatuses, HardwareTypeName } from '../../lib/firmware/firmware.ts';
+import { firmwareSorts } from '../../lib/firmware/firmware-queries.ts';
 import { FirmwareDownload } from '../../lib/firmware/get-firmware.ts';
 import { HardwareType } from '../../lib/firmware/hardware-type.ts';
 import { FirmwarePage } from '../../lib/firmware/list-firmwares.ts';
@@ -15,11 +16,18 @@ export const listFirmwaresRoute = defineRoute({
   path: '/v1/firmwares',
   tag: 'Firmwares',
   scope: 'read',
-  summary: 'List firmwares, the newest version_num first',
+  summary: 'List firmwares',
   query: z.strictObject({
     hardware_type: z.optional(HardwareTypeName),
     version: z.optional(FirmwareVersion),
     status: z.optional(z.enum(firmwareStatuses)),
+    sort: z.optional(z.enum(firmwareSorts)).check(
+      z.meta({
+        description:
+          'version_num: the order of versions; newest first is the default, and what has no version_num yet has the lowest. created_dt: the ' +
+          'order in which firmwares were added',
+      }),
+    ),
     links: Flag.check(z.meta({ description: 'Also a fresh link to each available file' })),
     ...PageQuery,
   }),

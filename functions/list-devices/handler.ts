@@ -8,7 +8,7 @@ import { listDevicesRoute } from './routes.ts';
 
 export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
   endpoint(
-    operation(deps, listDevicesRoute, async ({ query: { limit, cursor, ...query } }) =>
-      json(200, await listDevices(deps, filterOfQuery(query), { limit, cursor }, inQuery(query))),
+    operation(deps, listDevicesRoute, async ({ query: { limit, cursor, sort, total, ...query } }) =>
+      json(200, await listDevices(deps, filterOfQuery(query), { limit, cursor, sort, total }, inQuery(query))),
     ),
   );

@@ -2,6 +2,7 @@ import { type NotNull, type SelectQueryBuilder, sql } from 'kysely';
 import * as z from 'zod/mini';
 import type { AuthorSignature, SignedPart } from '../authors/signature.ts';
 import type { Db, Trx } from '../db/database.ts';
+import { comesAfter, directionOf, fieldOf, inOrder } from '../db/keyset.ts';
 import type { DB } from '../db/schema.ts';
 import { deviceCountOfFirmware } from '../fleet/count-queries.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
@@ -178,33 +179,51 @@ export const findManifestFacts = async (
   return { status, facts: facts || undefined };
 };
 
-const Cursor = z.tuple([z.int32(), z.int32()]);
+/** The orders in which firmwares can be listed; each has an index. */
+export const firmwareSorts = ['version_num_descending', 'version_num_ascending', 'created_dt_descending', 'created_dt_ascending'] as const;
+type FirmwareSort = (typeof firmwareSorts)[number];
+
+/** What has no ordinal has the lowest. */
+const ordinalOf = (version_num: number | null) => version_num ?? 0;
+const ordinal = sql`coalesce(version_num, 0)`;
+
+const Id = z.int32();
+const orders = {
+  version_num: {
+    Key: z.tuple([Id, Id]),
+    columns: [ordinal, sql`id`],
+    keyOf: (row: ListedFirmware) => [ordinalOf(row.version_num), row.id],
+  },
+  created_dt: { Key: z.tuple([Id]), columns: [sql`id`], keyOf: (row: ListedFirmware) => [row.id] },
+};
 
 export interface FirmwareFilter {
   hardware_type?: string | undefined;
   version?: string | undefined;
   status?: FirmwareStatus | undefined;
+  sort?: FirmwareSort | undefined;
   limit: number;
   cursor?: string | undefined;
 }
 
-/** Newest ordinal first; what has no ordinal comes last, the latest request first. */
+/** Newest ordinal first, unless another order is wanted; what has no ordinal yet has the lowest. */
 export const listFirmwares = async (
   db: Db,
-  { hardware_type, version, status, limit, cursor }: FirmwareFilter,
+  { hardware_type, version, status, sort, limit, cursor }: FirmwareFilter,
 ): Promise<Page<ListedFirmware>> => {
-  const list = listOf('firmwares', { hardware_type, version, status });
-  const after = decodeCursor(list, Cursor, cursor);
-  const ordinal = sql<number>`coalesce(version_num, 0)`;
+  const list = listOf('firmwares', { hardware_type, version, status, sort });
+  const wanted = sort ?? 'version_num_descending';
+  const { Key, columns, keyOf } = orders[fieldOf(wanted)];
+  const direction = directionOf(wanted);
+  const after: readonly number[] | undefined = decodeCursor<z.ZodMiniType<number[]>>(list, Key, cursor);
   let query: SelectQueryBuilder<DB, 'firmwares', ListedFirmware> = selectListedFirmware(db);
   if (hardware_type) query = query.where('hardware_type', '=', hardware_type);
   if (version) query = query.where('version', '=', version);
   if (status) query = query.where('status', '=', status);
-  if (after) query = query.where(sql<boolean>`(${ordinal}, id) < (${after[0]}, ${after[1]})`);
   const rows = await query
-    .orderBy(ordinal, 'desc')
-    .orderBy('id', 'desc')
+    .where(comesAfter(columns, direction, after))
+    .orderBy(inOrder(columns, direction))
     .limit(limit + 1)
     .execute();
-  return toPage(list, rows, limit, (row) => [row.version_num ?? 0, row.id]);
+  return toPage(list, rows, limit, keyOf);
 };

@@ -25,11 +25,7 @@ const version = z.optional(FirmwareVersion);
 /** A filter as query parameters: what is nested in it has a dotted name here. */
 export const deviceFilterQuery = {
   kind: deviceFilter.kind,
-  external_id_prefix: described(
-    deviceFilter.external_id_prefix,
-    'Its external_id begins so; the list is then in the order of external_id, by character codes',
-    'S-000',
-  ),
+  external_id_prefix: deviceFilter.external_id_prefix,
   version: like(z.optional(z.enum(['1', '2', 'none'])), 'version'),
   channel: deviceFilter.channel,
   zone: deviceFilter.zone,

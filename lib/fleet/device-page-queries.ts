@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import { addSeconds } from '../clock.ts';
+import { comesAfter, type Direction, inOrder } from '../db/keyset.ts';
 import { DeviceKind } from './device.ts';
 import type { DeviceFilter } from './device-filter.ts';
 import {
@@ -7,7 +8,6 @@ import {
   conditionsOf,
   externalId,
   filteredDevices,
-  hasPrefix,
   numberOf,
   placesOfRunning,
   unknownVersionOf,
@@ -24,37 +24,52 @@ import { none } from './word.ts';
  * one by one. So a page of devices that hardly exist costs as much as that one condition has devices; so does one of a tag, whose index has
  * no order, and one of a sample, which is drawn from all.
  */
-export const deviceIdPage = (filter: DeviceFilter, { after, size, now }: Bounds): RawBuilder<unknown> => sql`
-  SELECT id FROM (${candidates(filter, { after, size, now })}) candidates ORDER BY id LIMIT ${size}`;
-
-/** The place of a device in the order of external ids; ids of scooters and cabinets may be the same. */
-export interface ExternalIdPlace {
-  external_id: string;
-  id: number;
-}
+export const deviceIdPage = (filter: DeviceFilter, bounds: Bounds<[id: number]>): RawBuilder<unknown> => sql`
+  SELECT id FROM (${candidates(filter, bounds)}) candidates ORDER BY ${inOrder([sql`id`], bounds.direction)} LIMIT ${bounds.size}`;
 
 /**
- * The same in the order of external ids, of the devices whose external id begins in one way: their index holds them side by side. Each of
- * them is asked about the other conditions, until the page is full.
+ * The same in the order of external ids, which have an index; those that begin alike stand side by side in it. Each device is asked about
+ * the other conditions, until the page is full. Ids of scooters and cabinets may be the same.
  */
-export const deviceIdPageByPrefix = (
-  { external_id_prefix: prefix, ...others }: DeviceFilter & { external_id_prefix: string },
-  { after, size, now }: Omit<Bounds, 'after'> & { after: ExternalIdPlace | undefined },
-): RawBuilder<unknown> => sql`
-  SELECT d.id FROM devices d
-  WHERE ${allOf([
-    hasPrefix(prefix),
-    ...(after ? [sql`(${externalId}, d.id) > (${after.external_id}, ${after.id})`] : []),
-    ...conditionsOf(others, now),
-  ])}
-  ORDER BY ${externalId}, d.id
-  LIMIT ${size}`;
+export const deviceIdPageByExternalId = (filter: DeviceFilter, bounds: Bounds<[external_id: string, id: number]>): RawBuilder<unknown> =>
+  pageAlong(externalIdOrder, filter, bounds);
+export const externalIdOrder = [externalId, sql`d.id`];
 
-export interface Bounds {
-  after: number;
+/**
+ * The same in the order of the days on which the devices were last seen, those that never were first. The index has a place for each kind
+ * of device, which gives as many as a whole page.
+ */
+export const deviceIdPageByLastSeen = (filter: DeviceFilter, bounds: Bounds<[last_seen_on: string, id: number]>): RawBuilder<unknown> => {
+  // A sample is drawn from the devices of all kinds together.
+  const filters = filter.percentage === undefined ? kindsOf(filter).map((kind) => ({ ...filter, kind })) : [filter];
+  return sql`
+    SELECT d.id FROM (${unionOf(filters.map((each) => pageAlong(lastSeenIndex, each, bounds, sql`d.id, d.last_seen_on`)))}) d
+    ORDER BY ${inOrder(lastSeenOrder, bounds.direction)}
+    LIMIT ${bounds.size}`;
+};
+export const lastSeenOrder = [sql`d.last_seen_on`, sql`d.id`];
+const lastSeenIndex = [sql`d.last_seen_on`, sql`d.id + 0`];
+
+export interface Bounds<Key extends readonly unknown[]> {
+  /** The sort key of the last device of the page before. */
+  after: Key | undefined;
+  direction: Direction;
   size: number;
   now: Date;
 }
+type IdBounds = Bounds<[id: number]>;
+
+const pageAlong = (
+  columns: readonly RawBuilder<unknown>[],
+  filter: DeviceFilter,
+  { after, direction, size, now }: Bounds<readonly unknown[]>,
+  selected = sql`d.id`,
+) => sql`
+  SELECT ${selected}
+  FROM ${filter.percentage === undefined ? sql`devices` : sql`(${filteredDevices(filter, { now })})`} d
+  WHERE ${allOf([comesAfter(columns, direction, after), ...conditionsOf(filter, now)])}
+  ORDER BY ${inOrder(columns, direction)}
+  LIMIT ${size}`;
 
 /** Conditions that are places of an index of device_firmwares. */
 const installed = ({
@@ -66,9 +81,9 @@ const installed = ({
   return undefined;
 };
 
-const candidates = (filter: DeviceFilter, bounds: Bounds): RawBuilder<unknown> => {
+const candidates = (filter: DeviceFilter, bounds: IdBounds): RawBuilder<unknown> => {
   if (filter.percentage !== undefined) {
-    return sql`SELECT id FROM (${filteredDevices(filter, bounds)}) sample WHERE id > ${bounds.after} ORDER BY id LIMIT ${bounds.size}`;
+    return sql`SELECT id FROM (${filteredDevices(filter, { now: bounds.now })}) sample WHERE ${comesAfter([sql`id`], bounds.direction, bounds.after)}`;
   }
   const found = installed(filter);
   if (found) {
@@ -111,22 +126,28 @@ const unionOf = (places: readonly RawBuilder<unknown>[]) =>
   );
 
 /** One place of an index of device_firmwares; its devices are asked about the other conditions one by one, in a subquery of their own. */
-const installedIn = (place: RawBuilder<unknown>, others: DeviceFilter, { after, size, now }: Bounds): RawBuilder<unknown> => {
+const installedIn = (place: RawBuilder<unknown>, others: DeviceFilter, { after, direction, size, now }: IdBounds): RawBuilder<unknown> => {
+  const id = [sql`r.device_id + 0`];
   const conditions = conditionsOf(others, now);
   const isMeant = conditions.length > 0 ? sql`AND (SELECT ${allOf(conditions)} FROM devices d WHERE d.id = r.device_id)` : sql``;
   return sql`
     SELECT r.device_id AS id
     FROM device_firmwares r
-    WHERE ${place} AND r.device_id + 0 > ${after} ${isMeant}
-    ORDER BY r.device_id + 0
+    WHERE ${place} AND ${comesAfter(id, direction, after)} ${isMeant}
+    ORDER BY ${inOrder(id, direction)}
     LIMIT ${size}`;
 };
 
 /** One place of an index of devices. */
-const devicesIn = (place: RawBuilder<unknown>, { after, size }: Bounds): RawBuilder<unknown> => sql`
-  SELECT d.id FROM devices d WHERE ${place} AND d.id + 0 > ${after} ORDER BY d.id + 0 LIMIT ${size}`;
+const devicesIn = (place: RawBuilder<unknown>, bounds: IdBounds): RawBuilder<unknown> => alongIds(sql`d.id + 0`, place, bounds);
 
-const allDevices = ({ after, size }: Bounds) => sql`SELECT d.id FROM devices d WHERE d.id > ${after} ORDER BY d.id LIMIT ${size}`;
+const allDevices = (bounds: IdBounds) => alongIds(sql`d.id`, sql`true`, bounds);
+
+const alongIds = (id: RawBuilder<unknown>, place: RawBuilder<unknown>, { after, direction, size }: IdBounds) => sql`
+  SELECT d.id FROM devices d
+  WHERE ${place} AND ${comesAfter([id], direction, after)}
+  ORDER BY ${inOrder([id], direction)}
+  LIMIT ${size}`;
 
 const millisecondsPerDay = 86_400_000;
 
@@ -134,7 +155,7 @@ const millisecondsPerDay = 86_400_000;
  * Every day on which any device of the kind was last seen is a place; the index is asked for each day's successor. When the time is in
  * the middle of a day, the devices that were last seen on that day are another one, of which only some are meant.
  */
-const lastSeenBefore = (time: Date, ofClass: DeviceFilter & { kind: DeviceKind }, bounds: Bounds): RawBuilder<unknown>[] => {
+const lastSeenBefore = (time: Date, ofClass: DeviceFilter & { kind: DeviceKind }, bounds: IdBounds): RawBuilder<unknown>[] => {
   const day = sql`(${time}::timestamptz AT TIME ZONE 'UTC')::date`;
   const seenOn = (place: RawBuilder<unknown>) => allOf([...conditionsOf(ofClass, bounds.now), sql`d.last_seen_on = ${place}`]);
   const firstDay = (condition: RawBuilder<unknown>) => sql`

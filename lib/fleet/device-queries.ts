@@ -1,12 +1,21 @@
 import { type RawBuilder, sql } from 'kysely';
 import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
-import { decodeCursor, decodeIdCursor, listOf, type Page, toPage } from '../http/page.ts';
-import type { DeviceKind, ReportSource } from './device.ts';
+import { type Direction, directionOf, fieldOf, inOrder } from '../db/keyset.ts';
+import { decodeCursor, type List, listOf, type Page, toPage } from '../http/page.ts';
+import { type DeviceKind, ExternalId, type ReportSource } from './device.ts';
 import type { DeviceAttributes, DeviceWithHistory } from './device-detail.ts';
 import type { DeviceFilter } from './device-filter.ts';
-import { externalId } from './device-filter-queries.ts';
-import { deviceIdPage, deviceIdPageByPrefix } from './device-page-queries.ts';
+import { filteredDevices } from './device-filter-queries.ts';
+import {
+  type Bounds,
+  deviceIdPage,
+  deviceIdPageByExternalId,
+  deviceIdPageByLastSeen,
+  externalIdOrder,
+  lastSeenOrder,
+} from './device-page-queries.ts';
+import type { DeviceSort } from './device-sort.ts';
 import type { Device, PastFirmware } from './shown-device.ts';
 
 interface DeviceRow extends Omit<Device, 'firmwares'> {
@@ -95,39 +104,58 @@ export const listDevicesWithFirmwares = async (db: Db, kind: DeviceKind, externa
 export interface PageOfDevices {
   limit: number;
   cursor?: string | undefined;
+  sort?: DeviceSort | undefined;
   now: Date;
 }
 
-/** By the order in which they were registered, so that a device that is added later comes on a later page; with a prefix, by external id. */
+interface DeviceOrder<Key extends readonly unknown[]> {
+  idPage: (filter: DeviceFilter, bounds: Bounds<Key>) => RawBuilder<unknown>;
+  /** What its cursors hold. */
+  Key: z.ZodMiniType<Key>;
+  columns: readonly RawBuilder<unknown>[];
+  keyOf: (id: number, device: Device) => Key;
+}
+
+/** A page along an order. */
+const along =
+  <Key extends readonly unknown[]>({ idPage, Key, columns, keyOf }: DeviceOrder<Key>) =>
+  async (db: Db, list: List, direction: Direction, filter: DeviceFilter, { limit, cursor, now }: PageOfDevices): Promise<Page<Device>> => {
+    const ids = idPage(filter, { after: decodeCursor(list, Key, cursor), direction, size: limit + 1, now });
+    const devices = await selectDevices(db, sql`d.id IN (${ids})`, inOrder(columns, direction));
+    const { items, next_cursor } = toPage(list, [...devices], limit, ([id, device]) => keyOf(id, device));
+    return { items: items.map(([, device]) => device), next_cursor };
+  };
+
+const Id = z.int32();
+const neverSeenOn = '-infinity';
+
+const orders = {
+  // By ids, so that a device that is registered later comes on a later page.
+  created_dt: along<[id: number]>({ idPage: deviceIdPage, Key: z.tuple([Id]), columns: [sql`d.id`], keyOf: (id) => [id] }),
+  external_id: along<[external_id: string, id: number]>({
+    idPage: deviceIdPageByExternalId,
+    Key: z.tuple([ExternalId, Id]),
+    columns: externalIdOrder,
+    keyOf: (id, { external_id }) => [external_id, id],
+  }),
+  last_seen_on: along<[last_seen_on: string, id: number]>({
+    idPage: deviceIdPageByLastSeen,
+    Key: z.tuple([z.union([z.literal(neverSeenOn), z.iso.date()]), Id]),
+    columns: lastSeenOrder,
+    keyOf: (id, { last_seen_dt }) => [last_seen_dt?.toISOString().slice(0, 10) ?? neverSeenOn, id],
+  }),
+};
+
 export const listDevices = (db: Db, filter: DeviceFilter, page: PageOfDevices): Promise<Page<Device>> => {
-  const { external_id_prefix, percentage } = filter;
-  if (external_id_prefix === undefined || percentage !== undefined) return listDevicesById(db, filter, page);
-  return listDevicesByPrefix(db, { ...filter, external_id_prefix }, page);
+  const { sort = filter.external_id_prefix === undefined ? 'created_dt_ascending' : 'external_id_ascending' } = page;
+  const list = listOf('devices', { ...filter, sort: page.sort });
+  return orders[fieldOf(sort)](db, list, directionOf(sort), filter, page);
 };
 
-const listDevicesById = async (db: Db, filter: DeviceFilter, { limit, cursor, now }: PageOfDevices): Promise<Page<Device>> => {
-  const list = listOf('devices', filter);
-  const after = decodeIdCursor(list, cursor) ?? 0;
-  const ids = deviceIdPage(filter, { after, size: limit + 1, now });
-  const devices = await selectDevices(db, sql`d.id IN (${ids})`, sql`d.id`);
-  const { items, next_cursor } = toPage(list, [...devices], limit, ([id]) => [id]);
-  return { items: items.map(([, device]) => device), next_cursor };
-};
-
-const PrefixCursor = z.tuple([z.string(), z.int32()]);
-
-const listDevicesByPrefix = async (
-  db: Db,
-  filter: DeviceFilter & { external_id_prefix: string },
-  { limit, cursor, now }: PageOfDevices,
-): Promise<Page<Device>> => {
-  const list = listOf('devices by prefix', filter);
-  const [external_id, id] = decodeCursor(list, PrefixCursor, cursor) ?? [];
-  const after = external_id !== undefined && id !== undefined ? { external_id, id } : undefined;
-  const ids = deviceIdPageByPrefix(filter, { after, size: limit + 1, now });
-  const devices = await selectDevices(db, sql`d.id IN (${ids})`, sql`${externalId}, d.id`);
-  const { items, next_cursor } = toPage(list, [...devices], limit, ([key, device]) => [device.external_id, key]);
-  return { items: items.map(([, device]) => device), next_cursor };
+/** How many devices a filter means, counted now. */
+export const countDevices = async (db: Db, filter: DeviceFilter, now: Date): Promise<number> => {
+  const { rows } = await sql<{ n: number }>`SELECT count(*) AS n FROM (${filteredDevices(filter, { now })}) d`.execute(db);
+  return rows[0]?.n ?? 0;
 };
 
 const HistoryCursor = z.tuple([z.int()]);

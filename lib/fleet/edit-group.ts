@@ -6,9 +6,9 @@ import type { Db } from '../db/database.ts';
 import { violatedConstraint } from '../db/database-error.ts';
 import { DomainError } from '../errors.ts';
 import type { Page } from '../http/page.ts';
-import { listDevices, type PageOfDevices } from './device-queries.ts';
+import { countDevices, listDevices, type PageOfDevices } from './device-queries.ts';
 import { type CountedGroup, type Group, type GroupChange, membersOf, type NewGroup } from './group.ts';
-import { countMembers, deleteGroup as deleteRow, findGroup, insertGroup, lockGroup, updateGroup } from './group-queries.ts';
+import { deleteGroup as deleteRow, findGroup, insertGroup, lockGroup, updateGroup } from './group-queries.ts';
 import { inBody, refuseMissingSubjects } from './missing-subjects.ts';
 import type { Device } from './shown-device.ts';
 
@@ -23,7 +23,7 @@ const resource = 'group';
 export async function getGroup({ db, now }: EditGroupDeps, name: string): Promise<CountedGroup> {
   const group = await findGroup(db, name);
   if (!group) throw notFound(name);
-  return { ...group, devices: await countMembers(db, group, now()) };
+  return { ...group, devices: await countDevices(db, membersOf(group), now()) };
 }
 
 /** A page of the members of a group, as a list of devices has them. @throws `group.not_found` */

@@ -3,8 +3,7 @@ import * as z from 'zod/mini';
 import type { Db, Trx } from '../db/database.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
 import { requestedText } from '../text.ts';
-import { filteredDevices } from './device-filter-queries.ts';
-import { type Group, type GroupFilter, membersOf, type NewGroup } from './group.ts';
+import type { Group, GroupFilter, NewGroup } from './group.ts';
 
 const selectGroups = (db: Db) => db.selectFrom('groups').select(['name', sql<GroupFilter>`filter`.as('filter'), 'comment', 'created_dt']);
 
@@ -33,11 +32,6 @@ export const updateGroup = async (trx: Trx, { name, filter, comment }: NewGroup)
 
 export const deleteGroup = async (trx: Trx, name: string): Promise<void> => {
   await trx.deleteFrom('groups').where('name', '=', name).execute();
-};
-
-export const countMembers = async (db: Db, group: Group, now: Date): Promise<number> => {
-  const { rows } = await sql<{ n: number }>`SELECT count(*) AS n FROM (${filteredDevices(membersOf(group), { now })}) d`.execute(db);
-  return rows[0]?.n ?? 0;
 };
 
 const Cursor = z.tuple([requestedText(64)]);

@@ -1,7 +1,9 @@
 import { type RawBuilder, sql } from 'kysely';
+import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
+import { comesAfter, type Direction, directionOf, fieldOf, inOrder } from '../db/keyset.ts';
 import { DeviceKind } from '../fleet/device.ts';
-import { decodeIdCursor, listOf, type Page, toPage } from '../http/page.ts';
+import { decodeCursor, decodeIdCursor, listOf, type Page, toPage } from '../http/page.ts';
 import { type ExecutionStatus, executionStatuses, type Phase } from './execution.ts';
 import { findPlaces } from './place-queries.ts';
 import { unsentTries } from './predicates.ts';
@@ -77,6 +79,9 @@ const toExecutionsOfDevice = async <Row extends ExecutionRow>(db: Db, rows: read
   });
 };
 
+/** The orders in which the executions of an update can be listed; each has an index. */
+export const executionSorts = ['id_ascending', 'id_descending', 'finished_dt_descending', 'finished_dt_ascending'] as const;
+
 export interface ExecutionFilter {
   update_id: number;
   status?: ExecutionStatus | undefined;
@@ -84,42 +89,77 @@ export interface ExecutionFilter {
   reason?: string | undefined;
   external_id?: string | undefined;
   is_canary?: boolean | undefined;
+  sort?: (typeof executionSorts)[number] | undefined;
   limit: number;
   cursor?: string | undefined;
 }
 
-/**
- * The ids of a page. Of one device there is one in an update, all of whose devices are of one kind. Without a device: the first ones of each status, as the indexes
- * hold them, merged. So a page reads a few hundred entries of an index, however many executions the update and all others have, and no
- * index is needed that every change of an execution would have to write.
- */
-const executionIdPage = (filter: ExecutionFilter, after: number, size: number) =>
-  filter.external_id === undefined
-    ? sql`
-        SELECT page.id
-        FROM unnest(${filter.status ? [filter.status] : executionStatuses}::text[]) AS wanted (status)
-        CROSS JOIN LATERAL (
-          SELECT e.id FROM update_executions e
-          WHERE e.status = wanted.status AND ${isMeant(filter, after)}
-          ORDER BY e.id
-          LIMIT ${size}
-        ) page
-        ORDER BY page.id
-        LIMIT ${size}`
-    : sql`
-        SELECT page.id
-        FROM devices d
-        CROSS JOIN LATERAL (
-          SELECT e.id FROM update_executions e
-          WHERE e.device_id = d.id AND ${filter.status ? sql`e.status = ${filter.status}` : sql`true`} AND ${isMeant(filter, after)}
-          LIMIT 1
-        ) page
-        WHERE d.kind = ANY (${DeviceKind.options}::text[]) AND d.external_id = ${filter.external_id}
-        LIMIT 1`;
+interface Bounds<Key extends readonly unknown[]> {
+  /** The sort key of the last execution of the page before. */
+  after: Key | undefined;
+  direction: Direction;
+  size: number;
+}
 
-const isMeant = ({ update_id, reason, is_canary }: ExecutionFilter, after: number) => {
+/**
+ * Ids along some columns: the first ones of each of these statuses, as the indexes hold them, which the caller merges. So a page reads a few
+ * hundred entries of an index, however many executions the update and all others have.
+ */
+const idsAlong = (
+  columns: readonly RawBuilder<unknown>[],
+  statuses: readonly ExecutionStatus[],
+  filter: ExecutionFilter,
+  { after, direction, size }: Bounds<readonly unknown[]>,
+  // As the index of ends has it.
+  ofIndex = sql`true`,
+) => sql`
+  SELECT page.id, page.finished_dt
+  FROM unnest(${filter.status ? statuses.filter((status) => status === filter.status) : statuses}::text[]) AS wanted (status)
+  CROSS JOIN LATERAL (
+    SELECT e.id, e.finished_dt FROM update_executions e
+    WHERE e.status = wanted.status AND ${ofIndex} AND ${isMeant(filter)} AND ${comesAfter(columns, direction, after)}
+    ORDER BY ${inOrder(columns, direction)}
+    LIMIT ${size}
+  ) page`;
+
+const unfinishedStatuses = ['QUEUED', 'IN_PROGRESS'] as const;
+const endedStatuses = ['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED', 'REMOVED'] as const;
+
+const byId = [sql`e.id`];
+const byEnd = [sql`e.finished_dt`, sql`e.id`];
+type End = [finished_dt: string | null, id: number];
+
+const idPage = (filter: ExecutionFilter, bounds: Bounds<[id: number]>) => sql`
+  SELECT e.id FROM (${idsAlong(byId, executionStatuses, filter, bounds)}) e
+  ORDER BY ${inOrder(byId, bounds.direction)}
+  LIMIT ${bounds.size}`;
+
+/** Whatever the direction, those that have not ended come after all others, by their ids. */
+const idPageByEnd = (filter: ExecutionFilter, { after, ...bounds }: Bounds<End>) => {
+  const hasEnded = after === undefined || after[0] !== null;
+  const ended = idsAlong(byEnd, endedStatuses, filter, { ...bounds, after }, sql`e.finished_dt IS NOT NULL`);
+  const unfinished = idsAlong(byId, unfinishedStatuses, filter, { ...bounds, after: hasEnded ? undefined : [after[1]] });
+  return sql`
+    SELECT e.id FROM (${hasEnded ? sql`${ended} UNION ALL ${unfinished}` : unfinished}) e
+    ORDER BY e.finished_dt IS NULL, ${inOrder(byEnd, bounds.direction)}
+    LIMIT ${bounds.size}`;
+};
+
+/** Of one device there is one in an update, all of whose devices are of one kind. */
+const idOfDevice = (filter: ExecutionFilter, external_id: string) => sql`
+  SELECT page.id
+  FROM devices d
+  CROSS JOIN LATERAL (
+    SELECT e.id FROM update_executions e
+    WHERE e.device_id = d.id AND ${filter.status ? sql`e.status = ${filter.status}` : sql`true`} AND ${isMeant(filter)}
+    LIMIT 1
+  ) page
+  WHERE d.kind = ANY (${DeviceKind.options}::text[]) AND d.external_id = ${external_id}
+  LIMIT 1`;
+
+const isMeant = ({ update_id, reason, is_canary }: ExecutionFilter) => {
   const conditions = [
-    sql`e.update_id = ${update_id} AND e.id > ${after}`,
+    sql`e.update_id = ${update_id}`,
     ...(reason ? [sql`split_part(e.reason, ': ', 1) = ${reason} AND e.reason IS NOT NULL`] : []),
     // Not a parameter, or the index of canaries would be of no use.
     ...(is_canary === undefined ? [] : [is_canary ? sql`e.is_canary` : sql`NOT e.is_canary`]),
@@ -127,16 +167,26 @@ const isMeant = ({ update_id, reason, is_canary }: ExecutionFilter, after: numbe
   return sql.join(conditions, sql` AND `);
 };
 
-/** In the order in which they were planned. */
+const Id = z.int32();
+const EndCursor = z.tuple([z.nullable(z.iso.datetime()), Id]);
+
+/** In the order in which they were planned, unless another is wanted. */
 export const listExecutions = async (db: Db, filter: ExecutionFilter, now: Date): Promise<Page<Execution>> => {
   const { limit, cursor, ...conditions } = filter;
+  const { sort = 'id_ascending' } = filter;
+  const direction = directionOf(sort);
   const list = listOf('executions', conditions);
-  const after = decodeIdCursor(list, cursor) ?? 0;
+  const isByEnd = fieldOf(sort) === 'finished_dt';
+  let ids = isByEnd
+    ? idPageByEnd(filter, { after: decodeCursor(list, EndCursor, cursor), direction, size: limit + 1 })
+    : idPage(filter, { after: decodeCursor(list, z.tuple([Id]), cursor), direction, size: limit + 1 });
+  if (filter.external_id !== undefined) ids = idOfDevice(filter, filter.external_id);
   const rows = await selectExecutions(db, sql`nullif(left(e.detail, ${listedDetailLength}), '')`)
-    .where(sql<boolean>`e.id IN (${executionIdPage(filter, after, limit + 1)})`)
-    .orderBy('e.id')
+    .where(sql<boolean>`e.id IN (${ids})`)
+    .orderBy(isByEnd ? sql`e.finished_dt IS NULL, ${inOrder(byEnd, direction)}` : inOrder(byId, direction))
     .execute();
-  const { items, next_cursor } = toPage(list, rows, limit, (row) => [row.id]);
+  const keyOf = ({ finished_dt, id }: (typeof rows)[number]) => (isByEnd ? [finished_dt, id] : [id]);
+  const { items, next_cursor } = toPage(list, rows, limit, keyOf);
   const ofDevice = filter.external_id !== undefined;
   return { items: ofDevice ? await toExecutionsOfDevice(db, items, now) : items.map((row) => toExecution(row, now)), next_cursor };
 };

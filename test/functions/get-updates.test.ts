@@ -192,7 +192,16 @@ describe('GET /v1/updates', () => {
     await db.deleteFrom('updates').where('id', '=', update.id).execute();
   });
 
+  it('200: in the order in which they were requested, when that is asked for, also under conditions', async () => {
+    const ids = async (query: Query) => (await allPages(list, { ...query, limit: '1' })).map(({ id }) => id);
+    expect(await ids({ sort: 'created_dt_ascending' })).toEqual([mixed.id, scheduled.id, completed.id]);
+    expect(await ids({ sort: 'created_dt_descending' })).toEqual([completed.id, scheduled.id, mixed.id]);
+    expect(await ids({ sort: 'created_dt_ascending', hardware_type: 'vega_mcu' })).toEqual([mixed.id, scheduled.id, completed.id]);
+    expect(await ids({ sort: 'created_dt_ascending', status: 'COMPLETED' })).toEqual([completed.id]);
+  });
+
   it.each([
+    ['sort', 'status_ascending'],
     ['status', 'completed'],
     ['status', ''],
     ['firmware_id', '0'],
@@ -273,6 +282,40 @@ describe('GET /v1/updates/{id}/executions', () => {
     const rows = await service.executions(mixed.id);
     return rows.filter(({ external_id }) => external_id === failed || external_id === rejected).map(({ id }) => id);
   };
+
+  it('200: by their end, the latest first or last; those that have not ended come after all others, in pages of any size', async () => {
+    const rows = await service.executions(mixed.id);
+    const idOf = (external_id: string) => rows.find((row) => row.external_id === external_id)?.id ?? 0;
+    const set = (external_id: string, second: number) =>
+      db
+        .updateTable('update_executions')
+        .set({ finished_dt: new Date(startOfTime.getTime() + second * 1_000) })
+        .where('id', '=', idOf(external_id))
+        .execute();
+    // Two at one moment, in two statuses.
+    await set(onTarget, 1);
+    await set(failed, 2);
+    await set(rejected, 2);
+    await set(succeeded, 3);
+    const tie = [idOf(failed), idOf(rejected)].toSorted((a, b) => a - b);
+    const ended = [idOf(onTarget), ...tie, idOf(succeeded)];
+    const open = rows.map(({ id }) => id).filter((id) => !ended.includes(id));
+    expect(open).toHaveLength(8);
+    const ids = async (query: Query) => (await allPages((page) => executions(mixed.id, page), query)).map(({ id }) => id);
+    for (const limit of ['1', '2', '3', '500']) {
+      const ascending = { sort: 'finished_dt_ascending', limit };
+      const descending = { sort: 'finished_dt_descending', limit };
+      expect(await ids(ascending)).toEqual([...ended, ...open.toSorted((a, b) => a - b)]);
+      expect(await ids(descending)).toEqual([...ended.toReversed(), ...open.toSorted((a, b) => b - a)]);
+      expect(await ids({ ...descending, status: 'SUCCEEDED' })).toEqual([idOf(succeeded), idOf(onTarget)]);
+      expect(await ids({ ...descending, external_id: failed })).toEqual([idOf(failed)]);
+      expect(await ids({ sort: 'id_descending', limit })).toEqual([...ended, ...open].toSorted((a, b) => b - a));
+    }
+    expect(await executions(mixed.id, { sort: 'sent_dt_ascending' })).toMatchObject({
+      statusCode: 400,
+      body: { errors: [{ path: 'sort' }] },
+    });
+  });
 
   it('200: an empty page of an update that exists, when none is in that status', async () => {
     expect(await executions(scheduled.id, { status: 'FAILED' })).toMatchObject({ statusCode: 200, body: { items: [], next_cursor: null } });

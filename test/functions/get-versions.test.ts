@@ -213,6 +213,35 @@ describe('GET /v1/firmwares', () => {
     ]);
   });
 
+  it('200: in the order that is asked for, in pages of any size, those with one version_num by their ids', async () => {
+    const { list, draft } = setup();
+    // mcu 1 and gsm 1 have the ordinal 1; what awaits its upload has none.
+    await givenFirmware(db, { hardware_type: 'vega_mcu', version: 'mcu 1' });
+    await draft('mcu soon');
+    await givenFirmware(db, { hardware_type: 'vega_gsm', version: 'gsm 1' });
+    await givenFirmware(db, { hardware_type: 'vega_mcu', version: 'mcu 2' });
+    const walk = async (query: Record<string, string>) => {
+      const versions: string[] = [];
+      for (let cursor: string | null | undefined; cursor !== null; ) {
+        const answer = await list({ ...query, ...(cursor && { cursor }) });
+        versions.push(...versionsOf(answer));
+        cursor = answer.body.next_cursor;
+      }
+      return versions;
+    };
+    const byOrdinal = ['mcu soon', 'mcu 1', 'gsm 1', 'mcu 2'];
+    const byAge = ['mcu 1', 'mcu soon', 'gsm 1', 'mcu 2'];
+    for (const limit of ['1', '2', '500']) {
+      expect(await walk({ limit })).toEqual(byOrdinal.toReversed());
+      expect(await walk({ limit, sort: 'version_num_descending' })).toEqual(byOrdinal.toReversed());
+      expect(await walk({ limit, sort: 'version_num_ascending' })).toEqual(byOrdinal);
+      expect(await walk({ limit, sort: 'created_dt_ascending' })).toEqual(byAge);
+      expect(await walk({ limit, sort: 'created_dt_descending' })).toEqual(byAge.toReversed());
+      expect(await walk({ limit, sort: 'created_dt_descending', hardware_type: 'vega_mcu' })).toEqual(['mcu 2', 'mcu soon', 'mcu 1']);
+    }
+    expect(await list({ sort: 'version_descending' })).toMatchObject({ statusCode: 400 });
+  });
+
   it('200: 50 a page unless asked, and no next page when the last one is just full', async () => {
     const { list } = setup();
     for (let n = 0; n < 51; n += 1) await givenFirmware(db);

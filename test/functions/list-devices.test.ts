@@ -117,12 +117,22 @@ const means: Record<string, (value: string, device: Known) => boolean> = {
   unknown_version: (value, { runs }) => value in runs && !catalogue[value]?.includes(runs[value]?.version ?? ''),
   not_seen_since: (value, { runs }) => Object.values(runs).every(({ days }) => daysAgo(days) < new Date(value)),
 };
+const lastDay = ({ runs }: Known): string => {
+  const days = Object.values(runs).map(({ days }) => daysAgo(days).toISOString().slice(0, 10));
+  return days.toSorted().at(-1) ?? '';
+};
+/** What each order means; devices that it does not tell apart are in the order of their registration. */
+const orders: Record<string, (a: Known, b: Known) => number> = {
+  created_dt: (a, b) => fleet.indexOf(a) - fleet.indexOf(b),
+  external_id: (a, b) => (a.external_id < b.external_id ? -1 : 1),
+  last_seen_on: (a, b) => lastDay(a).localeCompare(lastDay(b)) || fleet.indexOf(a) - fleet.indexOf(b),
+};
 /** By registration; with a prefix, by external id. */
-const expected = (query: Record<string, string>) => {
-  const found = fleet
-    .filter((device) => Object.entries(query).every(([name, value]) => means[name]?.(value, device)))
-    .map(({ external_id }) => external_id);
-  return 'external_id_prefix' in query ? found.sort() : found;
+const expected = ({ sort, ...query }: Record<string, string>) => {
+  const found = fleet.filter((device) => Object.entries(query).every(([name, value]) => means[name]?.(value, device)));
+  const order = sort ?? ('external_id_prefix' in query ? 'external_id_ascending' : 'created_dt_ascending');
+  const sorted = found.toSorted(orders[order.replace(/_(a|de)scending$/, '')]).map(({ external_id }) => external_id);
+  return order.endsWith('_descending') ? sorted.reverse() : sorted;
 };
 const fleetAt = (...places: number[]) => places.map((place) => fleet[place]?.external_id);
 
@@ -192,7 +202,7 @@ describe('GET /v1/devices', () => {
     expect(await listAll(query())).toEqual(fleetAt(...places));
   });
 
-  it('200: the devices that any combination of conditions means, in pages of any size', async () => {
+  it('200: the devices that any combination of conditions means, in any order, in pages of any size', async () => {
     const ids = Object.values(idOf).map(String);
     const anyOf = (...values: string[]) => fc.option(fc.constantFrom(...values), { nil: undefined });
     const conditions = fc.record({
@@ -204,6 +214,7 @@ describe('GET /v1/devices', () => {
       older_than_firmware_id: anyOf(...ids),
       unknown_version: anyOf('vega_gsm', 'vega_mcu', 'cabinet', 'audio_lock'),
       not_seen_since: anyOf(...[-1, 0, 1, 2.5, 3, 7, 40, 500].map((days) => daysAgo(days).toISOString())),
+      sort: anyOf(...Object.keys(orders).flatMap((order) => [`${order}_ascending`, `${order}_descending`])),
     });
     await fc.assert(
       fc.asyncProperty(conditions, fc.integer({ min: 1, max: 12 }), async (wanted, limit) => {
@@ -213,6 +224,29 @@ describe('GET /v1/devices', () => {
       }),
       { numRuns: 150 },
     );
+  });
+
+  it('200: by the day on which they were last seen, never seen ones first; those of one day by their registration', async () => {
+    const never = fleetAt(4, 7);
+    // 400 days ago, 40, two 7; 3 days and 2.5 days ago are one day; 2, 1 and 0.
+    const all = [...never, ...fleetAt(10, 2, 8, 9, 1, 6, 5, 0, 3)];
+    for (const limit of ['1', '2', '500']) {
+      expect(await listAll({ sort: 'last_seen_on_ascending', limit })).toEqual(all);
+      expect(await listAll({ sort: 'last_seen_on_descending', limit })).toEqual(all.toReversed());
+    }
+  });
+
+  it('200: with total, how many devices fulfil the conditions, whatever the page has', async () => {
+    expect((await list({ limit: '2', total: 'true' })).body).toMatchObject({ items: [{}, {}], total: 11 });
+    expect((await list({ limit: '2', total: 'true', kind: 'cabinet' })).body).toMatchObject({ total: 3 });
+    expect((await list({ total: 'true', external_id_prefix: 'nobody' })).body).toEqual({ items: [], next_cursor: null, total: 0 });
+    expect((await list({ limit: '2' })).body).not.toHaveProperty('total');
+  });
+
+  it('400: the cursor of another order', async () => {
+    const { body } = await list({ sort: 'external_id_ascending', limit: '2' });
+    const answer = await list<Problem>({ sort: 'external_id_descending', limit: '2', cursor: body.next_cursor ?? '' });
+    expect(answer).toMatchObject({ statusCode: 400, body: { errors: [{ in: 'query', path: 'cursor' }] } });
   });
 
   it('200: devices whose external_id begins as somebody has typed it, in the order of external_id, each once', async () => {
@@ -336,6 +370,9 @@ describe('GET /v1/devices', () => {
     ['not_seen_since', '2026-11-24'],
     ['not_seen_since', '2026-13-24T08:00:00Z'],
     ['not_seen_since', ''],
+    ['sort', 'external_id'],
+    ['sort', 'zone_ascending'],
+    ['total', '1'],
     ['limit', '0'],
     ['limit', '501'],
     ['cursor', 'abc'],

@@ -3489,6 +3489,10 @@ hardware_type?: string;
 version?: string;
 status?: ListFirmwaresStatus;
 /**
+ * version_num: the order of versions; newest first is the default, and what has no version_num yet has the lowest. created_dt: the order in which firmwares were added
+ */
+sort?: ListFirmwaresSort;
+/**
  * Also a fresh link to each available file
  */
 links?: boolean;
@@ -3506,6 +3510,7 @@ cursor?: string;
 };
 
 export type ListFirmwaresStatus = 'awaiting_upload' | 'awaiting_signature' | 'available' | 'lost' | 'withdrawn' | 'rejected';
+export type ListFirmwaresSort = 'version_num_descending' | 'version_num_ascending' | 'created_dt_descending' | 'created_dt_ascending';
 /**
  * Whether files can be had now. While they cannot, every download_url is null
  */
@@ -3897,7 +3902,7 @@ export type RegisterDevices200 = {
 export type ListDevicesParams = {
 kind?: ListDevicesKind;
 /**
- * Its external_id begins so; the list is then in the order of external_id, by character codes
+ * Their external_id begins so, by character codes
  * @pattern ^[\w.:~-]{1,128}$
  */
 external_id_prefix?: string;
@@ -4022,6 +4027,14 @@ failed_in_update_id?: number;
  */
 percentage?: number;
 /**
+ * created_dt: the order in which devices were registered; the default. external_id: by character codes; the default with `external_id_prefix`. last_seen_on: by the day (UTC) of `last_seen_dt`; devices that were never seen come before all days, and devices of one day are in the order of their registration
+ */
+sort?: ListDevicesSort;
+/**
+ * Also count the devices of all pages. They are counted anew each time: ask once, with the first page
+ */
+total?: boolean;
+/**
  * Items a page, 1 to 500
  * @minimum 1
  * @maximum 500
@@ -4037,6 +4050,7 @@ cursor?: string;
 export type ListDevicesKind = 'scooter' | 'cabinet';
 export type ListDevicesVersion = '1' | '2' | 'none';
 export type ListDevicesChannel = 'telematics' | 'iot';
+export type ListDevicesSort = 'created_dt_ascending' | 'created_dt_descending' | 'external_id_ascending' | 'external_id_descending' | 'last_seen_on_ascending' | 'last_seen_on_descending';
 export type ListDevices200 = {
   items: Device[];
   /**
@@ -4044,6 +4058,12 @@ export type ListDevices200 = {
      * @nullable
      */
   next_cursor: string | null;
+  /**
+     * With `total=true`: how many devices fulfil the conditions, on all pages together
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  total?: number;
 };
 
 export type IssueDeviceTokenBody = { [key: string]: unknown };
@@ -4685,6 +4705,10 @@ export type ChangeGroupBody = {
 
 export type ListGroupDevicesParams = {
 /**
+ * created_dt: the order in which devices were registered; the default. external_id: by character codes; the default with `external_id_prefix`. last_seen_on: by the day (UTC) of `last_seen_dt`; devices that were never seen come before all days, and devices of one day are in the order of their registration
+ */
+sort?: ListGroupDevicesSort;
+/**
  * Items a page, 1 to 500
  * @minimum 1
  * @maximum 500
@@ -4697,6 +4721,7 @@ limit?: number;
 cursor?: string;
 };
 
+export type ListGroupDevicesSort = 'created_dt_ascending' | 'created_dt_descending' | 'external_id_ascending' | 'external_id_descending' | 'last_seen_on_ascending' | 'last_seen_on_descending';
 export type ListGroupDevices200 = {
   items: Device[];
   /**
@@ -5258,6 +5283,10 @@ hardware_type?: string;
  */
 created_by?: string;
 /**
+ * The order in which they were requested; the latest first is the default
+ */
+sort?: ListUpdatesSort;
+/**
  * Items a page, 1 to 500
  * @minimum 1
  * @maximum 500
@@ -5271,6 +5300,7 @@ cursor?: string;
 };
 
 export type ListUpdatesStatus = 'SCHEDULED' | 'IN_PROGRESS' | 'PAUSED' | 'COMPLETED' | 'CANCELED' | 'ABORTED';
+export type ListUpdatesSort = 'created_dt_descending' | 'created_dt_ascending';
 export type ListUpdates200 = {
   items: Update[];
   /**
@@ -5358,6 +5388,10 @@ external_id?: string;
  */
 is_canary?: boolean;
 /**
+ * id: the order in which they were planned; id_ascending is the default. finished_dt: by their end; those that have not ended come after all others in both directions
+ */
+sort?: ListExecutionsSort;
+/**
  * Items a page, 1 to 500
  * @minimum 1
  * @maximum 500
@@ -5371,6 +5405,7 @@ cursor?: string;
 };
 
 export type ListExecutionsStatus = 'QUEUED' | 'IN_PROGRESS' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'REJECTED' | 'CANCELED' | 'REMOVED';
+export type ListExecutionsSort = 'id_ascending' | 'id_descending' | 'finished_dt_descending' | 'finished_dt_ascending';
 export type ListExecutions200 = {
   items: Execution[];
   /**
@@ -5852,7 +5887,7 @@ export const getListFirmwaresUrl = (params?: ListFirmwaresParams,) => {
 }
 
 /**
- * @summary List firmwares, the newest version_num first
+ * @summary List firmwares
  */
 export const listFirmwares = async (params?: ListFirmwaresParams, options?: Parameters<typeof request>[1]): Promise<ListFirmwares200> => {
 
@@ -6402,7 +6437,7 @@ export const getListDevicesUrl = (params?: ListDevicesParams,) => {
 
 /**
  * Conditions may be combined, and are those of every filter of devices; what is nested there has a dotted name here. Which scooters run vega_gsm older than 1.4, and since when: ask `GET /v1/firmwares` for `hardware_type=vega_gsm&version=1.4`, then this for `kind=scooter` and `older_than_firmware_id` with the id of that firmware; since when is the `firmware_update_dt` of the vega_gsm among the `firmwares` of each device.
- * @summary List devices and what they run, in the order in which they were registered, or by external_id
+ * @summary List devices and what they run
  */
 export const listDevices = async (params?: ListDevicesParams, options?: Parameters<typeof request>[1]): Promise<ListDevices200> => {
 
@@ -7203,7 +7238,7 @@ export const getListUpdatesUrl = (params?: ListUpdatesParams,) => {
 
 /**
  * Conditions may be combined. How many updates there are in each status: `updates` of `GET /v1/stats`; how many executions an update has in each status and by reason: `counts` of each update, and `reasons` of `GET /v1/updates/{id}`.
- * @summary List updates, the latest first
+ * @summary List updates
  */
 export const listUpdates = async (params?: ListUpdatesParams, options?: Parameters<typeof request>[1]): Promise<ListUpdates200> => {
 

@@ -140,7 +140,9 @@ const externalIds = async (devices: RawBuilder<unknown>): Promise<string[]> => {
 const walk = async (filter: DeviceFilter, size: number): Promise<string[]> => {
   const ids: number[] = [];
   for (;;) {
-    const { rows } = await sql<{ id: number }>`${deviceIdPage(filter, { after: ids.at(-1) ?? 0, size, now })}`.execute(db);
+    const { rows } = await sql<{
+      id: number;
+    }>`${deviceIdPage(filter, { after: [ids.at(-1) ?? 0], direction: 'ascending', size, now })}`.execute(db);
     ids.push(...rows.map(({ id }) => id));
     if (rows.length < size) break;
   }

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { DeviceFilter } from '../../../lib/fleet/device-filter.ts';
-import { deviceIdPage, deviceIdPageByPrefix } from '../../../lib/fleet/device-page-queries.ts';
+import { deviceIdPage, deviceIdPageByExternalId, deviceIdPageByLastSeen } from '../../../lib/fleet/device-page-queries.ts';
 import { createTestDatabase } from '../../support/database.ts';
 
 const { db } = await createTestDatabase();
@@ -48,7 +48,8 @@ interface PlanNode {
   Plans?: PlanNode[];
 }
 
-const planOf = (conditions: DeviceFilter, after: number) => planOfPage(deviceIdPage(conditions, { after, size, now: new Date(now) }));
+const planOf = (conditions: DeviceFilter, after: number) =>
+  planOfPage(deviceIdPage(conditions, { after: [after], direction: 'ascending', size, now: new Date(now) }));
 
 /** How PostgreSQL finds a page: the indexes it uses, and how many rows of the two large tables it looks at. */
 const planOfPage = async (page: RawBuilder<unknown>) => {
@@ -67,6 +68,9 @@ const planOfPage = async (page: RawBuilder<unknown>) => {
     visited: large.reduce((sum, node) => sum + (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops'], 0),
   };
 };
+
+const forwards = { direction: 'ascending', size, now: new Date(now) } as const;
+const backwards = { ...forwards, direction: 'descending' } as const;
 
 type Case = [name: string, conditions: () => DeviceFilter, index: string, places: number];
 const middle = devices / 2;
@@ -108,19 +112,47 @@ describe('a page of devices', () => {
     }
   });
 
-  it.each([
+  it.each<[string, string, [string, number] | undefined, number]>([
     ['one device', 'D-15001', undefined, 1],
     ['some', 'D-299', undefined, size],
     ['all: the first page', 'D-', undefined, size],
-    ['all: a page in the middle', 'D-', { external_id: 'D-22222', id: 22_222 }, size],
+    ['all: a page in the middle', 'D-', ['D-22222', 22_222], size],
     ['none, between others', 'D-1x', undefined, 0],
   ])('that begin alike, %s, is found by the index of external ids alone', async (_, external_id_prefix, after, found) => {
-    const plan = await planOfPage(deviceIdPageByPrefix({ external_id_prefix, kind: 'scooter' }, { after, size, now: new Date(now) }));
+    const plan = await planOfPage(
+      deviceIdPageByExternalId({ external_id_prefix, kind: 'scooter' }, { after, direction: 'ascending', size, now: new Date(now) }),
+    );
     expect(plan.found).toBe(found);
     expect(plan.indexes).toEqual(new Set(['devices_external_id_idx']));
     expect([...plan.access].filter((node) => !/^Index (Only )?Scan$/.test(node))).toEqual([]);
     // One in a hundred is a cabinet.
     expect(plan.visited).toBeLessThanOrEqual(found + 4);
+  });
+
+  it.each<[string, RawBuilder<unknown>, string, number]>([
+    ['by registration, backwards', deviceIdPage({}, { ...backwards, after: [middle] }), 'devices_pkey', 1],
+    ['by registration, backwards, of a kind', deviceIdPage({ kind: 'cabinet' }, { ...backwards, after: [middle] }), 'devices_class_idx', 2],
+    ['by external id', deviceIdPageByExternalId({}, { ...forwards, after: undefined }), 'devices_external_id_idx', 1],
+    ['by external id, backwards', deviceIdPageByExternalId({}, { ...backwards, after: ['D-22222', 22_222] }), 'devices_external_id_idx', 1],
+    ['by the day they were seen', deviceIdPageByLastSeen({}, { ...forwards, after: undefined }), 'devices_last_seen_idx', 2],
+    [
+      'by the day they were seen, in the middle of a day',
+      deviceIdPageByLastSeen({}, { ...forwards, after: ['2026-11-22', middle] }),
+      'devices_last_seen_idx',
+      2,
+    ],
+    [
+      'by the day they were seen, backwards',
+      deviceIdPageByLastSeen({}, { ...backwards, after: ['2026-11-24', 3] }),
+      'devices_last_seen_idx',
+      2,
+    ],
+  ])('%s: any page is found by the index of the order alone', async (_, query, index, places) => {
+    const { found, indexes, access, visited } = await planOfPage(query);
+    expect(found).toBe(size);
+    expect(indexes).toEqual(new Set([index]));
+    expect([...access].filter((node) => !/^Index (Only )?Scan$/.test(node))).toEqual([]);
+    expect(visited).toBeLessThanOrEqual(places * size);
   });
 
   it.each<[string, () => DeviceFilter, number]>([

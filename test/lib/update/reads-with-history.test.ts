@@ -140,6 +140,11 @@ describe('what is read does not grow with the history', () => {
     ['of the canary, with which the ids end', running, { is_canary: true }, 51],
     ['of the canary, in a status', running, { is_canary: true, status: 'QUEUED' as const }, 51],
     ['of all but the canary', running, { is_canary: false }, 51],
+    ['backwards', 7, { sort: 'id_descending' as const }, 51],
+    ['by their ends', 7, { sort: 'finished_dt_ascending' as const }, 51],
+    ['by their ends, the latest first', 7, { sort: 'finished_dt_descending' as const }, 51],
+    ['by their ends, of a status', 7, { sort: 'finished_dt_descending' as const, status: 'FAILED' as const }, 51],
+    ['by their ends, when none has ended', running, { sort: 'finished_dt_descending' as const }, 51],
   ])('a page of executions, %s, reads a few entries of an index', async (_name, update_id, filter, found) => {
     const { scans, rows, pages } = await planOf(async () => {
       const { items } = await getExecutions(reader, { update_id, ...filter, ...page }, startOfTime);

@@ -21,6 +21,8 @@ export const formatWholeShare = (share: number): string => wholePercent.format(s
 export const formatDateTime = (dt: string | Date): string => dateTime.format(new Date(dt));
 export const formatShortDateTime = (dt: string | Date): string => shortDateTime.format(new Date(dt));
 export const formatClock = (dt: string | Date): string => clock.format(new Date(dt));
+export const formatClockIn = (dt: Date, timeZone: string): string =>
+  new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit', timeZone }).format(dt);
 export const formatDay = (dt: string | Date): string => day.format(new Date(dt));
 export const formatList = (items: readonly string[]): string => list.format(items);
 export const viewerTimeZone = Intl.DateTimeFormat().resolvedOptions().timeZone;

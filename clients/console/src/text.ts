@@ -222,10 +222,14 @@ const sentence = ({
 
 /** What a caller can change. */
 const things: Record<string, string> = {
-  zone: 'Zone',
-  group: 'Group',
-  device: 'Device',
+  update: 'Update',
   firmware: 'Firmware',
+  assembly: 'Package',
+  device: 'Device',
+  group: 'Group',
+  zone: 'Zone',
+  hardware_type: 'Hardware type',
+  observation: 'Look-up',
   author_key: 'Author key',
   author_root: 'Root of author keys',
 };
@@ -255,8 +259,12 @@ export const text = {
     withdrawn: 'Withdrawn',
     rejected: 'Rejected',
   },
-  waitsFor: ({ cause, until_dt }: WaitsFor) =>
-    `${waits[cause] ?? cause}${until_dt === null ? '' : `, ${formatRelative(until_dt, new Date())}`}`,
+  waitsFor: ({ cause, until_dt, place }: WaitsFor) =>
+    [
+      waits[cause] ?? cause,
+      place === null ? '' : `, ${place === 1 ? 'as the next one' : `behind ${formatNumber(place - 1)} others`}`,
+      until_dt === null ? '' : `, ${formatRelative(until_dt, new Date())}`,
+    ].join(''),
 
   places: {
     overview: 'Overview',
@@ -373,7 +381,8 @@ export const text = {
     overTime: 'Statuses over time',
     overTimeLabel: 'How many devices were in each status, from the start until now',
     leftOut: (part: number, chosen: number) =>
-      `${formatNumber(part)} of ${devices(chosen)} chosen take part (${formatShare(part / Math.max(1, chosen))}). Left out:`,
+      `${formatNumber(part)} of ${devices(chosen)} chosen take part (${formatShare(part / Math.max(1, chosen))}).`,
+    whoIsLeftOut: (number: number) => `Who is left out: ${formatNumber(number)}`,
     pace: 'Pace',
     paceNow: 'asked in the last minute',
     paceAllowed: 'Allowed',
@@ -606,11 +615,23 @@ export const text = {
     nowRuns: (type: string) => `Seen with ${type}`,
     took: (duration: string) => `took ${duration}`,
     registered: 'Registered',
+    askedAt: 'asked',
+    changed: (action: string, caller: string) => `${caller}: ${action}`,
+    wasCalled: (id: string) => `Was called ${id} until then`,
     older: (number: number) => `The latest ${number} of each kind. Older ones: GET /v1/scooters/{external_id}?history=true.`,
     attributes: 'What it says of itself',
     place: 'Where it stands',
     tags: 'Tags',
     revision: 'Revision',
+    tagsHint: 'With spaces between.',
+    changeTitle: (id: string) => `Change ${id}`,
+    retire: 'Retire',
+    retireTitle: (id: string) => `Retire ${id}?`,
+    retireSays:
+      'It is out of service for good: no update takes it in, nothing counts it, and what is open for it ends. It keeps its history.',
+    takeBack: 'Take back into service',
+    takeBackTitle: (id: string) => `Take ${id} back into service?`,
+    takeBackSays: 'Updates that begin from now on may take it in again.',
     newToken: 'New token',
     tokenTitle: (id: string) => `A new token for ${id}?`,
     tokenSays: 'The token that the device has now is worthless at once: until it has the new one, it gets no updates.',

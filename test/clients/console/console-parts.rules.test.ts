@@ -1,9 +1,9 @@
 // What of the console is pure: the draft of an update, what an update does now, looks of files, stories of devices.
 import { describe, expect, it } from 'vitest';
 import type { DeviceExecution, DeviceWithHistory, UpdateDetail } from '../../../clients/api/src/index.ts';
+import { storyOf } from '../../../clients/console/src/device/story.ts';
 import { readClaims } from '../../../clients/console/src/login/claims.ts';
 import { gaugeOf, pollInterval, situationOf } from '../../../clients/console/src/update/situation.ts';
-import { storyOf } from '../../../clients/console/src/update/story.ts';
 import { addUp, verdictOf } from '../../../clients/console/src/update/verdict.ts';
 import { findWarning, guessFrom, lookOf } from '../../../clients/console/src/upload/file-looks.ts';
 import { canarySizeOf, draftFrom, emptyDraft, findWrong, idsOf, idsOfCsv, requestOf } from '../../../clients/console/src/wizard/draft.ts';

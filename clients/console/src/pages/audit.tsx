@@ -40,7 +40,7 @@ const Which = ({ line }: { line: AuditLine }) => {
   return address === undefined ? name : <a href={linkTo(address)}>{name}</a>;
 };
 
-const Outcome = ({ outcome }: Pick<AuditLine, 'outcome'>) => (
+export const Outcome = ({ outcome }: Pick<AuditLine, 'outcome'>) => (
   <ul className="changes">
     {changesOf(outcome).map(({ field, before, after }) => (
       <li key={field}>

@@ -1,19 +1,19 @@
-import { useMutation, useQuery } from '@tanstack/react-query';
-import { useState } from 'react';
+import { useQuery } from '@tanstack/react-query';
 import type { DeviceExecution, DeviceWithHistory, InstalledFirmware } from '../../../api/src/index.ts';
-import { useApi } from '../api.ts';
+import { useApi, useService } from '../api.ts';
+import { DeviceActions } from '../device/device-actions.tsx';
+import { storyOf } from '../device/story.ts';
+import { Story } from '../device/story-line.tsx';
 import { formatDuration } from '../format.ts';
 import { linkTo } from '../location.ts';
 import { text } from '../text.ts';
-import { Button } from '../ui/controls.tsx';
-import { Confirmation } from '../ui/dialog.tsx';
 import { Facts, Page, Section } from '../ui/page.tsx';
 import { Answer, Empty } from '../ui/states.tsx';
 import { ExecutionBadge } from '../ui/status.tsx';
 import { type Column, Table } from '../ui/table.tsx';
-import { Time } from '../ui/time.tsx';
+import { Time, TimeThere } from '../ui/time.tsx';
+import { useZones } from '../ui/zones.ts';
 import { Why } from '../update/executions.tsx';
-import { type Chapter, storyOf } from '../update/story.ts';
 import { keepChosen } from '../wizard/chosen-devices.ts';
 
 const pageSize = 100;
@@ -37,6 +37,12 @@ export const DevicePage = ({ kind, externalId }: { kind: 'scooter' | 'cabinet'; 
       ).items,
     refetchInterval: 10_000,
   });
+  const { scopes } = useService().session;
+  const changes = useQuery({
+    queryKey: ['device', kind, externalId, 'changes'],
+    queryFn: ({ signal }) => api.listAudit({ resource: 'device', resource_id: `${kind}/${externalId}`, limit: pageSize }, { signal }),
+    enabled: scopes.has('audit:read'),
+  });
   const running = updates.data?.find(({ finished_dt }) => finished_dt === null);
   return (
     <Page
@@ -45,6 +51,7 @@ export const DevicePage = ({ kind, externalId }: { kind: 'scooter' | 'cabinet'; 
         device.data && (
           <>
             {text.kinds[kind]}
+            {device.data.retired_dt !== null && <span className="tag">{text.fleet.retired}</span>}
             {device.data.version !== null && ` · ${text.fleet.generation} ${device.data.version}`} · {text.channels[device.data.channel]} ·{' '}
             {device.data.last_seen_dt ? (
               <>
@@ -58,10 +65,12 @@ export const DevicePage = ({ kind, externalId }: { kind: 'scooter' | 'cabinet'; 
       }
       actions={
         <>
-          {device.data?.channel === 'iot' && <Token kind={kind} externalId={externalId} />}
-          <a className="button primary" href={linkTo('/updates/new', { kind })} onClick={() => keepChosen([externalId])}>
-            {text.device.update}
-          </a>
+          {device.data && <DeviceActions device={device.data} />}
+          {device.data?.retired_dt === null && (
+            <a className="button primary" href={linkTo('/updates/new', { kind })} onClick={() => keepChosen([externalId])}>
+              {text.device.update}
+            </a>
+          )}
         </>
       }
     >
@@ -83,7 +92,9 @@ export const DevicePage = ({ kind, externalId }: { kind: 'scooter' | 'cabinet'; 
             </Section>
             <Section title={text.device.story}>
               <Answer query={updates} lines={4}>
-                {(executions) => <Story chapters={storyOf(data, executions)} isCut={isCut(data, executions)} />}
+                {(executions) => (
+                  <Story chapters={storyOf(data, executions, changes.data?.items)} cutAt={isCut(data, executions) ? pageSize : undefined} />
+                )}
               </Answer>
             </Section>
             <Place device={data} />
@@ -120,53 +131,35 @@ const columns: readonly Column<InstalledFirmware>[] = [
   { title: text.device.source, cell: ({ source }) => text.device.sources[source], isMinor: true },
 ];
 
-/** All that is known of a device on one line of time, the latest first. */
-const Story = ({ chapters, isCut: isCutOff }: { chapters: readonly Chapter[]; isCut: boolean }) => (
-  <>
-    <ol className="story">
-      {chapters.map((chapter) => (
-        <li key={`${chapter.kind} ${chapter.key}`} className={`of-${chapter.kind}`}>
-          <Time dt={chapter.dt} />
-          <div>
-            {chapter.kind === 'execution' ? (
-              <>
-                <a href={linkTo(`/updates/${chapter.execution.update_id}`)}>
-                  {text.device.updateTo(chapter.execution.update_id, chapter.execution.hardware_type, chapter.execution.firmware_version)}
-                </a>{' '}
-                <ExecutionBadge status={chapter.execution.status} /> <Why {...chapter.execution} />
-              </>
-            ) : chapter.kind === 'version' ? (
-              <>
-                {text.device.nowRuns(chapter.version.hardware_type)} <strong>{chapter.version.version}</strong>{' '}
-                <span className="small">{text.device.sources[chapter.version.source]}</span>
-                {chapter.version.firmware_update_time !== null && (
-                  <span className="small"> · {text.device.took(formatDuration(chapter.version.firmware_update_time))}</span>
-                )}
-              </>
-            ) : (
-              text.device.registered
-            )}
-          </div>
-        </li>
-      ))}
-    </ol>
-    {isCutOff && <p className="small">{text.device.older(pageSize)}</p>}
-  </>
-);
-
 /** Where it stands, and what it is called. */
 const Place = ({ device: { zone, tags, revision } }: { device: DeviceWithHistory }) =>
   zone === null && tags.length === 0 && revision === null ? null : (
     <Section title={text.device.place}>
       <Facts
         items={[
-          [text.fleet.zone, zone],
+          [text.fleet.zone, zone && <ZoneNow name={zone} />],
           [text.device.tags, tags.join(', ')],
           [text.device.revision, revision],
         ]}
       />
     </Section>
   );
+
+/** With its own clock, which decides when it may be updated. */
+const ZoneNow = ({ name }: { name: string }) => {
+  const zone = useZones().find((each) => each.name === name);
+  return (
+    <>
+      {name}
+      {zone && (
+        <span className="small">
+          {' '}
+          · <TimeThere timeZone={zone.time_zone} /> {zone.time_zone}
+        </span>
+      )}
+    </>
+  );
+};
 
 const Attributes = ({ device }: { device: DeviceWithHistory }) => {
   const attributes = Object.entries(device.attributes);
@@ -175,43 +168,5 @@ const Attributes = ({ device }: { device: DeviceWithHistory }) => {
     <Section title={text.device.attributes}>
       <Facts items={attributes.map(([name, value]) => [name, String(value)] as const)} />
     </Section>
-  );
-};
-
-/** Shown once, and nowhere kept. */
-const Token = ({ kind, externalId }: { kind: 'scooter' | 'cabinet'; externalId: string }) => {
-  const api = useApi();
-  const [isOpen, setOpen] = useState(false);
-  const { mutate, data, isPending, error, reset } = useMutation({ mutationFn: () => api.issueDeviceToken(kind, externalId) });
-  const close = () => {
-    setOpen(false);
-    reset();
-  };
-  return (
-    <>
-      <Button scope="devices:write" onClick={() => setOpen(true)}>
-        {text.device.newToken}
-      </Button>
-      {isOpen && (
-        <Confirmation
-          title={text.device.tokenTitle(externalId)}
-          act={text.device.newToken}
-          kind="danger"
-          isBlocked={data !== undefined}
-          {...{ onAct: mutate, onClose: close, isPending, error }}
-        >
-          {data ? (
-            <>
-              <p>{text.device.tokenOnce}</p>
-              <p>
-                <code className="secret">{data.token}</code>
-              </p>
-            </>
-          ) : (
-            <p>{text.device.tokenSays}</p>
-          )}
-        </Confirmation>
-      )}
-    </>
   );
 };

@@ -12,7 +12,8 @@ import { type ExecutionStatus, executionStatuses, UpdateBadge } from '../ui/stat
 import { useNow } from '../ui/time.tsx';
 import { Controls } from '../update/controls.tsx';
 import { Executions } from '../update/executions.tsx';
-import { BackendTrouble, CanaryPart, LeftOut, PacePart, Settings, StopRules } from '../update/facts.tsx';
+import { BackendTrouble, CanaryPart, PacePart, Settings, StopRules } from '../update/facts.tsx';
+import { LeftOut } from '../update/left-out.tsx';
 import { OverTime } from '../update/over-time.tsx';
 import { Reasons } from '../update/reasons.tsx';
 import { endedOf, pollInterval, situationOf, totalOf } from '../update/situation.ts';

@@ -10,7 +10,7 @@ import { useList } from '../ui/list.ts';
 import { Page } from '../ui/page.tsx';
 import { Answer, Empty } from '../ui/states.tsx';
 import { type Column, More, Table } from '../ui/table.tsx';
-import { useNow } from '../ui/time.tsx';
+import { TimeThere } from '../ui/time.tsx';
 
 const scope = 'devices:write';
 
@@ -71,12 +71,6 @@ export const ZonesPage = () => {
 
 const windowText = (window: Zone['maintenance_window']): string =>
   window === null ? text.zones.always : text.zones.windowOf(window.from, window.until, window.days ?? []);
-
-/** By the clock on the wall there. */
-const TimeThere = ({ timeZone }: { timeZone: string }) => {
-  const now = useNow(20_000);
-  return <>{new Intl.DateTimeFormat(navigator.languages, { hour: '2-digit', minute: '2-digit', timeZone }).format(now)}</>;
-};
 
 const ZoneDialog = ({ zone, onClose }: { zone: Zone | undefined; onClose: () => void }) => {
   const api = useApi();

@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'react';
-import { formatDateTime, formatRelative, formatShortDateTime } from '../format.ts';
+import { formatClockIn, formatDateTime, formatRelative, formatShortDateTime } from '../format.ts';
 
 /** This moment, anew every so many milliseconds. */
 export const useNow = (milliseconds = 1_000): Date => {
@@ -19,4 +19,10 @@ export const Time = ({ dt, isRelative = false }: { dt: string | null | undefined
       {isRelative ? formatRelative(dt, new Date()) : formatShortDateTime(dt)}
     </time>
   );
+};
+
+/** By the clock on the wall there. */
+export const TimeThere = ({ timeZone }: { timeZone: string }) => {
+  const now = useNow(20_000);
+  return <>{formatClockIn(now, timeZone)}</>;
 };

@@ -2,28 +2,14 @@
 import type { UpdateDetail } from '../../../api/src/index.ts';
 import { Gauge } from '../charts/gauge.tsx';
 import { StatusBarPlain } from '../charts/status-bar.tsx';
-import { formatDateTime, formatDuration, formatList, formatNumber, formatRelative, formatShare } from '../format.ts';
+import { formatDateTime, formatDuration, formatNumber, formatRelative, formatShare } from '../format.ts';
 import { linkTo } from '../location.ts';
 import { text } from '../text.ts';
 import { Facts, Section } from '../ui/page.tsx';
 import { Time } from '../ui/time.tsx';
-import { canaryWaitEnds, gaugeOf, totalOf } from './situation.ts';
+import { canaryWaitEnds, gaugeOf } from './situation.ts';
 
 type Part = { update: UpdateDetail };
-
-/** How large a share of what was chosen takes part, and who does not. */
-export const LeftOut = ({ update: { not_eligible, counts } }: Part) => {
-  const reasons = Object.entries(not_eligible).filter(([, count]) => count > 0);
-  const left = reasons.reduce((sum, [, count]) => sum + count, 0);
-  if (left === 0) return null;
-  const total = totalOf(counts);
-  return (
-    <p className="left-out">
-      {text.update.leftOut(total, total + left)}{' '}
-      {formatList(reasons.map(([reason, count]) => `${formatNumber(count)} ${text.eligibility[reason] ?? reason}`))}.
-    </p>
-  );
-};
 
 export const PacePart = ({ update, now }: Part & { now: Date }) => {
   const { rollout, pace_per_minute, estimated_end_dt, finished_dt, started_dt, backend_gate } = update;

@@ -8,6 +8,7 @@ import {
   requestOfPackage,
 } from '../../../clients/console/src/package/package-draft.ts';
 import { addressOf, changesOf } from '../../../clients/console/src/pages/audit-line.ts';
+import { nextSort, sortingOf } from '../../../clients/console/src/ui/sorting.ts';
 
 describe('a line of what was changed', () => {
   it('tells each field, from what to what', () => {
@@ -63,5 +64,22 @@ describe('the draft of a package', () => {
     const keys = (parts: readonly { key: string }[]) => parts.map(({ key }) => key).join('');
     const parts = ['a', 'b', 'c'].map((key) => ({ ...part, key }));
     expect([keys(movedUp(parts, 'c')), keys(movedUp(parts, 'a'))]).toEqual(['acb', 'abc']);
+  });
+});
+
+describe('the order of a list', () => {
+  const known = ['created_dt_descending', 'created_dt_ascending'] as const;
+
+  it('is read from the address, where it is one of the service’s', () => {
+    expect(sortingOf('created_dt_ascending', known)).toEqual({ sort: 'created_dt_ascending', by: 'created_dt', direction: 'ascending' });
+    expect(sortingOf('name_ascending', known)).toBeUndefined();
+    expect(sortingOf(null, known)).toBeUndefined();
+  });
+
+  it('begins with the latest time and the first name, and turns round when it is pressed again', () => {
+    const now = { by: 'external_id', direction: 'ascending' as const };
+    expect(nextSort('external_id', now)).toBe('external_id_descending');
+    expect(nextSort('last_seen_on', now)).toBe('last_seen_on_descending');
+    expect(nextSort('external_id', { by: 'last_seen_on', direction: 'descending' })).toBe('external_id_ascending');
   });
 });

@@ -1,4 +1,4 @@
-import type { FirmwareListItem, ListFirmwaresStatus } from '../../../api/src/index.ts';
+import type { FirmwareListItem, ListFirmwaresSort, ListFirmwaresStatus } from '../../../api/src/index.ts';
 import { useApi } from '../api.ts';
 import { formatBytes, formatNumber } from '../format.ts';
 import { linkTo, useQueryOfPage } from '../location.ts';
@@ -7,6 +7,7 @@ import { Select } from '../ui/controls.tsx';
 import { useHardwareTypes } from '../ui/hardware-types.ts';
 import { useList } from '../ui/list.ts';
 import { Page } from '../ui/page.tsx';
+import { useSorting } from '../ui/sorting.ts';
 import { Answer, Empty } from '../ui/states.tsx';
 import { FirmwareBadge } from '../ui/status.tsx';
 import { type Column, More, Table } from '../ui/table.tsx';
@@ -15,7 +16,7 @@ import { DropZone } from '../upload/drop-zone.tsx';
 
 const columns: readonly Column<FirmwareListItem>[] = [
   { title: text.firmwares.type, cell: ({ hardware_type }) => hardware_type },
-  { title: text.firmwares.version, cell: ({ id, version }) => <a href={linkTo(`/firmwares/${id}`)}>{version}</a> },
+  { title: text.firmwares.version, cell: ({ id, version }) => <a href={linkTo(`/firmwares/${id}`)}>{version}</a>, sort: 'version_num' },
   { title: text.updates.status, cell: ({ status }) => <FirmwareBadge status={status} /> },
   { title: text.firmwares.devices, cell: ({ device_count }) => formatNumber(device_count), isNumber: true },
   {
@@ -25,8 +26,15 @@ const columns: readonly Column<FirmwareListItem>[] = [
     isMinor: true,
   },
   { title: text.updates.comment, cell: ({ comment }) => <span className="cut">{comment}</span>, isMinor: true },
-  { title: text.firmwares.added, cell: ({ created_dt }) => <Time dt={created_dt} />, isMinor: true, isName: true },
+  { title: text.firmwares.added, cell: ({ created_dt }) => <Time dt={created_dt} />, isMinor: true, isName: true, sort: 'created_dt' },
 ];
+
+const sorts = [
+  'version_num_descending',
+  'version_num_ascending',
+  'created_dt_descending',
+  'created_dt_ascending',
+] as const satisfies readonly ListFirmwaresSort[];
 
 const statuses: readonly ListFirmwaresStatus[] = ['available', 'awaiting_upload', 'awaiting_signature', 'withdrawn', 'rejected', 'lost'];
 
@@ -36,9 +44,10 @@ export const FirmwaresPage = () => {
   const hardware_type = query.get('hardware_type') ?? '';
   const status = query.get('status') ?? '';
   const hardwareTypes = useHardwareTypes();
-  const list = useList(['firmwares', hardware_type, status], (page, options) =>
+  const { sort, sorting } = useSorting(sorts);
+  const list = useList(['firmwares', hardware_type, status, sort], (page, options) =>
     api.listFirmwares(
-      { ...page, ...(hardware_type && { hardware_type }), ...(status && { status: status as ListFirmwaresStatus }) },
+      { ...page, sort, ...(hardware_type && { hardware_type }), ...(status && { status: status as ListFirmwaresStatus }) },
       options,
     ),
   );
@@ -67,7 +76,7 @@ export const FirmwaresPage = () => {
             <Empty>{hardware_type || status ? text.filters.nothing : text.firmwares.none}</Empty>
           ) : (
             <>
-              <Table label={text.firmwares.title} columns={columns} rows={items} keyOf={({ id }) => id} />
+              <Table label={text.firmwares.title} columns={columns} rows={items} keyOf={({ id }) => id} sorting={sorting} />
               <More query={list} />
             </>
           )

@@ -1,5 +1,5 @@
 import { useState } from 'react';
-import type { Device } from '../../../api/src/index.ts';
+import type { Device, ListDevicesSort } from '../../../api/src/index.ts';
 import { useApi } from '../api.ts';
 import { type FilterDraft, filterFromQuery, findWrongInFilter, isEmptyFilter, queryOfFilter, toListParameters } from '../filter/filter.ts';
 import { FilterFields } from '../filter/filter-fields.tsx';
@@ -9,6 +9,7 @@ import { Button, ButtonLink } from '../ui/controls.tsx';
 import { useAvailableFirmwares } from '../ui/firmwares.ts';
 import { useList } from '../ui/list.ts';
 import { Page } from '../ui/page.tsx';
+import { useSorting } from '../ui/sorting.ts';
 import { Answer, Empty } from '../ui/states.tsx';
 import { type Column, More, Table } from '../ui/table.tsx';
 import { Time } from '../ui/time.tsx';
@@ -27,6 +28,7 @@ export const deviceColumns: readonly Column<Device>[] = [
       </>
     ),
     isName: true,
+    sort: 'external_id',
   },
   { title: text.fleet.kind, cell: ({ kind }) => text.kinds[kind], isMinor: true },
   { title: text.fleet.generation, cell: ({ version }) => version ?? '–', isMinor: true },
@@ -36,8 +38,16 @@ export const deviceColumns: readonly Column<Device>[] = [
     title: text.fleet.seen,
     cell: ({ last_seen_dt }) => (last_seen_dt ? <Time dt={last_seen_dt} isRelative /> : text.fleet.never),
     isName: true,
+    sort: 'last_seen_on',
   },
 ];
+
+export const deviceSorts = [
+  'external_id_ascending',
+  'external_id_descending',
+  'last_seen_on_descending',
+  'last_seen_on_ascending',
+] as const satisfies readonly ListDevicesSort[];
 
 export const FleetPage = () => {
   const api = useApi();
@@ -50,10 +60,15 @@ export const FleetPage = () => {
   // The catalogue says which firmware an older one is older than.
   const isKnown = filter.compare !== 'older' || firmwares.data !== undefined;
   const conditions = useSettled(isKnown ? toListParameters(filter, catalogue, new Date()) : undefined);
-  const list = useList(['devices', conditions], (page, options) => api.listDevices({ ...page, ...conditions }, options), {
-    isEnabled: conditions !== undefined,
-  });
+  const { sort, sorting } = useSorting(deviceSorts);
   const isFiltered = !isEmptyFilter(filter);
+  const list = useList(
+    ['devices', conditions, sort],
+    // What is found is counted once, with the first page. The whole fleet is not: the overview has its number.
+    (page, options) => api.listDevices({ ...page, ...conditions, sort, total: isFiltered && page.cursor === undefined }, options),
+    { isEnabled: conditions !== undefined },
+  );
+  const found = list.data?.pages[0]?.total;
   const toggle = (key: string) => setChosen((before) => (before.has(key) ? without(before, key) : new Set([...before, key])));
   const columns: Column<Device>[] = [
     {
@@ -70,7 +85,11 @@ export const FleetPage = () => {
     ...deviceColumns,
   ];
   return (
-    <Page title={text.fleet.title} lead={chosen.size === 0 && text.fleet.chooseSome} actions={<Actions chosen={chosen} filter={filter} />}>
+    <Page
+      title={text.fleet.title}
+      lead={found === undefined ? text.fleet.chooseSome : text.fleet.found(found)}
+      actions={<Actions chosen={chosen} filter={filter} />}
+    >
       <FilterFields draft={filter} wrong={wrong} change={change} />
       <Answer query={{ ...list, data: list.items }}>
         {(items) =>
@@ -78,7 +97,7 @@ export const FleetPage = () => {
             <Empty>{isFiltered ? text.filters.nothing : text.fleet.none}</Empty>
           ) : (
             <>
-              <Table label={text.fleet.title} columns={columns} rows={items} keyOf={keyOfDevice} />
+              <Table label={text.fleet.title} columns={columns} rows={items} keyOf={keyOfDevice} sorting={sorting} />
               <More query={list} />
             </>
           )

@@ -11,16 +11,18 @@ import { Confirmation } from '../ui/dialog.tsx';
 import { useAvailableFirmwares } from '../ui/firmwares.ts';
 import { useList } from '../ui/list.ts';
 import { Page, Section } from '../ui/page.tsx';
+import { useSorting } from '../ui/sorting.ts';
 import { Answer, Empty } from '../ui/states.tsx';
 import { More, Table } from '../ui/table.tsx';
 import { ChangesLink } from './audit.tsx';
-import { deviceColumns, keyOfDevice } from './fleet.tsx';
+import { deviceColumns, deviceSorts, keyOfDevice } from './fleet.tsx';
 import { GroupDialog, groupScope } from './groups.tsx';
 
 export const GroupPage = ({ name }: { name: string }) => {
   const api = useApi();
   const group = useQuery({ queryKey: ['groups', 'one', name], queryFn: ({ signal }) => api.getGroup(name, { signal }) });
-  const members = useList(['groups', 'members', name], (page, options) => api.listGroupDevices(name, page, options));
+  const { sort, sorting } = useSorting(deviceSorts);
+  const members = useList(['groups', 'members', name, sort], (page, options) => api.listGroupDevices(name, { ...page, sort }, options));
   return (
     <Page title={name} lead={group.data && text.filterOf(group.data.filter)} actions={group.data && <Actions group={group.data} />}>
       <Answer query={group} lines={2}>
@@ -38,7 +40,7 @@ export const GroupPage = ({ name }: { name: string }) => {
               <Empty>{text.groups.nobody}</Empty>
             ) : (
               <>
-                <Table label={text.updates.devices} columns={deviceColumns} rows={items} keyOf={keyOfDevice} />
+                <Table label={text.updates.devices} columns={deviceColumns} rows={items} keyOf={keyOfDevice} sorting={sorting} />
                 <More query={members} />
               </>
             )

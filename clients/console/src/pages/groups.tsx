@@ -12,7 +12,6 @@ import {
   toListParameters,
 } from '../filter/filter.ts';
 import { FilterFields } from '../filter/filter-fields.tsx';
-import { formatNumber } from '../format.ts';
 import { linkTo, useQueryOfPage } from '../location.ts';
 import { text } from '../text.ts';
 import { Button, Field } from '../ui/controls.tsx';
@@ -115,17 +114,15 @@ export const GroupDialog = ({ group, filter: first, onClose }: { group?: Group; 
   );
 };
 
-const counted = 500;
-
-/** How many the filter finds now, as far as one page of the list tells. */
+/** How many the filter finds now. */
 const Members = ({ draft }: { draft: FilterDraft }) => {
   const api = useApi();
   const catalogue = useAvailableFirmwares().data ?? [];
   const conditions = useSettled({ ...toListParameters(draft, catalogue, new Date()), retired: draft.retired === 'true' });
   const { data } = useQuery({
     queryKey: ['devices', 'counted', conditions],
-    queryFn: ({ signal }) => api.listDevices({ ...conditions, limit: counted }, { signal }),
+    queryFn: ({ signal }) => api.listDevices({ ...conditions, limit: 1, total: true }, { signal }),
     placeholderData: (before) => before,
   });
-  return data ? <> · {text.groups.members(formatNumber(data.items.length), data.next_cursor !== null)}</> : null;
+  return data?.total === undefined ? null : <> · {text.groups.members(data.total)}</>;
 };

@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
-import type { ListUpdatesStatus, Update } from '../../../api/src/index.ts';
+import type { ListUpdatesSort, ListUpdatesStatus, Update } from '../../../api/src/index.ts';
 import { useApi } from '../api.ts';
 import { SmallStatusBar } from '../charts/status-bar.tsx';
 import { formatNumber } from '../format.ts';
@@ -9,14 +9,15 @@ import { ButtonLink, SearchField, Select } from '../ui/controls.tsx';
 import { useHardwareTypes } from '../ui/hardware-types.ts';
 import { useList } from '../ui/list.ts';
 import { Page } from '../ui/page.tsx';
+import { useSorting } from '../ui/sorting.ts';
 import { Answer, Empty } from '../ui/states.tsx';
 import { UpdateBadge } from '../ui/status.tsx';
-import { type Column, More, Table } from '../ui/table.tsx';
+import { type Column, More, type Sorting, Table } from '../ui/table.tsx';
 import { Time } from '../ui/time.tsx';
 import { totalOf } from '../update/situation.ts';
 
 const columns: readonly Column<Update>[] = [
-  { title: text.updates.number, cell: ({ id }) => <a href={linkTo(`/updates/${id}`)}>#{id}</a> },
+  { title: text.updates.number, cell: ({ id }) => <a href={linkTo(`/updates/${id}`)}>#{id}</a>, sort: 'created_dt' },
   { title: text.updates.status, cell: ({ status }) => <UpdateBadge status={status} /> },
   {
     title: text.updates.firmware,
@@ -34,9 +35,11 @@ const columns: readonly Column<Update>[] = [
   { title: text.updates.requested, cell: ({ created_dt }) => <Time dt={created_dt} />, isMinor: true, isName: true },
 ];
 
-export const UpdateTable = ({ updates }: { updates: readonly Update[] }) => (
-  <Table label={text.updates.title} columns={columns} rows={updates} keyOf={({ id }) => id} />
+export const UpdateTable = ({ updates, sorting }: { updates: readonly Update[]; sorting?: Sorting }) => (
+  <Table label={text.updates.title} columns={columns} rows={updates} keyOf={({ id }) => id} sorting={sorting} />
 );
+
+const sorts = ['created_dt_descending', 'created_dt_ascending'] as const satisfies readonly ListUpdatesSort[];
 
 const statuses: readonly ListUpdatesStatus[] = ['IN_PROGRESS', 'PAUSED', 'SCHEDULED', 'COMPLETED', 'CANCELED', 'ABORTED'];
 
@@ -52,12 +55,14 @@ export const UpdatesPage = () => {
     staleTime: 30_000,
   });
   const hardwareTypes = useHardwareTypes();
+  const { sort, sorting } = useSorting(sorts);
   const list = useList(
-    ['updates', status, hardware_type, created_by],
+    ['updates', status, hardware_type, created_by, sort],
     (page, options) =>
       api.listUpdates(
         {
           ...page,
+          sort,
           ...(status && { status: status as ListUpdatesStatus }),
           ...(hardware_type && { hardware_type }),
           ...(created_by && { created_by }),
@@ -104,7 +109,7 @@ export const UpdatesPage = () => {
             </Empty>
           ) : (
             <>
-              <UpdateTable updates={items} />
+              <UpdateTable updates={items} sorting={sorting} />
               <More query={list} />
             </>
           )

@@ -1,7 +1,7 @@
 import { useInfiniteQuery } from '@tanstack/react-query';
 
-interface PageOfItems<Item> {
-  items: Item[];
+interface PageOfItems {
+  items: unknown[];
   next_cursor: string | null;
 }
 
@@ -9,9 +9,9 @@ interface PageOfItems<Item> {
  * A list of any length, a page at a time as it is asked for. It is asked for again every so often while its first page alone is shown: a
  * reader who went on below has chosen what to look at.
  */
-export const useList = <Item>(
+export const useList = <Page extends PageOfItems>(
   key: readonly unknown[],
-  list: (page: { cursor?: string; limit: number }, options: { signal: AbortSignal }) => Promise<PageOfItems<Item>>,
+  list: (page: { cursor?: string; limit: number }, options: { signal: AbortSignal }) => Promise<Page>,
   {
     limit = 50,
     pollMilliseconds = false,
@@ -22,11 +22,12 @@ export const useList = <Item>(
     queryKey: key,
     queryFn: ({ pageParam, signal }) => list({ limit, ...(pageParam !== null && { cursor: pageParam }) }, { signal }),
     initialPageParam: null as string | null,
-    getNextPageParam: (page: PageOfItems<Item>) => page.next_cursor,
+    getNextPageParam: (page: Page) => page.next_cursor,
     refetchInterval: ({ state }) => ((state.data?.pages.length ?? 0) > 1 ? false : pollMilliseconds),
     enabled: isEnabled,
     // While a filter changes, the old rows stay until the new ones are there: nothing jumps.
     placeholderData: (before) => before,
   });
-  return { ...query, items: query.data?.pages.flatMap(({ items }) => items) };
+  const items: Page['items'][number][] | undefined = query.data?.pages.flatMap((page) => page.items);
+  return { ...query, items };
 };

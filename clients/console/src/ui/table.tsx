@@ -40,7 +40,7 @@ export const Table = <Row,>({
   columns: readonly Column<Row>[];
   rows: readonly Row[];
   keyOf: (row: Row) => string | number;
-  sorting?: Sorting;
+  sorting?: Sorting | undefined;
 }) => (
   <Scrolling label={label}>
     <table>

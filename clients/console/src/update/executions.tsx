@@ -1,10 +1,11 @@
-import type { Execution, ListExecutionsParams, UpdateDetail } from '../../../api/src/index.ts';
+import type { Execution, ListExecutionsParams, ListExecutionsSort, UpdateDetail } from '../../../api/src/index.ts';
 import { useApi } from '../api.ts';
 import { deviceLink, useQueryOfPage } from '../location.ts';
 import { text } from '../text.ts';
 import { SearchField, Select } from '../ui/controls.tsx';
 import { useList } from '../ui/list.ts';
 import { Section } from '../ui/page.tsx';
+import { useSorting } from '../ui/sorting.ts';
 import { Answer, Empty } from '../ui/states.tsx';
 import { ExecutionBadge, type ExecutionStatus, executionStatuses } from '../ui/status.tsx';
 import { type Column, More, Table } from '../ui/table.tsx';
@@ -37,8 +38,10 @@ const columns: readonly Column<Execution>[] = [
     isMinor: true,
   },
   { title: text.update.asked, cell: ({ sent_dt }) => <Time dt={sent_dt} />, isMinor: true },
-  { title: text.update.finished, cell: ({ finished_dt }) => <Time dt={finished_dt} />, isMinor: true },
+  { title: text.update.finished, cell: ({ finished_dt }) => <Time dt={finished_dt} />, isMinor: true, sort: 'finished_dt' },
 ];
+
+const sorts = ['id_ascending', 'finished_dt_descending', 'finished_dt_ascending'] as const satisfies readonly ListExecutionsSort[];
 
 /** The devices of an update, under what the address says. */
 export const Executions = ({ update }: { update: UpdateDetail }) => {
@@ -48,7 +51,9 @@ export const Executions = ({ update }: { update: UpdateDetail }) => {
   const reason = query.get('reason') ?? '';
   const external_id = query.get('device') ?? '';
   const isCanary = query.get('canary') === 'true';
+  const { sort, sorting } = useSorting(sorts);
   const conditions: ListExecutionsParams = {
+    sort,
     ...(status && { status }),
     ...(reason && { reason: reason.split(':')[0] ?? reason }),
     ...(external_id && { external_id }),
@@ -97,7 +102,7 @@ export const Executions = ({ update }: { update: UpdateDetail }) => {
               <Empty>{text.filters.nothing}</Empty>
             ) : (
               <>
-                <Table label={text.update.devicesTitle} columns={columns} rows={items} keyOf={({ id }) => id} />
+                <Table label={text.update.devicesTitle} columns={columns} rows={items} keyOf={({ id }) => id} sorting={sorting} />
                 <More query={list} />
               </>
             )

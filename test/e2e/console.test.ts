@@ -159,6 +159,38 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
     await page.getByText('There is no group yet.').waitFor();
   });
 
+  it('a list is sorted by the heading of a column, and the address says so', async () => {
+    for (const version of ['8.0', '8.1']) await upload('audio_locate', version);
+    const { page, show } = await open({ at: '/firmwares?hardware_type=audio_locate' });
+    const versions = () => page.getByRole('group', { name: 'Firmware' }).locator('tbody td:nth-child(2)').allTextContents();
+    await expect.poll(versions).toEqual(['8.1', '8.0']);
+    await page.getByRole('button', { name: 'Version' }).click();
+    await page.waitForURL(/sort=version_num_ascending/);
+    await expect.poll(versions).toEqual(['8.0', '8.1']);
+    expect(await page.getByRole('columnheader', { name: 'Version' }).getAttribute('aria-sort')).toBe('ascending');
+    await show('/fleet?kind=scooter&sort=external_id_descending');
+    await page.getByText(`${SCOOTERS} devices found.`).waitFor();
+    expect(await page.getByRole('group', { name: 'Fleet' }).locator('tbody a').first().textContent()).toBe(idOf(SCOOTERS - 1));
+  });
+
+  it('a device is changed, retired and taken back, and its story tells it', async () => {
+    await api.registerDevices({ devices: [{ kind: 'scooter', external_id: 'OLD-1', version: 1 }] });
+    const { page } = await open({ at: '/fleet/scooter/OLD-1' });
+    await page.getByRole('button', { name: 'Change' }).click();
+    await page.getByRole('dialog').getByLabel('Tags').fill('workshop');
+    await page.getByRole('dialog').getByRole('button', { name: 'Save' }).click();
+    await page.getByText('workshop').first().waitFor();
+    await page.getByRole('button', { name: 'Retire' }).click();
+    await page.getByText('no update takes it in').waitFor();
+    await page.getByRole('dialog').getByRole('button', { name: 'Retire' }).click();
+    await page.getByRole('button', { name: 'Take back into service' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Take back into service' }).click();
+    await page.getByRole('button', { name: 'Retire' }).waitFor();
+    const story = page.locator('.story');
+    await expect.poll(() => story.locator('.of-change').count()).toBeGreaterThanOrEqual(3);
+    expect(await story.textContent()).toContain('workshop');
+  });
+
   it('a package is made of firmwares in an order of one’s own', async () => {
     await upload('vega_mcu', '7.0');
     await upload('vega_gsm', '7.1');

@@ -8,7 +8,7 @@ import {
   requestOfPackage,
 } from '../../../clients/console/src/package/package-draft.ts';
 import { addressOf, changesOf } from '../../../clients/console/src/pages/audit-line.ts';
-import { nextSort, sortingOf } from '../../../clients/console/src/ui/sorting.ts';
+import { nextSort, sortingOf } from '../../../clients/console/src/ui/sort.ts';
 
 describe('a line of what was changed', () => {
   it('tells each field, from what to what', () => {

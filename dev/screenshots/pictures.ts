@@ -1,0 +1,82 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import type { DemoPlaces } from './demo-fleet.ts';
+
+export interface Picture {
+  name: string;
+  /** Within the console. */
+  place: string;
+  /** What is done before the picture is taken. */
+  prepare?: (page: Page) => Promise<void>;
+}
+
+/** Those that the documents show. */
+export const picturesOfDocuments = ({ running, firmware }: DemoPlaces): Picture[] => [
+  { name: 'overview', place: '/' },
+  { name: 'update', place: `/updates/${running}` },
+  {
+    name: 'new-update',
+    place: `/updates/new?firmware=${firmware}&zone=lisbon`,
+    prepare: async (page) => {
+      await page.getByText('would be updated').first().waitFor();
+      await page.getByText('2 · Devices').scrollIntoViewIfNeeded();
+    },
+  },
+  { name: 'statistics', place: '/statistics' },
+];
+
+export const picturesOfEverything = (places: DemoPlaces): Picture[] => [
+  ...picturesOfDocuments(places),
+  { name: 'updates', place: '/updates' },
+  { name: 'update-paused', place: `/updates/${places.paused}` },
+  { name: 'update-completed', place: `/updates/${places.completed}` },
+  { name: 'firmwares', place: '/firmwares' },
+  { name: 'firmware', place: `/firmwares/${places.firmware}` },
+  { name: 'packages', place: '/packages' },
+  { name: 'new-package', place: '/packages/new' },
+  { name: 'fleet', place: '/fleet?zone=north' },
+  { name: 'device', place: `/fleet/scooter/${places.device}` },
+  { name: 'groups', place: '/groups' },
+  { name: 'group', place: '/groups/beta' },
+  { name: 'new-group', place: '/groups?new=true&kind=scooter&zone=north' },
+  { name: 'zones', place: '/zones' },
+  { name: 'changes', place: '/audit' },
+];
+
+export interface Look {
+  colorScheme: 'light' | 'dark';
+  width: number;
+}
+
+/** Writes `<name>.png`, or `<name>-dark-390.png` where several looks are asked for. */
+export const takePictures = async (
+  browser: Browser,
+  apiUrl: string,
+  pictures: readonly Picture[],
+  { directory, looks, isWhole }: { directory: string; looks: readonly Look[]; isWhole: boolean },
+): Promise<void> => {
+  await mkdir(directory, { recursive: true });
+  for (const { colorScheme, width } of looks) {
+    const viewport = { width, height: 860 };
+    const context = await browser.newContext({
+      viewport,
+      colorScheme,
+      locale: 'en-GB',
+      timezoneId: 'Europe/Berlin',
+      reducedMotion: 'reduce',
+    });
+    const page = await context.newPage();
+    for (const { name, place, prepare } of pictures) {
+      await page.goto(`${apiUrl}/console#${place}`);
+      await page.getByRole('heading', { level: 1 }).waitFor();
+      await page.locator('.loading').first().waitFor({ state: 'detached' });
+      await prepare?.(page);
+      // What is drawn when its data has come: charts measure how much room there is.
+      await page.waitForLoadState('networkidle');
+      const ending = looks.length === 1 ? '' : `-${colorScheme}-${width}`;
+      await page.screenshot({ path: join(directory, `${name}${ending}.png`), fullPage: isWhole });
+    }
+    await context.close();
+  }
+};

@@ -29,19 +29,16 @@ const maximumAnswerBytes = 4 * 1024 ** 2;
  * Node's own is loaded here, and TLS with it only where the address needs it: when the function starts, and not while its caller waits.
  * Follows no redirection.
  *
- * @param keepsConnections for an address that is asked again soon. A connection that was kept may be closed at the moment it is used again,
- *   and its request then fails: for requests that are repeated only.
  * @returns a function that throws {@link RequestTimeout}, or what Node says of a connection that broke.
  */
-export const createHttpClient = (url: URL, { keepsConnections = false } = {}): HttpClient => {
-  const { request, Agent } = process.getBuiltinModule(url.protocol === 'https:' ? 'node:https' : 'node:http');
-  const agent = keepsConnections && new Agent({ keepAlive: true });
+export const createHttpClient = (url: URL): HttpClient => {
+  const { request } = process.getBuiltinModule(url.protocol === 'https:' ? 'node:https' : 'node:http');
   return ({ method, headers, body, timeoutMilliseconds }) =>
     new Promise((resolve, reject) => {
       const options: RequestOptions = {
         method,
         headers: { ...headers, ...(body && { 'content-length': Buffer.byteLength(body) }) },
-        agent,
+        agent: false,
       };
       const sent = request(url, options, (answer) => {
         const chunks: Buffer[] = [];

@@ -1,5 +1,5 @@
-import { AwsRefusal, type CallAws, createAwsService } from './aws-json.ts';
 import { DomainError } from './errors.ts';
+import { type CallSecretsManager, createSecretsManager, SecretsManagerRefusal } from './secrets-manager.ts';
 
 /** A text that nobody but its user may see, and that somebody may replace while we run. */
 export interface Secret {
@@ -29,7 +29,7 @@ export const createSecret = (setting: string, { field = 'password', now = Date.n
   if (!region) return { read: async () => setting, refresh: async () => setting };
 
   const endpoint = process.env['AWS_ENDPOINT_URL'] ?? `https://secretsmanager.${region}.amazonaws.com`;
-  const call = createAwsService({ service: 'secretsmanager', region, endpoint, jsonVersion: '1.1', attempts: 2, timeoutMilliseconds });
+  const call = createSecretsManager({ region, endpoint, attempts: 2, timeoutMilliseconds });
   let current: Promise<string> | undefined;
   let readAt = 0;
   const readAgain = () => {
@@ -73,14 +73,14 @@ const parseSecret = (text: string): Record<string, unknown> => {
   }
 };
 
-const getSecretValue = async (call: CallAws, arn: string): Promise<string> => {
+const getSecretValue = async (call: CallSecretsManager, arn: string): Promise<string> => {
   try {
-    const { SecretString } = await call<{ SecretString?: string }>('secretsmanager.GetSecretValue', { SecretId: arn });
+    const { SecretString } = await call<{ SecretString?: string }>('GetSecretValue', { SecretId: arn });
     if (typeof SecretString !== 'string') throw new SecretUnavailable('The secret is no text');
     return SecretString;
   } catch (error) {
     if (error instanceof SecretUnavailable) throw error;
-    if (error instanceof AwsRefusal) throw new SecretUnavailable(`Secrets Manager answered ${error.status} ${error.code}`);
+    if (error instanceof SecretsManagerRefusal) throw new SecretUnavailable(`Secrets Manager answered ${error.status} ${error.code}`);
     // Without a cause: `JSON.parse` quotes what it could not read.
     if (error instanceof SyntaxError) throw new SecretUnavailable('Secrets Manager answered something that is not JSON');
     throw new SecretUnavailable('Secrets Manager does not answer', { cause: error });

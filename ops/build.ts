@@ -1,11 +1,11 @@
 // `npm run build`: bundles every functions/<name>/index.ts into one file that Lambda and serverless-offline both load, and the web console.
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
-import { build as bundle } from 'esbuild';
+import { type BuildOptions as BuildOptionsOfEsbuild, build as bundle, type Plugin } from 'esbuild';
 import { buildConsole } from './console-assets.ts';
 import { leaveOut, partsLeftOut } from './leave-out.ts';
 
@@ -15,13 +15,16 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const commonJs = Buffer.from('{"type":"commonjs"}\n');
 /** Of the console alone: what its pages load. */
 const assetsFolder = 'assets';
-const deployedFiles = ['index.js', 'package.json', assetsFolder];
+/** Of the functions that ask AWS: what they load of the SDK when they first do (lib/sdk). */
+const sdkFolder = 'sdk';
+const deployedFiles = ['index.js', 'package.json', assetsFolder, sdkFolder];
 
 interface BuildOptions {
   root: string;
   directory: string;
   logLevel: 'silent' | 'warning';
 }
+/** By function, and of what functions load of the SDK by `sdk/<file>`. */
 export type BundleSizes = Record<string, { minified_bytes: number; gzip_bytes: number }>;
 
 /** Where the source maps of what was built in `directory` are (ops/trace.ts). */
@@ -41,10 +44,12 @@ export async function build({
   const names = await listFunctions(join(root, 'functions'));
   // Those that are built alike together: esbuild then reads every library once.
   const alike = Object.values(Object.groupBy(names, (name) => partsLeftOut(name).join()));
-  const outputFiles = (await Promise.all(alike.map((group = []) => bundleFunctions(group, { root, directory, logLevel })))).flat();
+  const options = { root, directory, logLevel };
+  const bundles = await Promise.all(alike.map((group = []) => bundleFunctions(group, options)));
+  const sdkFiles = await bundleSdk(options);
 
   const sizes: BundleSizes = {};
-  for (const { path, contents } of outputFiles) {
+  for (const { path, contents } of bundles.flatMap(({ outputFiles }) => outputFiles)) {
     const name = relative(join(directory, 'functions'), dirname(path));
     if (path.endsWith('.map')) {
       await replaceFile(join(mapsIn(directory), `${name}.js.map`), withSourcesFrom(root, dirname(path), contents));
@@ -53,9 +58,15 @@ export async function build({
     await replaceFile(path, contents);
     await replaceFile(join(dirname(path), 'package.json'), commonJs);
     await removeAllBut(dirname(path), deployedFiles);
-    const compressed = await promisify(gzip)(contents);
-    sizes[name] = { minified_bytes: contents.byteLength, gzip_bytes: compressed.byteLength };
+    const used = sdkFiles.filter(({ file }) => bundles.some(({ loadsLate }) => loadsLate(path, file)));
+    for (const { file, contents: sdk } of used) await replaceFile(join(dirname(path), file), sdk);
+    await removeAllBut(
+      join(dirname(path), sdkFolder),
+      used.map(({ file }) => basename(file)),
+    );
+    sizes[name] = await sizeOf(contents);
   }
+  for (const { file, contents } of sdkFiles) sizes[file.replace(/\.js$/, '')] = await sizeOf(contents);
   await removeAllBut(join(directory, 'functions'), names);
   await removeAllBut(
     mapsIn(directory),
@@ -68,27 +79,67 @@ export async function build({
   return sorted;
 }
 
+const common = {
+  bundle: true,
+  minify: true,
+  platform: 'node',
+  target: 'node24',
+  // An ES module that imports one of Node's own reads all that it exports, also what that loads when it is read: with `node:http` comes
+  // `WebSocket`, and with it undici, a second implementation of HTTP.
+  format: 'cjs',
+  // What is loaded late is so by `require`: `import` would load Node's loader of ES modules as well.
+  supported: { 'dynamic-import': false },
+  legalComments: 'none',
+  write: false,
+} satisfies BuildOptionsOfEsbuild;
+
 async function bundleFunctions(names: string[], { root, directory, logLevel }: BuildOptions) {
-  const { outputFiles } = await bundle({
+  const { outputFiles, metafile } = await bundle({
+    ...common,
     absWorkingDir: root,
     entryPoints: names.map((name) => ({ in: join(root, 'functions', name, 'index.ts'), out: `${name}/index` })),
     outdir: join(directory, 'functions'),
-    bundle: true,
-    minify: true,
     sourcemap: 'external',
     sourcesContent: false,
-    platform: 'node',
-    target: 'node24',
-    // An ES module that imports one of Node's own reads all that it exports, also what that loads when it is read: with `node:http` comes
-    // `WebSocket`, and with it undici, a second implementation of HTTP.
-    format: 'cjs',
-    legalComments: 'none',
     external: ['pg-native'], // optional in pg, never installed
-    plugins: [leaveOut(partsLeftOut(names[0] ?? ''))],
+    plugins: [leaveOut(partsLeftOut(names[0] ?? '')), loadSdkLate],
     logLevel,
-    write: false,
+    metafile: true,
   });
-  return outputFiles;
+  const loadsLate = (path: string, file: string) =>
+    metafile.outputs[relative(root, path)]?.imports.some((each) => each.path === `./${file}`) ?? false;
+  return { outputFiles, loadsLate };
+}
+
+/** A function's bundle names the files of `lib/sdk` that it may need, and has nothing of them. */
+const loadSdkLate: Plugin = {
+  name: 'load-sdk-late',
+  setup({ onResolve }) {
+    onResolve({ filter: /\/sdk\/[\w-]+\.ts$/ }, ({ path, kind }) =>
+      kind === 'dynamic-import' ? { path: `./${sdkFolder}/${basename(path, '.ts')}.js`, external: true } : undefined,
+    );
+  },
+};
+
+/** Alike in all functions. */
+async function bundleSdk({ root, directory, logLevel }: BuildOptions): Promise<{ file: string; contents: Uint8Array }[]> {
+  const sources = await readdir(join(root, 'lib', sdkFolder)).catch(() => []);
+  const { outputFiles } = await bundle({
+    ...common,
+    absWorkingDir: root,
+    entryPoints: sources.filter((source) => source.endsWith('.ts')).map((source) => join(root, 'lib', sdkFolder, source)),
+    outdir: join(directory, sdkFolder),
+    // The SDK's ES modules, of which esbuild leaves out what nobody imports; its CommonJS is one piece.
+    mainFields: ['module', 'main'],
+    plugins: [leaveOut(partsLeftOut(''))],
+    logLevel,
+  });
+  return outputFiles.map(({ path, contents }) => ({ file: join(sdkFolder, basename(path)), contents }));
+}
+
+async function sizeOf(contents: Uint8Array): Promise<BundleSizes[string]> {
+  const compressed = await promisify(gzip)(contents);
+  return { minified_bytes: contents.byteLength, gzip_bytes: compressed.byteLength };
 }
 
 async function listFunctions(directory: string): Promise<string[]> {

@@ -52,6 +52,13 @@ const parts: Part[] = [
     what: 'a password check that is bound to the TLS channel',
     instead: () => 'module.exports = {};',
   },
+  // The ports give the SDK the credentials of the function's role (lib/aws-credentials.ts).
+  { file: /@aws-sdk\/credential-provider-node\/dist-es\/index\.js$/, what: "the SDK's search for credentials" },
+  {
+    file: /@smithy\/node-http-handler\/dist-es\/node-http2-\w[\w-]*\.js$/,
+    what: "the SDK's client of HTTP/2, and all of Node's: no port's service is asked so",
+  },
+  { file: /bowser\/bowser\.mjs$/, what: 'the names of browsers', instead: () => 'export default {};' },
   // As without such a file: there is no password.
   { file: /pgpass\/lib\/index\.js$/, what: 'the file ~/.pgpass', instead: () => 'module.exports = (_connection, answer) => answer();' },
 ];

@@ -30,6 +30,7 @@ export interface FunctionEntry {
   memorySize?: number;
   timeout?: number;
   reservedConcurrency?: number;
+  recursiveLoop?: 'Allow' | 'Terminate';
   environment?: Record<string, string>;
   events?: { http?: { method: string; path: string }; sqs?: SqsEvent; schedule?: unknown }[];
 }

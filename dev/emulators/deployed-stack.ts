@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { CloudFormationClient, paginateListStackResources } from '@aws-sdk/client-cloudformation';
 import { GetRolePolicyCommand, IAMClient, type IAMClientConfig, PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { GetQueueUrlCommand, SQSClient } from '@aws-sdk/client-sqs';
-import { AwsRefusal } from '../../lib/aws-json.ts';
+import { SecretsManagerRefusal } from '../../lib/secrets-manager.ts';
 import { deploy } from '../../ops/deploy.ts';
 import { readPrivateJson, writePrivateFile } from '../../ops/private-file.ts';
 import { readServerlessFile } from '../../ops/serverless-file.ts';
@@ -17,7 +17,7 @@ import { startLocalIdentity } from '../stack/local-identity.ts';
 import { startPostgres } from '../stack/postgres.ts';
 import type { Stack, StackDescription } from '../stack/stack.ts';
 import { createUndo, type Undo } from '../stack/undo.ts';
-import { createSecretsManager } from './secrets-manager.ts';
+import { openSecretsManager } from './secrets-manager.ts';
 
 const STAGE = 'local';
 const REGION = 'eu-central-1';
@@ -203,10 +203,10 @@ async function startDatabase(undo: Undo): Promise<{ url: string; from_functions?
 
 /** Makes a secret, or gives the one that is there its value. Answers its ARN. */
 async function keepSecret(endpoint: string, name: string, SecretString: string): Promise<string> {
-  const callSecretsManager = createSecretsManager({ endpoint, region: REGION, credentials: CREDENTIALS });
+  const callSecretsManager = openSecretsManager({ endpoint, region: REGION, credentials: CREDENTIALS });
   const call = async (operation: string, request: object) => {
     const ClientRequestToken = crypto.randomUUID();
-    const answer = await callSecretsManager<{ ARN: string }>(`secretsmanager.${operation}`, {
+    const answer = await callSecretsManager<{ ARN: string }>(operation, {
       ...request,
       SecretString,
       ClientRequestToken,
@@ -217,7 +217,7 @@ async function keepSecret(endpoint: string, name: string, SecretString: string):
   try {
     return await call('CreateSecret', { Name: id });
   } catch (error) {
-    if (!(error instanceof AwsRefusal) || error.code !== 'ResourceExistsException') throw error;
+    if (!(error instanceof SecretsManagerRefusal) || error.code !== 'ResourceExistsException') throw error;
     return await call('PutSecretValue', { SecretId: id });
   }
 }

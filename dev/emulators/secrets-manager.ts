@@ -1,5 +1,5 @@
-import { type AwsServiceOptions, createAwsService } from '../../lib/aws-json.ts';
+import { createSecretsManager, type SecretsManagerOptions } from '../../lib/secrets-manager.ts';
 
-/** Secrets Manager of an emulator, for which no SDK client is worth installing. */
-export const createSecretsManager = (where: Required<Pick<AwsServiceOptions, 'endpoint' | 'region' | 'credentials'>>) =>
-  createAwsService({ ...where, service: 'secretsmanager', jsonVersion: '1.1', attempts: 1, timeoutMilliseconds: 30_000 });
+/** Secrets Manager of an emulator: the service's own client, since one of the SDK is not installed. */
+export const openSecretsManager = (where: Required<Pick<SecretsManagerOptions, 'endpoint' | 'region' | 'credentials'>>) =>
+  createSecretsManager({ ...where, attempts: 1, timeoutMilliseconds: 30_000 });

@@ -1,8 +1,7 @@
-import { text } from 'node:stream/consumers';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { ObjectWriter } from './object-writer.ts';
-import { createS3Client, type S3Client, S3Refusal, type S3Request } from './s3-client.ts';
+import { createS3, type OpenS3, type S3 } from './s3-client.ts';
 import { storageUnavailable } from './s3-storage.ts';
 
 /** The least that S3 takes, and it takes 10,000 of them: 50 GB. */
@@ -20,19 +19,21 @@ const collectGarbage = runInNewContext('gc') as (options: { type: 'minor' }) => 
 
 export interface S3ObjectWriterOptions {
   bucket: string;
-  client?: S3Client;
+  /** Default: the function's. */
+  s3?: OpenS3;
 }
 
-export const createS3ObjectWriter = ({ bucket, client = createS3Client({ bucket }) }: S3ObjectWriterOptions): ObjectWriter => ({
+export const createS3ObjectWriter = ({ bucket, s3 = createS3() }: S3ObjectWriterOptions): ObjectWriter => ({
   async write(key, bytes) {
+    const object = { ...(await s3()), target: { Bucket: bucket, Key: key } };
     // The same ones again and again: new ones would be in memory until the engine looks for what nobody needs.
     const free = Array.from({ length: partsAtOnce + 1 }, () => Buffer.allocUnsafeSlow(partBytes));
     const parts = inParts(bytes, free);
     try {
       const { value: first } = await parts.next();
       const second = await parts.next();
-      if (second.done) return await putWhole(client, key, first ?? Buffer.alloc(0));
-      return await putInParts(client, key, chain([first as Buffer, second.value], parts), free);
+      if (second.done) return await putWhole(object, first ?? Buffer.alloc(0));
+      return await putInParts(object, chain([first as Buffer, second.value], parts), free);
     } finally {
       await parts.return();
     }
@@ -66,24 +67,25 @@ async function* chain(first: readonly Buffer[], rest: AsyncIterable<Buffer>): As
   yield* rest;
 }
 
-const putWhole = (client: S3Client, key: string, body: Buffer): Promise<'written' | 'exists'> =>
-  unlessExists(async () => {
-    const answer = await client.send({ method: 'PUT', key, headers: { 'if-none-match': '*' }, body });
-    answer.resume();
-  });
+interface ObjectToWrite extends S3 {
+  target: { Bucket: string; Key: string };
+}
+
+const putWhole = (object: ObjectToWrite, Body: Buffer): Promise<'written' | 'exists'> =>
+  unlessExists(object, ({ sdk, client, target }) => client.send(new sdk.PutObjectCommand({ ...target, Body, IfNoneMatch: '*' })));
 
 /** Nothing can be seen of the object before all of its parts are there; a failure takes back those that are. */
-async function putInParts(client: S3Client, key: string, parts: AsyncIterable<Buffer>, free: Buffer[]): Promise<'written' | 'exists'> {
-  const uploadId = await beginUpload(client, key);
+async function putInParts(object: ObjectToWrite, parts: AsyncIterable<Buffer>, free: Buffer[]): Promise<'written' | 'exists'> {
+  const UploadId = await beginUpload(object);
   const failed = new AbortController();
   const underWay = new Set<Promise<void>>();
   let outcome: 'written' | 'exists' | undefined;
   try {
     const tags: string[] = [];
     for await (const part of parts) {
-      const partNumber = tags.push('');
-      const sent: Promise<void> = putPart(client, { key, uploadId, partNumber }, part, failed.signal).then((tag) => {
-        tags[partNumber - 1] = tag;
+      const PartNumber = tags.push('');
+      const sent: Promise<void> = putPart(object, { UploadId, PartNumber }, part, failed.signal).then((tag) => {
+        tags[PartNumber - 1] = tag;
         free.push(part);
         underWay.delete(sent);
       });
@@ -92,68 +94,60 @@ async function putInParts(client: S3Client, key: string, parts: AsyncIterable<Bu
       if (underWay.size > partsAtOnce) await Promise.race(underWay);
     }
     await Promise.all(underWay);
-    outcome = await unlessExists(() => completeUpload(client, { key, uploadId }, tags));
+    outcome = await completeUpload(object, UploadId, tags);
     return outcome;
   } finally {
     if (outcome !== 'written') {
       failed.abort();
       await Promise.allSettled(underWay);
+      const { sdk, client, target } = object;
       // What cannot be taken back now, the bucket's rule `end-unfinished-uploads` does.
-      await client.send({ method: 'DELETE', key, query: { uploadId } }).then(
-        (answer) => answer.resume(),
-        () => {},
-      );
+      await client.send(new sdk.AbortMultipartUploadCommand({ ...target, UploadId })).catch(() => {});
     }
   }
 }
 
-const beginUpload = async (client: S3Client, key: string): Promise<string> => {
-  const answer = await textOf(client, { method: 'POST', key, query: { uploads: '' } });
-  const uploadId = /<UploadId>([^<]+)<\/UploadId>/.exec(answer)?.[1];
-  if (uploadId === undefined) throw storageUnavailable(new Error('S3 named no upload'));
-  return uploadId;
+const beginUpload = async ({ sdk, client, target }: ObjectToWrite): Promise<string> => {
+  try {
+    const { UploadId } = await client.send(new sdk.CreateMultipartUploadCommand(target));
+    if (UploadId === undefined) throw new Error('S3 named no upload');
+    return UploadId;
+  } catch (error) {
+    throw storageUnavailable(error);
+  }
 };
 
 const putPart = async (
-  client: S3Client,
-  { key, uploadId, partNumber }: { key: string; uploadId: string; partNumber: number },
-  body: Buffer,
-  signal: AbortSignal,
+  { sdk, client, target }: ObjectToWrite,
+  part: { UploadId: string; PartNumber: number },
+  Body: Buffer,
+  abortSignal: AbortSignal,
 ): Promise<string> => {
   try {
-    const answer = await client.send({ method: 'PUT', key, query: { partNumber: String(partNumber), uploadId }, body }, signal);
-    answer.resume();
-    const { etag } = answer.headers;
-    if (etag === undefined) throw new Error('S3 gave a part no tag');
-    return etag;
+    const { ETag } = await client.send(new sdk.UploadPartCommand({ ...target, ...part, Body }), { abortSignal });
+    if (ETag === undefined) throw new Error('S3 gave a part no tag');
+    return ETag;
   } catch (error) {
     throw storageUnavailable(error);
   }
 };
 
-const completeUpload = async (client: S3Client, { key, uploadId }: { key: string; uploadId: string }, tags: readonly string[]) => {
-  const parts = tags.map((tag, i) => `<Part><PartNumber>${i + 1}</PartNumber><ETag>${tag}</ETag></Part>`).join('');
-  const body = `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${parts}</CompleteMultipartUpload>`;
-  const headers = { 'if-none-match': '*', 'content-type': 'application/xml' };
-  const answer = await text(await client.send({ method: 'POST', key, query: { uploadId }, headers, body }));
-  // S3 begins its answer before it has put the parts together, with a 200 that may turn out wrong.
-  if (!answer.includes('<CompleteMultipartUploadResult')) throw new S3Refusal(200, answer);
-};
+const completeUpload = (object: ObjectToWrite, UploadId: string, tags: readonly string[]): Promise<'written' | 'exists'> =>
+  unlessExists(object, ({ sdk, client, target }) => {
+    const Parts = tags.map((ETag, i) => ({ PartNumber: i + 1, ETag }));
+    const upload = { ...target, UploadId, MultipartUpload: { Parts }, IfNoneMatch: '*' };
+    return client.send(new sdk.CompleteMultipartUploadCommand(upload));
+  });
 
-const textOf = async (client: S3Client, request: S3Request): Promise<string> => {
+const unlessExists = async (object: ObjectToWrite, write: (object: ObjectToWrite) => Promise<unknown>): Promise<'written' | 'exists'> => {
   try {
-    return await text(await client.send(request));
-  } catch (error) {
-    throw storageUnavailable(error);
-  }
-};
-
-const unlessExists = async (write: () => Promise<void>): Promise<'written' | 'exists'> => {
-  try {
-    await write();
+    await write(object);
     return 'written';
   } catch (error) {
-    if (error instanceof S3Refusal && (error.status === 412 || error.code === 'PreconditionFailed')) return 'exists';
+    // As the answer's status; or as its body, where S3 had begun with a 200 before it put the parts together.
+    const isThere =
+      error instanceof object.sdk.S3ServiceException && (error.$metadata.httpStatusCode === 412 || error.name === 'PreconditionFailed');
+    if (isThere) return 'exists';
     throw storageUnavailable(error);
   }
 };

@@ -42,7 +42,7 @@ const startEventBridge = async () => {
     answer(200, { FailedEntryCount: outcomes.filter(({ ErrorCode }) => ErrorCode).length, Entries: outcomes });
   });
   const credentials = { accessKeyId: 'local', secretAccessKey: 'local-secret' };
-  return { bus: createEventBridgeBus('fleet', { endpoint: server.url, credentials }), entries, requests, state };
+  return { bus: createEventBridgeBus('fleet', { endpoint: server.url, region: 'eu-central-1', credentials }), entries, requests, state };
 };
 
 interface Subject {

@@ -5,7 +5,7 @@ import { DeleteMessageBatchCommand, ReceiveMessageCommand } from '@aws-sdk/clien
 import type { S3Event } from 'aws-lambda';
 import { describe, expect, it } from 'vitest';
 import type { ObjectWriter } from '../../lib/ports/object-writer.ts';
-import { createS3Client } from '../../lib/ports/s3-client.ts';
+import { createS3 } from '../../lib/ports/s3-client.ts';
 import { createS3ObjectWriter } from '../../lib/ports/s3-object-writer.ts';
 import { InMemoryObjectWriter } from '../support/in-memory-object-writer.ts';
 import { InMemoryStorage } from '../support/in-memory-storage.ts';
@@ -58,7 +58,7 @@ const inMemory = () => {
 
 const real = () => {
   return {
-    writer: createS3ObjectWriter({ bucket, client: createS3Client({ bucket, ...s3.options }) }),
+    writer: createS3ObjectWriter({ bucket, s3: createS3(s3.options) }),
     sha256Of: async (key: string) => {
       try {
         const { Body } = await s3.client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
@@ -131,7 +131,7 @@ describe.each([
 describe('S3 that fails', () => {
   it('is storage.unavailable, and ends the source of the bytes', async () => {
     const down = await startLocalS3({ bucket: 'packages' });
-    const writer = createS3ObjectWriter({ bucket: 'packages', client: createS3Client({ bucket: 'packages', ...down.options }) });
+    const writer = createS3ObjectWriter({ bucket: 'packages', s3: createS3(down.options) });
     await down.stop();
     let isEnded = false;
     async function* watched() {

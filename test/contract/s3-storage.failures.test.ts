@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createS3Client } from '../../lib/ports/s3-client.ts';
+import { createS3 } from '../../lib/ports/s3-client.ts';
 import { createS3Storage } from '../../lib/ports/s3-storage.ts';
 import { startOfTime } from '../support/fixtures.ts';
 import { startScriptedServer } from '../support/scripted-server.ts';
@@ -8,8 +8,8 @@ const object = { key: 'firmwares/vega_mcu/1.0/firmware.bin', version_id: 'v1' };
 
 const storageAt = (endpoint: string) => {
   const credentials = { accessKeyId: 'local', secretAccessKey: 'local-secret' };
-  const client = createS3Client({ bucket: 'firmwares', endpoint, credentials });
-  return createS3Storage({ bucket: 'firmwares', now: () => startOfTime, client });
+  const s3 = createS3({ endpoint, region: 'eu-central-1', credentials });
+  return createS3Storage({ bucket: 'firmwares', now: () => startOfTime, s3 });
 };
 
 const xml = (code: string) => `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>No</Message></Error>`;

@@ -4,7 +4,7 @@ import { startScriptedServer } from '../support/scripted-server.ts';
 
 const queueAt = (endpoint: string) => {
   const credentials = { accessKeyId: 'local', secretAccessKey: 'local-secret' };
-  return createSqsQueue<{ n: number }>(`${endpoint}/000000000000/work`, { endpoint, credentials });
+  return createSqsQueue<{ n: number }>(`${endpoint}/000000000000/work`, { endpoint, region: 'eu-central-1', credentials });
 };
 
 const answer = (body: object) => ({ headers: { 'content-type': 'application/x-amz-json-1.0' }, text: JSON.stringify(body) });

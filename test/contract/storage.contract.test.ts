@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { describe, expect, it } from 'vitest';
-import { createS3Client } from '../../lib/ports/s3-client.ts';
+import { createS3 } from '../../lib/ports/s3-client.ts';
 import { createS3Storage } from '../../lib/ports/s3-storage.ts';
 import type { ObjectVersion, SignedRequest, Storage, StoredObject } from '../../lib/ports/storage.ts';
 import { unless } from '../support/emulator-gaps.ts';
@@ -35,7 +35,7 @@ const inMemory = async (): Promise<Bucket> => {
 const onS3 = async (): Promise<Bucket> => {
   const { bucket, client, options, stop } = await openBucket();
   return {
-    storage: createS3Storage({ bucket, now, client: createS3Client({ bucket, ...options }) }),
+    storage: createS3Storage({ bucket, now, s3: createS3(options) }),
     put: async (key, bytes, { hasChecksum = false } = {}) => {
       const checksum = hasChecksum ? { ChecksumSHA256: createHash('sha256').update(bytes).digest('base64') } : {};
       const { VersionId = '' } = await client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: bytes, ...checksum }));

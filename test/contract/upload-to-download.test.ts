@@ -7,7 +7,7 @@ import { createHandler as createGetVersions } from '../../functions/get-versions
 import { createHandler as createRegisterFirmware } from '../../functions/register-firmware/handler.ts';
 import { createHandler as createUploadFirmware } from '../../functions/upload-firmware/handler.ts';
 import { systemClock } from '../../lib/clock.ts';
-import { createS3Client } from '../../lib/ports/s3-client.ts';
+import { createS3 } from '../../lib/ports/s3-client.ts';
 import { createS3Storage } from '../../lib/ports/s3-storage.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { silentLog } from '../support/fixtures.ts';
@@ -39,8 +39,10 @@ const deps = {
   authenticate,
   log: silentLog,
   now: systemClock,
-  storage: createS3Storage({ bucket, now: systemClock, client: createS3Client({ bucket, ...s3.options }) }),
+  storage: createS3Storage({ bucket, now: systemClock, s3: createS3(s3.options) }),
 };
+// Loads the SDK, which may take longer than the second for which a message is hidden here.
+await deps.storage.probe();
 const register = createRegisterFirmware({ ...deps, registrations: new InMemoryQueue() });
 const consumer = startEventSourceMappings({
   mappings: [

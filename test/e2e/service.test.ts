@@ -22,7 +22,7 @@ import {
   registerAll,
   startUpdate,
 } from '../../clients/api/src/index.ts';
-import { createSecretsManager } from '../../dev/emulators/secrets-manager.ts';
+import { openSecretsManager } from '../../dev/emulators/secrets-manager.ts';
 import { deploy } from '../../ops/deploy.ts';
 import { redrive } from '../../ops/redrive.ts';
 import { openTarget, type Target } from '../support/e2e-target.ts';
@@ -360,7 +360,7 @@ describe('the cloud', () => {
     await admin.connect();
     const password = randomUUID();
     await admin.query(`ALTER ROLE ${name} PASSWORD '${password}'`);
-    await createSecretsManager({ endpoint, region: target.region, credentials })('secretsmanager.PutSecretValue', {
+    await openSecretsManager({ endpoint, region: target.region, credentials })('PutSecretValue', {
       ...{ SecretId: target.deployed?.secrets.database, ClientRequestToken: randomUUID() },
       SecretString: JSON.stringify({ username: name, password }),
     });

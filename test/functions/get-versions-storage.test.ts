@@ -8,7 +8,7 @@ import { freePort } from '../../dev/stack/free-port.ts';
 import { createHandler } from '../../functions/get-versions/handler.ts';
 import { createHandler as createUploadFirmware } from '../../functions/upload-firmware/handler.ts';
 import { editFirmware } from '../../lib/firmware/edit-firmware.ts';
-import { createS3Client } from '../../lib/ports/s3-client.ts';
+import { createS3 } from '../../lib/ports/s3-client.ts';
 import { createS3Storage } from '../../lib/ports/s3-storage.ts';
 import { registerFirmware } from '../../lib/registration/register-firmware.ts';
 import { confirmUpdate } from '../../lib/report/confirm-update.ts';
@@ -28,7 +28,7 @@ const directory = await mkdtemp(join(tmpdir(), 'storage-outage-'));
 const port = await freePort();
 const credentials = { accessKeyId: 'local', secretAccessKey: 'local-secret' };
 const endpoint = `http://127.0.0.1:${port}`;
-const client = createS3Client({ bucket, endpoint, credentials });
+const openS3 = createS3({ endpoint, region: 'eu-central-1', credentials });
 const sdk = new S3Client({ endpoint, region: 'eu-central-1', forcePathStyle: true, credentials });
 const startS3 = () => startS3Server({ directory, port, credentials, buckets: [bucket] });
 let s3 = await startS3();
@@ -48,7 +48,7 @@ afterAll(async () => {
 });
 
 const { now } = new TestClock();
-const deps = { db, authenticate, log: silentLog, now, storage: createS3Storage({ bucket, now, client }) };
+const deps = { db, authenticate, log: silentLog, now, storage: createS3Storage({ bucket, now, s3: openS3 }) };
 const getVersions = createHandler(deps);
 
 interface Item {

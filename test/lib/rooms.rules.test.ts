@@ -12,6 +12,7 @@ const floors = [
   ['assembly'],
   ['fleet', 'firmware', 'authors', 'audit'],
   ['ports', 'http', 'db'],
+  ['sdk'],
 ];
 
 const lib = join(import.meta.dirname, '../../lib');
@@ -29,6 +30,16 @@ const imports = readdirSync(lib, { recursive: true, encoding: 'utf8' })
 it('every room of lib is on a floor', () => {
   const rooms = readdirSync(lib, { withFileTypes: true }).filter((entry) => entry.isDirectory());
   expect(rooms.map(({ name }) => name).sort()).toEqual(floors.flat().sort());
+});
+
+it('the SDK is loaded when a port first needs it, and by no function at its start', () => {
+  const project = join(lib, '..');
+  const sources = ['lib', 'functions'].flatMap((folder) =>
+    readdirSync(join(project, folder), { recursive: true, encoding: 'utf8' }).map((file) => join(folder, file)),
+  );
+  const loads = /^(?:import (?!type\b)|export )[^;]*from '(?:@aws-sdk|@smithy)\/|from '[^']*\/sdk\/[\w-]+\.ts'/m;
+  const loading = sources.filter((file) => file.endsWith('.ts') && loads.test(readFileSync(join(project, file), 'utf8')));
+  expect(loading.toSorted()).toEqual(['lib/sdk/eventbridge.ts', 'lib/sdk/s3.ts', 'lib/sdk/sqs.ts']);
 });
 
 it('imports between rooms go downward only', () => {

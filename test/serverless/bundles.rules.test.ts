@@ -1,5 +1,5 @@
 // What each function may do (its role in functions/<name>/function.yml) against what its bundle does; and how large the bundle is.
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -44,8 +44,8 @@ const usages: { sign: RegExp; action: string; resource: string }[] = [
   },
   { sign: /\.ASSEMBLIES_QUEUE_URL\b/, action: 'sqs:SendMessage', resource: 'AssembliesQueue.Arn' },
   // An upload in parts, which is ended when it fails.
-  { sign: /<CompleteMultipartUpload /, action: 's3:PutObject', resource: objects },
-  { sign: /<CompleteMultipartUpload /, action: 's3:AbortMultipartUpload', resource: objects },
+  { sign: /\.CompleteMultipartUploadCommand\(/, action: 's3:PutObject', resource: objects },
+  { sign: /\.CompleteMultipartUploadCommand\(/, action: 's3:AbortMultipartUpload', resource: objects },
 ];
 /** What Lambda itself does with a function's role. */
 const forConsumer = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'];
@@ -74,6 +74,10 @@ const statementsOf = (name: string): Statement[] =>
 const pairs = ({ Action, Resource }: Statement) =>
   [Action].flat().flatMap((action) => [Resource].flat().map((resource) => `${action} on ${resource}`));
 const bundleOf = (name: string) => readFileSync(join(directory, 'functions', name, 'index.js'), 'utf8');
+const sdkOf = (name: string) => {
+  const folder = join(directory, 'functions', name, 'sdk');
+  return existsSync(folder) ? readdirSync(folder).toSorted() : [];
+};
 
 describe.each(names)('%s', (name) => {
   it('has a role of its own, that only Lambda takes on', () => {
@@ -101,7 +105,30 @@ describe.each(names)('%s', (name) => {
 
 it('functions ask no AWS service but those that the lines above know', () => {
   const services = names.flatMap((name) => [...bundleOf(name).matchAll(/\bservice:"([\w-]+)",region:/g)].map(([, service]) => service));
-  expect([...new Set(services)].toSorted()).toEqual(['events', 's3', 'secretsmanager', 'sqs']);
+  expect([...new Set(services)]).toEqual(['secretsmanager']);
+  const clients = names.flatMap((name) => [...bundleOf(name).matchAll(/"\.\/(sdk\/[\w-]+)\.js"/g)].map(([, client]) => client));
+  expect([...new Set(clients)].toSorted()).toEqual(['sdk/eventbridge', 'sdk/s3', 'sdk/sqs']);
+});
+
+/** Whom a message of the function, or a file that it writes, comes to. */
+const calledBy = (name: string): string[] => {
+  const sent = statementsOf(name).flatMap(pairs);
+  const queues = sent.flatMap((pair) => /^sqs:SendMessage on (\S+)/.exec(pair)?.[1] ?? []);
+  // The bucket tells a queue of each new file.
+  if (sent.some((pair) => pair.startsWith('s3:PutObject on'))) queues.push('RegistrationsQueue.Arn');
+  return names.filter((other) => (functions[other]?.events ?? []).some(({ sqs }) => sqs && queues.includes(sqs.arn)));
+};
+const reachedFrom = (name: string, reached = new Set<string>()): Set<string> => {
+  for (const next of calledBy(name).filter((each) => !reached.has(each))) reachedFrom(next, reached.add(next));
+  return reached;
+};
+
+it('functions whose messages come back to them may do so without end: Lambda would stop the chain at its sixteenth step', () => {
+  const inCircles = names.filter((name) => reachedFrom(name).has(name));
+  expect(inCircles.toSorted()).toEqual([
+    ...['advance-observation', 'advance-update', 'assemble-firmware', 'dispatch-update', 'register-firmware', 'verify-update'],
+  ]);
+  expect(names.filter((name) => functions[name]?.recursiveLoop === 'Allow').toSorted()).toEqual(inCircles.toSorted());
 });
 
 it('nothing is granted by a wildcard, but what AWS binds to no resource', () => {
@@ -137,14 +164,24 @@ it('no function pays at its start for traces that are mapped afterwards (ops/tra
 
 describe('a bundle', () => {
   // Each KiB is loaded and compiled at a cold start; a new dependency should be a decision. `npm run build -- --record` records the sizes.
-  it.each(names)('of %s has at most 10 % more than recorded in bench/bundle-sizes.json', (name) => {
+  it.each(Object.keys(recorded))('of %s has at most 10 % more than recorded in bench/bundle-sizes.json', (name) => {
     const record = (recorded as Record<string, number>)[name];
     expect(record, 'npm run build -- --record').toBeGreaterThan(0);
     expect((sizes[name]?.gzip_bytes ?? Number.NaN) / 1024).toBeLessThanOrEqual((record ?? 0) * 1.1);
   });
 
-  it('has nothing of the SDK', () => {
-    expect(names.filter((name) => bundleOf(name).includes('@aws-sdk/'))).toEqual([]);
+  it('has nothing of the SDK: that lies beside it, and is loaded when it is first needed', () => {
+    expect(names.filter((name) => /@aws-sdk|aws-sdk-js|S3ServiceException extends/.test(bundleOf(name)))).toEqual([]);
+    for (const name of names) {
+      const needed = [...new Set(bundleOf(name).match(/(?<="\.\/sdk\/)[\w-]+\.js(?=")/g))].toSorted();
+      expect(sdkOf(name), name).toEqual(needed);
+    }
+  });
+
+  it('loads a client of the SDK without a loader of ES modules, without HTTP/2 and without any search for credentials', () => {
+    const s3 = readFileSync(join(directory, 'functions', 'upload-firmware', 'sdk', 's3.js'), 'utf8');
+    expect(s3.match(/\bimport\(|require\("(node:)?(http2|child_process)"\)|AWS_CONTAINER_CREDENTIALS|sso_session/)).toBeNull();
+    expect(names.filter((name) => /\bimport\("/.test(bundleOf(name)))).toEqual([]);
   });
 
   it('has at most 90 KiB, and 100 KiB where updates are planned and files begin', () => {
@@ -160,12 +197,14 @@ describe('a bundle', () => {
     const files = await readdir(join(directory, 'functions', name), { recursive: true });
     expect(files.filter((file) => file.endsWith('.map'))).toEqual([]);
     const ofPages = name === 'console' ? /^assets(\/|$)/ : /^$/;
-    expect(files.filter((file) => !ofPages.test(file)).toSorted()).toEqual(['index.js', 'package.json']);
+    const ofSdk = sdkOf(name).map((file) => join('sdk', file));
+    const others = files.filter((file) => !ofPages.test(file) && file !== 'sdk');
+    expect(others.toSorted()).toEqual(['index.js', 'package.json', ...ofSdk]);
     expect(bundleOf(name).trimEnd().split('\n').at(-1)).not.toMatch(/^\/\/# sourceMappingURL=/);
     expect(await readdir(mapsIn(directory))).toContain(`${name}.js.map`);
   });
 
-  it('is recorded for every function, and no other', () => {
-    expect(Object.keys(recorded)).toEqual(names.toSorted());
+  it('is recorded for every function and for each client of the SDK, and no other', () => {
+    expect(Object.keys(recorded)).toEqual([...names, 'sdk/eventbridge', 'sdk/s3', 'sdk/sqs'].toSorted());
   });
 });

@@ -6,7 +6,7 @@ import { freePort } from '../../../dev/stack/free-port.ts';
 import { createHandler as createDownloadHandler } from '../../../functions/iot-download/handler.ts';
 import { createDatabase } from '../../../lib/db/database.ts';
 import { createAuthenticateDevice } from '../../../lib/ddi/authenticate-device.ts';
-import { createS3Client } from '../../../lib/ports/s3-client.ts';
+import { createS3 } from '../../../lib/ports/s3-client.ts';
 import { createS3Storage } from '../../../lib/ports/s3-storage.ts';
 import { cancelUpdate } from '../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../support/database.ts';
@@ -26,7 +26,7 @@ describe('a bundle that is streamed or resumed', () => {
   beforeAll(async () => {
     const bucket = 'bundles';
     const s3 = await startLocalS3({ bucket });
-    const storage = createS3Storage({ bucket, now: () => new Date(), client: createS3Client({ bucket, ...s3.options }) });
+    const storage = createS3Storage({ bucket, now: () => new Date(), s3: createS3(s3.options) });
     const key = 'firmwares/cabinet/1.0/bundle.raucb';
     const { VersionId: version_id = '' } = await s3.client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: bundle }));
     const given = await ddi.givenTaken();

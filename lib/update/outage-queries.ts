@@ -1,32 +1,41 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { addSeconds, type Clock } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
-import { DomainError } from '../errors.ts';
+import { DomainError, type ErrorCode } from '../errors.ts';
 import type { Outage } from './outage.ts';
 
-/** What all updates need of others to reach their devices. */
-export type Dependency = 'backend' | 'signing' | 'storage';
+/** What all updates need of others to reach their devices and to hear them. */
+export type Dependency = 'backend' | 'signing' | 'storage' | 'identity';
 
-/** The dependency that an error says is away; undefined: another kind of error. */
-const dependencyOf = (error: unknown): Dependency | undefined => {
-  if (!(error instanceof DomainError)) return undefined;
-  if (error.code === 'signing.unavailable') return 'signing';
-  return error.code === 'storage.unavailable' ? 'storage' : undefined;
+const dependencies: Partial<Record<ErrorCode, Dependency>> = {
+  'signing.unavailable': 'signing',
+  'storage.unavailable': 'storage',
+  'auth.keys_unavailable': 'identity',
 };
 
-/** With nobody asking, something that was away does not count as away for longer than this: then a look-up would have come by. */
+/** The dependency that an error says is away; undefined: another kind of error. */
+export const dependencyOf = (error: unknown): Dependency | undefined =>
+  error instanceof DomainError ? dependencies[error.code] : undefined;
+
+/**
+ * With nobody asking, something that was away does not count as away for longer than this: then a look-up would have come by. Who was refused
+ * for the identity provider's keys may wait for longer before it reports again.
+ */
 const longestSilenceSeconds = 900;
+const longestSilenceOfCallersSeconds = 3_600;
+const endOfSilence = sql`seen_dt + make_interval(secs => CASE cause
+  WHEN 'identity' THEN ${sql.lit(longestSilenceOfCallersSeconds)} ELSE ${sql.lit(longestSilenceSeconds)} END)`;
 /** Thousands of devices may find the same away; more often than this it tells nothing new. */
 const noticeSeconds = 5;
 
 /**
  * Notes that something was away at this time; it counts as away until it is heard again ({@link noteReturn}), or until nobody has noticed it
- * for a quarter of an hour: what is away after that is another outage.
+ * for so long that what is away after that is another outage.
  */
 export const noteOutage = async (db: Db, cause: Dependency, now: Date): Promise<void> => {
   await sql`
-    UPDATE outages SET ended_dt = seen_dt + make_interval(secs => ${longestSilenceSeconds})
-    WHERE cause = ${cause} AND ended_dt IS NULL AND seen_dt < ${addSeconds(now, -longestSilenceSeconds)}`.execute(db);
+    UPDATE outages SET ended_dt = ${endOfSilence}
+    WHERE cause = ${cause} AND ended_dt IS NULL AND ${endOfSilence} < ${now}`.execute(db);
   await sql`
     INSERT INTO outages AS o (cause, began_dt, seen_dt) VALUES (${cause}, ${now}, ${now})
     ON CONFLICT (cause) WHERE ended_dt IS NULL AND cause <> 'walk'
@@ -50,6 +59,14 @@ export const noteReturn = async (db: Db, causes: readonly Dependency[], now: Dat
     UPDATE outages SET ended_dt = greatest(seen_dt, ${now}::timestamptz)
     WHERE ended_dt IS NULL AND cause = ANY (${causes}::text[])`.execute(db);
 };
+
+/** Callers have different keys: that one is let in says nothing of another who was refused less than this ago. */
+const quietSeconds = 60;
+
+/** The statement that notes that callers are let in again; writes only when some were refused. */
+export const returnOfIdentity = (now: Date): RawBuilder<unknown> => sql`
+  UPDATE outages SET ended_dt = ${now}::timestamptz
+  WHERE ended_dt IS NULL AND cause = 'identity' AND seen_dt <= ${addSeconds(now, -quietSeconds)}`;
 
 /** A step comes every half minute at least; time beyond this is none in which devices were heard. */
 const latestStepSeconds = 60;
@@ -78,7 +95,7 @@ const maximumOutages = 1_000;
 /** The outages that concern an update, the latest first. */
 export const listOutages = async (db: Db, update_id: number, now: Date): Promise<Outage[]> => {
   const { rows } = await sql<Outage>`
-    SELECT began_dt, least(coalesce(ended_dt, seen_dt + make_interval(secs => ${longestSilenceSeconds})), ${now}::timestamptz) AS ended_dt
+    SELECT began_dt, least(coalesce(ended_dt, ${endOfSilence}), ${now}::timestamptz) AS ended_dt
     FROM outages o
     WHERE o.update_id = ${update_id}
        OR (o.update_id IS NULL AND o.seen_dt >= (SELECT u.created_dt FROM updates u WHERE u.id = ${update_id}))

@@ -416,8 +416,9 @@ export class Model {
     // A message that is invisible at the moment, what was asked in the last moment, and a few steps.
     const slackSeconds = 360;
     const longestRetrySeconds = 240;
-    // An outage whose end nobody notices, because nobody needs what was away any more, counts for so long after it was met last.
-    const unnoticedSeconds = 900;
+    // An outage whose end nobody notices, because nobody needs what was away any more, counts for so long after it was met last: that of the
+    // identity provider longest, since who was refused may report seldom.
+    const unnoticedSeconds = 3_600;
     const perTry = update.in_progress_minutes * 60 + longestRetrySeconds;
     const seconds =
       update.queued_minutes * 60 + update.paused_seconds + perTry * (1 + update.number_of_retries) + slackSeconds + unnoticedSeconds;

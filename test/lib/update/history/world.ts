@@ -7,6 +7,7 @@ import { EventBusUnavailable, type ServiceEvent } from '../../../../lib/ports/ev
 import type { Queue } from '../../../../lib/ports/queue.ts';
 import { confirmUpdate } from '../../../../lib/report/confirm-update.ts';
 import type { Confirmation } from '../../../../lib/report/confirmation.ts';
+import { notingRefusedReports } from '../../../../lib/report/refused-reports.ts';
 import { verifyUpdate } from '../../../../lib/report/verify-update.ts';
 import { AdvanceMessage, DispatchMessage, VerifyMessage } from '../../../../lib/update/messages.ts';
 import { requestUpdate } from '../../../../lib/update/plan/request-update.ts';
@@ -101,6 +102,7 @@ export class World {
   /** How many times a use case was run. */
   operations = 0;
   readonly #ports;
+  readonly #authenticateReporter;
   #active = 0;
 
   constructor(deps: Deps) {
@@ -114,6 +116,10 @@ export class World {
       },
     });
     this.#ports = this.#createPorts();
+    this.#authenticateReporter = notingRefusedReports(this.#ports, async () => {
+      use('identity provider');
+      return { scopes: new Set<string>() };
+    });
   }
 
   now = (): Date => this.clock.now();
@@ -281,7 +287,10 @@ export class World {
   async confirm(reports: readonly Report[], fault: Fault = null): Promise<void> {
     const confirmations = reports.map((report): Confirmation => ({ kind: 'scooter', ...report }));
     const at = this.now();
-    const result = await this.#call(fault, () => confirmUpdate(this.#ports, confirmations));
+    const result = await this.#run(fault, async () => {
+      await this.#authenticateReporter(undefined);
+      return confirmUpdate(this.#ports, confirmations);
+    });
     if ('error' in result) {
       this.reports.push(...reports.map((report) => ({ report, due: addSeconds(at, 60) })));
       return;

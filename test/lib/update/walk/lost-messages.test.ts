@@ -181,7 +181,7 @@ it('a purged chunk is sent again by the walk itself after five minutes, and its 
   await service.advance(message);
   service.deps.dispatches.take();
   const { items } = await listExecutions(db, { update_id: update.id, limit: 10 }, later(0));
-  const handover = { cause: 'HANDOVER', since_dt: startOfTime, until_dt: later(300) };
+  const handover = { cause: 'HANDOVER', since_dt: startOfTime, until_dt: later(300), place: null };
   expect(items.map(({ status, waits_for }) => ({ status, waits_for }))).toEqual([
     { status: 'QUEUED', waits_for: handover },
     { status: 'QUEUED', waits_for: handover },

@@ -1,7 +1,10 @@
 import { sql } from 'kysely';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { createHandler as createConfirmHandler } from '../../../../functions/confirm-update/handler.ts';
 import { addSeconds } from '../../../../lib/clock.ts';
 import { DomainError } from '../../../../lib/errors.ts';
+import type { Authenticate } from '../../../../lib/http/authenticate.ts';
+import type { Confirmation } from '../../../../lib/report/confirmation.ts';
 import { verifyUpdate } from '../../../../lib/report/verify-update.ts';
 import { openGate } from '../../../../lib/update/backend-gate.ts';
 import type { DispatchMessage } from '../../../../lib/update/messages.ts';
@@ -10,6 +13,7 @@ import { dispatchUpdate } from '../../../../lib/update/reach/dispatch-update.ts'
 import { pauseUpdate, resumeUpdate } from '../../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../../support/database.ts';
 import { actor, confirmation, givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
+import { call } from '../../../support/http.ts';
 import { createSimulatedWalk } from '../../../support/simulated-walk.ts';
 import { createUpdateService, type UpdateService } from '../../../support/update-service.ts';
 
@@ -34,6 +38,7 @@ const pass = async (message: unknown, minutes: number) => {
   return next;
 };
 
+const seen = async () => (await db.selectFrom('outages').select('seen_dt').execute()).map(({ seen_dt }) => seen_dt);
 const outages = () => db.selectFrom('outages').select(['cause', 'update_id', 'began_dt', 'ended_dt']).orderBy('id').execute();
 
 describe('time in which the service took no step', () => {
@@ -214,5 +219,97 @@ describe('a storage that is away', () => {
       { began_dt: startOfTime, ended_dt: addSeconds(startOfTime, 1_500) },
       { began_dt: addSeconds(startOfTime, 86_400), ended_dt: null },
     ]);
+  });
+});
+
+describe('an identity provider that is away for two hours', () => {
+  const route = { method: 'POST', path: '/v1/confirmations' };
+  let isAway = false;
+  /** The function that takes reports, whose callers' keys can be had or not. */
+  const createReporter = () => {
+    const authenticate: Authenticate = async () => {
+      if (isAway) throw new DomainError('auth.keys_unavailable', 'The keys to check tokens with cannot be fetched');
+      return { subject: 'backend', scopes: new Set(['devices:report']) };
+    };
+    const handler = createConfirmHandler({ ...service.deps, authenticate });
+    return async (report: Partial<Confirmation>) => {
+      const confirmations = [
+        { external_id: '', version: '', hardware_type: 'vega_mcu', status: 'SUCCEEDED', occurred_dt: service.clock.now(), ...report },
+      ];
+      return (await call(handler, { ...route, body: { confirmations } })).statusCode;
+    };
+  };
+  beforeEach(() => {
+    isAway = false;
+  });
+
+  it('ends nobody as TIMED_OUT who has failed and could not say so, and the rest of the deadline counts', async () => {
+    const { update, firmware, external_ids, executions, message } = await service.givenSent({
+      devices: 2,
+      timeouts: { in_progress_minutes: 10 },
+    });
+    const [first = ''] = external_ids;
+    const dispatch_id = executions[0]?.dispatch_id ?? 0;
+    const report = createReporter();
+    const fail = (external_id: string) => report({ external_id, version: firmware.version, status: 'FAILED' });
+    // Meanwhile the backend answers look-ups: both run something else.
+    const lookUp = () => verifyUpdate(service.deps, { dispatch_id }, 29_000);
+    isAway = true;
+    let next: unknown = message;
+    for (let quarters = 0; quarters < 8; quarters += 1) {
+      expect(await fail(first)).toBe(503);
+      next = await pass(next, 15);
+      await lookUp();
+    }
+    expect(await service.find(update.id)).toMatchObject({ status: 'IN_PROGRESS', counts: { TIMED_OUT: 0 } });
+    isAway = false;
+    expect(await fail(first)).toBe(200);
+    // The other one has never said a word: it is given up when the deadline has passed without the outage.
+    next = await pass(next, 8);
+    await lookUp();
+    expect(await service.find(update.id)).toMatchObject({ counts: { FAILED: 1, IN_PROGRESS: 1 } });
+    next = await pass(next, 3);
+    await lookUp();
+    await pass(next, 1);
+    expect(await service.find(update.id)).toMatchObject({ status: 'COMPLETED', counts: { FAILED: 1, TIMED_OUT: 1 } });
+  });
+
+  it('is noted once in five seconds, however many reports are refused', async () => {
+    const report = createReporter();
+    isAway = true;
+    for (let n = 0; n < 3; n += 1) expect(await report({ external_id: 'S', version: '1' })).toBe(503);
+    expect(await outages()).toMatchObject([{ cause: 'identity', began_dt: startOfTime, ended_dt: null }]);
+    // Another function meets it, too.
+    service.clock.advance(6);
+    expect(await createReporter()({ external_id: 'S', version: '1' })).toBe(503);
+    expect(await seen()).toEqual([service.clock.now()]);
+    service.clock.advance(3);
+    expect(await createReporter()({ external_id: 'S', version: '1' })).toBe(503);
+    expect(await report({ external_id: 'S', version: '1' })).toBe(503);
+    expect(await report({ external_id: 'S', version: '1' })).toBe(503);
+    expect(await seen()).toEqual([addSeconds(startOfTime, 6)]);
+  });
+
+  it('is over with the first report that is taken, unless others were refused within the last minute', async () => {
+    const report = createReporter();
+    isAway = true;
+    await report({ external_id: 'S', version: '1' });
+    isAway = false;
+    service.clock.advance(59);
+    expect(await report({ external_id: 'S', version: '1' })).toBe(200);
+    expect(await outages()).toMatchObject([{ ended_dt: null }]);
+    service.clock.advance(1);
+    expect(await report({ external_id: 'S', version: '1' })).toBe(200);
+    expect(await outages()).toMatchObject([{ cause: 'identity', began_dt: startOfTime, ended_dt: service.clock.now() }]);
+  });
+
+  it('is one outage while somebody is refused each hour', async () => {
+    const report = createReporter();
+    isAway = true;
+    for (let hours = 0; hours < 5; hours += 1) {
+      await report({ external_id: 'S', version: '1' });
+      service.clock.advance(3_590);
+    }
+    expect(await outages()).toMatchObject([{ cause: 'identity', began_dt: startOfTime, ended_dt: null }]);
   });
 });

@@ -3,8 +3,8 @@ import { longestRetryAfterSeconds } from '../ports/backend.ts';
 import type { ShownGate } from './shown-gate.ts';
 
 /**
- * How much of the pace the backend stands at the moment: one for all updates, because they share the backend. Slowed down by errors and
- * by rising latency, opened again slowly.
+ * How much of the pace the backend can take at the moment. There is one gate for all updates, because they share the backend. Errors and
+ * rising latency lower its share; then the share grows back slowly.
  */
 export interface BackendGate {
   /** Share of the pace that is let through until `changed_dt`, 0 to 1; it grows with time since then. */
@@ -32,16 +32,16 @@ export interface CallResult {
 }
 
 const smallestShare = 0.05;
-/** From nothing to the full pace; with the longest wait for a probe, and a step of the walk, well within 30 s after a return. */
+/** From nothing to the full pace. Together with the longest wait for a probe and one step of the walk this stays below 30 s after a return. */
 const secondsToFullShare = 12;
 const longestProbeWaitSeconds = 12;
 /** Latency counts as risen when it is twice the usual and noticeable at all. */
 const risenFactor = 2;
 const noticeableMilliseconds = 1_000;
 const slowDown = 0.8;
-/** Calls that overlap tell of the same trouble: it is counted once. */
+/** Calls that overlap tell of the same trouble, so after one slowing down there is no other for this long. */
 const settleSeconds = 3;
-/** Nothing grows back before calls have been as fast as usual for so long; growing meanwhile would undo each slowing down. */
+/** The share grows back only after calls have been as fast as usual for this long. If it grew sooner, it would undo each slowing down. */
 const holdSeconds = 10;
 
 export const openGate = (now: Date): BackendGate => ({
@@ -69,7 +69,7 @@ export const gateOfJson = ({ changed_dt, closed_until, ...gate }: GateInJson): B
   closed_until: closed_until === null ? null : new Date(closed_until),
 });
 
-/** As people are shown it. */
+/** The gate as API users see it. */
 export const toShownGate = ({ share, changed_dt, failures, closed_until, reason }: BackendGate, now: Date): ShownGate => ({
   share: shareAt({ share, changed_dt }, now),
   failures,
@@ -94,7 +94,7 @@ export const afterCall = (
   { isTaken, error, latencyMilliseconds, retryAfterSeconds, began, now }: CallResult,
 ): BackendGate => {
   if (!isTaken) {
-    // Calls that were under way when the trouble began add nothing to it but a longer wait that they were asked for.
+    // A call that was under way when the trouble began is not another failure; only a longer Retry-After in its answer counts.
     const isNew = began > gate.changed_dt || gate.failures === 0;
     const failures = isNew ? gate.failures + 1 : gate.failures;
     const wait = Math.min(longestRetryAfterSeconds, retryAfterSeconds ?? Math.min(longestProbeWaitSeconds, 2 ** (failures - 1)));
@@ -123,7 +123,7 @@ export const afterCall = (
       usual_latency_ms: usual * 1.02,
     };
   }
-  // A first figure at once, then only now and then: this is written by every call otherwise.
+  // The first figure is stored at once, later ones only when they differ much: otherwise every call would write the row.
   if (usual !== null && Math.abs(latencyMilliseconds - usual) < usual / 2) return gate;
   return { ...gate, usual_latency_ms: usual === null ? latencyMilliseconds : usual * 0.9 + latencyMilliseconds * 0.1 };
 };

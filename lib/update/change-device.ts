@@ -44,11 +44,11 @@ export interface ChangeDeviceDeps {
 }
 
 /**
- * Changes what is known of one device. What is not named stays as it is; the same again changes nothing. Whoever retires a device waits for
- * the plans that are being made, so that none of them has it afterwards.
+ * Changes what is known of one device. Fields that are not named stay as they are; the same change again does nothing. Retiring a device
+ * waits until the plans that are being made are committed, so that none of them plans this device afterwards.
  *
- * @throws `device.not_found`; `device.exists` for an id that another device has; `request.invalid` for a zone that there is not, or a version
- *   of a cabinet.
+ * @throws `device.not_found`; `device.exists` for an id that another device has; `request.invalid` for a zone that does not exist, or for a
+ *   cabinet with a version.
  */
 export async function changeDevice(
   { db, now }: ChangeDeviceDeps,

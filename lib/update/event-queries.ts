@@ -4,12 +4,12 @@ import type { ExecutionStatus } from './execution.ts';
 import type { Update } from './update.ts';
 import { findUpdate } from './update-queries.ts';
 
-/** What is told of an update: its status, and once more when the last of its executions has ended after it. */
+/** What an event tells of an update: its status, and afterwards, once, that the last of its executions has ended. */
 const toldOf = ({ status, finished_dt }: Pick<Update, 'status' | 'finished_dt'>): string => (finished_dt ? `${status} finished` : status);
 
 const currentlyTold = sql<string>`status || CASE WHEN finished_dt IS NULL THEN '' ELSE ' finished' END`;
 
-/** The update as it is now, if that is not what was last told of it; undefined also when nothing is told of it at all. */
+/** The update as it is now; undefined when this was already told, and when no events are told of this update at all. */
 export const findUntoldUpdate = async (db: Db, id: number, now: Date): Promise<Update | undefined> => {
   const row = await db.selectFrom('updates').select('id').where('id', '=', id).where('told', '<>', currentlyTold).executeTakeFirst();
   return row && findUpdate(db, id, now);
@@ -56,7 +56,7 @@ export interface UntoldExecution {
   finished_dt: Date | null;
 }
 
-/** Executions whose status is not what was last told of them, oldest first. */
+/** Executions whose status differs from what was last told of them, the oldest first. */
 export const listUntoldExecutions = (db: Db, update_id: number, limit: number): Promise<UntoldExecution[]> =>
   db
     .selectFrom('update_executions as e')
@@ -69,7 +69,7 @@ export const listUntoldExecutions = (db: Db, update_id: number, limit: number): 
     .$narrowType<{ status: ExecutionStatus }>()
     .execute();
 
-/** Notes what was told, which may be less than what has happened by now. */
+/** Notes which statuses were told. The executions may have moved on since; then they are told again. */
 export const markExecutionsTold = async (db: Db, told: readonly Pick<UntoldExecution, 'id' | 'status'>[]): Promise<void> => {
   const ids = told.map(({ id }) => id);
   await sql`

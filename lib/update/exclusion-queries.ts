@@ -12,7 +12,7 @@ export interface ExclusionFilter {
   cursor?: string | undefined;
 }
 
-/** By reason, then by external_id: the order of the key, so that every page costs the same. */
+/** Ordered by reason, then by external_id. The primary key has this order, so every page costs the same. */
 export const listExclusions = async (db: Db, { update_id, reason, limit, cursor }: ExclusionFilter): Promise<Page<Exclusion>> => {
   const list = listOf('exclusions', { update_id, reason });
   const after = decodeCursor(list, Cursor, cursor);

@@ -11,7 +11,7 @@ import type { DeviceExecution, Execution } from './shown-execution.ts';
 import type { UpdateStatus } from './update-status.ts';
 import { waitsFor } from './waits-for.ts';
 
-/** A page of an update's executions has the beginning of what each device said: 500 of them have to fit into an answer. */
+/** A page of executions shows only the beginning of what each device said: up to 500 of them have to fit into one answer. */
 const listedDetailLength = 2_000;
 
 const selectExecutions = (db: Db, detail: RawBuilder<string | null>) =>
@@ -56,17 +56,17 @@ const selectExecutions = (db: Db, detail: RawBuilder<string | null>) =>
 
 type ExecutionRow = Awaited<ReturnType<ReturnType<typeof selectExecutions>['executeTakeFirstOrThrow']>>;
 
-/** Its facts are in what it waits for. */
+/** The API's execution: the columns that only say what it waits for become `waits_for`. */
 const toExecution = <Row extends ExecutionRow>(row: Row, now: Date) => {
   const { phase, channel, last_seen_dt, update_status, start_dt, paused_dt, due_dt, ...others } = row;
   const { released_dt, firmware_status, is_canary_open, gate_failures, gate_closed_until, ...execution } = others;
   return { ...execution, waits_for: waitsFor(row, now) };
 };
 
-/** The executions of one device, with their places where they wait for the pace. */
+/** The executions of one device. Those that wait for the pace get their place in the queue. */
 const toExecutionsOfDevice = async <Row extends ExecutionRow>(db: Db, rows: readonly Row[], now: Date) => {
   const executions = rows.map((row) => toExecution(row, now));
-  // In an open canary a place means nothing: who is of it was drawn by lot.
+  // While the canary is open a place means nothing, because the canary's devices are drawn by lot.
   const inTurn = executions.filter(({ waits_for }, i) => waits_for?.cause === 'PACE' && !rows[i]?.is_canary_open);
   const places = await findPlaces(
     db,
@@ -85,7 +85,7 @@ export const executionSorts = ['id_ascending', 'id_descending', 'finished_dt_des
 export interface ExecutionFilter {
   update_id: number;
   status?: ExecutionStatus | undefined;
-  /** A reason, without the text after the colon that some have. */
+  /** A reason without its text: some reasons have a text after a colon. */
   reason?: string | undefined;
   external_id?: string | undefined;
   is_canary?: boolean | undefined;
@@ -102,8 +102,8 @@ interface Bounds<Key extends readonly unknown[]> {
 }
 
 /**
- * Ids along some columns: the first ones of each of these statuses, as the indexes hold them, which the caller merges. So a page reads a few
- * hundred entries of an index, however many executions the update and all others have.
+ * The first ids of each of these statuses in the order of some columns, which the indexes hold in that order; the caller merges them. So a
+ * page reads a few hundred index entries, however many executions there are.
  */
 const idsAlong = (
   columns: readonly RawBuilder<unknown>[],
@@ -134,7 +134,7 @@ const idPage = (filter: ExecutionFilter, bounds: Bounds<[id: number]>) => sql`
   ORDER BY ${inOrder(byId, bounds.direction)}
   LIMIT ${bounds.size}`;
 
-/** Whatever the direction, those that have not ended come after all others, by their ids. */
+/** In both directions, executions that have not ended come after all others, in the order of their ids. */
 const idPageByEnd = (filter: ExecutionFilter, { after, ...bounds }: Bounds<End>) => {
   const hasEnded = after === undefined || after[0] !== null;
   const ended = idsAlong(byEnd, endedStatuses, filter, { ...bounds, after }, sql`e.finished_dt IS NOT NULL`);
@@ -145,7 +145,7 @@ const idPageByEnd = (filter: ExecutionFilter, { after, ...bounds }: Bounds<End>)
     LIMIT ${bounds.size}`;
 };
 
-/** Of one device there is one in an update, all of whose devices are of one kind. */
+/** An update has at most one execution of a device: an external_id is unique among devices of one kind, and an update has only one kind. */
 const idOfDevice = (filter: ExecutionFilter, external_id: string) => sql`
   SELECT page.id
   FROM devices d
@@ -161,7 +161,7 @@ const isMeant = ({ update_id, reason, is_canary }: ExecutionFilter) => {
   const conditions = [
     sql`e.update_id = ${update_id}`,
     ...(reason ? [sql`split_part(e.reason, ': ', 1) = ${reason} AND e.reason IS NOT NULL`] : []),
-    // Not a parameter, or the index of canaries would be of no use.
+    // Not a parameter: with one, PostgreSQL could not use the partial index of canaries.
     ...(is_canary === undefined ? [] : [is_canary ? sql`e.is_canary` : sql`NOT e.is_canary`]),
   ];
   return sql.join(conditions, sql` AND `);
@@ -198,7 +198,7 @@ export interface DeviceExecutionFilter {
   cursor?: string | undefined;
 }
 
-/** A device's own past, the latest first. */
+/** The executions of one device, the latest first. */
 export const listDeviceExecutions = async (
   db: Db,
   { kind, external_id, limit, cursor }: DeviceExecutionFilter,

@@ -14,14 +14,14 @@ export const ExecutionCounts = z.object({
   CANCELED: z.int(),
   REMOVED: z.int(),
 } satisfies Record<ExecutionStatus, unknown>);
-/** Of each status none; what a query does not mention. */
+/** Zero of each status: a query answers only the statuses that occur. */
 export const noCounts = () => Object.fromEntries(executionStatuses.map((status) => [status, 0])) as Record<ExecutionStatus, number>;
 
 export const isUnfinished = (status: ExecutionStatus): boolean => status === 'QUEUED' || status === 'IN_PROGRESS';
 
 /**
- * Where an execution is. Its status is what others are told; the phase is what the service acts by, and says which columns are set, which
- * PostgreSQL checks (`update_executions_phase_check`):
+ * The phase of an execution: the service acts by it, while the status is what API users see. The phase also says which columns are set;
+ * PostgreSQL checks this (`update_executions_phase_check`):
  *
  * | phase     | status                  | meaning                                                                        |
  * | --------- | ----------------------- | ------------------------------------------------------------------------------ |
@@ -95,18 +95,18 @@ export const executionEvents = [
 ] as const;
 export type ExecutionEvent = (typeof executionEvents)[number];
 
-/** Ends of an execution that a retry may undo before they happen. */
+/** The statuses of a failed execution. Instead of ending so, it may get another try. */
 export const failureTypes = ['FAILED', 'TIMED_OUT', 'REJECTED'] as const;
 export type FailureType = (typeof failureTypes)[number];
 
 /**
- * What a move does beside what the phase it leads to says; `moved` (move-executions.ts) writes it.
+ * What a move changes in addition to phase, status and reason; `moved` (move-executions.ts) writes it.
  *
  * - `hand_over`: it becomes part of a chunk or an offer;
- * - `send`: the device counts as asked from now on, unless it was before;
+ * - `send`: the device counts as asked from now on, unless it was asked before;
  * - `hold_back`: nobody was asked;
- * - `answer`: what became of the last command is known. One that was put off was no attempt: the next one has its number;
- * - `ask_again`: the next command is the same one again, as its device may be at work;
+ * - `answer`: the outcome of the last command is known. A command that was put off was no attempt: the next one gets its number;
+ * - `ask_again`: the next command repeats the last one, because the device may be at work on it;
  * - `withdraw`: another device takes its place in the canary;
  * - `go_on`: the device is not asked to stop again;
  * - `retry`: the next command is another one, and one of the tries is used up.
@@ -117,14 +117,14 @@ export interface Transition {
   to: Phase;
   /** Missing: it stays as it is. */
   status?: ExecutionStatus;
-  /** null: none any more. Missing: it stays as it is, as do the words of the device or the backend. */
+  /** null: the reason is removed. Missing: reason and detail stay as they are. */
   reason?: string | null;
   effect?: Effect;
-  /** An end in place of which the update may grant another try (`retried`). */
+  /** Instead of this end the update may grant another try (`retried`). */
   mayRetry?: true;
 }
 
-/** Why an execution is in its status; DEFERRED and RETRY are followed by a text. */
+/** Why an execution is in its status. DEFERRED and RETRY are followed by a colon and a text. */
 export const reasons = {
   alreadyOnTarget: 'ALREADY_ON_TARGET',
   deferred: 'DEFERRED',
@@ -146,7 +146,7 @@ export const reasons = {
   cancelRefused: 'CANCEL_REFUSED',
 } as const;
 
-/** From any phase but the end: a device can be faster than the answer of the backend, and late with its own. */
+/** Possible in every phase except the end: a report of a device can come before the backend's answer, or very late. */
 const ends = {
   proven: { to: 'ended', status: 'SUCCEEDED', reason: null },
   mismatched: { to: 'ended', status: 'FAILED', reason: reasons.versionMismatch, mayRetry: true },
@@ -157,21 +157,21 @@ const ends = {
   retried: { to: 'waiting', status: 'IN_PROGRESS', reason: reasons.retry, effect: 'retry' },
 } as const satisfies Partial<Record<ExecutionEvent, Transition>>;
 
-/** Nobody was asked yet, or in vain. */
+/** For phases in which no device was asked, or the backend did not take the command. */
 const queuedEnds = { ...ends, overdue: { to: 'ended', status: 'TIMED_OUT', reason: reasons.queuedTooLong } } as const;
 const askedEnds = { ...ends, overdue: { to: 'ended', status: 'TIMED_OUT', reason: reasons.notConfirmed, mayRetry: true } } as const;
 
 /**
- * The state machine, and the only place that knows what may happen: phase × event → phase, status, reason and effect. Forward only (G3): an
- * end is never left, and another try is a phase of an execution that stays IN_PROGRESS. What is missing here changes nothing. Moves of single
- * executions read it by {@link moveOf}, SQL that moves many reads it as rows (move-executions.ts).
+ * The state machine, and the only place that knows what may happen: phase × event → phase, status, reason and effect. It goes forward only
+ * (G3): no event leaves the end, and during another try the execution stays IN_PROGRESS. An event that a phase does not list changes
+ * nothing. Code that moves one execution reads this table by {@link moveOf}; SQL that moves many reads it as rows (move-executions.ts).
  */
 export const transitions: Readonly<Record<Phase, Partial<Readonly<Record<ExecutionEvent, Transition>>>>> = {
   waiting: {
     ...queuedEnds,
     released: { to: 'released', effect: 'hand_over' },
     offered: { to: 'offered', effect: 'hand_over' },
-    // It is at work on a command whose answer is missing. It is asked again all the same, which tells the backend's answer.
+    // The device is at work on a command that the backend has not answered. The command is sent again all the same, to get that answer.
     started: { to: 'waiting', status: 'IN_PROGRESS' },
   },
   released: {
@@ -221,10 +221,10 @@ export const grantsRetry = ({ number_of_retries, retry_failure_types }: RetryPol
 
 const firstRetryMinutes = 1;
 const longestRetryMinutes = 240;
-/** The most that an update may ask for. */
+/** The most retries that an update may ask for. */
 export const maximumRetries = 10;
 
-/** The wait before a retry doubles each time: what hindered the last try is likely still there a moment later. */
+/** The wait before a retry doubles each time: whatever made the last try fail is probably still there a moment later. */
 export const retryDelaySeconds = (retries: number): number => Math.min(longestRetryMinutes, firstRetryMinutes * 2 ** retries) * 60;
 
 /** The reason of an execution that is tried again. */
@@ -237,7 +237,7 @@ export interface Movable extends RetryPolicy {
   may_retry: boolean;
 }
 
-/** A transition that is made, with the text and the times that come with it. */
+/** A transition of one execution, with the text and the times that it writes. */
 export interface Move extends Transition {
   from: Phase;
   event: ExecutionEvent;
@@ -246,8 +246,8 @@ export interface Move extends Transition {
 }
 
 /**
- * The move that an event makes of an execution: another try in place of an end that the update tries again. undefined: the event changes
- * nothing.
+ * The move that an execution makes on an event. Where the update grants a retry, the move is to another try instead of the end. undefined:
+ * the event changes nothing.
  */
 export const moveOf = (execution: Movable, event: ExecutionEvent, now: Date): Move | undefined => {
   const { phase: from, retries, may_retry } = execution;
@@ -262,5 +262,5 @@ export const moveOf = (execution: Movable, event: ExecutionEvent, now: Date): Mo
   return { ...transition, from, event, next_attempt_dt: null };
 };
 
-/** Two times what a device's words are cut to when they come: 50 lines of 512 characters. */
+/** Characters. A device's words are cut to 50 lines of 512 characters when they arrive, and twice that may be kept. */
 export const longestDetail = 2 * 50 * 513;

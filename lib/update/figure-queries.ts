@@ -3,13 +3,13 @@ import type { Db, Trx } from '../db/database.ts';
 import { noCounts } from './execution.ts';
 import type { Counts, UpdateDetail } from './update.ts';
 
-/** An update's executions by status; those that none is in are missing. Looks at each of them, by an index. */
+/** Counts an update's executions by status; a status without executions is missing. Reads an index entry of every execution. */
 export const countsOf = (update_id: RawBuilder<unknown>) => sql<Partial<Counts>>`(
   SELECT coalesce(jsonb_object_agg(c.status, c.n), '{}')
   FROM (SELECT e.status, count(*) AS n FROM update_executions e WHERE e.update_id = ${update_id} GROUP BY e.status) c
 )`;
 
-/** What a stop rule that pauses judges from when the update is resumed: only what differs from this. */
+/** The counts that are kept when an update is resumed: from then on, rules that pause judge only what was added to these. */
 export const getJudgedCounts = async (db: Db, id: number): Promise<Counts> => {
   const of = sql`${id}`;
   const row = await db.selectNoFrom([countsOf(of).as('counts'), lateCountsOf(of).as('late')]).executeTakeFirstOrThrow();
@@ -17,8 +17,8 @@ export const getJudgedCounts = async (db: Db, id: number): Promise<Counts> => {
 };
 
 /**
- * Those of the failures after which the version wanted was seen after all, by status: they count for no stop rule. Looks at no execution
- * where there are none.
+ * Counts, by status, the failures after which the device was seen running the version wanted; no stop rule counts them as failures. Reads
+ * nothing when there are none.
  */
 export const lateCountsOf = (update_id: RawBuilder<unknown>, which: RawBuilder<unknown> = sql`true`) => sql<Partial<Counts>>`(
   SELECT coalesce(jsonb_object_agg(c.status, c.n), '{}')
@@ -40,14 +40,14 @@ export const judgedCounts = (counts: Partial<Counts>, late: Partial<Counts>): Co
   return judged;
 };
 
-/** Counted while they are noted ({@link noteLateSuccesses}), so that they cost a reader nothing. */
+/** How many late successes an update has. {@link noteLateSuccesses} keeps the count, so that reading it is cheap. */
 export const lateSuccessesOf = (update_id: RawBuilder<unknown>) => sql<number>`(
   SELECT coalesce(sum(l.executions), 0) FROM update_late_success_counts l WHERE l.update_id = ${update_id}
 )`;
 
 /**
- * Notes that the version wanted was seen after all, and counts it; once for each execution. The counts are spread over shards and written
- * in the order of updates, so that reports seldom wait for each other, and never in a circle.
+ * Notes late successes: executions that had failed before their device was seen running the version wanted. Each is noted and counted once.
+ * The counts are spread over shards and written in the order of updates, so that reports seldom wait for each other, and never in a circle.
  */
 export const noteLateSuccesses = (ids: readonly number[], now: Date): RawBuilder<unknown>[] => {
   if (ids.length === 0) return [];
@@ -63,7 +63,7 @@ export const noteLateSuccesses = (ids: readonly number[], now: Date): RawBuilder
   return [statement];
 };
 
-/** What nothing changes any more when the last execution has ended. */
+/** Figures that are final once the last execution has ended. */
 export interface FinalFigures {
   reasons: UpdateDetail['reasons'];
   /** null: none of the executions belongs to a canary. */
@@ -72,7 +72,7 @@ export interface FinalFigures {
 }
 
 const textsPerReason = 5;
-/** What devices say may be long, and one text is enough to see what it is about. */
+/** Characters kept of what a device said: its words may be long, and the beginning shows what they are about. */
 const textLength = 500;
 
 const reasonsOf = (update_id: RawBuilder<unknown>) => sql`(
@@ -106,14 +106,14 @@ const backendErrorsOf = (update_id: RawBuilder<unknown>) => sql`(
   ) d
 )`;
 
-/** Looks at each execution of the update. */
+/** Reads every execution of the update. */
 export const figuresOf = (update_id: RawBuilder<unknown>) => sql<FinalFigures>`jsonb_build_object(
   'reasons', ${reasonsOf(update_id)}, 'canary_counts', ${canaryCountsOf(update_id)}, 'backend_errors', ${backendErrorsOf(update_id)}
 )`;
 
 /**
- * Keeps on an update what its executions tell, once the last of them has ended: nobody counts them again, and they may be removed. Only in
- * the transaction that gives the update its `finished_dt`, or after it.
+ * Stores the final figures of an update on its row, so that its executions need not be counted again and may be removed. May be called only
+ * in the transaction that sets the update's `finished_dt`, or after it.
  */
 export const keepFinalFigures = async (trx: Trx, id: number): Promise<void> => {
   await sql`

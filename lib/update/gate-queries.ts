@@ -7,7 +7,7 @@ export const getGate = async (db: Db): Promise<BackendGate> =>
     .select(['share', 'changed_dt', 'failures', 'closed_until', 'usual_latency_ms', 'reason'])
     .executeTakeFirstOrThrow();
 
-/** Changes the gate while no other call does: several calls end at one moment. Writes only when something has changed. */
+/** Changes the gate under a lock, because several calls can end at one moment. Writes only when something has changed. */
 export const changeGate = (db: Db, change: (gate: BackendGate) => BackendGate): Promise<void> =>
   db.transaction().execute(async (trx) => {
     const gate = await trx
@@ -19,7 +19,7 @@ export const changeGate = (db: Db, change: (gate: BackendGate) => BackendGate): 
     if (changed !== gate) await trx.updateTable('backend_gate').set(changed).execute();
   });
 
-/** Has the backend tried again at once, by one device if it was in trouble. False: it was to be tried anyway. */
+/** Opens a closed gate, so that the backend is tried at once; if it was in trouble, with one device. False: the gate was open. */
 export const reopenGate = async (db: Db): Promise<boolean> => {
   const reopened = await db
     .updateTable('backend_gate')

@@ -45,7 +45,7 @@ export interface TimelineQuery {
 }
 
 /**
- * From the start of the update to its end, or to now, unless a part of that is asked for.
+ * The update's timeline, from its start to its end (or to now), unless the caller asks for a part of that.
  *
  * @throws `update.not_found`
  */

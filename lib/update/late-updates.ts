@@ -4,7 +4,7 @@ import type { Db } from '../db/database.ts';
 import { count, type Metrics } from '../metrics.ts';
 import { lateAfterSeconds } from '../walk.ts';
 
-/** Of updates whose next step is late; by an index of those that have not finished. */
+/** Whether the next step of an update is late. An index holds the updates that have not finished by `due_dt`. */
 export const isLateAt = (now: Date): RawBuilder<boolean> => sql<boolean>`due_dt < ${addSeconds(now, -lateAfterSeconds)}`;
 
 export const countLateUpdates = async (db: Db, now: Date): Promise<number> => {
@@ -16,11 +16,11 @@ export const countLateUpdates = async (db: Db, now: Date): Promise<number> => {
   return n;
 };
 
-/** The metric that an alarm is on. There is no timer: it is published by whatever is asked for often, and by steps that see a late one. */
+/** Publishes the metric that has an alarm. No timer does this: functions that are called often do, and steps that see a late update. */
 export const publishLateUpdates = (metrics: Metrics | undefined, late_updates: number): void =>
   metrics?.publish({ late_updates: count(late_updates) }, {});
 
-/** For the step of any update: tells of others that are late. Says nothing of none, because a step comes every second. */
+/** Called by every update's step: publishes how many other updates are late. It publishes no zero, because steps come every second. */
 export const tellLateUpdates = async (db: Db, metrics: Metrics | undefined, now: Date): Promise<void> => {
   const late_updates = metrics ? await countLateUpdates(db, now) : 0;
   if (late_updates > 0) publishLateUpdates(metrics, late_updates);

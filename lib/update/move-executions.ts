@@ -25,7 +25,7 @@ const toRow = (event: ExecutionEvent, from: Phase, { to, status, reason, effect,
     ...[sql.lit(reason === undefined), literal(reason), literal(effect), sql.lit(mayRetry === true)],
   ])})`;
 
-/** The table of transitions as rows, of these events. What is not in the table has no row, and so does not move. */
+/** The transitions of these events as rows. A phase and an event without a transition have no row, so that the execution does not move. */
 const transitionsOf = (events: readonly ExecutionEvent[]) => {
   const rows = phases.flatMap((from) =>
     events.flatMap((event) => {
@@ -47,7 +47,7 @@ export interface RetryColumns {
 }
 
 /**
- * The moves that events make of executions: `moveOf` for many. Relation `m`, with all columns of `chosen`.
+ * The moves of many executions, as `moveOf` gives that of one. A relation `m`, with all columns of `chosen`.
  *
  * @param chosen executions that this statement has locked, and what has happened to each: `id`, `phase`, `event`
  */
@@ -57,7 +57,7 @@ export const movesOf = (chosen: string, events: readonly ExecutionEvent[]) => sq
 ) AS m`;
 
 /**
- * The same with another try in place of an end that the update tries again, as `retry_reason` and `retry_dt` tell.
+ * The same, but where the update grants a retry, the move is to another try instead of the end: `retry_reason` and `retry_dt` are set then.
  *
  * @param chosen has `retries` as well: how many tries were used up
  */
@@ -76,7 +76,7 @@ export const movesOrRetriesOf = (chosen: string, events: readonly ExecutionEvent
 
 const retryDelays = Array.from({ length: maximumRetries + 1 }, (_, retries) => retryDelaySeconds(retries));
 
-/** What a move brings with it, each a column of the moves; missing: nothing. */
+/** Columns of `m` that a move writes to its execution; a missing one writes nothing. */
 interface Brought {
   /** In place of the reason in the table. */
   reason?: RawBuilder<unknown>;
@@ -88,7 +88,7 @@ interface Brought {
 }
 
 /**
- * The one statement that moves executions, whoever moves them: what each phase and each effect of the state machine writes.
+ * The one statement that moves executions, used by everything that moves them. It says what each phase and each effect writes.
  *
  * @param moves a relation named `m`: executions that this transaction has locked, with the transition of each (`id`, `to_phase`,
  * `to_status`, `keeps_reason`, `to_reason`, `effect`), by {@link movesOf} or one by one.
@@ -153,7 +153,7 @@ export interface ReportedExecution extends RetryPolicy {
   installed_dt: Date | null;
   /** Which command this is or will be. */
   attempt: number;
-  /** Whether the last command may have been taken without our hearing of it. */
+  /** Whether the backend may have taken the last command although its answer is missing. */
   is_unanswered: boolean;
   retries: number;
   wanted_version: string;
@@ -171,8 +171,8 @@ export interface ExecutionSubject {
 export type ReportedRow = { [Column in keyof ReportedExecution]: Column extends 'id' ? number | null : ReportedExecution[Column] };
 
 /**
- * The execution that each report is about, in the reports' order: rows for {@link toReportedExecutions}. Unfinished ones are locked, and are
- * answered as they are once nobody else is at them: a report must not be judged by a status that a deadline is just ending.
+ * The execution that each report is about, in the order of the reports: rows for {@link toReportedExecutions}. Unfinished executions are
+ * locked first and read then, so that no report is judged by a status that a deadline is changing at this moment.
  */
 export const lockReportedExecutions = (subjects: readonly ExecutionSubject[]) => sql<ReportedRow>`
     WITH subjects AS (
@@ -224,7 +224,7 @@ export interface ExecutionMove {
   detail: string | null;
 }
 
-/** Moves executions that are locked by {@link lockReportedExecutions}, each in the phase in which it was found; no statement without a move. */
+/** Moves executions that {@link lockReportedExecutions} has locked, each only from the phase in which it was found. No moves: no statement. */
 export const moveExecutions = (moves: readonly ExecutionMove[], now: Date): RawBuilder<unknown>[] => {
   if (moves.length === 0) return [];
   const each = <T>(of: (move: ExecutionMove) => T) => moves.map(of);

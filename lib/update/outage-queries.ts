@@ -42,7 +42,7 @@ export const noteOutage = async (db: Db, cause: Dependency, now: Date): Promise<
     DO UPDATE SET seen_dt = excluded.seen_dt WHERE o.seen_dt < ${addSeconds(now, -noticeSeconds)}`.execute(db);
 };
 
-/** Does what needs others, and notes which of them it has found away. */
+/** Does work that needs a dependency; if an error says that the dependency is away, notes an outage. */
 export const notingOutages = async <T>({ db, now }: { db: Db; now: Clock }, work: () => Promise<T>): Promise<T> => {
   try {
     return await work();
@@ -53,7 +53,7 @@ export const notingOutages = async <T>({ db, now }: { db: Db; now: Clock }, work
   }
 };
 
-/** Notes that these are there; writes only when one was away. */
+/** Notes that these dependencies answer; writes only when one was away. */
 export const noteReturn = async (db: Db, causes: readonly Dependency[], now: Date): Promise<void> => {
   await sql`
     UPDATE outages SET ended_dt = greatest(seen_dt, ${now}::timestamptz)
@@ -72,8 +72,8 @@ export const returnOfIdentity = (now: Date): RawBuilder<unknown> => sql`
 const latestStepSeconds = 60;
 
 /**
- * Notes the steps that an update has missed until now, and answers the outages that it has met, the latest first. Only while the update is
- * locked.
+ * Notes as an outage the time in which an update missed its steps, and answers the outages that concern the update, the latest first. Only
+ * while the update is locked.
  */
 export const noteMissedSteps = async (
   trx: Trx,
@@ -89,7 +89,7 @@ export const noteMissedSteps = async (
   return listOutages(trx, id, now);
 };
 
-/** Above what any update meets; bounds a step. */
+/** More than any update meets; this bounds the work of a step. */
 const maximumOutages = 1_000;
 
 /** The outages that concern an update, the latest first. */

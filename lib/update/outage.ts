@@ -7,8 +7,8 @@ export interface Outage {
 }
 
 /**
- * The latest moment since which the service has been able to hear for so many seconds: a deadline of that length has passed for what began
- * before. Without an outage that is so many seconds ago.
+ * The moment since which devices could be heard for exactly `seconds` in total. A deadline of that length has passed for everything that
+ * began before this moment. Without outages this is simply `seconds` ago.
  */
 export const heardSince = (now: Date, seconds: number, outages: readonly Outage[]): Date => {
   let moment = now;
@@ -23,7 +23,7 @@ export const heardSince = (now: Date, seconds: number, outages: readonly Outage[
   return addSeconds(moment, -left);
 };
 
-/** For how many seconds between two moments the service could hear. */
+/** For how many seconds between two moments devices could be heard. */
 export const heardBetween = (from: Date, to: Date, outages: readonly Outage[]): number => {
   let moment = to;
   let heard = 0;

@@ -3,16 +3,17 @@ import type { Db } from '../db/database.ts';
 import { waiting } from './predicates.ts';
 import { aliveSeconds } from './waits-for.ts';
 
-/** So many executions are counted before one. Who stands further behind has no number: counting a million would cost more than it tells. */
+/** The last place that has a number. Executions further behind get none: to count a million would cost more than the number is worth. */
 const furthestPlace = 10_000;
 
-/** `update_executions e` that wait for the same turn as `own`. Written with the words of the index that holds them in the order of their turns. */
+/** `update_executions e` in the same queue as `own`. Uses the very conditions of the partial index that holds this queue in its order. */
 const sameTurn = sql`e.update_id = own.update_id AND e.channel = own.channel AND ${waiting}`;
 const beforeOwn = sql`(e.next_attempt_dt, e.id) < (own.next_attempt_dt, own.id)`;
 
 /**
- * Those that a step takes before `own`, in the order of `dueExecutions` of a release and of `offerExecutions`: first whose answer is
- * missing, then who was never put off, then by the time of their next try. Each part is one range of an index, so that the limit ends it.
+ * Executions that a step takes before `own`. The order is that of `dueExecutions` (release) and `offerExecutions`: first those whose answer
+ * is missing, then those that were never put off, then the others by the time of their next try. Each part reads one range of an index, so
+ * that it stops at the limit.
  */
 const thoseBefore = (now: Date) => sql`
   SELECT e.device_id FROM update_executions e
@@ -26,15 +27,15 @@ const thoseBefore = (now: Date) => sql`
     AND CASE WHEN own.is_unanswered THEN ${beforeOwn} ELSE own.next_attempt_dt IS NULL OR NOT ${beforeOwn} END
   LIMIT ${furthestPlace}`;
 
-/** A device that has not polled lately gets no offer, and so nobody waits for it. Not by EXISTS, for which PostgreSQL may read all devices. */
+/** A device that has not polled lately gets no offer, so it is not before anybody. No EXISTS here: PostgreSQL might read all devices for it. */
 const isThere = (now: Date) => sql`
   own.channel = 'telematics' OR (
     SELECT d.last_seen_dt FROM devices d WHERE d.id = before.device_id
   ) > ${now}::timestamptz - make_interval(secs => ${aliveSeconds})`;
 
 /**
- * The places of waiting executions among those that wait for the same turn; 1 is next. None for one that is further behind than
- * {@link furthestPlace}. Reads at most so many entries of an index for each execution, so only for a few of them.
+ * The places of waiting executions in their queues; 1 is next. An execution behind {@link furthestPlace} has none. Reads up to that many
+ * index entries for each execution, so call this for a few executions only.
  */
 export const findPlaces = async (db: Db, executionIds: readonly number[], now: Date): Promise<Map<number, number>> => {
   if (executionIds.length === 0) return new Map();

@@ -2,29 +2,29 @@ import { sql } from 'kysely';
 import { type Phase, phases } from './execution.ts';
 
 /**
- * Which executions a statement is about, each named once. All are about `update_executions e`, and are made of constants: with a parameter
- * PostgreSQL could not use the partial indexes that are made for them.
+ * Named conditions on executions, `update_executions e`. They consist of constants: with a parameter PostgreSQL could not use the partial
+ * indexes that are made for them.
  */
 
 export const inPhases = (...wanted: readonly Phase[]) => sql<boolean>`e.phase IN (${sql.join(wanted.map((phase) => sql.lit(phase)))})`;
 
-/** It has not ended. In the words of the unique index that lets a device have one such execution for each hardware type. */
+/** It has not ended. The condition is that of the unique index that allows a device one such execution per hardware type. */
 export const unfinished = sql<boolean>`e.status IN ('QUEUED', 'IN_PROGRESS')`;
 
 /** Nobody has it: it waits for its turn. */
 export const waiting = inPhases('waiting');
 
-/** It is in a chunk or an offer, or its device is at work on it: all that has a place of its own. */
+/** It is in a chunk or an offer, or its device is at work on it. Each such execution takes a place of `maximum_in_progress`. */
 export const handedOver = inPhases(...phases.filter((phase) => phase !== 'waiting' && phase !== 'ended'));
 
-/** Its device has not heard of it, or not of the next try: it ends at once when it is not wanted any more. */
+/** Its device has not heard of it, or not of its next try. A cancel ends such an execution at once. */
 export const unasked = inPhases('waiting', 'released', 'offered');
 
 /** Its device is asked, and its deadline runs. */
 export const atWork = inPhases('calling', 'asked', 'canceling', 'installed');
 
-/** A device that polls is at work on it and can be asked to stop: not one that has refused before. */
+/** A device that polls is at work on it and can be asked to stop. A device that has refused once is not asked again. */
 export const stoppable = sql<boolean>`(${inPhases('asked')} AND e.channel = 'iot' AND e.cancellation IS NULL)`;
 
-/** How many tries `attempt` and `retries` count that are due and that nobody was asked for, or that were put off: 0 or 1. */
+/** `attempt` and `retries` count the next try already when it is planned. This is 1 while that try has not been sent, otherwise 0. */
 export const unsentTries = sql<number>`CASE WHEN e.retries > 0 AND NOT e.is_unanswered AND ${unasked} THEN 1 ELSE 0 END`;

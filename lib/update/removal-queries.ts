@@ -4,8 +4,8 @@ import type { Removal } from '../removal.ts';
 import { keepFinalFigures } from './figure-queries.ts';
 
 /**
- * Removes executions, dispatches and exclusions of one update that ended long ago; its row stays, with what they told. Answers whether there
- * was one: another may be left.
+ * Removes executions, dispatches and exclusions of one update that ended long ago; its row stays, with their final figures. Answers whether
+ * there was such an update: then another may be left.
  */
 export async function removeOldExecutions(trx: Trx, { before, limit, now }: Removal): Promise<boolean> {
   const update = await trx
@@ -21,7 +21,7 @@ export async function removeOldExecutions(trx: Trx, { before, limit, now }: Remo
   if (!update) return false;
   const { id } = update;
   if (!update.executions_removed_dt) {
-    // One that ended under an earlier release.
+    // An update that ended under an earlier release has no figures yet.
     if (update.lacks_figures) await keepFinalFigures(trx, id);
     await trx.updateTable('updates').set({ executions_removed_dt: now }).where('id', '=', id).execute();
   }
@@ -34,7 +34,7 @@ export async function removeOldExecutions(trx: Trx, { before, limit, now }: Remo
   return true;
 }
 
-// Each in the order of an index of the update's rows, so that nothing is looked at but what goes.
+// Each reads an index of the update's rows in its order, so that it reads only the rows that it removes.
 
 const removeExecutions = (update_id: number, limit: number) => sql`
   DELETE FROM update_executions WHERE id = ANY (ARRAY(
@@ -52,8 +52,8 @@ const removeExclusions = (update_id: number, limit: number) => sql`
   ))`;
 
 /**
- * Removes outages that were over long ago, but for those that an update which has not ended has met. The oldest first: what was noted first was
- * over first, or nearly. Answers whether there may be more.
+ * Removes outages that were over long ago, except those within the time of an update that has not ended. Goes by the time when outages were
+ * noted, which is nearly the order in which they were over. Answers whether there may be more.
  */
 export async function removeOldOutages(trx: Trx, { before, limit }: Removal): Promise<boolean> {
   const { numAffectedRows = 0n } = await sql`

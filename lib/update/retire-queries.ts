@@ -3,7 +3,7 @@ import type { Trx } from '../db/database.ts';
 import { moved, movesOf } from './move-executions.ts';
 import { unfinished } from './predicates.ts';
 
-/** Ends whatever updates have of a device that is retired. Only while no plan is being made. */
+/** Ends the executions of a device that is being retired. Only while no plan is being made. */
 export const removeExecutions = async (trx: Trx, device_id: number, now: Date): Promise<void> => {
   await sql`
     WITH locked AS (

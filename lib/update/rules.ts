@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import { type FailureType, failureTypes } from './execution.ts';
 
-/** Ends of an execution that count as failures; ALL means every one of them. */
+/** The statuses that a rule counts as failures; ALL means every failure. */
 export const FailureTypes = z.pipe(
   z.array(z.enum([...failureTypes, 'ALL'])).check(z.minLength(1)),
   z.transform((types): FailureType[] => (types.includes('ALL') ? [...failureTypes] : [...new Set(types as FailureType[])])),
@@ -22,12 +22,12 @@ export const StopRule = z.strictObject({
 });
 export type StopRule = z.output<typeof StopRule>;
 
-/** Catches what the canary could not: at a true failure rate of 2 %, about 3 of 100,000 updates are stopped in vain. */
+/** For what the canary does not find. At a true failure rate of 2 %, about 3 of 100,000 updates are stopped without need. */
 export const defaultStopRules: StopRule[] = [
   { failure_types: [...failureTypes], threshold_percentage: 10, minimum_executions: 100, action: 'ABORT' },
 ];
 
-/** Of a canary of which no more is said. */
+/** For a canary whose request says nothing more. */
 export const canaryDefaults = { minimum_wait_minutes: 0, success_percentage: 90 };
 
 export const Canary = z

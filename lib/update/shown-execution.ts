@@ -27,7 +27,7 @@ export const Execution = z
   .register(z.globalRegistry, { id: 'Execution' });
 export type Execution = z.infer<typeof Execution>;
 
-/** An execution among a device's own past. */
+/** An execution in the list of one device's executions. */
 export const DeviceExecution = z
   .extend(Execution, { hardware_type: z.string(), firmware_id: z.int(), firmware_version: z.string() })
   .register(z.globalRegistry, { id: 'DeviceExecution' });

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import { Timestamp } from '../firmware/firmware.ts';
 
-/** How much of its pace the backend is trusted with: one for all updates. */
+/** How much of the pace the backend gets at the moment; one gate for all updates. */
 export const ShownGate = z
   .object({
     share: z.number().check(z.meta({ description: 'Share of the pace that is let through, 0 to 1; it grows back within seconds' })),

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
 import type { ExecutionGroup } from './timeline.ts';
 
-/** What a timeline is about by itself. */
+/** The span of a timeline for which the caller names no times. */
 export const findUpdateSpan = (db: Db, id: number) =>
   db
     .selectFrom('updates')
@@ -11,10 +11,11 @@ export const findUpdateSpan = (db: Db, id: number) =>
     .executeTakeFirst();
 
 /**
- * An update's executions by what they had come to at the moments. Looks at each of them, by an index, and answers a few hundred groups.
+ * Groups an update's executions by the moments at which they were planned, asked and ended. Reads an index entry of every execution, and
+ * answers a few hundred groups.
  *
- * A place is the number of moments before the time: the first moment at which it is true. While a command is on its way, the execution is
- * still QUEUED, though its time is noted already.
+ * A place is the number of moments before a time, which is the index of the first moment at or after it. While a command is on its way to
+ * the backend, the execution is still QUEUED, though `sent_dt` is set already.
  */
 export const groupExecutions = async (db: Db, update_id: number, moments: readonly Date[]): Promise<ExecutionGroup[]> => {
   const placeOf = (time: ReturnType<typeof sql>) => sql`width_bucket(${time} - interval '1 millisecond', ${moments}::timestamptz[])`;

@@ -13,7 +13,7 @@ export const Timeline = z
   .register(z.globalRegistry, { id: 'Timeline' });
 export type Timeline = z.infer<typeof Timeline>;
 
-/** Executions that are alike: their status now, and the places of the first moments at which they were there, asked, and ended. */
+/** Executions with the same status now, and the same places of the moments at which they were planned, asked and ended. */
 export interface ExecutionGroup {
   status: ExecutionStatus;
   queued: number;
@@ -24,14 +24,14 @@ export interface ExecutionGroup {
   executions: number;
 }
 
-/** So many moments from the first to the last one, both included; fewer where they would be less than a millisecond apart. */
+/** `points` moments from the first to the last, both included; fewer if they would be less than a millisecond apart. */
 export const momentsBetween = (from: Date, until: Date, points: number): Date[] => {
   const length = Math.max(0, until.getTime() - from.getTime());
   const steps = Math.min(points - 1, length);
   return Array.from({ length: steps + 1 }, (_, i) => new Date(from.getTime() + Math.round((length * i) / Math.max(1, steps))));
 };
 
-/** At each moment an execution has the last status that it had come to: each adds to one and takes from another where it changes. */
+/** Counts the statuses at each moment: where an execution changes its status, it is added to the new one and taken from the old one. */
 export const pointsOf = (moments: readonly Date[], groups: readonly ExecutionGroup[]): Timeline['points'] => {
   const changes = moments.map(noCounts);
   const change = (place: number, status: ExecutionStatus, executions: number) => {

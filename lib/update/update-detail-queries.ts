@@ -6,7 +6,7 @@ import { type FinalFigures, figuresOf } from './figure-queries.ts';
 import type { Update, UpdateDetail } from './update.ts';
 import { selectCountedUpdates, toUpdate } from './update-queries.ts';
 
-/** Long enough to even out the length of installations. */
+/** Long enough that the length of single installations does not matter. */
 const lately = { seconds: 300 };
 
 /** Commands that were sent in the last 60 s. */
@@ -18,14 +18,14 @@ const pacePerMinute = (now: Date) => sql<number>`(
   WHERE e.update_id = u.id AND e.channel = 'iot' AND e.sent_dt > ${now}::timestamptz - interval '60 s'
 )`;
 
-/** Executions that ended within the last minutes, since the canary has passed; of an update that has not ended. */
+/** Executions that ended within the last minutes and after the canary has passed; 0 once the update has finished. */
 const endedLately = (now: Date) => sql<number>`CASE WHEN u.finished_dt IS NOT NULL THEN 0 ELSE (
   SELECT count(*) FROM update_executions e
   WHERE e.update_id = u.id AND e.sent_dt IS NOT NULL
     AND e.finished_dt > greatest(${now}::timestamptz - make_interval(secs => ${lately.seconds}), u.canary_passed_dt)
 ) END`;
 
-/** An update with the figures of an admin's page: those that were kept at its end, or its executions looked at now. */
+/** An update with the figures of an admin's page: the figures kept at its end, or counted now. */
 export const findUpdateDetail = async (db: Db, id: number, now: Date): Promise<UpdateDetail | undefined> => {
   const row = await selectCountedUpdates(db)
     .select([
@@ -50,7 +50,7 @@ export const findUpdateDetail = async (db: Db, id: number, now: Date): Promise<U
   };
 };
 
-/** How fast a canary ends says nothing of how fast the others will, and a paused update has no end in sight. */
+/** null while the canary is open, because its speed says nothing about that of the others, and while the update is paused. */
 const estimateEnd = (update: Update, endedLately: number, now: Date): Date | null => {
   const { status, counts, canary, canary_passed_dt, started_dt, finished_dt } = update;
   if (finished_dt || !started_dt || status === 'PAUSED' || endedLately === 0 || (canary && !canary_passed_dt)) return null;

@@ -20,8 +20,8 @@ export interface UpdateFilter {
 }
 
 /**
- * The ids of a page: each condition has an index that holds its updates in the order of their ids. Those of a hardware type are the first ones
- * of each of its firmwares, merged.
+ * The ids of a page. Each condition has an index that holds its updates in the order of their ids. For a hardware type, this merges the first
+ * ids of each of its firmwares.
  */
 const updateIdPage = ({ status, firmware_id, hardware_type, created_by }: UpdateFilter, { after, direction, size }: Bounds) => {
   const conditions = [

@@ -63,7 +63,7 @@ export const insertUpdate = async (trx: Trx, { exponential, abort, ...update }: 
   return row?.id;
 };
 
-/** The request that the caller has made under this key, and what was answered to it. */
+/** The request that the caller made with this key, and the answer to it. */
 export const findIdempotentUpdate = async (db: Db, created_by: string, idempotency_key: string) => {
   const row = await db
     .selectFrom('updates')
@@ -74,7 +74,7 @@ export const findIdempotentUpdate = async (db: Db, created_by: string, idempoten
   return row && { ...row, answer: readAnswer<Update>(row.answer) };
 };
 
-/** For whoever sends the same request again under its key. */
+/** Keeps the answer to a request, for a repetition of the request with the same key. */
 export const keepUpdateAnswer = async (trx: Trx, answer: Update): Promise<void> => {
   await trx
     .updateTable('updates')
@@ -85,7 +85,7 @@ export const keepUpdateAnswer = async (trx: Trx, answer: Update): Promise<void> 
 
 export type Planned = Partial<Record<Eligibility, number>>;
 
-/** Stores what the request found out about the chosen devices, and how many of them go first. */
+/** Stores how many of the chosen devices have each eligibility, and the size of the canary. */
 export const setPlan = async (
   trx: Trx,
   id: number,
@@ -140,7 +140,7 @@ const selectUpdates = (db: Db) =>
 
 type UpdateRow = Awaited<ReturnType<ReturnType<typeof selectUpdates>['executeTakeFirstOrThrow']>>;
 
-/** With its counts, in the same statement: those that were kept at its end, or its executions counted now. */
+/** Updates with their counts, in one statement: the counts kept at the end, or counted now. */
 export const selectCountedUpdates = (db: Db) =>
   selectUpdates(db).select([
     sql<Partial<Counts>>`coalesce(u.final_counts, ${countsOf(sql.ref('u.id'))})`.as('counts'),
@@ -173,7 +173,7 @@ export const findUpdate = async (db: Db, id: number, now: Date): Promise<Update 
 export const isUpdate = async (db: Db, id: number): Promise<boolean> =>
   (await db.selectFrom('updates').select('id').where('id', '=', id).executeTakeFirst()) !== undefined;
 
-/** The update as it was when it was requested: the same however often it is asked, whatever has happened since. */
+/** The update as it was when it was requested, whatever has happened since. */
 export const getRequestedUpdate = async (db: Db, id: number): Promise<Update> => {
   const row = await selectUpdates(db).where('u.id', '=', id).executeTakeFirstOrThrow();
   const { ALREADY_ON_TARGET = 0 } = row.planned;

@@ -10,7 +10,7 @@ import * as z from 'zod/mini';
  *        ├────────────────▶ PAUSED
  *        └─ from any of the three: cancel ▶ CANCELED, a stop rule or a failed canary ▶ ABORTED
  *
- * CANCELED and ABORTED at once; the executions that devices are at work on go on to their own ends, then `finished_dt` is set.
+ * An update becomes CANCELED or ABORTED at once. Executions that devices are at work on still go on to their ends; then `finished_dt` is set.
  */
 export const updateStatuses = ['SCHEDULED', 'IN_PROGRESS', 'PAUSED', 'COMPLETED', 'CANCELED', 'ABORTED'] as const;
 /** How many updates have each status. */

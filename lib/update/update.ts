@@ -26,10 +26,10 @@ export const eligibilities = [
 ] as const;
 export type Eligibility = (typeof eligibilities)[number];
 
-/** Those that are updated. What a device of the second case runs now is in no catalogue, so that nobody knows which is newer. */
+/** Devices that are updated. In the second case the device runs a version that is not in the catalogue: nobody knows which is newer. */
 export const eligibleCases = ['ELIGIBLE', 'ELIGIBLE_UNKNOWN_VERSION'] as const satisfies readonly Eligibility[];
 
-/** How many devices are updated, of so many of each case. */
+/** How many devices are updated, given how many have each eligibility. */
 export const countEligible = (planned: Partial<Record<Eligibility, number>>): number =>
   eligibleCases.reduce((sum, name) => sum + (planned[name] ?? 0), 0);
 
@@ -264,7 +264,7 @@ export const UpdateDetail = z
   .register(z.globalRegistry, { id: 'UpdateDetail' });
 export type UpdateDetail = z.infer<typeof UpdateDetail>;
 
-/** Devices that were on the target version before are no progress. */
+/** The share of executions that have ended, 0 to 1. Devices that were on the target version before do not count. */
 export const progressOf = (counts: Counts, alreadyOnTarget = 0): number => {
   const all = Object.values(counts).reduce((sum, n) => sum + n, 0) - alreadyOnTarget;
   return all === 0 ? 1 : (all - counts.QUEUED - counts.IN_PROGRESS) / all;

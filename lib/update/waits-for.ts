@@ -41,7 +41,7 @@ export const WaitsFor = z
   .register(z.globalRegistry, { id: 'WaitsFor' });
 export type WaitsFor = z.infer<typeof WaitsFor>;
 
-/** What is stored about an execution, its update, its device and the backend that says what it waits for. */
+/** What is stored about an execution, its update, its device and the backend, as far as it says what the execution waits for. */
 export interface WaitFacts {
   phase: Phase;
   channel: string;
@@ -58,13 +58,13 @@ export interface WaitFacts {
   /** When its chunk was released; null: it is in none. */
   released_dt: Date | null;
   firmware_status: string;
-  /** Devices go first, and have not all succeeded. */
+  /** The update has a canary that has not passed yet. */
   is_canary_open: boolean;
   gate_failures: number;
   gate_closed_until: Date | null;
 }
 
-/** A step comes within seconds of its time; one that is late by this says why nothing moves, long before it counts as lost. */
+/** A step usually comes within seconds of its time. If it is late by this, it is the reason why nothing moves, long before it counts as lost. */
 const slowStepSeconds = 60;
 /** A device that has not polled for so long is offered nothing: two polls of the longest interval, and a little more. */
 export const aliveSeconds = 1_050;
@@ -76,7 +76,7 @@ const wait = (cause: WaitsFor['cause'], { until = null, since = null }: { until?
   place: null,
 });
 
-/** What an execution waits for, the nearest obstacle; null: it has ended. */
+/** What an execution waits for first; null: it has ended. */
 export const waitsFor = (facts: WaitFacts, now: Date): WaitsFor | null => {
   switch (facts.phase) {
     case 'ended':
@@ -94,7 +94,7 @@ export const waitsFor = (facts: WaitFacts, now: Date): WaitsFor | null => {
   }
 };
 
-/** The update goes on for nobody. */
+/** What the whole update waits for; undefined: it goes on. */
 const waitOfUpdate = ({ update_status, start_dt, paused_dt, due_dt, firmware_status }: WaitFacts, now: Date): WaitsFor | undefined => {
   const isOver = update_status === 'CANCELED' || update_status === 'ABORTED' || firmware_status === 'withdrawn';
   if (update_status === 'PAUSED' && !isOver) return wait('RESUME', { since: paused_dt });

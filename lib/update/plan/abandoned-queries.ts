@@ -5,12 +5,12 @@ import { moved, movesOf } from '../move-executions.ts';
 import { unfinished } from '../predicates.ts';
 import { abandoned, type Choice, chosenDevices } from './eligibility.ts';
 
-/** As many as devices can be named in a request: whoever names them never has to wait. */
+/** As many as a request can name devices, so that a request with named devices never has to wait. */
 const maximumAbandoned = 10_000;
 
 /**
- * Ends what is abandoned of the chosen devices now, so that another update can have them, and answers whether that was all. Otherwise the
- * steps of the stopped updates have to go on first, and nothing is ended here.
+ * Ends the abandoned executions of the chosen devices now, so that another update can have these devices; answers true. If there are more
+ * than {@link maximumAbandoned}, nothing is ended and it answers false: the steps of the stopped updates have to end some first.
  */
 export const endAbandonedExecutions = async (trx: Trx, choice: Choice): Promise<boolean> => {
   const { rows } = await sql<{ ids: number[] | null }>`
@@ -45,15 +45,15 @@ export const endAbandonedExecutions = async (trx: Trx, choice: Choice): Promise<
 };
 
 /**
- * Plans are made beside each other, but not beside the retirement of a device, which ends its executions: what a plan inserts is there by
- * then, or the plan finds the device retired.
+ * A lock that plans share, while the retirement of a device takes it alone. So the retirement ends the executions that a plan has inserted
+ * before, and a plan made afterwards finds the device retired.
  */
 const planning = sql`'update_executions'::regclass::oid::integer, 0`;
 export const waitForPlans = async (trx: Trx): Promise<void> => {
   await sql`SELECT pg_advisory_xact_lock(${planning})`.execute(trx);
 };
 
-/** Whether any update has been stopped whose executions have not all ended. Begins a plan: until the transaction ends, no device is retired. */
+/** Begins a plan: no device is retired until the transaction ends. Answers whether any stopped update still has executions to end. */
 export const beginPlan = async (trx: Trx): Promise<boolean> => {
   const { rows } = await sql<{ has: boolean }>`
     SELECT EXISTS (

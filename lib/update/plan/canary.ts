@@ -3,7 +3,7 @@ import type { CanaryPlan } from '../update.ts';
 
 /** An update of fewer devices has no canary unless asked for: it would be most of the update. */
 const smallestUpdateWithCanary = 200;
-/** Few enough that a bad firmware touches less than 1 % of a fleet of 10,000, enough that 2 % of failures do not stop a good one. */
+/** So few that a bad firmware reaches less than 1 % of a fleet of 10,000, so many that a failure rate of 2 % does not stop a good one. */
 const defaultCanaryPercentage = 0.5;
 const smallestDefaultCanary = 50;
 
@@ -25,7 +25,7 @@ export const planCanary = (canary: Canary | null | undefined, eligible: number):
   return { size, ...(percentage !== undefined && { percentage }), minimum_wait_minutes, success_percentage };
 };
 
-/** As it was asked for, so that an update of other devices has the same; null: there was nobody to ask. */
+/** The canary as the caller requested it, for an update of other devices; null: there was no canary. */
 export const requestedCanary = ({ size, percentage, ...rest }: CanaryPlan): Canary | null => {
   if (percentage !== undefined) return { percentage, ...rest };
   return size === 0 ? null : { size, ...rest };

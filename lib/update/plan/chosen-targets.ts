@@ -7,12 +7,12 @@ import { inBody, refuseMissingSubjects } from '../../fleet/missing-subjects.ts';
 import type { NamedTargets, Targets } from '../update.ts';
 import { areExecutionsRemoved } from '../update-queries.ts';
 
-/** Whom a request means, a group by the filter that it has at this moment. */
+/** The devices that a request means; a group is replaced by the filter that it has at this moment. */
 export type ChosenTargets = NamedTargets | { filter: DeviceFilter };
 
 /**
- * @throws `request.invalid` for a group that there is not, or a filter that names what does not exist; `update.executions_removed` for those who
- *   failed in an update whose executions are no longer kept: a part of them would look like all.
+ * @throws `request.invalid` for a group that does not exist, or a filter that names something that does not exist;
+ *   `update.executions_removed` when the filter asks for devices that failed in an update whose executions are no longer kept.
  */
 export const chooseTargets = async (db: Db, targets: Targets): Promise<ChosenTargets> => {
   if ('external_ids' in targets) return targets;

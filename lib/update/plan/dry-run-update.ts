@@ -15,11 +15,11 @@ export interface DryRunDeps {
 }
 
 /**
- * Who would be updated, and why others would not, by the same query that a request plans by; and what a package would change of its parts.
- * Changes nothing.
+ * Answers which devices would be updated and why others would not, by the query that plans a request; for a package also which of its parts
+ * would change. Changes nothing. A withdrawn firmware is no error: every device is FIRMWARE_NOT_AVAILABLE then.
  *
- * @throws `request.invalid` for a filter that names what does not exist, `update.executions_removed`; `firmware.not_available` when there is
- *   no such firmware; one that is withdrawn makes every device FIRMWARE_NOT_AVAILABLE.
+ * @throws `request.invalid` for a filter that names something that does not exist, `update.executions_removed`; `firmware.not_available`
+ *   when there is no such firmware.
  */
 export async function dryRunUpdate(
   { db, now }: DryRunDeps,

@@ -20,13 +20,13 @@ export interface Choice {
   targets: ChosenTargets;
   firmware: WantedFirmware;
   allow_downgrade: boolean;
-  /** Also devices that failed this firmware so often that they are left out otherwise. */
+  /** Also updates devices that are normally left out because they have failed this firmware too often. */
   force: boolean;
   unknown_version: UnknownVersion;
   now: Date;
 }
 
-/** Of a device that is to be updated, whether what it runs now is in the catalogue or not. */
+/** Whether the device is to be updated; the version that it runs now may be in the catalogue or not. */
 export const isEligible = sql`eligibility IN (${sql.join(eligibleCases.map(sql.lit))})`;
 
 const blockedAfterFailures = 3;
@@ -45,8 +45,8 @@ export const chosenDevices = ({ targets, firmware, now }: Pick<Choice, 'targets'
 };
 
 /**
- * An execution that is to be canceled by the next steps of its update, which has been stopped: nobody asks its device any more, and so it
- * hinders no other update. About `update_executions e`.
+ * An execution of a stopped update that the update's next steps will cancel. Nobody asks its device any more, so it does not keep the device
+ * from another update. About `update_executions e`.
  */
 export const abandoned = sql<boolean>`(
   (${unasked} AND e.update_id IN (

@@ -10,9 +10,9 @@ import type { DryRun, PartChanges } from './dry-run.ts';
 import { type Choice, classifiedDevices, isEligible } from './eligibility.ts';
 
 /**
- * Queues one execution per eligible device and notes who is left out and why, in one statement whatever their number.
- * Two requests at one moment cannot both take a device: the unique index decides, and the loser counts it as UPDATE_IN_FLIGHT.
- * Inserted in the order of device ids, so that two requests cannot wait for each other in a circle.
+ * Queues one execution per eligible device and notes which devices are left out and why, in one statement for any number of devices.
+ * Two requests at one moment cannot both take a device: the unique index decides, and the other request counts it as UPDATE_IN_FLIGHT.
+ * The rows are inserted in the order of device ids, so that two requests cannot wait for each other in a circle.
  */
 export const insertExecutions = async (
   trx: Trx,
@@ -64,7 +64,7 @@ export const insertExecutions = async (
 
 type EligibilityGroup = DryRun['reasons'][number];
 
-/** Who would be updated and why others would not, each reason with its first devices, in one statement that changes nothing. */
+/** Groups the chosen devices by eligibility, each group with its number and its first devices, in one statement that changes nothing. */
 export const listEligibilityGroups = async (db: Db, choice: Choice, devicesPerGroup: number): Promise<EligibilityGroup[]> => {
   const { rows } = await sql<EligibilityGroup>`
     WITH classified AS (
@@ -116,7 +116,7 @@ export const listPartChanges = async (db: Db, choice: Choice, assembly_id: numbe
 
 const EligibilityCursor = z.tuple([requestedText(128)]);
 
-/** All devices of one reason, page by page. */
+/** A page of the chosen devices that have one eligibility. */
 export const listEligibilityDevices = async (
   db: Db,
   choice: Choice,

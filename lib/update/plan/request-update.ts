@@ -45,10 +45,10 @@ export interface RequestUpdate extends UpdateRequest {
 
 /**
  * Plans an update: the update and one execution per eligible device in one transaction. Two requests at one moment cannot both take
- * a device: the unique index decides. The same idempotency key again answers the same and plans nothing;
+ * a device: the unique index decides. A repeated idempotency key gets the first answer again and plans nothing;
  * if the update has not finished, its messages are sent again.
  *
- * @throws `firmware.not_available`, `request.invalid` for a filter that names what does not exist, `update.executions_removed`,
+ * @throws `firmware.not_available`, `request.invalid` for a filter that names something that does not exist, `update.executions_removed`,
  *   `update.canceling`, `update.nothing_eligible` with the reasons, `update.idempotency_key_reused` for another body under a known key;
  *   `queue.unavailable`: nothing is stored then.
  */
@@ -57,7 +57,7 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
   const request_hash = hashOfRequest(input);
   const created_dt = deps.now();
   return deps.db.transaction().execute(async (trx) => {
-    // First, so that a repeated request gets its answer also when the firmware is withdrawn by now.
+    // This comes first, so that a repeated request gets its answer even if the firmware has been withdrawn since.
     const known = idempotency_key && (await findIdempotentUpdate(trx, created_by, idempotency_key));
     if (known) return answerAgain(trx, deps, known, request_hash);
     const firmware = toWanted(await findFirmwareForPlan(trx, input.firmware_id));
@@ -65,7 +65,7 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
     const targets = await chooseTargets(trx, input.targets);
     const id = await insertUpdate(trx, toNewUpdate(input, { request_hash, created_dt, told: deps.tellsEvents ? '' : null }));
     if (id === undefined) {
-      // Another request with this key was under way and has just been committed.
+      // Another request with the same key was under way and has just been committed.
       const other = await findIdempotentUpdate(trx, created_by, idempotency_key ?? '');
       if (!other) throw new Error('An update that could not be inserted because its key is known is not known');
       return answerAgain(trx, deps, other, request_hash);
@@ -113,7 +113,7 @@ const toNewUpdate = (input: RequestUpdate, rest: Pick<NewUpdate, 'request_hash' 
   };
 };
 
-/** Inserts the executions of an update, and says who goes first. */
+/** Inserts the executions of an update, and stores how many devices its canary has. */
 const plan = async (
   trx: Trx,
   id: number,
@@ -134,11 +134,11 @@ const canceling = (): DomainError =>
   new DomainError(
     'update.canceling',
     'More than 10,000 of the chosen devices are still in an update that was just stopped. Its executions are being ended, ' +
-      'which takes a minute or two. Ask again then, or name up to 10,000 devices: these can be updated at once',
+      'which takes a minute or two. Repeat the request then, or name up to 10,000 devices: these can be updated at once',
     { retryAfterSeconds: 15 },
   );
 
-/** @throws `firmware.not_available` when there is no such firmware. One that is not available has no `version_num`. */
+/** A firmware that exists but is not available has no `version_num`. @throws `firmware.not_available` when there is no such firmware. */
 export const getWantedFirmware = async (db: Db, id: number): Promise<WantedFirmware> => {
   return toWanted(await findFirmware(db, id));
 };

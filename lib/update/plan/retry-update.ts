@@ -14,7 +14,7 @@ export interface RetryUpdate {
 }
 
 /**
- * Tries the failed devices of an ended update again, as a new update that refers to the old one and has its settings.
+ * Tries the failed devices of an ended update again: a new update, which refers to the old one and has the same settings.
  *
  * @throws `update.not_found`, `update.not_ended`, and what `requestUpdate` throws; `update.nothing_eligible` when nothing has failed.
  */

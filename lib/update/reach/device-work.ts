@@ -4,7 +4,7 @@ import type { Proof } from '../../firmware/hardware-type.ts';
 import type { Phase } from '../execution.ts';
 import type { UpdateStatus } from '../update-status.ts';
 
-/** An unfinished execution of a device that polls, as its poll finds it. */
+/** An unfinished execution of a device that polls, with all that its poll needs to know. */
 export interface DeviceWork {
   execution_id: number;
   hardware_type: string;
@@ -19,7 +19,7 @@ export interface DeviceWork {
   firmware: OfferedFirmware;
 }
 
-/** What a device has to know of a file before it downloads it. */
+/** What a device has to know about a file before it downloads it. */
 export interface OfferedFirmware {
   id: number;
   status: FirmwareStatus;
@@ -52,7 +52,7 @@ export interface OfferedFirmware {
  */
 export type WorkState = 'held' | 'waiting' | 'offered' | 'working' | 'canceling' | 'proving';
 
-/** What each phase shows while the update goes on. No other phase is one of a device that polls and has work. */
+/** What a device is shown in each phase while the update goes on. The other phases do not occur on devices that poll, or mean no work. */
 const shown = { waiting: 'waiting', offered: 'offered', asked: 'working', canceling: 'canceling', installed: 'proving' } as const;
 
 export const workStateOf = ({

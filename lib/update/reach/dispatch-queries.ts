@@ -9,7 +9,7 @@ import { moved, movesOf, movesOrRetriesOf } from '../move-executions.ts';
 import { unfinished } from '../predicates.ts';
 
 /**
- * Makes chunks that wait for an answer part of a step, which sends their messages again: those whose message was sent at or before
+ * Assigns chunks without an answer to a step, which then sends their messages again. Takes the chunks whose message was sent at or before
  * `releasedBefore`, and whose call, if there was one, began before `calledBefore`. Only while the update is locked.
  */
 export const adoptDispatches = async (
@@ -29,7 +29,7 @@ export const adoptDispatches = async (
 };
 
 /**
- * Takes back chunks that were released at another pace; a call that is under way goes on, and is not repeated. Only while the update is
+ * Takes back chunks that were released at the old pace. A call that is under way goes on, but is not repeated. Only while the update is
  * locked.
  */
 export const recallDispatches = async (trx: Trx, update_id: number): Promise<void> => {
@@ -40,7 +40,7 @@ export const recallDispatches = async (trx: Trx, update_id: number): Promise<voi
   );
 };
 
-/** The chunks of a step that the backend has not answered: what a repetition of the step has to send again. */
+/** The chunks of a step that the backend has not answered. A repetition of the step has to send them again. */
 export const listUnansweredDispatches = async (db: Db, update_id: number, step: number): Promise<number[]> => {
   const rows = await db
     .selectFrom('update_dispatches')
@@ -53,13 +53,13 @@ export const listUnansweredDispatches = async (db: Db, update_id: number, step: 
   return rows.map(({ id }) => id);
 };
 
-/** A chunk, and what its commands are about: all of them about one firmware. */
+/** A chunk, and the firmware and the update that all its commands are about. */
 export interface Dispatch {
   id: number;
   commands: number;
   /** Whether the backend was called, or the chunk put back. */
   is_answered: boolean;
-  /** Whether a call has begun, of which the backend may know: also one whose function died. */
+  /** Whether a call has begun, so that the backend may know of it; also when the function died in it. */
   was_called: boolean;
   /** Whether a call that may still be under way has it. */
   is_under_way: boolean;
@@ -82,7 +82,7 @@ export interface Dispatch {
   in_progress_minutes: number;
 }
 
-/** Nobody has the chunk: nobody has taken it yet, or whoever did has died. */
+/** Nobody works on the chunk: it was not taken yet, or the function that took it has died. */
 const isFree = (now: Date, leaseSeconds: number) =>
   sql<boolean>`(d.sent_dt IS NULL OR d.sent_dt < ${now}::timestamptz - make_interval(secs => ${leaseSeconds}))`;
 
@@ -128,10 +128,10 @@ export interface ClaimedCommand {
 }
 
 /**
- * Takes a chunk for one call to the backend and answers its commands, which may be none. `undefined`: it is not to be called any more, or
- * another call has it; {@link findDispatch} tells which.
+ * Takes a chunk for one call to the backend and answers its commands, which may be none. `undefined`: the chunk must not be sent any more,
+ * or another call has it; {@link findDispatch} tells which.
  *
- * The time of sending is written before the call, so that a device that reports faster than the backend answers has one.
+ * The time of sending is written before the call, so that it is known even if a device reports faster than the backend answers.
  */
 export const claimDispatch = (db: Db, id: number, now: Date, leaseSeconds: number): Promise<ClaimedCommand[] | undefined> =>
   db.transaction().execute(async (trx) => {
@@ -161,20 +161,20 @@ const claimExecutions = async (trx: Trx, dispatch_id: number, now: Date): Promis
   return rows;
 };
 
-/** What the backend has answered for a command; `unanswered`: whether it took it is not known. */
+/** What the backend has answered for a command. `unanswered`: it is not known whether the backend took the command. */
 export interface DispatchOutcome {
   execution_id: number;
   event: 'accepted' | 'deferred' | 'unanswered' | 'refused';
-  /** null: the one that the state machine has. */
+  /** null: the reason that the state machine gives. */
   reason: string | null;
   detail: string | null;
-  /** When one that was put off may be released again. */
+  /** When a command that was put off may be released again. */
   next_attempt_dt: Date | null;
 }
 
 export interface DispatchAnswer {
   now: Date;
-  /** Whether the backend was called at all, or may have been; a chunk that was held back is no command, and takes no room of the pace. */
+  /** Whether the backend was called, or may have been. A chunk that was held back takes no room of the pace. */
   wasCalled: boolean;
   error: string | null;
   /** When the devices are looked up for the first time; null: they need not be. */
@@ -183,8 +183,8 @@ export interface DispatchAnswer {
 
 /**
  * Stores what the backend answered for a chunk, in one statement. Executions that have moved on since (a device can be faster than
- * the backend's answer) stay as they are; those of the chunk that no outcome is for wait again, and are asked the same again if a call about
- * them has begun.
+ * the backend's answer) stay as they are. Executions of the chunk without an outcome wait again; if a call about them had begun, the same
+ * command is sent again.
  */
 export const recordDispatch = async (
   db: Db,
@@ -226,22 +226,22 @@ export const recordDispatch = async (
     })}`.execute(db);
 };
 
-/** Forgets a chunk that was put back without a call: it tells nothing. Its executions wait again, without it. */
+/** Deletes a chunk that was put back without a call. Its executions wait again. */
 export const removeDispatch = async (db: Db, id: number): Promise<void> => {
   await sql`
     DELETE FROM update_dispatches d
     WHERE d.id = ${id} AND d.answered_dt IS NOT NULL AND d.sent_dt IS NULL AND ${isLeft}`.execute(db);
 };
 
-/** No execution is of the chunk any more. */
+/** No execution belongs to the chunk any more. */
 const isLeft = sql<boolean>`NOT EXISTS (SELECT FROM update_executions e WHERE e.dispatch_id = d.id)`;
 
-/** The longest window of a pace: for so long a command has to be counted. */
+/** The longest window of a pace: a command counts for so long. */
 const longestWindowSeconds = 60;
 
 /**
- * Makes one row of calls that failed in the same way: an outage of any length leaves as many rows as commands fit into a window of the pace.
- * The latest one stays, and counts those before it. After a crash before this, the next failure does it.
+ * Merges the rows of calls that failed in the same way: only the latest row stays, and counts the calls before it. So a long outage leaves
+ * no more rows than a short one. If a crash prevents this, the next failure makes up for it.
  */
 export const gatherFailures = async (db: Db, id: number, now: Date): Promise<void> => {
   await sql`

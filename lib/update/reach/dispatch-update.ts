@@ -37,24 +37,24 @@ export interface DispatchUpdateDeps {
   storage: Pick<Storage, 'fromLink' | 'signDownload'>;
   signManifest: SignManifest;
   /**
-   * Whether the file that devices are about to be told of is there; a firmware that has lost it is held back from then on. Without it
-   * nobody looks.
+   * Whether the firmware's file is still in the storage. If it is lost, the firmware is held back from then on. Without this function nobody
+   * checks.
    */
   isFileThere?: (file: { id: number; file_link: string }) => Promise<boolean>;
   log: Log;
   now: Clock;
 }
 
-/** As long as the function itself may run: a chunk whose call began longer ago has nobody working on it. */
+/** The function's own timeout: if a call began longer ago than this, nobody works on its chunk any more. */
 export const leaseSeconds = 29;
 /** What recording the answer may take; the call to the backend gets the rest of the function's time. */
 const reservedMilliseconds = 4_000;
 const longestCallMilliseconds = 20_000;
-/** A backend in trouble is asked about one device: one that hangs over it must not delay the next try, and so the return to the pace. */
+/** A backend in trouble is asked about one device. If this question hangs, it must not delay the next one, and so the return to the pace. */
 const longestProbeMilliseconds = 5_000;
 /** A download takes its time, however short the deadline is. */
 const shortestLinkSeconds = 3_600;
-/** Wait of a device that the backend's answer left out. */
+/** How long a device waits that the backend's answer did not mention. */
 const forgottenSeconds = 5;
 
 /**
@@ -77,7 +77,7 @@ export async function dispatchUpdate(
   const file = { id: dispatch.firmware_id, file_link: dispatch.file_link };
   const isThere = await notingOutages(deps, async () => (await deps.isFileThere?.(file)) ?? true);
   if (!isThere) return putBack(deps, dispatch);
-  // Before the chunk is taken: one that is taken and then cannot be sent would keep its devices waiting.
+  // Links are signed before the chunk is taken: if that failed afterwards, the devices of the chunk would wait until its lease ends.
   const shared = await signShared(deps, dispatch);
   const began = now();
   const claimed = await claimDispatch(db, dispatch_id, began, leaseSeconds);
@@ -125,8 +125,8 @@ export async function dispatchUpdate(
 }
 
 /**
- * Whether a backend that was in trouble still is, by a question that nobody has to act upon: an outage costs no device a command that
- * may or may not have been taken.
+ * Finds out whether the backend is still in trouble, by a question that changes nothing. A command would be a worse probe: without an
+ * answer, nobody would know whether the backend took it.
  */
 const findTrouble = async (
   { backend }: DispatchUpdateDeps,
@@ -138,13 +138,13 @@ const findTrouble = async (
     return undefined;
   } catch (error) {
     if (error instanceof BackendUnavailable) return error;
-    // It answers, if only to refuse.
+    // A refusal is an answer, too: the backend is back.
     if (error instanceof BackendRefusal) return undefined;
     throw error;
   }
 };
 
-/** Nobody is asked, unless a function has asked before and died: the executions of the chunk wait again. */
+/** The executions of the chunk wait again. No device was asked, unless a function died after it had called. */
 const putBack = async ({ db, now }: DispatchUpdateDeps, { id, was_called }: Dispatch): Promise<void> => {
   await recordDispatch(db, id, [], { now: now(), wasCalled: was_called, error: null, next_verification_dt: null });
   if (!was_called) await removeDispatch(db, id);
@@ -163,18 +163,18 @@ const callBackend = async (
       return { outcomes: commands.map(({ execution_id }) => toRefusal(execution_id, error.message)), error };
     }
     if (error instanceof BackendUnavailable) {
-      // Due at once, behind those whose answer has been missing for longer: the gate decides when the backend is tried again, for all
-      // devices together.
+      // They are due at once, behind those whose answer has been missing for longer. The gate decides, for all devices together, when the
+      // backend is tried again.
       return { outcomes: commands.map(({ execution_id }) => toUnanswered(execution_id, error.message, now())), error };
     }
     throw error;
   }
 };
 
-/** A link lives as long as a device may take it: it may begin at any time until its deadline. */
+/** A link is valid until the deadline, because the device may begin its download at any time before. */
 const linkSecondsOf = ({ in_progress_minutes }: Dispatch): number => Math.max(shortestLinkSeconds, in_progress_minutes * 60);
 
-/** What all commands of a chunk have in common: they are about one file, whose link and manifest are signed once. */
+/** Signs the link and the manifest once for the whole chunk, whose commands are all about one file. */
 const signShared = (deps: DispatchUpdateDeps, dispatch: Dispatch) =>
   notingOutages(deps, async () => {
     const { storage, signManifest } = deps;
@@ -188,7 +188,7 @@ const signShared = (deps: DispatchUpdateDeps, dispatch: Dispatch) =>
 
 const favour = ['rejected', 'unclear', 'deferred', 'accepted'] as const satisfies CommandOutcome['outcome'][];
 
-/** By execution. Of outcomes that contradict each other the one that costs no device: what was accepted once is accepted. */
+/** The outcome of each execution. Where the backend gave several, the one that does no harm to a device: a command accepted once is accepted. */
 const mostFavourable = (results: readonly CommandOutcome[]): Map<number, CommandOutcome> =>
   new Map(results.toSorted((a, b) => favour.indexOf(a.outcome) - favour.indexOf(b.outcome)).map((result) => [result.execution_id, result]));
 
@@ -204,7 +204,7 @@ const toOutcome = (execution_id: number, result: CommandOutcome | undefined, now
     }
     case 'unclear':
     case undefined:
-      // Whether it took it is unknown; asking again is safe. Others are asked in the meantime.
+      // It is unknown whether the backend took the command; sending it again is safe. Other devices are asked in the meantime.
       return toUnanswered(
         execution_id,
         result?.reason ?? 'backend gave no outcome',

@@ -8,16 +8,16 @@ import { atWork } from '../predicates.ts';
 const longestVerificationMinutes = 15;
 
 /**
- * Minutes from a command to the first look-up of its device; each wait after that is twice as long, up to 15 minutes or the deadline, whichever
- * is shorter. With the default deadline 1, 2, 4, 8, 15 minutes; a short deadline has room for two. It goes on after the deadline, until there
- * is an answer.
+ * Minutes from a command to the first look-up of its device. Each later wait is twice as long, up to 15 minutes or the deadline, whichever is
+ * shorter: with the default deadline 1, 2, 4, 8, 15 minutes. Even a short deadline has room for two look-ups. They go on after the deadline,
+ * until there is an answer.
  */
 export const firstVerificationMinutes = (inProgressMinutes: number): number => Math.min(1, inProgressMinutes / 4);
 
 const maximumVerificationsPerStep = 1_000;
 
 /**
- * Notes which chunks are to be looked up in this step, and when next. A chunk without an execution in progress is not looked up any
+ * Notes which chunks are looked up in this step, and when they are due again. A chunk without an execution in progress is not looked up any
  * more. Only while the update is locked.
  */
 export const scheduleVerifications = async (
@@ -52,7 +52,7 @@ export const scheduleVerifications = async (
     FROM due WHERE d.id = due.id`.execute(trx);
 };
 
-/** The chunks that a step wants looked up: what it has to send, again when it is repeated. */
+/** The chunks that a step looks up. The step sends a message for each, and sends it again when the step is repeated. */
 export const listVerifications = async (db: Db, update_id: number, step: number): Promise<number[]> => {
   const rows = await db
     .selectFrom('update_dispatches')
@@ -77,8 +77,8 @@ export const listUnprovenDevices = (db: Db, dispatch_id: number) =>
     .execute();
 
 /**
- * Notes that what the devices of a chunk run was asked at a time, and that there was an answer. From then on those whose deadline had passed
- * by that time may be given up.
+ * Notes that the backend was asked, at this time, what the devices of a chunk run, and that it answered. From then on, devices whose deadline
+ * had passed by that time may be given up.
  */
 export const noteLookUp = async (
   db: Db,
@@ -89,7 +89,7 @@ export const noteLookUp = async (
   await db.updateTable('update_dispatches').set({ overdue_sent_until }).where('id', '=', dispatch_id).execute();
 };
 
-/** Has look-ups that are out sent again by the next step: their messages may be lost. Only while the update is locked. */
+/** Makes the next step send the look-ups without an answer again, because their messages may be lost. Only while the update is locked. */
 export const hastenVerifications = async (trx: Trx, update_id: number, now: Date): Promise<void> => {
   await trx
     .updateTable('update_dispatches')

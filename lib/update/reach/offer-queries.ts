@@ -7,13 +7,13 @@ import { atWork, inPhases, unfinished, waiting } from '../predicates.ts';
 import type { DeviceWork, OfferedFirmware } from './device-work.ts';
 
 /**
- * An offer is to a device that polls what a command is to one that scooters-backend reaches: the device is shown it at its next poll, and
- * takes it by asking for the deployment.
+ * Devices that poll get offers, as devices that scooters-backend reaches get commands. A device sees its offer at its next poll, and takes it
+ * by asking for the deployment.
  */
 const offered = inPhases('offered');
 
 export interface OfferTimes {
-  /** Who has not polled for so long gets no offer: one that is switched off must not hold a place that others could use. */
+  /** A device that has not polled for so long gets no offer: it may be switched off, and must not hold a place that others could use. */
   aliveSeconds: number;
   /** An offer that nobody has taken for so long is withdrawn; the execution waits again, behind the others. */
   standSeconds: number;
@@ -23,7 +23,7 @@ export interface OfferTimes {
 const isAlive = (now: Date, { aliveSeconds }: OfferTimes) =>
   sql`d.last_seen_dt > ${now}::timestamptz - make_interval(secs => ${aliveSeconds})`;
 
-/** `update_executions e` that wait for an offer, also those whose time has not come. */
+/** `update_executions e` that wait for an offer, including those that are not due yet. */
 const waitsForOffer = (update_id: number) => sql`e.update_id = ${update_id} AND ${waiting} AND e.channel = 'iot'`;
 
 const isDue = (now: Date) => sql`(e.next_attempt_dt IS NULL OR e.next_attempt_dt <= ${now})`;
@@ -40,8 +40,8 @@ export interface Offer {
 }
 
 /**
- * Offers the executions that wait longest to their devices, and answers how many. Only while the update is locked. The dispatch that they
- * belong to is answered already: nobody has to hand it over.
+ * Offers the executions that wait longest to their devices, and answers how many. Only while the update is locked. Their dispatch is
+ * inserted as answered, because nobody has to hand it over.
  */
 export const offerExecutions = async (trx: Trx, { update_id, step, limit, newCanaries, times, now }: Offer): Promise<number> => {
   const isCanary = newCanaries !== null;
@@ -76,8 +76,8 @@ export const offerExecutions = async (trx: Trx, { update_id, step, limit, newCan
 };
 
 /**
- * Takes back offers made up to `madeUntil`, or all of them, that nobody has come for. Those executions wait behind all others, who get their places;
- * another device takes the place of one that was to be part of the canary. Only while the update is locked.
+ * Takes back offers that no device has taken: those made up to `madeUntil`, or all of them. These executions then wait behind all others, and
+ * give up their places; in a canary another device is drawn instead. Only while the update is locked.
  */
 export const withdrawOffers = async (trx: Trx, update_id: number, madeUntil: Date | null, now: Date): Promise<void> => {
   await sql`
@@ -92,7 +92,7 @@ export const withdrawOffers = async (trx: Trx, update_id: number, madeUntil: Dat
 };
 
 export interface OfferProgress {
-  /** Offers that nobody has taken yet: each may be at any moment, so it counts as taken. */
+  /** Offers that no device has taken yet. Each may be taken at any moment, so the pace counts it already. */
   standing: number;
   /** Taken within the window. */
   takenInWindow: number;
@@ -126,7 +126,7 @@ export const getOfferProgress = async (
   return { standing: row?.standing ?? 0, takenInWindow: row?.taken_in_window ?? 0, offerable: row?.offerable ?? 0 };
 };
 
-/** When the next execution may be offered to a device that is there; null when none waits. Looks at no more rows than it has to. */
+/** When the next execution may be offered to a device that is polling; null when none waits. Reads no more rows than necessary. */
 export const nextOfferDt = (update_id: number, now: Date, times: OfferTimes): RawBuilder<Date | null> => sql<Date | null>`(
   SELECT coalesce(e.next_attempt_dt, ${now}::timestamptz)
   FROM update_executions e JOIN devices d ON d.id = e.device_id
@@ -135,8 +135,8 @@ export const nextOfferDt = (update_id: number, now: Date, times: OfferTimes): Ra
 )`;
 
 /**
- * The device comes for its work: false when the offer does not stand any more, because it was withdrawn, or the update is paused or has
- * ended. From here on the device has been asked: its deadline runs.
+ * The device takes its offer. From now on it counts as asked, and its deadline runs. false: the offer is no longer valid, because it was
+ * withdrawn, or the update is paused or has ended.
  */
 export const takeOffer = async (db: Db, device_id: number, execution_id: number, now: Date): Promise<boolean> => {
   const { numAffectedRows = 0n } = await sql`
@@ -150,12 +150,12 @@ export const takeOffer = async (db: Db, device_id: number, execution_id: number,
   return numAffectedRows > 0n;
 };
 
-/** More often than this, a device's word that it is at work tells nothing new, unless it has more to say. */
+/** A device says that it is at work, without further words: this is written at most once in so many seconds. */
 const progressSeconds = 10;
 
 /**
- * The device says that it is at work: its deadline counts from now. Its words are kept until it says more: SWUpdate tells here what went
- * wrong, and when it closes only that something did. Without words written at most once in {@link progressSeconds}.
+ * The device says that it is at work: its deadline counts from now. Its words are kept until it says more, because SWUpdate says here what
+ * went wrong, and at the end only that something did. Without words this is written at most once in {@link progressSeconds}.
  */
 export const noteProgress = async (
   db: Db,
@@ -169,14 +169,14 @@ export const noteProgress = async (
   );
 };
 
-/** What is to be kept with an execution until it ends. */
+/** A note of the service that is kept with an execution until it ends. */
 export interface ExecutionNote {
   device_id: number;
   execution_id: number;
   note: string;
 }
 
-/** Puts notes of ours before the words of devices at work, each once; no statement without notes. */
+/** Puts the service's notes before the words of devices at work, each note once. No notes: no statement. */
 export const noteDetails = (notes: readonly ExecutionNote[]): RawBuilder<unknown>[] => {
   if (notes.length === 0) return [];
   const statement = sql`
@@ -192,11 +192,11 @@ export interface EndedWork {
   hardware_type: string;
   proof: Proof;
   wanted_version: string;
-  /** Whether no later execution of the device is for the same hardware type: what is said of this one is about what it runs now. */
+  /** Whether this is the device's last execution for its hardware type, so that words about it are about what the device runs now. */
   is_latest: boolean;
 }
 
-/** An execution of this device that it has taken and that has ended; undefined when it is not its own. */
+/** An ended execution that this device had taken; undefined for an execution of another device. */
 export const findEndedWork = async (db: Db, device_id: number, execution_id: number): Promise<EndedWork | undefined> => {
   const { rows } = await sql<EndedWork>`
     SELECT e.hardware_type, h.proof, f.version AS wanted_version,
@@ -238,7 +238,7 @@ const toFirmware = ({ firmware_id, firmware_status, ...file }: FirmwareRow): Off
   signed_parts: file.signed_parts,
 });
 
-/** The firmware that this device has installed by this execution; undefined unless it is its own and has succeeded. */
+/** The firmware that this device has installed by this execution; undefined if the execution is another device's or has not succeeded. */
 export const findInstalled = async (
   db: Db,
   device_id: number,
@@ -257,13 +257,13 @@ const isWorkOf = (device_id: RawBuilder<unknown>) => sql`e.device_id = ${device_
 /** Whether {@link listDeviceWork} of `devices d` has any. */
 export const hasDeviceWork = sql<boolean>`EXISTS (SELECT FROM update_executions e WHERE ${isWorkOf(sql`d.id`)})`;
 
-/** Devices that an update was planned for: `countEligible`, whose module knows more than a poll needs. */
+/** How many devices an update was planned for: `countEligible` as SQL, because that module is too large for a poll's function. */
 const eligibleDevices = sql`
   coalesce((u.planned->>'ELIGIBLE')::integer, 0) + coalesce((u.planned->>'ELIGIBLE_UNKNOWN_VERSION')::integer, 0)`;
 
 type DeviceWorkRow = Omit<DeviceWork, 'firmware'> & FirmwareRow;
 
-/** The unfinished executions of a device that polls, one or two, the oldest first. */
+/** The unfinished executions of a device that polls, usually one or two, the oldest first. */
 export const listDeviceWork = async (db: Db, device_id: number): Promise<DeviceWork[]> => {
   const { rows } = await sql<DeviceWorkRow>`
     SELECT e.id AS execution_id, e.hardware_type, h.proof, e.phase, u.status AS update_status, ${eligibleDevices} AS devices, u.allow_downgrade, u.manifest_counter,

@@ -10,9 +10,9 @@ import { leaseSeconds } from './dispatch-update.ts';
 import { hastenVerifications } from './look-up-queries.ts';
 
 /**
- * Sends the messages of an update again, whatever became of them: the one of its next step now, and with it the chunks that the backend has
- * not answered and look-ups that are out. Messages that were not lost find their work done, and end. Of an update that has finished, only where
- * events are left to tell.
+ * Sends the messages of an update again, because they may be lost: the message of its next step at once, which sends the chunks without an
+ * answer and the look-ups without an answer again. If the old messages were not lost, they find their work done. For a finished update this
+ * sends something only if events are left to tell.
  *
  * Only while the update is locked, and as the last act before the commit (README.md of lib/update).
  *

@@ -30,7 +30,7 @@ export interface AdvanceUpdateDeps extends TellEventsDeps {
   verifications: Queue<VerifyMessage>;
   /** When devices that poll are offered their work, and for how long. */
   offerTimes?: OfferTimes;
-  /** Removes a batch of rows that are older than is kept, whose they ever are; answers whether there may be more. Missing: all are kept. */
+  /** Removes a batch of old rows, also those of other updates; answers whether there may be more. Missing: nothing is removed. */
   removeOldRows?: (now: Date) => Promise<boolean>;
 }
 
@@ -38,16 +38,16 @@ export interface AdvanceUpdateDeps extends TellEventsDeps {
 const defaultOfferTimes: OfferTimes = { aliveSeconds, standSeconds: 760 };
 /** What the backend takes in one call (scooters-backend.openapi.yaml). */
 const chunkSize = 100;
-/** A device that keeps saying that it is at work is given up after so many times the deadline. */
+/** A device that keeps saying that it is at work is given up after this many times the deadline. */
 const longestProgress = 10;
 const shortestDelaySeconds = 1;
-/** While those that wait are being ended, nothing has to be waited for. */
+/** While an update's waiting executions are being ended, one step follows the other at once. */
 const brakingDelaySeconds = 0;
 const longestDelaySeconds = 30;
 /** SQS's own limit. */
 const longestScheduleDelaySeconds = 900;
 
-/** Events of an update that has ended are kept for a bus that is away this long. */
+/** How long the walk of a finished update goes on because the bus is away and events are left to tell. */
 const longestToldAfterSeconds = 86_400;
 
 type StepResult =
@@ -74,7 +74,7 @@ export async function advanceUpdate(deps: AdvanceUpdateDeps, message: AdvanceMes
     return;
   }
   if (result.kind !== 'done') return;
-  // Before the next step's message: if one of these fails, the message of this step comes again and finds them.
+  // These are sent before the next step's message: if one of them fails, the message of this step comes again and finds them.
   const released = await listUnansweredDispatches(db, update_id, step);
   if (released.length > 0) await dispatches.send(released.map((dispatch_id) => ({ dispatch_id })));
   const unproven = await listVerifications(db, update_id, step);
@@ -89,11 +89,14 @@ export async function advanceUpdate(deps: AdvanceUpdateDeps, message: AdvanceMes
 
 type Done = StepResult & { kind: 'done' };
 
-/** Whoever did the step tells, or has died: then the next step tells, which an update that has ended gets one more of if need be. */
+/**
+ * A repeated step tells no events: the first one does. If the first one has died, the next step tells them; so a finished update with events
+ * left to tell gets one more step.
+ */
 const delayOfRepetition = async ({ db, events }: TellEventsDeps, { nextDelaySeconds }: Done, update_id: number): Promise<number | null> =>
   nextDelaySeconds ?? (events && (await hasUntold(db, update_id)) ? longestDelaySeconds : null);
 
-/** A walk whose update has ended goes on while there are events left to tell. */
+/** The walk of a finished update goes on while events are left to tell. */
 const delayAfterTelling = ({ nextDelaySeconds, finished_dt }: Done, told: Told, now: Date): number | null => {
   if (told === 'all') return nextDelaySeconds;
   if (told === 'some') return shortestDelaySeconds;
@@ -101,7 +104,7 @@ const delayAfterTelling = ({ nextDelaySeconds, finished_dt }: Done, told: Told, 
   return nextDelaySeconds ?? (isGivenUp ? null : longestDelaySeconds);
 };
 
-/** Nothing runs by itself, so the walk of an update that has ended also removes what is old, a batch a step, until nothing is left. */
+/** The service has no timer, so the walk of a finished update also removes old rows, one batch per step, until none is left. */
 const delayAfterRemoving = async ({ removeOldRows }: AdvanceUpdateDeps, now: Date): Promise<number | null> =>
   (await removeOldRows?.(now)) ? shortestDelaySeconds : null;
 
@@ -111,7 +114,7 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: Offe
   const place = placeOf(step, update);
   if (place === 'passed') return { kind: 'passed' };
   if (place === 'done') {
-    // Perhaps not all of its messages were sent.
+    // The step was done before, but perhaps not all of its messages were sent.
     const { finished_dt } = update;
     return { kind: 'done', nextDelaySeconds: finished_dt ? null : shortestDelaySeconds, finished_dt, isRepeated: true };
   }
@@ -131,7 +134,7 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: Offe
   return { kind: 'done', nextDelaySeconds, finished_dt: change.finished_dt ?? null };
 };
 
-/** A step of an update that is locked, has been started and has not finished. */
+/** A step of an update that is locked and has not finished. */
 interface Step {
   trx: Trx;
   update: LockedUpdate;
@@ -141,16 +144,16 @@ interface Step {
   now: Date;
 }
 
-/** What a step changes of its update, and whether those that wait are being ended, with others left. */
+/** What a step changes of its update; `isCanceling`: the step has ended waiting executions, and others are left. */
 interface Stepped {
   change: UpdateChange;
   isCanceling?: boolean;
 }
 
-/** Answers what changes of the update, and when the next step is due; null: all has ended. */
+/** Does the step, and answers what changes of the update and when the next step is due; null: all executions have ended. */
 const walkOn = async (context: Step): Promise<{ change: UpdateChange; nextDelaySeconds: number | null }> => {
   const { trx, update, step, offerTimes, now } = context;
-  // One that is paused or canceled before its time has not started.
+  // An update that is paused or canceled before its start time has not started.
   const started_dt = update.started_dt ?? (isRunning(update.status) ? now : null);
   const outages = await noteMissedSteps(trx, update, now);
   await expireOverdue(trx, update, started_dt, outages, now);
@@ -174,11 +177,11 @@ const walkOn = async (context: Step): Promise<{ change: UpdateChange; nextDelayS
   return { change, nextDelaySeconds };
 };
 
-/** Releases what may be released, or ends what is not wanted any more. */
+/** Releases executions of a running update; ends the waiting executions of a stopped one. */
 const goOn = async (context: Step, outages: readonly Outage[]): Promise<Stepped> => {
   const { trx, update, now } = context;
   if (isRunning(update.status)) return releaseOrStop(context, outages);
-  // Those that the last step or the cancel left, and those that were being handed to the backend then and that it did not take.
+  // Executions that the last step or the cancel left over, and those that were on their way to the backend then and were not taken by it.
   return { change: {}, isCanceling: isEnded(update.status) && (await cancelWaiting(trx, update, now)) };
 };
 
@@ -202,8 +205,9 @@ const releaseOrStop = async ({ trx, update, step, offerTimes, now }: Step, outag
 };
 
 /**
- * Queued time counts from the start, without the time spent paused; it is the same for all executions of an update. No deadline runs while
- * nobody could hear (outage.ts), which the time spent paused is counted without, too.
+ * Ends what is overdue. The time in the queue counts from the start of the update, without the time spent paused, and so is the same for all
+ * its executions. No deadline runs while devices could not be heard (outage.ts); `paused_seconds` does not contain this time, so that it is
+ * not taken off twice.
  */
 const expireOverdue = async (
   trx: Trx,
@@ -231,7 +235,7 @@ const expireOverdue = async (
   );
 };
 
-/** To scooters-backend first; what it does not need is offered to devices that poll. */
+/** Releases to scooters-backend first; what is left of the pace goes to devices that poll. */
 const release = async (
   trx: Trx,
   { id: update_id }: LockedUpdate,
@@ -253,20 +257,20 @@ const reasonOfEnd = ({ status, firmware_status, cancels_all }: LockedUpdate): st
   return firmware_status === 'withdrawn' ? reasons.firmwareWithdrawn : reasons.updateAborted;
 };
 
-/** Of an update that was stopped: ends those that wait, a batch a step, and answers whether others are left. */
+/** Ends waiting executions of a stopped update, one batch per step, and answers whether others are left. */
 const cancelWaiting = async (trx: Trx, update: LockedUpdate, now: Date): Promise<boolean> => {
   const which = update.cancels_all ? 'all' : 'unasked';
   const cancel = { update_id: update.id, which, reason: reasonOfEnd(update), limit: maximumCanceledByStep, now } as const;
   return (await cancelExecutions(trx, cancel)).isMore;
 };
 
-/** A rule has stopped the update: those that wait are never asked (ABORT), or not for now (PAUSE). */
+/** The change of an update that a rule stops: devices that wait are never asked (ABORT), or not before a resume (PAUSE). */
 const stopUpdate = ({ action, reason }: Stop, now: Date): UpdateChange =>
   action === 'PAUSE' ? { status: 'PAUSED', reason, paused_dt: now } : { status: 'ABORTED', reason };
 
 /**
- * An update that waits only for its devices is looked at less and less often, a tenth of the time since it last released any; one
- * that has devices to release is looked at when the first of them is due.
+ * If an update has devices to release, its next step comes when the first of them is due. If it waits only for its devices, steps become
+ * rarer: the next one comes after a tenth of the time since the last release.
  */
 export const delayUntilNextStep = ({
   now,

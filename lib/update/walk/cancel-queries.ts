@@ -3,12 +3,12 @@ import type { Trx } from '../../db/database.ts';
 import { moved, movesOf } from '../move-executions.ts';
 import { atWork, handedOver, stoppable, unasked, waiting } from '../predicates.ts';
 
-/** Which unfinished executions an end is for. */
+/** Which unfinished executions are to be ended. */
 export type Unfinished = 'unasked' | 'all';
 
-/** So many a call ends itself: most updates as a whole, and of a large one so many that it is answered at once. */
+/** How many a call ends itself: enough for most updates as a whole, few enough that the call for a large one is still answered at once. */
 export const maximumCanceledByCall = 2_000;
-/** Bounds a step, which holds its update for a second or two meanwhile. */
+/** Bounds a step: it locks its update while it ends them, which takes a second or two. */
 export const maximumCanceledByStep = 10_000;
 
 export interface Canceled {
@@ -28,9 +28,9 @@ export interface Cancel {
 }
 
 /**
- * Ends executions as CANCELED: those whose device has not heard of the update, or all. One that is being handed to the backend at this moment
- * is asked already, and what somebody else holds at this moment is left to the next step. Of those not ended, devices that poll are asked to
- * stop, once.
+ * Ends executions as CANCELED: those whose device has not heard of the update, or all. An execution that is on its way to the backend counts
+ * as asked already. Rows that another transaction holds are left to the next step. Where an execution goes on and its device polls, the
+ * device is asked, once, to stop.
  */
 export const cancelExecutions = async (trx: Trx, { update_id, which, reason, limit, now }: Cancel): Promise<Canceled> => {
   const ends = which === 'all' ? sql`true` : unasked;
@@ -67,7 +67,7 @@ export const cancelExecutions = async (trx: Trx, { update_id, which, reason, lim
   return { canceled, isMore: chosen >= limit };
 };
 
-/** How many devices are at work, or about to be, so that a cancel without force leaves them to their own ends. */
+/** How many devices are at work, or about to be. A cancel without force does not end their executions. */
 export const countAtWork = async (trx: Trx, update_id: number): Promise<number> => {
   const { rows } = await sql<{ n: number }>`
     SELECT count(*) AS n FROM update_executions e WHERE e.update_id = ${update_id} AND ${handedOver} AND ${atWork}`.execute(trx);

@@ -26,7 +26,7 @@ export interface ControlUpdateDeps {
 }
 
 export interface ControlAnswer {
-  /** false: it was so already, and nothing was done. */
+  /** false: the update was in this state already, and nothing was done. */
   changed: boolean;
   /** Executions that were ended by this call. */
   canceled: number;
@@ -40,7 +40,7 @@ interface Controlled {
   /** The backend is tried again at once. */
   reopened?: boolean;
   canceled?: number;
-  /** Others are left that the next steps end: all that have not ended, but for so many. Missing: none is left. */
+  /** Set when executions are left for the next steps to end: how many of the unfinished ones they leave alone. Missing: none is left. */
   spared?: number;
   /** Why nothing was done: the update has ended. Its messages are sent again all the same, while it has not finished. */
   refusal?: DomainError;
@@ -49,9 +49,9 @@ interface Controlled {
 type Control = (trx: Trx, update: LockedUpdate, now: Date) => Promise<Controlled>;
 
 /**
- * Ends an update: devices that wait are never asked, those at work finish; `force` ends their record, too, whatever they do then. The update
- * is canceled at once, whatever its size, so that nobody is asked from then on; of its executions so many are ended here as a transaction
- * bears, and the others by its steps. Repeating it does nothing more.
+ * Ends an update: devices that wait are never asked, those at work finish. `force` ends the executions of devices at work as well, whatever
+ * these devices do then. The update is canceled at once, whatever its size, so that from then on no device is asked. This call ends as many
+ * executions as one transaction can bear; the update's steps end the others. Repeating it does nothing more.
  *
  * @throws `update.not_found`, `update.ended` when it ended otherwise.
  */
@@ -81,7 +81,7 @@ export const cancelUpdate = (
   });
 
 /**
- * Asks no more devices until it is resumed. What was handed over already goes on to its end.
+ * Pauses an update: no more devices are asked until it is resumed. What was handed over already goes on to its end.
  *
  * @throws `update.not_found`, `update.ended`
  */
@@ -92,8 +92,8 @@ export const pauseUpdate = (deps: ControlUpdateDeps, id: number, { reason }: { r
   });
 
 /**
- * Goes on with a paused update, also with one that a stop rule has paused: rules that pause judge what ends from now on. The backend is tried
- * again at once, whatever it asked for.
+ * Goes on with a paused update, also if a stop rule has paused it: from now on, rules that pause judge only executions that end after this.
+ * The backend is tried again at once, whatever wait it asked for.
  *
  * @throws `update.not_found`, `update.ended`
  */
@@ -110,14 +110,14 @@ export const resumeUpdate = (deps: ControlUpdateDeps, id: number, actor: Actor) 
 
 /** How long an update was paused, without the time in which no deadline ran anyway. */
 const secondsPaused = async (trx: Trx, update: LockedUpdate, now: Date): Promise<number> => {
-  // Nothing is late before the start, so that there is nothing to make up for.
+  // Before the start no deadline runs, so the pause does not have to be made up for.
   if (!update.started_dt || !update.paused_dt) return 0;
   return Math.round(heardBetween(update.paused_dt, now, await noteMissedSteps(trx, update, now)));
 };
 
 /**
- * Changes the pace of an update that has not ended. What was released at the old one and not handed over yet is taken back, so that the
- * new pace holds from the next call to the backend and the next poll of a device.
+ * Changes the pace of an update that has not ended. Executions that were released at the old pace and not handed over yet are taken back, so
+ * that the new pace holds from the next call to the backend and the next poll of a device.
  *
  * @throws `update.not_found`, `update.ended`
  */
@@ -126,7 +126,7 @@ export const changePace = (deps: ControlUpdateDeps, id: number, rollout: { [K in
     if (isEnded(update.status)) return { refusal: ended(update) };
     const current = rolloutOf(update);
     const wanted = { ...current, ...Object.fromEntries(Object.entries(rollout).filter(([, value]) => value !== undefined)) };
-    // Not as text: PostgreSQL keeps the keys of a jsonb in an order of its own.
+    // Compared as values, not as text: PostgreSQL keeps the keys of a jsonb in an order of its own.
     if (isDeepStrictEqual(wanted, current)) return {};
     await recallDispatches(trx, id);
     if (update.includes_iot) await withdrawOffers(trx, id, null, now);
@@ -134,8 +134,8 @@ export const changePace = (deps: ControlUpdateDeps, id: number, rollout: { [K in
   });
 
 /**
- * Under the lock that the walk takes, so that a control and a step never see half of each other. Wakes the walk, which may be waiting for long
- * or have lost its message: whatever is asked for, and also when there is nothing to do.
+ * Does a control under the lock that a step takes, so that neither sees the other half done. Wakes the walk afterwards, also when the control
+ * had nothing to do: the walk may be waiting for long, or may have lost its message.
  */
 const control = async (
   { db, advances, now }: ControlUpdateDeps,

@@ -5,11 +5,11 @@ import { moved, movesOrRetriesOf } from '../move-executions.ts';
 import { atWork, unasked } from '../predicates.ts';
 
 export interface Deadlines extends RetryPolicy {
-  /** Those still waiting are late, all at once, because all of an update are queued at one time. */
+  /** Whether the executions that still wait are late. This holds for all of them at once, because all were queued at one time. */
   areQueuedLate: boolean;
-  /** Executions sent before are late, unless their device has said since that it is at work. */
+  /** Executions sent before this are late, unless their device has said since that it is at work. */
   sentBefore: Date;
-  /** Executions sent before are late, whatever their device says, and whoever was asked: at some time even the busiest update ends. */
+  /** Executions sent before this are late in any case, even without an answer to a look-up, so that every update ends some day. */
   givenUpBefore: Date;
   /** From a command until the version wanted has to be seen. */
   in_progress_minutes: number;
@@ -21,8 +21,8 @@ export interface Deadlines extends RetryPolicy {
 const maximumExpiredPerStep = 10_000;
 
 /**
- * A device that polls, has said that it is done, and since then that it runs another version, has not been silent: that is a mismatch
- * (lib/report/confirmation.ts).
+ * A device that polls has said that it is done, and afterwards that it runs another version. It has not been silent, so its end is a mismatch
+ * and no timeout (lib/report/confirmation.ts).
  */
 const hasShownAnotherVersion = sql`(e.phase = 'installed' AND EXISTS (
   SELECT FROM device_firmwares r
@@ -30,7 +30,8 @@ const hasShownAnotherVersion = sql`(e.phase = 'installed' AND EXISTS (
 ))`;
 
 /**
- * What the device runs was asked at or after its deadline, and there was an answer: of the backend about its chunk, or the device has polled.
+ * Whether the service has heard what the device runs at or after its deadline: the backend has answered about its chunk, or the device has
+ * polled.
  */
 const wasHeardOf = (in_progress_minutes: number) => sql`CASE e.channel
   WHEN 'iot' THEN EXISTS (
@@ -40,7 +41,7 @@ const wasHeardOf = (in_progress_minutes: number) => sql`CASE e.channel
   ELSE EXISTS (SELECT FROM update_dispatches d WHERE d.id = e.dispatch_id AND d.overdue_sent_until >= e.sent_dt)
 END`;
 
-/** Asked so long ago that its deadline has passed, and not for want of anybody who could hear of it. */
+/** Whether its deadline has passed, and the service was able to hear of the device at or after that. */
 const isLate = ({ sentBefore, givenUpBefore, in_progress_minutes }: Deadlines) => sql`(
   ${atWork} AND e.sent_dt < ${sentBefore} AND (
     e.sent_dt < ${givenUpBefore}
@@ -48,7 +49,7 @@ const isLate = ({ sentBefore, givenUpBefore, in_progress_minutes }: Deadlines) =
   )
 )`;
 
-/** Ends what has passed its deadline, or gives it another try; answers how many. */
+/** Ends executions whose deadline has passed, or gives them another try; answers how many. */
 export const expireExecutions = async (trx: Trx, update_id: number, deadlines: Deadlines, now: Date): Promise<number> => {
   const { areQueuedLate, number_of_retries, retry_failure_types, mayRetry } = deadlines;
   const retry = {

@@ -5,7 +5,7 @@ import { allowance, freePlaces, maximumCommandsOf } from './pace.ts';
 import type { Progress } from './progress-queries.ts';
 import { findStop, judgeCanary, type Stop } from './stop-rules.ts';
 
-/** Bounds a step's transaction and its messages; with a step a second this is above every pace a fleet can stand. */
+/** Bounds a step's transaction and its messages. Steps can come every second, so this is above every pace that a fleet can take. */
 export const maximumPerStep = 10_000;
 
 export interface Decision {
@@ -16,9 +16,9 @@ export interface Decision {
   places: number | null;
   /** Whether they belong to the canary. */
   isCanary: boolean;
-  /** How many of them may be new to the canary: those that the backend has put off are asked again beside them. */
+  /** How many of them may be new to the canary. Devices of the canary that the backend has put off are asked again in addition. */
   newCanaries: number;
-  /** What of it all devices that poll may have: more than their share when the others do not need theirs. */
+  /** How much of all this devices that poll may get: more than their share if the others do not need theirs. */
   offers: { limit: number; newCanaries: number };
   /** Whether the canary has passed in this step. */
   hasPassed: boolean;
@@ -45,7 +45,7 @@ export const decide = (
 ): Decision => {
   const noOffers = { limit: 0, newCanaries: 0 };
   const nothing = { limit: 0, places: null, isCanary: false, newCanaries: 0, offers: noOffers, hasPassed: false };
-  // The same bytes can be put there again: the update waits for them.
+  // Somebody can upload the same bytes again, so the update waits for them.
   if (update.firmware_status === 'lost') return { ...nothing, stop: { action: 'PAUSE', reason: reasons.firmwareLost } };
   if (update.firmware_status !== 'available') return { ...nothing, stop: { action: 'ABORT', reason: reasons.firmwareWithdrawn } };
   const alreadyOnTarget = update.planned.ALREADY_ON_TARGET ?? 0;
@@ -80,7 +80,7 @@ export const decide = (
   const limit = Math.min(maximumPerStep, allowance({ ...limits, gate: progress.gate, unanswered: progress.unanswered }));
   if (offerable === 0) return { limit, places, isCanary, newCanaries, offers: noOffers, hasPassed };
 
-  // Both kinds of devices at one pace: devices that poll have as large a share as they are of those that wait.
+  // Both channels share one pace. The share of devices that poll is their part of all devices that wait.
   const forAll = Math.min(maximumPerStep, allowance({ ...limits, gate: null, unanswered: 0 }));
   const share = offerable / Math.max(offerable, progress.counts.QUEUED);
   const offers = { limit: forAll, newCanaries: Math.ceil(newCanaries * share) };

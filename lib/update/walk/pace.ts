@@ -8,7 +8,7 @@ export interface PaceWindow {
 
 /** Parts of a minute; the shortest is long enough to hide how long a message takes through the queue. */
 const windowSeconds = [5, 6, 10, 12, 15, 20, 30] as const;
-/** A shorter window spreads commands better; this is what rounding it to whole commands may cost. */
+/** A shorter window spreads commands better, but its rounding to whole commands costs pace. This part of the pace may be lost. */
 const maximumLoss = 0.05;
 
 /**
@@ -31,15 +31,15 @@ export interface Rollout {
 }
 
 /**
- * A rate that grows is counted by whole minutes: a window that changed with the rate would forget what was sent. So is one of devices that
- * poll: an offer counts from the time it is made, and how soon a device comes for it does not depend on the window.
+ * A rate that grows is counted by whole minutes, because a window that changed with the rate would forget what was sent before. The rate of
+ * devices that poll is, too: an offer counts from the time it is made, and when a device takes it does not depend on the window.
  */
 const windowOf = ({ maximum_per_minute, includes_iot }: Rollout): PaceWindow =>
   includes_iot ? { seconds: 60, maximumCommands: maximum_per_minute } : paceWindow(maximum_per_minute);
 
 export const windowSecondsOf = (rollout: Rollout): number => (rollout.exponential ? 60 : windowOf(rollout).seconds);
 
-/** The most commands within {@link windowSecondsOf}, after so many have succeeded. */
+/** The most commands within {@link windowSecondsOf}, after `succeeded` executions have succeeded. */
 export const maximumCommandsOf = (rollout: Rollout, succeeded: number): number => {
   const { maximum_per_minute, exponential } = rollout;
   if (!exponential) return windowOf(rollout).maximumCommands;
@@ -62,18 +62,18 @@ export interface Allowance {
   isUnderWay: boolean;
   /** Devices that may be asked beside those in progress; null: there is no limit. */
   places: number | null;
-  /** Devices that wait and have their place: whether they took the last command is not known. */
+  /** Devices that wait but keep their place, because it is not known whether they got the last command. */
   unanswered: number;
   /** Devices that may still be asked before the canary has passed; null: no canary, or passed. */
   canaryLeft: number | null;
   now: Date;
 }
 
-/** How many executions may be released now: the least that any limit leaves. */
+/** How many executions may be released now: the smallest number that any limit allows. */
 export const allowance = (limits: Allowance): number => {
   const { maximumCommands, gate, commandsInWindow, isUnderWay, places, unanswered, canaryLeft, now } = limits;
   const room = maximumCommands - commandsInWindow;
-  // A probe is let through beside the failed commands that still fill a smaller share of the window.
+  // A probe is allowed even if the failed commands still fill the reduced share of the window.
   const byGate = (gate: BackendGate) =>
     gate.failures > 0
       ? allowedCommands(gate, 1, isUnderWay, now)

@@ -11,13 +11,13 @@ export interface Progress {
   counts: Counts;
   /** As stop rules judge them. */
   judged: Counts;
-  /** `waiting`: chosen, and put off by the backend or waiting for a retry. */
+  /** `waiting`: devices of the canary that were put off by the backend or wait for a retry. */
   canary: { chosen: number; waiting: number; succeeded: number; failed: number };
   commandsInWindow: number;
   isUnderWay: boolean;
   /**
-   * Asked, or about to be, and not yet ended: also those that wait to be asked again because the answer to the last command is missing,
-   * as their devices may be at work; without those that wait after an answer.
+   * Executions that are asked, or about to be, and have not ended. Those that wait because the answer to the last command is missing count,
+   * because their devices may be at work; those that wait after an answer do not.
    */
   inProgress: number;
   /** How many of these wait to be asked again. */
@@ -45,7 +45,7 @@ interface ProgressRow {
   usual_latency_ms: number | null;
 }
 
-/** All that a step decides by, in one statement. */
+/** Everything that a step needs for its decision, in one statement. */
 export const getProgress = async (
   trx: Trx,
   id: number,

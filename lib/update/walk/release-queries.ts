@@ -9,18 +9,18 @@ export interface Release {
   step: number;
   /** How many at most. */
   limit: number;
-  /** How many of them may take a place of `maximum_in_progress`; those whose answer is missing have theirs. null: there is no limit. */
+  /** How many of them may take a place of `maximum_in_progress`; those whose answer is missing have one already. null: there is no limit. */
   places: number | null;
   /**
-   * Only the canary is released: those of it that wait again, and so many new ones, drawn by lot because the first devices are the oldest
-   * ones. null: there is no canary, or it has passed.
+   * Only the canary is released: its devices that wait again, and this many new ones, drawn by lot because in the order of ids they would be
+   * the oldest devices. null: there is no canary, or it has passed.
    */
   newCanaries: number | null;
   chunkSize: number;
   now: Date;
 }
 
-/** The executions that wait longest; those whose answer is missing first, because their devices may be at work without our knowing. */
+/** The executions that wait longest. Those whose answer is missing come first, because their devices may be at work already. */
 const dueExecutions = ({ update_id, limit, places, newCanaries, now }: Release) => {
   const due = (which: RawBuilder<unknown>, most: number) => sql`
     SELECT e.id FROM update_executions e
@@ -33,7 +33,7 @@ const dueExecutions = ({ update_id, limit, places, newCanaries, now }: Release) 
     LIMIT ${limit}`;
 };
 
-/** Of the canary already, or drawn by lot to be. */
+/** Executions that belong to the canary already, or are drawn by lot for it now. */
 const inCanary = (update_id: number, newCanaries: number) => sql`(e.is_canary OR e.id IN (
   SELECT e.id FROM update_executions e
   WHERE e.update_id = ${update_id} AND ${waiting} AND e.status = 'QUEUED' AND e.channel = 'telematics' AND NOT e.is_canary
@@ -78,7 +78,7 @@ export interface Remaining {
   next_attempt_dt: Date | null;
 }
 
-/** What an update still waits for; looks at one row of each kind, however many there are. */
+/** What an update still waits for. Reads one row of each kind, however many there are. */
 export const findRemaining = async (
   trx: Trx,
   update_id: number,

@@ -10,16 +10,16 @@ export interface Stop {
 export interface Judged {
   /** Executions by status now. */
   counts: Counts;
-  /** Executions that succeeded before anybody was asked; they count for nothing. */
+  /** Executions that succeeded before any device was asked, because it ran the version already; rules do not count them. */
   alreadyOnTarget: number;
   /** Executions by status when an admin last resumed the update; null: never. */
   resumedCounts: Partial<Counts> | null;
 }
 
 /**
- * The first rule that is met. It is judged once enough executions have ended, by the share of failures among all devices that were asked.
- * Those still at work count as not failed: a device often fails in a moment and installs in minutes, so that of those that have *ended*
- * soon after the start nearly all may have failed.
+ * The first rule that is met. A rule is judged once enough executions have ended, by the share of failures among all devices that were asked.
+ * Devices at work count as not failed. A share of those that have *ended* would mislead: devices often fail within a moment but need minutes
+ * to install, so that soon after the start nearly all ends may be failures.
  *
  * A rule that pauses asks the admin, and a resume is the answer: from then on it judges only what has ended since.
  */
@@ -52,8 +52,8 @@ export interface CanaryProgress {
 }
 
 /**
- * Passed as soon as enough have succeeded and the wait is over: a silent device does not hold up the rest. Failed as soon as too many
- * have failed for that.
+ * A canary passes as soon as enough of it have succeeded and the wait is over, so that a silent device does not hold up the others. It fails
+ * as soon as so many have failed that it cannot pass any more.
  */
 export const judgeCanary = ({ size, succeeded, failed, success_percentage, hasWaited }: CanaryProgress): CanaryVerdict => {
   const needed = Math.ceil((size * success_percentage) / 100);

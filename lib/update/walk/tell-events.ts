@@ -17,13 +17,13 @@ const executionsPerRound = 1_000;
 /** Bounds a step. */
 const roundsPerStep = 10;
 
-/** `some`: there is more to tell at once; `failed`: the bus does not take it, later perhaps. */
+/** `some`: more events can be told at once; `failed`: the bus did not take them now. */
 export type Told = 'all' | 'some' | 'failed';
 
 /**
- * Tells what has changed since the last time, as events: the update's status, and the statuses of its executions, up to 100 of one status
- * in an event. What was told is noted afterwards, so that a crash repeats events and loses none, and an event only says what was
- * committed. Whoever changes a status has nothing to do for it: what is untold is seen by the rows themselves.
+ * Publishes events about what has changed since the last time: the update's status, and the statuses of its executions, up to 100 of one
+ * status in an event. What was told is noted afterwards, so that a crash repeats events but loses none, and events only say what was
+ * committed. Code that changes a status does nothing for its event: the rows show what was not told yet.
  */
 export async function tellEvents({ db, events, log, now }: TellEventsDeps, update_id: number): Promise<Told> {
   if (!events) return 'all';

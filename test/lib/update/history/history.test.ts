@@ -17,6 +17,8 @@ import { type ControlAction, type Deps, World, type WorldBackup } from './world.
 const histories = Number(process.env['HISTORIES'] ?? 150);
 /** With SEED from the message of a failure, the same histories again, one after the other. */
 const seed = process.env['SEED'] ? Number(process.env['SEED']) : undefined;
+/** With the path from the message of a failure besides, that history alone. */
+const path = process.env['HISTORY_PATH'];
 /** The same histories in each run of CI, others in each soak: what a soak finds is mended before it stops everybody. */
 const firstSeed = process.env['RANDOM_SEED'] === 'true' ? Date.now() : 20_261_126;
 /** Side by side, each in a database of its own: all updates of one database share the backend. */
@@ -403,11 +405,11 @@ describe('histories of updates', () => {
         await end(setting);
         operations += world.operations;
       });
-      const details = await fc.check(property, { numRuns, seed: laneSeed });
+      const details = await fc.check(property, { numRuns, seed: laneSeed, ...(path && { path }) });
       console.log(`lane ${lane}: ${operations} operations`);
       if (!details.failed) return;
       const what = details.errorInstance instanceof Error ? details.errorInstance.message : String(details.errorInstance);
-      const again = `Again: SEED=${laneSeed} HISTORIES=${details.numRuns} COMMANDS=${maxCommands}`;
+      const again = `Again: SEED=${laneSeed} HISTORY_PATH=${details.counterexamplePath} COMMANDS=${maxCommands}`;
       const violation = `${what}\n${again}\n${fc.defaultReportMessage(details)}`;
       // At once: the other lanes of a soak go on for an hour.
       console.log(violation);

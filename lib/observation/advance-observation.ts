@@ -1,6 +1,6 @@
 import { addSeconds, type Clock, secondsBetween } from '../clock.ts';
 import type { Trx } from '../db/database.ts';
-import { addDevices } from '../fleet/change-queries.ts';
+import { addDevices, takeTurnInRegistering } from '../fleet/change-queries.ts';
 import { NewDevice } from '../fleet/new-device.ts';
 import type { Log } from '../log.ts';
 import { BackendRefusal, BackendUnavailable } from '../ports/backend.ts';
@@ -113,6 +113,8 @@ const storeAnswers = async (
   // Another call for this step was answered first, or somebody has canceled it meanwhile.
   if (walk?.status !== 'IN_PROGRESS' || placeOf(step, walk) !== 'due') return;
   const { reports, malformed } = toReports(answers.answered);
+  // Registrations add first and lock the others afterwards: beside one of them, the two could wait for each other in a circle.
+  if (add_unknown) await takeTurnInRegistering(trx);
   // Known devices before new ones: whoever stores reports locks devices first and counts them afterwards.
   await lockDevices(reports).execute(trx);
   const devices_added = add_unknown ? await addDevices(trx, toNewDevices(answers), now) : 0;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { takeOffer } from '../../../lib/update/reach/offer-queries.ts';
 import { cancelUpdate } from '../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { createDevicesThatPoll, linkedIn } from '../../support/devices-that-poll.ts';
@@ -108,10 +109,29 @@ describe('an update that is canceled', () => {
     for (let i = 0; i < 20; i += 1) {
       const { cabinet, id, update } = await ddi.givenOffered();
       await ddi.configData(cabinet, {});
-      const [answer] = await Promise.all([ddi.deployment(cabinet, id), cancel(update.id)]);
+      const [answer, { message }] = await Promise.all([ddi.deployment(cabinet, id), cancel(update.id)]);
+      // The call leaves to the next step what somebody else holds at its moment.
+      if (message) await ddi.advance(message);
       const { status, cancellation } = await ddi.execution(id);
       if (answer.statusCode === 200) expect({ status, cancellation }).toEqual({ status: 'IN_PROGRESS', cancellation: 'requested' });
       else expect(status).toBe('CANCELED');
     }
+  });
+
+  it('while a device takes it: the call waits for nobody, and the next step asks the device to stop', async () => {
+    const { cabinet, id, update } = await ddi.givenOffered();
+    await ddi.configData(cabinet, {});
+    const { device_id } = await ddi.execution(id);
+    const message = await db.transaction().execute(async (trx) => {
+      expect(await takeOffer(trx, device_id, id, clock.now())).toBe(true);
+      const answer = await cancel(update.id);
+      expect(answer).toMatchObject({ changed: true, canceled: 0 });
+      return answer.message;
+    });
+    expect(await ddi.execution(id)).toMatchObject({ status: 'IN_PROGRESS', cancellation: null });
+    if (!message) throw new Error('the walk was not woken');
+    await ddi.advance(message);
+    expect(await ddi.execution(id)).toMatchObject({ status: 'IN_PROGRESS', cancellation: 'requested' });
+    expect(linkedIn(await ddi.poll(cabinet))).toEqual({ cancelAction: id });
   });
 });

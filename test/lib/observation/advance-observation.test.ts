@@ -1,14 +1,18 @@
 import { describe, expect, it } from 'vitest';
+import { addDevices } from '../../../lib/fleet/change-queries.ts';
 import { lookUpDevices } from '../../../lib/fleet/get-devices.ts';
+import { NewDevice } from '../../../lib/fleet/new-device.ts';
+import { registerDevices } from '../../../lib/fleet/register-devices.ts';
 import { getObservation } from '../../../lib/observation/get-observation.ts';
 import { BackendRefusal, BackendUnavailable } from '../../../lib/ports/backend.ts';
 import { confirmUpdate } from '../../../lib/report/confirm-update.ts';
 import { UnderWay } from '../../../lib/walk.ts';
 import { createTestDatabase } from '../../support/database.ts';
-import { confirmation, givenDevices, givenFirmware, startOfTime } from '../../support/fixtures.ts';
+import { actor, confirmation, givenDevices, givenFirmware, startOfTime } from '../../support/fixtures.ts';
+import { untilWaiting } from '../../support/locks.ts';
 import { createObservationWorld, inBackend } from '../../support/observations.ts';
 
-const { db } = await createTestDatabase();
+const { db } = await createTestDatabase({ maxConnections: 10 });
 
 const installedOf = async (external_id: string, kind: 'scooter' | 'cabinet' = 'scooter') =>
   (await lookUpDevices(db, kind, [external_id])).items[0]?.firmwares ?? [];
@@ -209,6 +213,35 @@ describe('unknown devices', () => {
       { external_id: 'A-2', version: null, channel: 'telematics' },
       { external_id: known, version: 1, channel: 'iot', firmwares: [{ version: '1.0.0' }] },
     ]);
+  });
+
+  it('and a registration of the same devices take turns: neither waits for the other in a circle', async () => {
+    const world = createObservationWorld(db);
+    const [known = ''] = await givenDevices(db, 1, { version: 1 });
+    world.backend.fleet.push(inBackend(known), inBackend('T-1'));
+    const { id } = await world.request({ targets: { external_ids: [known, 'T-1'] }, add_unknown: true });
+    const register = () =>
+      registerDevices(
+        world.deps,
+        [
+          NewDevice.parse({ kind: 'scooter', external_id: known, version: 2 }),
+          ...['T-1', 'T-2'].map((external_id) => NewDevice.parse({ kind: 'scooter', external_id, version: 1 })),
+        ],
+        actor,
+      );
+
+    // Somebody who adds T-2 stops the registration when it has added T-1 and not yet locked the known device; meanwhile the observation comes.
+    const blocker = await db.startTransaction().execute();
+    await addDevices(blocker, [NewDevice.parse({ kind: 'scooter', external_id: 'T-2', version: 1 })], startOfTime);
+    const registration = register();
+    await untilWaiting(db, 1);
+    const observation = world.deliver(world.next());
+    await untilWaiting(db, 2);
+    await blocker.rollback().execute();
+
+    expect(await registration).toMatchObject({ created: 2, changed: 1 });
+    await observation;
+    expect(await world.get(id)).toMatchObject({ status: 'COMPLETED', devices_answered: 2, reports_stored: 2 });
   });
 
   it('are not added with a generation that is none', async () => {

@@ -22,9 +22,9 @@ const text = z.string().check(z.minLength(1));
 
 export const DatabaseConfig = {
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
-  /** Where the address has none: the password or, in a cloud, the ARN of the secret that holds it (lib/secret.ts). */
+  /** Used when the address has no password: the password or, in a cloud, the ARN of the secret that holds it (lib/secret.ts). */
   DATABASE_PASSWORD: z._default(z.string(), ''),
-  /** Behind a pooler such as RDS Proxy, which knows no settings at the start of a connection, and sets the time limits itself. */
+  /** true behind a pooler such as RDS Proxy, which refuses settings at the start of a connection, and sets the time limits itself. */
   DATABASE_IS_PROXIED: z._default(z.enum(['true', 'false']), 'false'),
   /** false: behind a pooler that lends a connection without the statements that were prepared on it (docs/decisions/prepared-statements.md). */
   DATABASE_PREPARED_STATEMENTS: z._default(z.enum(['true', 'false']), 'true'),
@@ -32,8 +32,8 @@ export const DatabaseConfig = {
 };
 
 /**
- * Ids of executions are below 2^31. A new release of migrate runs once with the settings of the one before, which may not know this one:
- * nothing is raised then.
+ * Ids of executions are below 2^31. A new release of migrate first runs with the settings of the release before, which may lack this one:
+ * then no id is raised.
  */
 export const MigrateConfig = {
   FIRST_EXECUTION_ID: z._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(2_000_000_000)), 1),
@@ -43,7 +43,7 @@ export const AuthConfig = {
   JWT_ISSUER: text,
   JWT_AUDIENCE: text,
   JWKS_URL: z.url({ protocol: /^https?$/ }),
-  /** How long the keys fetched last are good while the identity provider does not answer (lib/http/key-set.ts). */
+  /** For how long the keys fetched last are used while the identity provider does not answer (lib/http/key-set.ts). */
   JWKS_MAXIMUM_AGE_SECONDS: z.optional(z.coerce.number().check(z.int(), z.minimum(600), z.maximum(2_592_000))),
 };
 
@@ -74,19 +74,19 @@ export const RetentionConfig = { HISTORY_MONTHS: z._default(z.coerce.number().ch
 /** BACKEND_TOKEN is the token or, in a cloud, the ARN of the secret that holds it (lib/secret.ts). */
 export const BackendConfig = { BACKEND_URL: z.url({ protocol: /^https?$/ }), BACKEND_TOKEN: text };
 
-/** How often devices that poll do so (lib/ddi/poll-interval.ts). */
+/** How often devices poll (lib/ddi/poll-interval.ts). */
 export const PollConfig = {
   DDI_POLL_SECONDS: z.coerce.number().check(z.int(), z.minimum(1), z.maximum(60_000)),
   DDI_WAITING_POLL_SECONDS: z.coerce.number().check(z.int(), z.minimum(1), z.maximum(60_000)),
 };
 
-/** Names separated by commas, beside those that the paths of this service's own API begin with. */
+/** Names separated by commas. None may be the first part of a path of the service's own API. */
 const Tenants = z.pipe(
   text.check(z.regex(/^(?!(v1|docs|console)(,|$))[\w-]+(,(?!(v1|docs|console)(,|$))[\w-]+)*$/i)),
   z.transform((names) => names.split(',')),
 );
 
-/** Which devices that poll are let in (lib/ddi/authenticate-device.ts). */
+/** Which polling devices may call (lib/ddi/authenticate-device.ts). */
 export const DeviceAccessConfig = {
   DDI_TENANT: Tenants,
   // Empty: off.

@@ -15,7 +15,7 @@ export interface ConsumerDeps {
 
 export interface Consumer<S extends z.ZodMiniType> {
   schema: S;
-  /** Where the messages come from. One that has to wait for a dependency is sent to it anew. */
+  /** Where the messages come from. A message that has to wait for a dependency is sent to this queue anew. */
   queue: Queue<object>;
   work: (message: z.output<S>) => Promise<void>;
 }
@@ -31,10 +31,10 @@ export interface Consumer<S extends z.ZodMiniType> {
 type Outcome = 'done' | 'deferred' | 'waiting' | 'failed';
 
 /**
- * Does the work of every message of a batch. A message that fails because a dependency is away is sent anew, so that no outage, however
- * long, uses up its deliveries: each copy begins at the first one, and with a full retention. Only what fails for a reason of its own, or is
- * malformed, is handed back, so that SQS repeats it and, after the queue's number of tries, moves it to the dead-letter queue. What is
- * logged meanwhile has the ids of the invocation and the message.
+ * Does the work of every message of a batch. A message that fails because a dependency is away is sent anew: the copy has a full count of
+ * deliveries and a full retention, so that no outage, however long, uses them up. Only a message that is malformed or fails for another reason
+ * is handed back; SQS then repeats it and, after the queue's number of tries, moves it to the dead-letter queue. Log lines have the ids of the
+ * invocation and the message.
  */
 export const eachRecord = async <S extends z.ZodMiniType>(
   { log, metrics }: ConsumerDeps,
@@ -91,10 +91,10 @@ export const handleMessage = async <S extends z.ZodMiniType>(
 };
 
 const shortestDelaySeconds = 5;
-/** Longer would only make what waits come back later after an outage; a message a minute costs nothing. */
+/** A longer delay would only make work resume later after an outage; one message per minute costs nothing. */
 const longestDelaySeconds = 60;
 
-/** How often a message was sent anew, beside its own members. */
+/** How often a message was sent anew; a field that is added to the message's own. */
 const Deferred = z.catch(z.object({ deferrals: z.int().check(z.minimum(0)) }), { deferrals: 0 });
 
 const sendAnew = async (log: Log, { body, message_id }: ReceivedMessage, queue: Queue<object>, error: unknown): Promise<boolean> => {
@@ -113,7 +113,7 @@ const sendAnew = async (log: Log, { body, message_id }: ReceivedMessage, queue: 
 
 const awayCodes = new Set(['database.unavailable', 'storage.unavailable', 'queue.unavailable', 'signing.unavailable']);
 
-/** Whether a dependency does not answer. Of several errors one is enough: what else is wrong shows itself when the message comes again. */
+/** Whether a dependency does not answer. Of several errors one is enough: other errors show when the message comes again. */
 const isAway = (error: unknown): boolean => {
   if (error instanceof AggregateError && error.errors.some(isAway)) return true;
   const known = toDomainError(error);

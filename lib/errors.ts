@@ -64,7 +64,7 @@ export interface FieldError {
   message: string;
 }
 
-/** A caller is shown so many wrong fields, and told how many there are. */
+/** A caller sees at most so many wrong fields, and the number of all. */
 export const maximumFieldErrors = 100;
 
 export interface DomainErrorOptions {

@@ -32,12 +32,12 @@ export interface AssembleFirmwareDeps {
   now: Clock;
 }
 
-/** As long as the function itself may run: work that began longer ago has nobody at it. */
+/** The function's own timeout: if work began longer ago than this, nobody is doing it any more. */
 const leaseSeconds = 300;
-/** The function's last seconds belong to ending the upload and noting why. */
+/** The function's last seconds are kept for ending the upload and noting why. */
 const reservedMilliseconds = 15_000;
 
-/** What ends an assembly for ever. Its message names the part that is to blame. */
+/** Ends an assembly for good. Its message names the part that is the cause. */
 class PartRefused extends Error {
   override readonly name = 'PartRefused';
 
@@ -46,15 +46,15 @@ class PartRefused extends Error {
   }
 }
 
-/** The package is no draft any more: somebody else has decided what becomes of it. */
+/** The package is no draft any more: it was registered, rejected or deleted meanwhile. */
 class NoDraft extends Error {}
 
 /**
- * Makes the package of an assembly: streams its parts out of S3, each checked on the way, and the package into S3, from where
- * register-firmware makes it available like any other file. The same parts make the same bytes. Nothing of a package is seen before all of
- * it is right; a part that is withdrawn, lost or not what was registered ends the assembly. While the storage is down it waits.
+ * Makes the package of an assembly: streams its parts out of S3, checks each on the way, and streams the package into S3, from where
+ * register-firmware makes it available like any other file. The same parts make the same bytes. The package becomes visible only when all of
+ * it is right. A part that is withdrawn, lost or not what was registered ends the assembly. While the storage is down, the assembly waits.
  *
- * @throws {@link UnderWay}, `queue.unavailable`, `database.unavailable`, and whatever is not foreseen: the message has to come again.
+ * @throws {@link UnderWay}, `queue.unavailable`, `database.unavailable`, and every unexpected error: the message has to come again.
  */
 export async function assembleFirmware(
   deps: AssembleFirmwareDeps,
@@ -98,7 +98,7 @@ const publish = async (deps: AssembleFirmwareDeps, claimed: ClaimedAssembly, rem
   const parts = await listPartsToAssemble(db, claimed.id);
   refuseWithdrawn(parts);
   const outcome = await writer.write(claimed.object_key, packageBytes());
-  // Either ours, from a try whose end nobody has noted, or somebody else's, which register-firmware will not take for ours.
+  // The object is from an earlier try of ours, or somebody else has put it there; register-firmware takes only ours for the package.
   if (outcome === 'exists') deps.log.info('package exists', { assembly_id: claimed.id, firmware_id: claimed.firmware_id });
 
   async function* packageBytes(): AsyncGenerator<Uint8Array> {
@@ -111,7 +111,7 @@ const publish = async (deps: AssembleFirmwareDeps, claimed: ClaimedAssembly, rem
       size_bytes += chunk.length;
       yield chunk;
     }
-    // Before the end of the bytes is known to the storage, and so before the package can be seen.
+    // This comes before the last bytes are sent to the storage, and so before anybody can see the package.
     const ids = parts.map(({ firmware_id }) => firmware_id);
     if (await promiseDraft(db, claimed.firmware_id, { size_bytes, sha256: hash.digest('hex') }, ids)) return;
     refuseWithdrawn(await listPartsToAssemble(db, claimed.id));

@@ -32,7 +32,7 @@ export const insertParts = (trx: Trx, assembly_id: number, parts: readonly { fir
     .values(parts.map(({ firmware_id, install }, position) => ({ assembly_id, position, firmware_id, ...install })))
     .execute();
 
-/** The request that the caller has made under this key, and what was answered to it. */
+/** The request that the caller made with this key, and the answer to it. */
 export const findIdempotentAssembly = async (db: Db, created_by: string, idempotency_key: string) => {
   const row = await db
     .selectFrom('assemblies')
@@ -43,7 +43,7 @@ export const findIdempotentAssembly = async (db: Db, created_by: string, idempot
   return row && { ...row, answer: readAnswer<Assembly>(row.answer) };
 };
 
-/** For whoever sends the same request again under its key. */
+/** Keeps the answer to a request, for a repetition of the request with the same key. */
 export const keepAssemblyAnswer = async (trx: Trx, answer: Assembly): Promise<void> => {
   await trx
     .updateTable('assemblies')
@@ -53,8 +53,7 @@ export const keepAssemblyAnswer = async (trx: Trx, answer: Assembly): Promise<vo
 };
 
 /**
- * Longer than a message waits for its next try, whatever has become of the last one: the queue's visibility timeout of 1,800 s, or a delay
- * of 900 s at most.
+ * Longer than a message ever waits for its next try: at most the queue's visibility timeout of 1,800 s, or a delay of up to 900 s.
  */
 const stalledAfterSeconds = 2_400;
 
@@ -90,7 +89,7 @@ export const findAssembly = async (db: Db, id: number, now: Date): Promise<Assem
   return rows[0];
 };
 
-/** The assembly as it was when it was requested: the same however often it is asked, whatever has happened since. */
+/** The assembly as it was when it was requested, whatever has happened since. */
 export const getRequestedAssembly = async (db: Db, id: number): Promise<Assembly> => {
   const { rows } = await sql<Assembly>`${selectAssemblies(new Date(0))} WHERE a.id = ${id}`.execute(db);
   const [row] = rows;
@@ -138,8 +137,8 @@ export interface ClaimedAssembly {
 }
 
 /**
- * Begins the work on an assembly. Undefined when there is nothing to be done, or somebody has been at it for less than `leaseSeconds`;
- * `findAssembly` tells which.
+ * Begins the work on an assembly. Undefined when there is nothing to do, or when another delivery began the work less than `leaseSeconds`
+ * ago; `findAssembly` tells which.
  */
 export const claimAssembly = async (db: Db, id: number, now: Date, leaseSeconds: number): Promise<ClaimedAssembly | undefined> => {
   const { rows } = await sql<ClaimedAssembly>`
@@ -179,7 +178,7 @@ export const markPublished = async (db: Db, id: number, now: Date): Promise<void
     .execute();
 };
 
-/** The work has ended without a package; somebody else may take it up at once. */
+/** Notes that the work has ended without a package; another try may begin at once. */
 export const noteTrouble = async (db: Db, id: number, error: string, now: Date): Promise<void> => {
   await db.updateTable('assemblies').set({ last_error: error, last_error_dt: now, claimed_dt: null }).where('id', '=', id).execute();
 };

@@ -3,17 +3,17 @@ import { Comment, FirmwareId, FirmwareRequirement, firmwareNeeds, HardwareTypeNa
 import { FirmwareVersion } from '../firmware/version.ts';
 
 /**
- * Assembly status. It is not stored: it is what has become of the firmware that the assembly makes (lib/firmware/firmware.ts).
+ * Assembly status. It is not stored: it follows from the status of the firmware that the assembly makes (lib/firmware/firmware.ts).
  *
  *   IN_PROGRESS ──package registered by the S3 event──▶ COMPLETED
- *      │   ▲  └──a part cannot be had, or is not what was registered──▶ FAILED
+ *      │   ▲  └──a part is not available, or not what was registered──▶ FAILED
  *      ▼   │
  *   STALLED    nobody has worked on it for longer than a message waits for its next try: it has reached the dead-letter queue
  */
 export const assemblyStatuses = ['IN_PROGRESS', 'STALLED', 'COMPLETED', 'FAILED'] as const;
 export type AssemblyStatus = (typeof assemblyStatuses)[number];
 
-/** What may stand in a string of SWUpdate's, which cuts longer ones without a word at 255 bytes. */
+/** SWUpdate cuts strings at 255 bytes without an error; this leaves it some room. */
 const maximumPathBytes = 240;
 
 const PathOnDevice = z.string().check(
@@ -32,7 +32,7 @@ const PathOnDevice = z.string().check(
   z.meta({ maxLength: maximumPathBytes, pattern: '^(/(?!\\.{1,2}(/|$))[^/\\u0000-\\u001f\\u007f-\\u009f]+)+$' }),
 );
 
-/** What SWUpdate does with a part. Handlers that run something from the package are not among them. */
+/** What SWUpdate does with a part. Handlers that would run something from the package are left out on purpose. */
 export const installHandlers = ['rawfile', 'archive', 'raw'] as const;
 
 export const Install = z
@@ -91,7 +91,7 @@ export const toInstall = ({ handler, path, device }: z.output<typeof InstallRequ
 
 const maximumParts = 20;
 
-/** SWUpdate compares it with the device's own, as `swupdate -H board:1.0` or /etc/hwrevision say it. */
+/** SWUpdate compares this with the device's own revision, which `swupdate -H board:1.0` or /etc/hwrevision gives. */
 const HardwareRevision = z.string().check(
   z.minLength(1),
   z.maxLength(64),
@@ -165,8 +165,8 @@ export const Assembly = z
   .register(z.globalRegistry, { id: 'Assembly' });
 export type Assembly = z.infer<typeof Assembly>;
 
-/** In the archive: hardware types occur once, and their names are plain. */
+/** A part's file name in the archive. It is unique, because each hardware type occurs once, and needs no escaping. */
 export const partFilename = ({ hardware_type }: Pick<AssemblyPart, 'hardware_type'>): string => `${hardware_type}.bin`;
 
-/** In S3. SWUpdate installs nothing that is called otherwise. */
+/** The package's file name in S3. SWUpdate installs only files that end in .swu. */
 export const packageFilename = 'firmware.swu';

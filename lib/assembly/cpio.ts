@@ -9,7 +9,8 @@ export const maximumFileBytes = 2 ** 32 - 1;
 
 /**
  * The header of a file in the `newc` format of cpio: the SVR4 portable format without checksums, because the bytes of a part are known
- * only after they have passed; SWUpdate checks their SHA-256. The same entry at the same place makes the same bytes: no time, no owner.
+ * only after they have passed; SWUpdate checks their SHA-256. Time and owner are left out, so that the same entry at the same position makes
+ * the same bytes.
  *
  * https://man.freebsd.org/cgi/man.cgi?query=cpio&sektion=5 ("New ASCII Format")
  *
@@ -44,7 +45,7 @@ export const cpioHeader = ({ name, size_bytes }: ArchiveEntry, position: number)
 
 const trailerName = 'TRAILER!!!';
 
-/** What ends an archive. */
+/** The end of an archive. */
 export const cpioTrailer = (): Buffer => cpioHeader({ name: trailerName, size_bytes: 0 }, 0);
 
 /** Headers and files are filled up to a multiple of four bytes. */

@@ -5,7 +5,7 @@ import { createSecret, readSigningSecret } from '../secret.ts';
 export interface PackageKey {
   /** PEM, RSA; or the ARN of the secret that has it (lib/secret.ts). */
   signing_key: string;
-  /** PEM. The first one is the key's; its extended key usage is emailProtection, which is what SWUpdate looks for. */
+  /** PEM. The first one belongs to the key; its extended key usage is emailProtection, which SWUpdate demands. */
   certificates: string;
 }
 

@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 
-// Parts of queries about reports: what a device runs besides, when it runs a package.
+// Pieces of the queries about reports: a device that runs a package also runs the package's parts.
 
 /** The parts of the package that the row `f` of `firmwares` is, if it is one: `(firmware_id, position)`. */
 export const partsOfFirmware: RawBuilder<unknown> = sql`

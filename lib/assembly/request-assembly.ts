@@ -30,11 +30,11 @@ export interface RequestAssembly extends AssemblyRequest {
 }
 
 /**
- * Begins an assembly: reserves the version of its package in the catalogue, stores its parts, sends its message. The same idempotency key
- * again answers the same and begins nothing; it does send the message again, which revives an assembly whose message is lost.
+ * Begins an assembly: reserves the version of its package in the catalogue, stores its parts, sends its message. A repeated idempotency key
+ * gets the first answer again and begins nothing, but the message is sent again: this revives an assembly whose message was lost.
  *
- * @throws `hardware_type.unknown`, `request.invalid` for parts that cannot go together, `firmware.not_available` for parts that cannot be
- *   had, `firmware.exists` when the version exists, `assembly.idempotency_key_reused` for another body under a known key;
+ * @throws `hardware_type.unknown`, `request.invalid` for parts that cannot go together, `firmware.not_available` for parts that are not
+ *   available, `firmware.exists` when the version exists, `assembly.idempotency_key_reused` for another body under a known key;
  *   `queue.unavailable`: nothing is stored then.
  */
 export async function requestAssembly(deps: RequestAssemblyDeps, input: RequestAssembly): Promise<Assembly> {
@@ -106,7 +106,7 @@ const checkedParts = async (db: Db, { hardware_type, parts }: AssemblyRequest, t
   const firmwares = new Map((await listFirmwaresById(db, ids)).map((firmware) => [firmware.id, firmware]));
 
   const missing = parts.flatMap(({ firmware_id }, i) => atPart(i, whyNotAvailable(firmwares.get(firmware_id))));
-  if (missing.length > 0) throw new DomainError('firmware.not_available', 'A part cannot be had', { errors: missing });
+  if (missing.length > 0) throw new DomainError('firmware.not_available', 'A part is not available', { errors: missing });
 
   const resolved = parts.flatMap(({ firmware_id, install }) => {
     const firmware = firmwares.get(firmware_id);

@@ -54,7 +54,7 @@ const formatPart = ({ filename, hardware_type, version, sha256, install }: Descr
     '\t\t}',
   ].join('\n');
 
-/** A file is replaced in one step, so that a device that loses power has the old one or the new one; folders that lack are made. */
+/** A file is replaced in one step, so that a device that loses power has the old file or the new one. Missing folders are created. */
 const properties: Readonly<Record<Install['handler'], readonly string[]>> = {
   rawfile: ['\t\t\tproperties: {', '\t\t\t\tatomic-install = "true";', '\t\t\t\tcreate-destination = "true";', '\t\t\t};'],
   archive: ['\t\t\tproperties: {', '\t\t\t\tcreate-destination = "true";', '\t\t\t};'],
@@ -62,8 +62,8 @@ const properties: Readonly<Record<Install['handler'], readonly string[]>> = {
 };
 
 /**
- * A string of libconfig: whatever a user wrote stays inside its quotes. All but plain ASCII is written as its bytes, which needs no
- * assumption on how the file is decoded. https://hyperrealm.github.io/libconfig/libconfig_manual.html#String-Values
+ * A string of libconfig: whatever a user wrote stays inside its quotes. Everything except plain ASCII is written as escaped bytes, so that it
+ * does not matter how the file is decoded. https://hyperrealm.github.io/libconfig/libconfig_manual.html#String-Values
  */
 const quote = (text: string): string => {
   const bytes = [...Buffer.from(text, 'utf8')].map((byte) => {

@@ -13,7 +13,7 @@ export interface NewAuditLine {
   outcome: Readonly<Record<string, unknown>>;
 }
 
-/** In the transaction of the change: neither is ever without the other. */
+/** Writes the line in the transaction of its change, so that neither exists without the other. */
 export const writeAuditLine = async (trx: Trx, { subject, request_id }: Actor, line: NewAuditLine, now: Date): Promise<void> => {
   await trx
     .insertInto('audit_lines')
@@ -21,7 +21,7 @@ export const writeAuditLine = async (trx: Trx, { subject, request_id }: Actor, l
     .execute();
 };
 
-/** The fields that a change has made different, as they were and as they are. */
+/** The fields that differ before and after a change, with both values. */
 export const differenceOf = <T extends object>(before: T, after: T): { before: Partial<T>; after: Partial<T> } => {
   const names = (Object.keys(after) as (keyof T)[]).filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
   const pick = (row: T) => Object.fromEntries(names.map((name) => [name, row[name]])) as Partial<T>;

@@ -6,9 +6,9 @@ import type { AuthorSignature } from './signature.ts';
 import { readKeyId, type SignedFile, UnbelievableStatement, verifyStatement } from './statement.ts';
 
 /**
- * What authors have signed about a file, each statement checked by the key that it names.
+ * Verifies what authors have signed about a file, each statement with the key that it names.
  *
- * @throws `request.invalid` that names each statement that cannot be believed, in `signatures` of the body, and says why.
+ * @throws `request.invalid`, which names each statement of the body's `signatures` that cannot be verified, and says why.
  */
 export const checkSignatures = async (db: Db, statements: readonly string[], file: SignedFile, now: Date): Promise<AuthorSignature[]> => {
   const named = statements.map((jws) => ({ jws, kid: readKeyId(jws) }));
@@ -27,7 +27,7 @@ export const checkSignatures = async (db: Db, statements: readonly string[], fil
       errors.push({ in: 'body', path: `signatures.${position}`, message: error.message });
     }
   }
-  if (errors.length > 0) throw new DomainError('request.invalid', 'A signature cannot be believed', { errors });
+  if (errors.length > 0) throw new DomainError('request.invalid', 'A signature cannot be verified', { errors });
   return signatures;
 };
 
@@ -39,7 +39,7 @@ const check = async (jws: string, key: AuthorKey | undefined, file: SignedFile, 
   return { ...statement, owner: key.owner, jws };
 };
 
-/** Those before and those that come, one of each kind for each key: the later one. */
+/** Joins known and new signatures; of each key and kind only the later one is kept. */
 export const mergeSignatures = (before: readonly AuthorSignature[], later: readonly AuthorSignature[]): AuthorSignature[] => {
   const byKey = new Map([...before, ...later].map((signature) => [`${signature.kind} ${signature.kid}`, signature]));
   return [...byKey.values()];

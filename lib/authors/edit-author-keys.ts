@@ -11,8 +11,8 @@ import { findAuthorKey, insertAuthorKey, listAuthorKeysByKid, revokeKey } from '
 /**
  * Adds the public key of somebody who makes firmware. The same request again changes nothing.
  *
- * @throws `request.invalid` for numbers that are no key of their curve, or a key that ends before it begins; `author_key.exists` when the key is
- *   here with another owner or other hardware types.
+ * @throws `request.invalid` for numbers that are no point of the curve, or a validity that ends before it begins; `author_key.exists` when the
+ *   same key is known with another owner or other hardware types.
  */
 export async function addAuthorKey(
   { db, now }: { db: Db; now: Clock },
@@ -37,15 +37,15 @@ export async function addAuthorKey(
   if (!existing) throw new Error('An author key that could not be inserted because it exists does not exist');
   const isSame = existing.owner === owner && existing.revoked_dt === null && isDeepStrictEqual(existing.hardware_types, row.hardware_types);
   if (isSame) return { isNew: false, answer: existing };
-  throw new DomainError('author_key.exists', `This key is here already: ${existing.revoked_dt ? 'revoked, ' : ''}of ${existing.owner}`, {
-    errors: [{ in: 'body', path: 'public_key', message: 'is a key that is here already' }],
+  throw new DomainError('author_key.exists', `This key is known already: ${existing.revoked_dt ? 'revoked, ' : ''}of ${existing.owner}`, {
+    errors: [{ in: 'body', path: 'public_key', message: 'is a key that is known already' }],
     answer: { author_key_id: existing.id },
   });
 }
 
 /**
- * From now on nothing new is believed that the key signs. Firmwares that are available stay so: withdraw those that it should not have signed.
- * A key that is revoked already keeps its reason.
+ * Revokes a key: from now on new signatures of this key are refused. Firmwares that are available stay available: withdraw those that the key
+ * should not have signed. A key that is revoked already keeps its first reason.
  *
  * @throws `author_key.not_found`
  */

@@ -8,11 +8,11 @@ import { type AuthorRoot, countRootSignatures, type RootClaims, type RootDocumen
 import { findLatestRoot, findRoot, insertRoot } from './root-queries.ts';
 
 /**
- * Publishes the next root. What devices will refuse is refused here, too, so that a wrong root is found before devices meet it. The same
+ * Publishes the next root. Checks all that devices will check, so that a wrong root is found before any device gets it. Publishing the same
  * document again changes nothing.
  *
- * @throws `request.invalid` when it is no root, has another version or has expired, or too few keys have signed it; `author_root.exists` when
- *   another document has this version, or it is not the next one.
+ * @throws `request.invalid` when it is no root, has another version than the path, has expired, or too few keys have signed it;
+ *   `author_root.exists` when another document has this version, or this version is not the next one.
  */
 export async function publishRoot(
   { db, now }: { db: Db; now: Clock },

@@ -6,8 +6,9 @@ import { AuthorPublicKey, algorithmOf, Owner } from './author-key.ts';
 export const rootType = 'author-root+json';
 
 /**
- * Which author keys devices believe. A device is born with one; each later one is signed by enough root keys of the one before, and by enough
- * of its own, so that keys change without anybody touching a device. The idea is that of root metadata in The Update Framework (TUF 1.0, 6.1).
+ * A root says which author keys devices believe. A device is made with one root. Each later root is signed by enough root keys of the root
+ * before it, and by enough of its own, so that keys can change without anybody touching a device. This is the idea of root metadata in The
+ * Update Framework (TUF 1.0, 6.1).
  */
 export const RootClaims = z.strictObject({
   version: z.int().check(z.minimum(1), z.maximum(2_147_483_647), z.meta({ description: 'One more than that of the root before' })),
@@ -48,7 +49,7 @@ export const AuthorRoot = z
   .register(z.globalRegistry, { id: 'AuthorRoot' });
 export type AuthorRoot = z.infer<typeof AuthorRoot>;
 
-/** What a root says, before anything of it is believed. Undefined when it says nothing that is one. */
+/** Reads a root without checking its signatures. Undefined when the payload is no root. */
 export const readRoot = ({ payload }: RootDocument): RootClaims | undefined => {
   try {
     const parsed = z.safeParse(RootClaims, JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')));
@@ -58,7 +59,7 @@ export const readRoot = ({ payload }: RootDocument): RootClaims | undefined => {
   }
 };
 
-/** How many of these keys have signed a root. A signature that is of none of them, or wrong, counts for nothing. */
+/** How many of these keys have signed a root. Wrong signatures, and signatures of other keys, do not count. */
 export const countRootSignatures = async ({ payload, signatures }: RootDocument, keys: readonly AuthorPublicKey[]): Promise<number> => {
   const signed = new Set<string>();
   for (const key of keys) {

@@ -6,7 +6,7 @@ export interface Signed {
   author_signatures: AuthorSignature[];
 }
 
-/** What authors have signed about a firmware. Nobody adds to it before the transaction ends. */
+/** What authors have signed about a firmware. Locked: nobody adds a signature before the transaction ends. */
 export const lockSignatures = async (trx: Trx, firmware_id: number): Promise<AuthorSignature[]> => {
   const query = trx.selectFrom('firmwares').select('author_signatures').where('id', '=', firmware_id).forUpdate();
   return (await query.$narrowType<Signed>().executeTakeFirstOrThrow()).author_signatures;

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 
-/** A statement that was believed, as it is kept with its firmware. */
+/** A statement that has been verified, as it is kept with its firmware. */
 export const AuthorSignature = z
   .object({
     kid: z.string(),

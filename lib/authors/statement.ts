@@ -5,7 +5,7 @@ import { FirmwareVersion } from '../firmware/version.ts';
 import { type AuthorPublicKey, algorithmOf } from './author-key.ts';
 
 /**
- * What an author signs about a firmware, as a compact JWS (RFC 7515) apart from its file:
+ * What an author signs about a firmware: a compact JWS (RFC 7515), separate from the firmware's file:
  *
  * - `release`: these bytes are this version, number `author_version` of the author's releases for this hardware type;
  * - `downgrade`: until `exp`, devices may go back to it.
@@ -38,7 +38,7 @@ export interface Statement {
   author_version: number;
 }
 
-/** A statement that cannot be believed; the message says why, and is for whoever sent it. */
+/** A statement that cannot be verified. The message says why, and is shown to the caller. */
 export class UnbelievableStatement extends Error {
   override readonly name = 'UnbelievableStatement';
 }
@@ -56,7 +56,7 @@ export const CompactJws = z
 
 export const StatementList = z.array(CompactJws).check(z.maxLength(10));
 
-/** The kid that a JWS names, before anything of it is believed. */
+/** The kid that a JWS names; its signature is not checked here. */
 export const readKeyId = (jws: string): string | undefined => {
   try {
     const { kid } = JSON.parse(Buffer.from(jws.split('.')[0] ?? '', 'base64url').toString('utf8')) as { kid?: unknown };
@@ -67,7 +67,7 @@ export const readKeyId = (jws: string): string | undefined => {
 };
 
 /**
- * Checks a statement against the key that it names and the file that it is to be about.
+ * Checks a statement against the key that it names and the file that it has to be about.
  *
  * @throws {@link UnbelievableStatement}
  */

@@ -6,24 +6,24 @@ import type pg from 'pg';
 export interface ConnectionOptions {
   /** Whether statements are prepared: PostgreSQL then parses and plans each of them once. */
   prepares: boolean;
-  /** Whether a statement may be sent before the one in front of it is answered. */
+  /** Whether a statement may be sent before the previous one is answered. */
   pipelines: boolean;
 }
 
 /**
- * So many statements are prepared at most, the first ones. A function has some twenty; a list whose filters can be combined in hundreds of
- * ways must not fill the server's memory, which keeps a plan for each.
+ * Only this many different statements are prepared, the first ones. A function has some twenty. The server keeps a plan for each, and a list
+ * whose filters can be combined in hundreds of ways must not fill its memory.
  */
 const maximumPrepared = 50;
 const isPlanned = /^\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH)\b/i;
 const isChange = /^(?:INSERT|UPDATE|DELETE)$/;
 
-/** A connection of Kysely's. BEGIN and what is sent ahead make no round trip of their own. */
+/** A connection for Kysely. BEGIN and statements that are sent ahead need no round trip of their own. */
 export class Connection implements DatabaseConnection {
   readonly #client: pg.PoolClient;
   readonly #options: ConnectionOptions;
   readonly #names = new Map<string, string>();
-  /** What was sent and nobody has waited for yet, BEGIN in front. */
+  /** Statements that were sent and that nobody has waited for yet; BEGIN comes first. */
   #ahead: Promise<unknown>[] = [];
   #last: Promise<unknown> = Promise.resolve();
   #isBroken = false;
@@ -34,13 +34,13 @@ export class Connection implements DatabaseConnection {
     this.#options = options;
   }
 
-  /** Waits for what was sent ahead as well. @throws what the first of it that failed has failed with. */
+  /** Waits also for what was sent ahead. @throws the error of the first statement that failed. */
   async executeQuery<Row>({ sql, parameters }: CompiledQuery): Promise<QueryResult<Row>> {
     const { command, rowCount, rows } = await this.#behindAhead(this.#send(sql, parameters));
     return { rows: rows as Row[], ...(isChange.test(command) && { numAffectedRows: BigInt(rowCount ?? 0) }) };
   }
 
-  /** Sends statements without waiting for them: the next one does, or the COMMIT. */
+  /** Sends statements without waiting for their answers; the next statement or the COMMIT waits for them. */
   sendAhead(statements: readonly CompiledQuery[]): void {
     for (const { sql, parameters } of statements) this.#toldLater(this.#send(sql, parameters));
   }
@@ -52,7 +52,7 @@ export class Connection implements DatabaseConnection {
 
   async commit(): Promise<void> {
     const { command } = await this.#behindAhead(this.#send('commit', []));
-    // As PostgreSQL answers when a statement has failed before.
+    // PostgreSQL answers COMMIT with ROLLBACK when a statement has failed before.
     if (command === 'ROLLBACK') throw new Error('The transaction could not be committed, because one of its statements has failed');
   }
 
@@ -99,7 +99,7 @@ export class Connection implements DatabaseConnection {
     return answer;
   }
 
-  /** What is sent before anything else happens is one write to the network, not one for each statement. */
+  /** All that is sent in this turn of the event loop becomes one write to the network, not one per statement. */
   #writeTogether(): void {
     if (this.#isCorked) return;
     const { stream } = (this.#client as unknown as { connection: { stream: Socket } }).connection;
@@ -122,7 +122,7 @@ export class Connection implements DatabaseConnection {
   }
 }
 
-/** Waits until all have ended, so that nothing is left behind on a connection that is used for something else next. */
+/** Waits until all have ended, so that nothing is still running on a connection that is used for something else next. */
 export const firstFailure = async <Answer>(sent: readonly Promise<Answer>[]): Promise<Answer[]> => {
   const outcomes = await Promise.allSettled(sent);
   return outcomes.map((outcome) => {

@@ -7,11 +7,11 @@ import { SecretUnavailable } from '../secret.ts';
  * password that is being rotated.
  */
 const passingStates = /^(08|28|53|57P0[1-5]|57014|25006|25P0[34]|40001|40P01|55P03)/;
-/** Those after which the server closes the connection: it stops, or the transaction or session took too long. */
+/** States after which the server closes the connection: it is stopping, or the transaction or session took too long. */
 const lastWords = /^(57P0[1-5]|25P0[34])/;
 /**
- * A statement that was prepared is of no use any more: a migration has changed what it answers, or a pooler has lent a connection that does
- * not know it.
+ * Whether a prepared statement can no longer be used: a migration has changed what it answers, or a pooler has lent a connection on which it
+ * was not prepared.
  */
 const hasLostStatement = (error: unknown): boolean =>
   error instanceof pg.DatabaseError &&
@@ -23,7 +23,7 @@ const connectionMessages =
 
 const isDatabaseUnavailable = (error: unknown): boolean => {
   if (error instanceof pg.DatabaseError) return passingStates.test(error.code ?? '') || hasLostStatement(error);
-  if (error instanceof SecretUnavailable) return true; // without the password nobody gets in
+  if (error instanceof SecretUnavailable) return true; // without the password there is no connection
   if (error instanceof AggregateError) return error.errors.some(isDatabaseUnavailable);
   if (!(error instanceof Error)) return false;
   return networkCodes.has(String((error as NodeJS.ErrnoException).code)) || connectionMessages.test(error.message);
@@ -37,8 +37,8 @@ export const endsConnection = (error: unknown): boolean =>
   error instanceof pg.DatabaseError && (lastWords.test(error.code ?? '') || hasLostStatement(error));
 
 /**
- * "character_not_in_repertoire" and "untranslatable_character": a text with NUL, as text and in JSON. Schemas refuse it by the name of its
- * field (lib/text.ts); what passed them is still the sender's.
+ * "character_not_in_repertoire" and "untranslatable_character": a text with NUL, as text and in JSON. Schemas refuse it and name its field
+ * (lib/text.ts). If one gets past them, it is still the caller's error.
  */
 const refusesText = (error: unknown): boolean => error instanceof pg.DatabaseError && (error.code === '22021' || error.code === '22P05');
 

@@ -6,18 +6,18 @@ import { connectionTo, lendOnlyLiving, takesConnections, watchStatements } from 
 import type { DB } from './schema.ts';
 
 export type Db = Kysely<DB>;
-/** Asked for where a lock is taken: passing the pool does not compile. */
+/** Demanded where a lock is taken: passing the pool does not compile. */
 export type Trx = Transaction<DB>;
 
 export interface DatabaseOptions {
   url: string;
-  /** Where the address has no password. One that was rotated is read again when the server refuses the old one. */
+  /** Used when the address has no password. It is read again when the server refuses it, because it may have been rotated. */
   password?: Secret;
   /** Behind RDS Proxy: it refuses settings at the start of a connection, and sets the time limits itself (resources/database/rds.yml). */
   isProxied?: boolean;
   /**
-   * Whether statements are planned once for each connection, whatever their values are. For functions whose statements find their rows by
-   * keys; where the best plan depends on how many rows a value means, each call is better planned for its own.
+   * Whether statements are planned once per connection, whatever their values are. This is for functions whose statements find their rows by
+   * keys. Where the best plan depends on the value (few rows or many), it is better to plan each call.
    */
   keepsPlans?: boolean;
   /** One function environment serves one request at a time, so one connection is enough outside of local development. */
@@ -29,16 +29,16 @@ export interface DatabaseOptions {
 }
 
 /**
- * From the first byte to a connection that takes statements; also how long a request waits for one that is free. Callers are told that
- * the database is down within 3 s (G6); a connection takes some 10 ms, and some 100 to a server that is just being woken.
+ * How long opening a connection may take, and how long a request waits for a free one. Callers learn within 3 s that the database is down
+ * (G6). A connection usually takes some 10 ms, and some 100 ms to a server that is just being woken.
  */
 const connectTimeoutMilliseconds = 2_000;
-/** Below API Gateway's 29 s, so that the server has ended a statement before its caller has gone. */
+/** Below API Gateway's 29 s, so that the server ends a statement before its caller has gone. */
 const statementTimeoutMilliseconds = 25_000;
 
 /**
- * A moment in UTC, as PostgreSQL writes it, by the parser that JavaScript has for it: pg's own takes several times as long, and a page of
- * devices has a thousand of them. Any other text is left to that one.
+ * Reads a moment in UTC as PostgreSQL writes it, with JavaScript's own parser: pg's parser takes several times as long, and a page of devices
+ * has a thousand moments. Any other text is left to pg's parser.
  */
 const parseTimestamp = (text: string): unknown =>
   text.length >= 22 && text.endsWith('+00') && text[10] === ' '
@@ -50,7 +50,7 @@ const parsers = new Map<number, (text: string) => unknown>([
   [pg.types.builtins.TIMESTAMPTZ, parseTimestamp],
 ]);
 
-/** By itself PostgreSQL would plan anew at each call: it takes for granted that an array which is sent is shorter than one which may be sent. */
+/** Without this PostgreSQL plans anew at each call, because it expects the arrays of this call to be shorter than usual. */
 const planOnce = 'plan_cache_mode=force_generic_plan';
 
 /** Opens no connection before the first query. 64-bit integers are answered as numbers: ids and sizes stay far below 2^53. */
@@ -64,7 +64,7 @@ export const createDatabase = (options: DatabaseOptions): Db => {
     keepAlive: true,
     ...(!isProxied && {
       statement_timeout: statementTimeoutMilliseconds,
-      // A function that dies inside a transaction leaves no lock behind for longer than this.
+      // A function that dies inside a transaction leaves its locks behind for at most this long.
       idle_in_transaction_session_timeout: statementTimeoutMilliseconds,
     }),
     ...(keepsPlans && !isProxied && { options: `-c ${planOnce}` }),
@@ -73,10 +73,10 @@ export const createDatabase = (options: DatabaseOptions): Db => {
     types: { getTypeParser: (oid, format) => parsers.get(oid) ?? pg.types.getTypeParser(oid, format) },
   });
   pool.on('error', (error) => onIdleError?.(error));
-  // A connection that breaks at work fails its query; without a listener the same error would end the process as well.
+  // When a connection breaks at work, its query fails. Without a listener the same error would also end the process.
   pool.on('connect', (client) => client.on('error', () => {}));
   pool.on('connect', (client) => watchStatements(client, () => takesConnections(url, password)));
-  // A connection that breaks here fails its first statement as well.
+  // The error may be ignored: if the connection breaks here, its first statement fails, too.
   if (keepsPlans && isProxied) pool.on('connect', (client) => client.query(`SET ${planOnce}`).catch(() => {}));
   if (onStatement) pool.on('connect', (client) => reportStatements(client, onStatement));
   return new Kysely<DB>({ dialect: createDialect(lendOnlyLiving(pool, password), { prepares: keepsPlans, pipelines: !isProxied }) });

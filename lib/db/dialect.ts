@@ -11,7 +11,7 @@ import {
 import type pg from 'pg';
 import { Connection, type ConnectionOptions } from './connection.ts';
 
-/** PostgreSQL by connections that prepare statements, and send them without waiting for each answer. */
+/** PostgreSQL for Kysely, with connections that prepare statements and send them without waiting for each answer. */
 export const createDialect = (pool: PostgresPool, options: ConnectionOptions): Dialect => ({
   createAdapter: () => new PostgresAdapter(),
   createDriver: () => createDriver(pool, options),

@@ -7,27 +7,27 @@ import type { Secret } from '../secret.ts';
 import { endsConnection, refusesPassword } from './database-error.ts';
 
 /**
- * A statement may take long, for example one that plans an update for a million devices or waits for a lock; a server that has gone
- * without closing its connections keeps silent as well. So after this time it is asked whether it still takes connections, and again
- * after twice that time, and so on. Hardly any statement takes so long.
+ * A statement without an answer may simply take long (it plans an update for a million devices, or waits for a lock), or the server has gone
+ * without closing its connections. So after this time the server is asked whether it still takes connections, and again after twice that
+ * time, and so on. Hardly any statement takes so long.
  */
 const patienceMilliseconds = 1_000;
-/** Together with the patience below 3 s. */
+/** Together with the patience above this is less than 3 s. */
 const probeTimeoutMilliseconds = 1_500;
-/** Above the server's own limit for a statement: it has ended it by then, unless it never got it because the connection is dead on the way. */
+/** Above the server's own limit for a statement. By then the server has ended the statement, unless the connection is dead and it never got it. */
 const answerTimeoutMilliseconds = 26_000;
 
 /**
- * A function's environment is frozen between two requests, and learns only afterwards what became of its connections meanwhile: a whole
- * turn of the event loop, and what is left of this one, before one is lent. By then the pool has thrown away those that the server has
- * closed and those that were idle for too long. A password that is refused may have been rotated: nothing was sent yet, so that the
- * new one can be tried.
+ * A function's process is frozen between two requests, and learns only afterwards that connections have been closed meanwhile. So before a
+ * connection is lent, this waits for the rest of this turn of the event loop and for a whole further one: by then the pool has thrown away
+ * the connections that the server has closed and those that were idle for too long. If the password is refused, it may have been rotated;
+ * nothing was sent yet, so the new one is tried.
  */
 export const lendOnlyLiving = (pool: pg.Pool, password?: Secret): PostgresPool => ({
   connect: async () => {
     await setImmediate();
     await setImmediate();
-    // First: where it cannot be read while a connection is made, pg leaves that one open, and the server waits for a minute.
+    // The password is read first: if reading failed while pg makes a connection, pg would leave that open, and the server wait for a minute.
     await password?.read();
     try {
       return await pool.connect();
@@ -42,8 +42,7 @@ export const lendOnlyLiving = (pool: pg.Pool, password?: Secret): PostgresPool =
 });
 
 /**
- * Ends a connection on which no answer will come, or no further one; its statement fails as on any connection that breaks, and the pool
- * makes a new one.
+ * Ends a connection on which no further answer will come. Its statement fails as on any connection that breaks, and the pool makes a new one.
  */
 export const watchStatements = (client: pg.PoolClient, isServerThere: () => Promise<boolean>): void => {
   const query = client.query.bind(client) as (...args: unknown[]) => Promise<unknown>;
@@ -63,7 +62,7 @@ export const watchStatements = (client: pg.PoolClient, isServerThere: () => Prom
     try {
       return await query(...args);
     } catch (error) {
-      // The server hangs up next, or we do; before that the pool would lend the connection once more.
+      // The server is about to close this connection. It is closed here first, so that the pool does not lend it once more.
       if (endsConnection(error)) hangUp(client);
       throw error;
     } finally {
@@ -74,19 +73,19 @@ export const watchStatements = (client: pg.PoolClient, isServerThere: () => Prom
   Object.assign(client, { query: watchedQuery });
 };
 
-/** At once: with statements on their way `end` alone would wait for their answers. */
+/** Closes a connection at once: `end` alone would wait for the answers to statements that were sent. */
 const hangUp = (client: pg.PoolClient): void => {
   void client.end();
   (client as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
 };
 
-/** The address in its parts: beside a whole one pg would not look at another password. */
+/** The address in its parts: if pg gets it as a whole, it ignores a separate password. */
 export const connectionTo = (url: string, password?: Secret): pg.ClientConfig => ({
   ...parseIntoClientConfig(url),
   ...(password && { password: password.read }),
 });
 
-/** Also one that has no connection to give, or does not let us in, is there. */
+/** Whether a server answers, even if only to refuse: because it has no free connection, or because of the password. */
 export const takesConnections = async (url: string, password?: Secret): Promise<boolean> => {
   const client = new pg.Client({
     ...connectionTo(url, password),

@@ -16,10 +16,10 @@ export async function migrateToLatest(
 ): Promise<string[]> {
   const db = createDatabase({ ...options, url: databaseUrl, maxConnections: 1 });
   try {
-    // On a filled database a migration takes longer than any statement of a function may.
+    // On a filled database a migration may take longer than functions allow a statement.
     await sql`SET statement_timeout = 0`.execute(db);
     const provider = { getMigrations: async () => migrations };
-    // Branches are merged in another order than they were begun: a database that has seen the younger one gets the older one as well.
+    // Branches may be merged in another order than they were begun: a database that has a later migration still gets an earlier one.
     const migrator = new Migrator({ db, provider, allowUnorderedMigrations: true });
     const { error, results = [] } = await migrator.migrateToLatest();
     if (error) throw error;

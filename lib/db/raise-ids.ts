@@ -1,17 +1,17 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
 
-/** More than any fleet uses up between a backup and its restore, and little enough for fourteen restores of ids below 2^31. */
+/** More ids than any fleet uses between a backup and its restore, and few enough that ids below 2^31 suffice for fourteen restores. */
 const gap = 10_000_000;
 
 /**
- * For a database that was restored to an earlier moment: has every sequence go on far beyond what may have been given out
- * since that moment. The backend and the devices remember ids of executions, of dispatches and of observations, and the counters of manifests, and take
- * what comes with a number that they know for something done already. All are raised, so that nobody has to remember which of them leave the
- * service. Repeating it costs numbers and harms nothing; so does a request at the same time.
+ * For a database that was restored to an earlier moment: makes every sequence go on far beyond all that may have been given out since that
+ * moment. The backend and the devices remember the ids of executions, dispatches and observations, and the counters of manifests; if a known
+ * number comes again, they take it for something done already. All sequences are raised, so that nobody has to remember which numbers leave
+ * the service. Repeating this costs numbers but does no harm, and neither does a request at the same time.
  *
- * @param restores how often this environment has been restored, this time included. A backup of before an earlier restore knows nothing of what
- *   was given out after that one: each restore goes further than the one before.
+ * @param restores how often this environment has been restored, this time included. A backup made before an earlier restore knows nothing of
+ *   the numbers given out after that restore, so each restore goes further than the one before.
  * @returns the name of each sequence and where it goes on.
  * @throws when a sequence has no room for that: nothing is raised then.
  */

@@ -13,10 +13,10 @@ export interface PollContext {
   random: number;
 }
 
-/** A device tells its version by itself when it changes; asked for once a day, a change by other hands is seen as well. */
+/** A device tells its version when it changes. It is also asked once a day, in case its firmware was changed in another way. */
 const configDataSeconds = 86_400;
 
-/** A device does one thing at a time, and shows by its version how one has ended before it begins another. */
+/** A device does one thing at a time: in these states it has to end its work, and show the result by its version, before it gets more. */
 const engaged: ReadonlySet<WorkState> = new Set(['working', 'canceling', 'proving']);
 
 /**

@@ -9,11 +9,11 @@ import { type ControllerId, parseControllerId } from './controller-id.ts';
 import { isTokenOf, parseCredentials } from './device-token.ts';
 import { findIotDevice, type IotDevice } from './iot-device-queries.ts';
 
-/** A device that has proven who it is: what one statement finds out about it. */
+/** A device that has proven who it is, with what one statement finds out about it. */
 export interface CallingDevice extends Authenticated, IotDevice {}
 
 export interface DeviceAccess {
-  /** One of them, in whatever case, is the first part of every path: stock clients have `DEFAULT` or `default` built in. */
+  /** Every path begins with one of these, in upper or lower case: stock clients have `DEFAULT` or `default` built in. */
   tenants: readonly string[];
   /** SHA-256 of the token of trusted gateways, who speak for every device; null: there are none. */
   gatewayTokenSha256: Buffer | null;
@@ -24,8 +24,8 @@ export interface DeviceAccess {
 const scopes: ReadonlySet<string> = new Set([deviceScope]);
 
 /**
- * Who a device is by its path, if its token proves it. Every refusal reads the same: who asks learns neither which devices there are nor
- * which part of its request was wrong.
+ * Finds the device that a path names, if the token proves that it calls. Every refusal reads the same, so that callers learn neither which
+ * devices exist nor which part of their request was wrong.
  *
  * @throws `auth.device_refused`
  */
@@ -44,7 +44,7 @@ export const createAuthenticateDevice = ({
     const id = parseControllerId(path['controllerId'] ?? '');
     if (!credentials || !id || !tenants.has(path['tenant']?.toLowerCase() ?? '')) throw refused();
     const isGateway = credentials.scheme === 'GatewayToken';
-    // Before the database is asked: a gateway's token proves nothing about the device.
+    // A gateway's token can be checked without the database, because it says nothing about the device.
     if (isGateway && !(access.gatewayTokenSha256 && isTokenOf(credentials.token, access.gatewayTokenSha256))) throw refused();
     let found = await findIotDevice(db, id);
     if (!found && isGateway && access.selfRegistration) {

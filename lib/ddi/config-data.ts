@@ -4,11 +4,11 @@ import type { ToldAttributes } from '../fleet/attribute-queries.ts';
 import { type DeviceAttributes, maximumAttributeName, maximumAttributes, maximumAttributeText } from '../fleet/device-detail.ts';
 import { type ConfigData, keptText } from './protocol.ts';
 
-/** What one attribute that has to name a version says of it. */
+/** What the device told in one of the attributes that name a version. */
 export interface ToldVersion extends VersionAttribute {
   told:
     | { version: string }
-    /** It names none that can be one. */
+    /** The attribute's value cannot be a version. */
     | { problem: string; sent: string }
     /** The attribute is missing. */
     | undefined;
@@ -29,17 +29,17 @@ const readVersion = (value: unknown): ToldVersion['told'] => {
 const nameOfType = (value: unknown): string => {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'a list';
-  // What was written as 1.10 is 1.1 before anybody can look at it.
+  // As a JSON number 1.10 is read as 1.1, so a version has to be a text.
   return { number: 'a number, which loses its last zeros and digits', boolean: 'a boolean' }[typeof value as string] ?? 'an object';
 };
 
-/** Of what a device tells so much is kept: texts, cut where they are too long, numbers and booleans. The rest is passed over, not refused. */
+/** Of what a device tells, texts (cut if too long), numbers and booleans are kept. The rest is ignored, not refused. */
 export const toAttributes = ({ mode, data }: ConfigData): ToldAttributes => {
   const attributes: DeviceAttributes = {};
   const names: string[] = [];
   for (const [sent, value] of Object.entries(data)) {
     const name = keptText(sent, maximumAttributeName + 1);
-    // With what cannot be kept taken out, a name can have become this one, which is a key like no other.
+    // Characters that cannot be kept are taken out of names. A name can become `__proto__` in this way, which is no ordinary key.
     if (name === '' || name === '__proto__' || name.length > maximumAttributeName) continue;
     names.push(name);
     if (Object.keys(attributes).length >= maximumAttributes) continue;

@@ -6,7 +6,7 @@ import { type PollIntervals, retrySeconds } from './poll-interval.ts';
 
 type DeviceConfig = Config<typeof DatabaseConfig & typeof DeviceAccessConfig>;
 
-/** What every function that devices call has: who may call are devices, by tokens of their own. */
+/** The dependencies of every function that devices call: their callers are devices with tokens of their own. */
 export const createDeviceDeps = (config: DeviceConfig): ServiceDeps & HttpDeps<CallingDevice> => {
   const deps = createServiceDeps(config, { keepsPlans: true });
   const access = {

@@ -1,13 +1,13 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 
-/** 256 bits nobody can guess, so a plain SHA-256 of it may be stored: there is nothing to try out. */
+/** Nobody can guess 256 bits, so it is safe to store a plain SHA-256 of them. */
 const tokenBytes = 32;
 
 export const createToken = (): string => randomBytes(tokenBytes).toString('base64url');
 
 export const hashToken = (token: string): Buffer => createHash('sha256').update(token).digest();
 
-/** In constant time. */
+/** Compares in constant time. */
 export const isTokenOf = (token: string, hash: Uint8Array): boolean => timingSafeEqual(hashToken(token), hash);
 
 export interface DeviceCredentials {

@@ -1,12 +1,12 @@
 import type { ActionFeedback } from './protocol.ts';
 
-/** What a device says of an action, in our words. */
+/** What a device says about an action, in this service's words. */
 export type Word = 'installed' | 'failed' | 'declined' | 'canceled' | 'at_work';
 
 /**
- * As hawkBit understands it (its class DdiRootController), but for `rejected`, which it only notes: a device that will not install is asked
- * no more. `closed` with `none` counts as success there and here. hawkBit refuses a result that is missing or no word of the protocol; the
- * device would send it again for ever, so here it is taken for a failure.
+ * Reads feedback as hawkBit does (its class DdiRootController), with two exceptions. hawkBit only notes `rejected`; here a device that will not
+ * install is not asked any more. hawkBit refuses a result that is missing or unknown; the device would send it again for ever, so here it is
+ * a failure. `closed` with `none` counts as success there and here.
  */
 export const wordOf = ({ status: { execution, result } }: ActionFeedback): Word => {
   switch (execution) {
@@ -22,8 +22,8 @@ export const wordOf = ({ status: { execution, result } }: ActionFeedback): Word 
 };
 
 /**
- * What a device answers when it is asked to stop. As hawkBit understands it, but that `canceled` is taken at its word, too: hawkBit
- * leaves such an action open for ever.
+ * Reads what a device answers when it is asked to stop, as hawkBit does, except that `canceled` ends the execution here, too: hawkBit leaves
+ * such an action open for ever.
  */
 export const cancelWordOf = ({ status: { execution, result } }: ActionFeedback): 'canceled' | 'goes_on' | 'at_work' => {
   if (execution === 'canceled') return 'canceled';
@@ -36,7 +36,7 @@ type Result = ActionFeedback['status']['result'];
 
 const isSuccess = ({ finished }: Result): boolean => finished === 'success' || finished === 'none';
 
-/** In the device's own words, and what it said instead of how it has ended; null: it said nothing. */
+/** The device's own words, preceded by an unclear result if it sent one; null: it said nothing. */
 export const detailOf = ({ status: { execution, result, details } }: ActionFeedback): string | null => {
   const isUnclear = execution === 'closed' && result.finished === null;
   const lines = isUnclear ? [`closed, but result.finished is neither success, failure nor none: ${result.sent}`, ...details] : details;

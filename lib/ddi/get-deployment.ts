@@ -18,15 +18,15 @@ export interface DeploymentDeps {
 }
 
 /**
- * The device comes for what it was offered: from here on it has been asked. Asking again changes nothing.
+ * The device takes its offer: from now on it counts as asked. Asking again changes nothing.
  *
  * @param url where the device's own routes begin
- * @throws `execution.not_found` for what is not this device's own, or is not offered to it now.
+ * @throws `execution.not_found` for another device's execution, or one that is not offered now.
  */
 export async function getDeployment(deps: DeploymentDeps, device: IotDevice, actionId: number, url: string): Promise<Deployment> {
   const { db, signManifest, now } = deps;
   const work = await findWork(db, device, actionId, ['offered', 'working', 'canceling']);
-  // Before it counts as asked: without its keys the service cannot tell it what to install.
+  // The manifest is signed before the device counts as asked: without signing keys the service cannot tell it what to install.
   const { manifest } = await notingOutages(deps, () => signManifest(manifestFactsOf(work)));
   if (workStateOf(work) === 'offered' && !(await takeOffer(db, device.device_id, actionId, now()))) throw notFound(actionId);
   return toDeployment(actionId, work, url, manifest);
@@ -86,7 +86,7 @@ const linkArtifact = async (deps: ArtifactDeps, device: IotDevice, request: Arti
     (each) =>
       each.firmware.id === softwareModuleId && isSameName(filenameOf(each.firmware), filename) && downloadable.has(workStateOf(each)),
   );
-  // In place of asking whether the storage answers at all.
+  // This replaces a question whether the storage answers at all.
   if (work?.firmware.status !== 'available' || !(await isFileThere(deps, work.firmware))) {
     throw new DomainError('execution.not_found', 'This device has no such file to download');
   }
@@ -103,12 +103,12 @@ const findWork = async (db: Db, device: IotDevice, actionId: number, states: rea
 
 const notFound = (actionId: number) => new DomainError('execution.not_found', `This device has no such action ${actionId}`);
 
-/** The last part of the key in S3: SWUpdate chooses what it takes by the ending. */
+/** The last part of the key in S3. It keeps its ending, because SWUpdate only takes files with the right one. */
 const filenameOf = ({ object_key }: OfferedFirmware): string => parseFirmwareKey(object_key)?.filename ?? 'firmware.bin';
 
 /**
- * Proxies and emulated gateways decode an address once more than they should, so that `50%2541.bin` comes as `50A.bin`. It is the id beside
- * the name that leads to the file.
+ * Proxies and emulated gateways decode an address once more than they should, so that `50%2541.bin` arrives as `50A.bin`. The comparison may be
+ * lax, because the file is found by the id in the path and not by its name.
  */
 const isSameName = (filename: string, asked: string): boolean => filename === asked || decodeFully(filename) === decodeFully(asked);
 
@@ -117,14 +117,14 @@ const decodeFully = (text: string): string => {
   try {
     while (/%[0-9a-f]{2}/i.test(decoded)) decoded = decodeURIComponent(decoded);
   } catch {
-    // Nothing that was encoded.
+    // The text is not percent-encoded.
   }
   return decoded;
 };
 
 /**
- * One chunk with one artifact, which is all that rauc takes. Its `metadata` has the manifest by which a device knows where all this is from
- * (lib/firmware/README.md); clients that know nothing of it pass over it.
+ * One chunk with one artifact, because rauc takes no more. Its `metadata` has the manifest, by which a device verifies where the file is from
+ * (lib/firmware/README.md); clients that do not know it ignore it.
  */
 const toDeployment = (
   actionId: number,

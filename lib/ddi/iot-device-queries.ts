@@ -14,7 +14,7 @@ export interface NewToken extends ControllerId {
   token_sha256: Buffer;
 }
 
-/** Gives a device that polls another token, or its first one; false when there is no such device. */
+/** Stores the new token of a device that polls; false when there is no such device. */
 export const storeToken = async (
   db: Db,
   { kind, external_id, token_sha256, created_by, now }: NewToken & { created_by: string; now: Date },
@@ -29,7 +29,7 @@ export const storeToken = async (
   return rows.length > 0;
 };
 
-/** Gives a first token to those of the devices that poll and have none, and answers which, in one statement. */
+/** Stores first tokens, in one statement, for those of the devices that poll and have none; answers which devices got one. */
 export const storeFirstTokens = async (db: Db, tokens: readonly NewToken[], created_by: string, now: Date): Promise<ControllerId[]> => {
   const { rows } = await sql<ControllerId>`
     WITH stored AS (
@@ -56,16 +56,16 @@ export interface IotDevice extends ControllerId {
   /** Generation of a scooter; null: its own IoT, or a cabinet. */
   version: number | null;
   last_seen_dt: Date | null;
-  /** When it last told its attributes; null: never, or they are wanted again. */
+  /** When it last told its attributes; null: never, or it is to tell them again. */
   config_data_dt: Date | null;
   /** Whether it has any unfinished execution; {@link listWork} finds them. */
   has_work: boolean;
 }
 
 /**
- * A device that polls, and the hash of its token: all that most polls need. What the device has to do is left to {@link listWork}:
- * PostgreSQL plans this statement in half the time that it needs with those tables joined, and plans it anew at every poll. Undefined for
- * a device that is not registered, or does not poll.
+ * A device that polls, and the hash of its token: all that most polls need. The device's work is read by {@link listWork}, because PostgreSQL
+ * plans this statement at every poll, and joining those tables would double that time. Undefined for a device that is not registered, or
+ * does not poll.
  */
 export const findIotDevice = async (
   db: Db,
@@ -81,11 +81,11 @@ export const findIotDevice = async (
   return { device, token_sha256 };
 };
 
-/** The unfinished executions of a device; no statement for one that has none. */
+/** The unfinished executions of a device. Sends no statement if the device has none. */
 export const listWork = async (db: Db, { device_id, has_work }: IotDevice): Promise<DeviceWork[]> =>
   has_work ? listDeviceWork(db, device_id) : [];
 
-/** Notes that a device was heard of, and counts it (lib/stats), in one statement. Does nothing when somebody else just did. */
+/** Notes in one statement that a device has called, and counts it (lib/stats). Does nothing if another call has just noted it. */
 export const markSeen = async (db: Db, device_id: number, before: Date, now: Date): Promise<void> => {
   await sql`
     WITH seen AS (
@@ -96,7 +96,7 @@ export const markSeen = async (db: Db, device_id: number, before: Date, now: Dat
     ${countSeen}`.execute(db);
 };
 
-/** Keeps what a device has told of itself and notes that it has, in one statement; when it is to tell it again, only the first. */
+/** Stores the attributes that a device has told, and in the same statement when it told them, unless it has to tell them again. */
 export const storeConfigData = (
   device_id: number,
   told: ToldAttributes,
@@ -113,7 +113,7 @@ export const storeConfigData = (
       ON CONFLICT ON CONSTRAINT iot_devices_pkey DO UPDATE SET config_data_dt = excluded.config_data_dt`;
 };
 
-/** Notes that the attributes of a device are wanted again. */
+/** Notes that the device is to tell its attributes again. */
 export const wantConfigData = (device_id: number): RawBuilder<unknown> => sql`
   INSERT INTO iot_devices (device_id, config_data_dt) VALUES (${device_id}, NULL)
   ON CONFLICT ON CONSTRAINT iot_devices_pkey DO UPDATE SET config_data_dt = NULL`;

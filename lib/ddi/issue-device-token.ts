@@ -8,7 +8,7 @@ import { createToken, hashToken } from './device-token.ts';
 import { findDevice, storeFirstTokens, storeToken } from './iot-device-queries.ts';
 
 /**
- * A new token for a device that polls; the one before is worth nothing from then on. Only its hash is stored: it is shown this once.
+ * Makes a new token for a device that polls; the old one is no longer valid. Only the token's hash is stored, so it is shown only this once.
  *
  * @throws `device.not_found`, `device.not_iot` for a device that is reached through scooters-backend.
  */
@@ -37,7 +37,7 @@ export interface IssuedToken extends ControllerId {
   token: string;
 }
 
-/** A first token for each of the devices that polls and has none. Who loses the answer has new ones made one by one. */
+/** Makes a first token for each of the devices that polls and has none. If this answer gets lost, new tokens are made one by one. */
 export async function issueFirstTokens(
   { db, now }: { db: Db; now: Clock },
   devices: readonly ControllerId[],

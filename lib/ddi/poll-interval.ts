@@ -16,8 +16,8 @@ const longestSeconds = 86_399;
 const waitingPollsPerSecond = 200;
 
 /**
- * How long a device is to wait before it asks again. `random` is from [0, 1): a quarter more or less, so that a thousand devices that were
- * switched on at one moment do not ask at one moment ever after.
+ * How long a device is to wait before it polls again. `random`, from [0, 1), makes it up to a quarter more or less, so that a thousand devices
+ * that were switched on at one moment do not poll at one moment for ever.
  */
 export const pollSeconds = (
   { idleSeconds, waitingSeconds }: PollIntervals,
@@ -29,8 +29,8 @@ export const pollSeconds = (
 };
 
 /**
- * How long a device is to wait that cannot be answered now (Retry-After): a thousand that come at one moment and are not all served come
- * again spread over half a minute. `random` is from [0, 1).
+ * How long a device is to wait that cannot be served now (Retry-After). If a thousand devices come at one moment, they come again spread over
+ * half a minute. `random` is from [0, 1).
  */
 export const retrySeconds = (random: number): number => 2 + Math.floor(random * 29);
 
@@ -42,8 +42,8 @@ export const formatSleep = (seconds: number): string =>
 export const seenSeconds = 300;
 
 /**
- * Who has missed two polls is taken for switched off. The longest time between two polls is a quarter above the interval, and the time
- * stored may be older than the poll by {@link seenSeconds}.
+ * A device that has missed two polls counts as switched off. The longest time between two polls is a quarter above the interval, and the
+ * stored time may be older than the last poll by {@link seenSeconds}.
  */
 export const offerTimesOf = ({ idleSeconds }: PollIntervals): OfferTimes => ({
   aliveSeconds: 2.5 * idleSeconds + seenSeconds,

@@ -14,8 +14,8 @@ export interface PollDeps {
 }
 
 /**
- * A device asks whether there is something to do. One that has nothing to do costs no statement beside its authentication, but for one
- * every few minutes that notes that it is there.
+ * A device asks whether there is something to do. If there is nothing, the poll needs no statement besides its authentication, except one
+ * every few minutes that notes that the device is there.
  */
 export async function poll({ db, now, intervals, random }: PollDeps, device: IotDevice, url: string): Promise<ControllerBase> {
   const moment = now();

@@ -4,7 +4,7 @@ import { wordsOfOthers } from '../words-of-others.ts';
 
 /**
  * The shapes of Eclipse hawkBit's Direct Device Integration API, version 1 (https://eclipse.dev/hawkbit/apis/ddi_api/), as far as its
- * clients use it: SWUpdate's suricatta and rauc-hawkbit-updater. What they send beside that is ignored, not refused.
+ * clients use it: SWUpdate's suricatta and rauc-hawkbit-updater. Whatever else they send is ignored, not refused.
  */
 
 export const ControllerPath = z.object({
@@ -12,7 +12,7 @@ export const ControllerPath = z.object({
   controllerId: z.string().check(z.maxLength(256), z.meta({ description: '`{kind}.{external_id}`', example: 'cabinet.C-17' })),
 });
 export const ActionPath = z.extend(ControllerPath, { actionId: IdInPath.shape.id });
-/** hawkBit puts the first into its own links and documents the second: a client may bring them along. They change nothing here. */
+/** hawkBit puts the first into its own links and documents the second, so clients may send them. They have no effect here. */
 export const DeploymentQuery = z.strictObject({
   c: z.optional(z.string()).check(z.meta({ description: "hawkBit's; ignored" })),
   actionHistory: z.optional(z.string()).check(z.meta({ description: "hawkBit's; ignored" })),
@@ -70,7 +70,7 @@ export const CancelAction = z
   .register(z.globalRegistry, { id: 'CancelAction' });
 export type CancelAction = z.infer<typeof CancelAction>;
 
-/** Of what a device tells so much is kept; the rest is cut off, never refused: it would send it again and again. */
+/** How many lines of a device's words are kept. More are cut off, not refused: the device would send them again and again. */
 const maximumDetails = 50;
 const maximumDetailLength = 512;
 
@@ -113,7 +113,7 @@ const Finished = z.pipe(
 /** The first millisecond of the year 10000. */
 const firstTooLateMilliseconds = 253_402_300_800_000;
 
-/** When it was said, by the clock of the device; undefined: it does not tell, as most clients do not, or tells no time. */
+/** When the device said it, by its own clock; undefined: it sent none, like most clients, or something that is no time. */
 const SaidAt = z.pipe(
   z.optional(z.unknown()),
   z.transform((milliseconds) =>

@@ -12,11 +12,11 @@ import { type IotDevice, listWork, storeConfigData } from './iot-device-queries.
 import type { ConfigData } from './protocol.ts';
 
 /**
- * The device tells its attributes, among them the versions that it runs: each is a report like any other. One that can be no version hinders
- * no other, and is noted with the execution that waits for it; the device is asked again. `remove` takes attributes away and tells nothing
- * of versions.
+ * The device tells its attributes, among them the versions that it runs; each version is a report like any other. A value that cannot be a
+ * version does not affect the others; it is noted with the execution that waits for this version, and the device is asked again. `remove`
+ * takes attributes away and says nothing about versions.
  *
- * @throws `request.invalid`, when all else is stored, with every attribute that should name a version and does not.
+ * @throws `request.invalid`, after everything else is stored, naming every attribute that should be a version and is not.
  */
 export async function recordConfigData({ db, now }: { db: Db; now: Clock }, device: IotDevice, configData: ConfigData): Promise<void> {
   const occurred_dt = now();
@@ -41,7 +41,7 @@ const toReport = ({ kind, external_id }: IotDevice, { hardware_type, told }: Tol
     ? [{ kind, external_id, hardware_type, version: told.version, status: 'SUCCEEDED', occurred_dt, source: 'config_data' }]
     : [];
 
-/** Keeps with an execution that waits for its proof what came instead of it, so that its end at the deadline says more than that. */
+/** Notes, with an execution that waits for proof, what the device told instead, so that a later end at the deadline has an explanation. */
 const noteUntold = async (trx: Trx, device: IotDevice, versions: readonly ToldVersion[]): Promise<void> => {
   const untold = versions.filter(({ told }) => !(told && 'version' in told));
   if (untold.length === 0) return;

@@ -16,11 +16,11 @@ export interface RecordFeedbackDeps {
 }
 
 /**
- * What a device says of something that it was offered. Late and repeated feedback is taken without a word, as clients send it until
- * it is, and changes nothing that it should not.
+ * Stores what a device says about something that it was offered. Late and repeated feedback is accepted, because clients send it until it is,
+ * but it changes nothing any more.
  *
- * `closed` with success is no proof yet, unless the hardware type says so: the device's version is asked for. All tries of an execution are one
- * action of the protocol: what is told again after the next try was taken is known by its `timestamp` alone.
+ * `closed` with success is no proof yet, unless the hardware type says so: the device is asked for its version. All tries of an execution are
+ * one action of the protocol, so feedback about an earlier try can be told only by its `timestamp`.
  *
  * @throws `execution.not_found` for an action that is not this device's own.
  */
@@ -70,7 +70,7 @@ interface OwnWork {
   wanted_version: string;
 }
 
-/** Undefined when there is nothing that feedback about it could change: it was never taken, or has ended and been followed by another. */
+/** Undefined when feedback can change nothing: the device never took the execution, or it has ended and a later one has followed. */
 const findOwnWork = async (db: Db, device: IotDevice, actionId: number): Promise<OwnWork | undefined> => {
   const work = (await listWork(db, device)).find(({ execution_id }) => execution_id === actionId);
   if (!work) {
@@ -93,6 +93,6 @@ const record = (
 ): Promise<void> =>
   db.transaction().execute(async (trx) => {
     await recordReports(trx, [{ ...said, kind, external_id, occurred_dt, source: 'feedback' }], now());
-    // What it runs now is to be seen, however it has ended.
+    // However it has ended, the service wants to know what the device runs now.
     await sendAhead(trx, [wantConfigData(device_id)]);
   });

@@ -24,9 +24,9 @@ export interface DownloadDeps {
 }
 
 /**
- * A storage that does not answer is no failure: who asks what versions there are is answered while it is down.
+ * Finds out whether the storage answers. If it does not, that is no failure: versions can be listed while the storage is down.
  *
- * @param look the question to the storage by which that is found out.
+ * @param look a question to the storage; when it fails, the storage counts as down.
  */
 export const findStorageState = async (log: Log, look: () => Promise<unknown>): Promise<StorageState> => {
   try {

@@ -16,7 +16,7 @@ export interface NewFirmware {
   /** Of a package. */
   assembly_id?: number;
   version_num?: number | null;
-  /** null: there is no link by which it could be sent. */
+  /** null: no upload link was given out. */
   upload_expires_dt?: Date | null;
   comment: string;
   created_by: string;
@@ -39,7 +39,7 @@ export const insertDraft = (db: Db, firmware: NewFirmware): Promise<Firmware | u
     .$narrowType<NarrowedFirmware>()
     .executeTakeFirst();
 
-/** Puts another promise in the place of one that nobody has kept. Undefined when it was kept meanwhile. */
+/** Replaces a draft whose file never came by another draft. Undefined when the file came meanwhile. */
 export const replaceDraft = (trx: Trx, id: number, firmware: NewFirmware): Promise<Firmware | undefined> =>
   trx
     .updateTable('firmwares')
@@ -50,7 +50,7 @@ export const replaceDraft = (trx: Trx, id: number, firmware: NewFirmware): Promi
     .$narrowType<NarrowedFirmware>()
     .executeTakeFirst();
 
-/** Notes that a fresh link was given out; for a file that is to come back, with its key. Undefined when no file is awaited any more. */
+/** Notes that a fresh link was given out; with its key if a lost file is to be uploaded again. Undefined when no file is awaited any more. */
 export const extendUpload = (
   trx: Trx,
   id: number,
@@ -65,7 +65,7 @@ export const extendUpload = (
     .$narrowType<NarrowedFirmware>()
     .executeTakeFirst();
 
-/** Deletes a firmware whose file nobody has ever had. Undefined when there is none, or none such. */
+/** Deletes a firmware whose file no device has ever had. Undefined when there is no such firmware. */
 export const deleteDraft = (trx: Trx, id: number) =>
   trx
     .deleteFrom('firmwares')
@@ -96,8 +96,8 @@ export const listTakenVersions = (db: Db, hardware_type: string, now: Date): Pro
     .execute();
 
 /**
- * Keeps an ordinal for a firmware: later ones are given higher ones. Takes it from a promise that nobody has kept in time.
- * The unique constraint refuses one that is taken.
+ * Reserves an ordinal for a firmware; later firmwares get higher ones. Takes the ordinal from a draft whose file did not come in time.
+ * The unique constraint refuses an ordinal that is taken.
  */
 export const reserveVersionNum = async (trx: Trx, hardware_type: string, version_num: number, now: Date): Promise<void> => {
   await trx
@@ -115,7 +115,7 @@ export const reserveVersionNum = async (trx: Trx, hardware_type: string, version
     .execute();
 };
 
-/** Those that have an ordinal, or for whom one is kept. */
+/** The versions that have an ordinal, or a reserved one. */
 export const listNumberedVersions = (trx: Trx, hardware_type: string): Promise<{ version: string; version_num: number }[]> =>
   trx
     .selectFrom('firmwares')
@@ -134,7 +134,7 @@ export const getLastVersionNum = async (trx: Trx, hardware_type: string): Promis
 /** What a manifest is numbered with (README.md of this folder). */
 const nextManifestCounter = sql<number>`nextval('firmware_manifest_counter')`;
 
-/** Of a draft: its file is awaited, or here and not signed yet. */
+/** The statuses of a draft: its file is awaited, or it is here and not signed yet. */
 const unregisteredStatuses = ['awaiting_upload', 'awaiting_signature'] as const;
 
 export interface AvailableFirmware {
@@ -145,17 +145,17 @@ export interface AvailableFirmware {
   md5: string;
 }
 
-/** A promise as somebody has read it: what is done with it is done only while it is the same. */
+/** A draft as the caller has read it. Statements change it only if it is still the same. */
 export interface Draft {
   id: number;
-  /** Of its upload; each promise of other bytes has another one. */
+  /** The key of its upload; a draft for other bytes has another one. */
   object_key: string;
 }
 
 /**
- * Turns a draft into a firmware with its ordinal, in one statement: the ordinal of the hardware type is raised only together with the change
- * of status. It is the one given, or the one that was requested, or the next one. Undefined when it was not this draft any more. While
- * devices report, the catalogue has to be locked (`lockCatalogue`): what they run is linked to it next.
+ * Turns a draft into an available firmware with an ordinal: the one given here, or the one that was requested, or the next one. One statement
+ * changes the status and raises the hardware type's last ordinal. Undefined when it was not this draft any more. The catalogue has to be
+ * locked (`lockCatalogue`), because devices that run this version are linked to the firmware next.
  */
 export const makeAvailable = (db: Db, { id, object_key }: Draft, facts: AvailableFirmware, version_num: number | null = null) =>
   db
@@ -191,7 +191,7 @@ export const makeAvailable = (db: Db, { id, object_key }: Draft, facts: Availabl
     .$narrowType<{ version_num: NotNull }>()
     .executeTakeFirst();
 
-/** The file is here, and its authors have not all signed yet. Undefined when it was not this draft any more. */
+/** Notes that the file is here, but not all authors have signed it yet. Undefined when it was not this draft any more. */
 export const awaitSignatures = (trx: Trx, { id, object_key }: Draft, facts: AvailableFirmware) =>
   trx
     .updateTable('firmwares')
@@ -203,8 +203,8 @@ export const awaitSignatures = (trx: Trx, { id, object_key }: Draft, facts: Avai
     .executeTakeFirst();
 
 /**
- * Writes down what the file of a package will be, before anybody can see that file, so that no other one is ever registered for it. False
- * when it is no draft any more, or one of its parts is not available any more.
+ * Stores the size and hashes of a package's file before anybody can see the file, so that no other file is ever registered as this package.
+ * False when it is no draft any more, or one of its parts is not available any more.
  */
 export const promiseDraft = async (
   db: Db,

@@ -42,8 +42,8 @@ interface EditFirmwareDeps {
 }
 
 /**
- * Changes the comment or the ordinal of a firmware, withdraws it, or all of these at once. Only one that was available can be withdrawn;
- * withdrawing it again changes nothing, and the first reason stays.
+ * Changes the comment or the ordinal of a firmware, or withdraws it, or does all of these at once. Only a firmware that was available can be
+ * withdrawn; withdrawing it again changes nothing, and the first reason stays.
  *
  * @throws `firmware.not_found`, `firmware.not_withdrawable`, `firmware.version_num_fixed` with the update that rests on the ordinal,
  *   `firmware.version_num_taken`; nothing is changed then.
@@ -80,7 +80,7 @@ const lockToRenumber = async (trx: Trx, id: number): Promise<Firmware | undefine
   return lockFirmware(trx, id, 'renumber');
 };
 
-/** An update was planned by the ordinal, and devices that were asked compare it with what they run: after that it stays. */
+/** An ordinal is fixed once an update was planned by it: devices that were asked compare it with what they run. */
 const setVersionNum = async (trx: Trx, { id, hardware_type, status }: Firmware, version_num: number, now: Date): Promise<void> => {
   const isNumbered = isRegistered(status) || status === 'awaiting_upload';
   const update = await findUpdateWith(trx, id);
@@ -100,7 +100,7 @@ const setVersionNum = async (trx: Trx, { id, hardware_type, status }: Firmware, 
 };
 
 /**
- * Takes back what awaits its upload, or was rejected: version and key are free again, and a file that comes late by its link is passed over.
+ * Deletes a firmware that awaits its upload or was rejected. Its version and key are free again, and a file that is uploaded late is ignored.
  *
  * @throws `firmware.not_found`; `firmware.not_deletable` for one that is or was available, or is a package.
  */

@@ -26,7 +26,7 @@ const resource = 'hardware_type';
 /**
  * Adds a hardware type. The same definition again changes nothing.
  *
- * @throws `hardware_type.exists` with what the name stands for already; `request.invalid` for a `version_pattern` that is none.
+ * @throws `hardware_type.exists` with the existing definition; `request.invalid` for a `version_pattern` that is no regular expression.
  */
 export async function addHardwareType(
   { db, now }: EditHardwareTypeDeps,
@@ -50,12 +50,12 @@ export async function addHardwareType(
   });
 }
 
-/** What other rows rest on, from the first one on. */
+/** Fields that cannot change once any row refers to the hardware type. */
 const fixedOnceUsed = ['device_kind', 'channel'] as const;
 
 /**
- * Changes what is known of a hardware type. Its rules (size, kinds of files, versions) hold for files that come later; firmwares that are
- * available stay so.
+ * Changes a hardware type. Its new rules (size, kinds of files, versions) are applied to files that come later; available firmwares stay
+ * available.
  *
  * @throws `hardware_type.not_found`; `hardware_type.in_use` for another kind of device or channel when something refers to it;
  *   `request.invalid` when the whole would make no sense.
@@ -100,7 +100,7 @@ export async function deleteHardwareType({ db, now }: EditHardwareTypeDeps, name
     try {
       await deleteRow(trx, name);
     } catch (error) {
-      // A row that refers to it, and was committed since the last statement.
+      // A row that refers to it was committed since the last statement.
       throw violatedConstraint(error) ? inUse(name) : error;
     }
     await writeAuditLine(trx, actor, { action: 'delete', resource, resource_id: name, outcome: { before: existing } }, now());

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 
-/** What the first bytes of a file tell of it. */
+/** Tests of the first bytes of a file. */
 const startsWith = (text: string) => (head: Buffer) => head.subarray(0, text.length).equals(Buffer.from(text, 'latin1'));
 const matches = (pattern: RegExp) => (head: Buffer) => pattern.test(head.toString('latin1'));
 
@@ -28,25 +28,25 @@ const isMpegAudio = ([first = 0, second = 0, third = 0]: Buffer): boolean =>
 export const FileKind = z.enum(Object.keys(kinds) as (keyof typeof kinds)[]);
 export type FileKind = z.infer<typeof FileKind>;
 
-/** What is put in a bucket by mistake, and is no firmware of any kind. */
+/** Files that people put into a bucket by mistake, and that are no firmware. */
 const mistakes = {
   'an HTML page': matches(/^(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b/is),
   'an error message of S3': matches(/^\s*(?:<\?xml[^>]*>\s*)?<Error>/),
   'a pointer of Git LFS': startsWith('version https://git-lfs.github.com/spec/'),
 } as const satisfies Record<string, (head: Buffer) => boolean>;
 
-/** So many bytes from the beginning tell the kind. */
+/** This many bytes from the beginning suffice to tell the kind. */
 const headBytes = 512;
 
 /** What is known about the inside of a file after all of it has been seen. */
 export interface FileContent {
-  /** null: of none of the kinds that are known. */
+  /** null: none of the known kinds. */
   kind: FileKind | null;
-  /** What it is instead of a firmware; null: nothing that is known to be wrong. */
+  /** What it is instead of a firmware; null: it is no known mistake. */
   mistake: string | null;
 }
 
-/** Looks at a file that passes by, chunk after chunk, and keeps its first bytes only. */
+/** Inspects a file while it is streamed, chunk by chunk, and keeps only its first bytes. */
 export class FileInspector {
   #head = Buffer.alloc(0);
   /** The byte that the whole file has consisted of so far; null: there are several. */
@@ -55,7 +55,7 @@ export class FileInspector {
   see(chunk: Uint8Array): void {
     if (this.#head.length < headBytes) this.#head = Buffer.concat([this.#head, chunk.subarray(0, headBytes - this.#head.length)]);
     if (this.#onlyByte === undefined && chunk.length > 0) this.#onlyByte = chunk[0];
-    // A file that is a firmware ends this at its first chunk.
+    // For a real firmware the first chunk already answers this.
     if (typeof this.#onlyByte === 'number' && chunk.some((byte) => byte !== this.#onlyByte)) this.#onlyByte = null;
   }
 

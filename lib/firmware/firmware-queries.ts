@@ -9,7 +9,7 @@ import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
 import { type Firmware, type FirmwareRequirement, type FirmwareStatus, type ListedFirmware, registeredStatuses } from './firmware.ts';
 import { type ManifestFacts, toManifestFacts } from './manifest.ts';
 
-/** What is answered of a firmware. */
+/** The columns that the API shows of a firmware. */
 export const firmwareColumns = [
   'id',
   'hardware_type',
@@ -32,7 +32,7 @@ export const firmwareColumns = [
   'created_dt',
 ] as const;
 
-/** Of the columns above, those that hold less than their types in the database say. */
+/** Columns whose values are narrower than their types in the database. */
 export type NarrowedFirmware = { status: FirmwareStatus; requires: FirmwareRequirement[]; author_signatures: AuthorSignature[] };
 
 const selectFirmware = (db: Db) => db.selectFrom('firmwares').select(firmwareColumns).$narrowType<NarrowedFirmware>();
@@ -46,11 +46,11 @@ export const lockFirmware = (trx: Trx, id: number, purpose: 'edit' | 'renumber')
   return (purpose === 'edit' ? query.forNoKeyUpdate() : query.forUpdate()).executeTakeFirst();
 };
 
-/** For whoever plans by a firmware: its ordinal stays as it is until the transaction ends. */
+/** Reads a firmware for a plan: its ordinal does not change until the transaction ends. */
 export const findFirmwareForPlan = (trx: Trx, id: number): Promise<Firmware | undefined> =>
   selectFirmware(trx).where('id', '=', id).forKeyShare().executeTakeFirst();
 
-/** An update that rests on the ordinal of a firmware: it has not ended, or devices may have been asked by it. */
+/** An update that depends on the ordinal of a firmware, because it has not ended or may have asked devices. */
 export const findUpdateWith = (trx: Trx, firmware_id: number) =>
   trx
     .selectFrom('updates')
@@ -61,7 +61,7 @@ export const findUpdateWith = (trx: Trx, firmware_id: number) =>
     .limit(1)
     .executeTakeFirst();
 
-/** The file of an available firmware is gone. Undefined when it is not available any more, or by another file. */
+/** Notes that the file of an available firmware is gone. Undefined when the firmware is not available any more, or has another file now. */
 export const markLost = (db: Db, id: number, file_link: string, reason: string) =>
   db
     .updateTable('firmwares')
@@ -72,7 +72,7 @@ export const markLost = (db: Db, id: number, file_link: string, reason: string) 
     .returning('id')
     .executeTakeFirst();
 
-/** The same bytes are there again. Undefined when it was not lost any more, or these are others. */
+/** Notes that the same bytes are there again. Undefined when the firmware is not lost any more, or the bytes differ. */
 export const restoreFile = (db: Db, id: number, file: { file_link: string; object_key: string }, sha256: string) =>
   db
     .updateTable('firmwares')
@@ -123,7 +123,7 @@ export interface FirmwareEdit {
   version_num?: number | undefined;
 }
 
-/** Changes what may change of a firmware, in one statement. Undefined when there is none, or none that can be withdrawn. */
+/** Changes a firmware in one statement. Undefined when there is no such firmware, or it cannot be withdrawn. */
 export const updateFirmware = (
   db: Db,
   id: number,
@@ -131,13 +131,13 @@ export const updateFirmware = (
 ): Promise<ListedFirmware | undefined> => {
   let query = db
     .updateTable('firmwares')
-    // Something has to be set, also when nothing is left to change.
+    // A statement has to set something, even when nothing changes.
     .set((eb) => ({ comment: comment ?? eb.ref('comment') }))
     .where('id', '=', id);
   if (version_num !== undefined) query = query.set({ version_num });
   if (withdrawal_reason !== undefined) {
     query = query
-      // Why it was lost is no reason of a withdrawal.
+      // The reason of a lost firmware is replaced; only a withdrawn one keeps its reason.
       .set({
         status: 'withdrawn',
         upload_expires_dt: null,
@@ -152,7 +152,7 @@ export const updateFirmware = (
     .executeTakeFirst();
 };
 
-/** Facts are missing while the firmware is not available. The counter is the last one given out for it, by an update or its registration. */
+/** Facts are missing while the firmware is not available. The counter is the last one that an update or the registration gave to this firmware. */
 export const findManifestFacts = async (
   db: Db,
   id: number,

@@ -18,12 +18,12 @@ import { FirmwareVersion, keySegment } from './version.ts';
  * | lost               | available          | the same file is there again                      |
  * | available, lost    | withdrawn          | an engineer withdraws it                          |
  *
- * What awaits its upload or its signatures, or was rejected, can be deleted, too: no device has ever had its file.
+ * A firmware that awaits its upload or its signatures, or was rejected, can also be deleted: no device has ever had its file.
  */
 export const firmwareStatuses = ['awaiting_upload', 'awaiting_signature', 'available', 'lost', 'withdrawn', 'rejected'] as const;
 export type FirmwareStatus = (typeof firmwareStatuses)[number];
 
-/** Those that devices may run: they were available once, and are in the catalogue for ever. */
+/** Firmwares that devices may run: they were available once, and stay in the catalogue for ever. */
 export const registeredStatuses = ['available', 'lost', 'withdrawn'] as const satisfies readonly FirmwareStatus[];
 
 export const isRegistered = (status: FirmwareStatus): boolean => registeredStatuses.some((known) => known === status);
@@ -31,9 +31,9 @@ export const isRegistered = (status: FirmwareStatus): boolean => registeredStatu
 export const HardwareTypeName = z
   .string()
   .check(z.regex(/^[a-z][a-z0-9_]{0,62}$/, 'must be a hardware type name such as vega_mcu'), z.meta({ example: 'vega_mcu' }));
-/** Up to the largest `integer` of PostgreSQL: what is beyond is refused here and not by the database. */
+/** Up to the largest `integer` of PostgreSQL: a larger number is refused here and not by the database. */
 export const PositiveInteger = z.int().check(z.minimum(1), z.maximum(2_147_483_647));
-/** A caller's own ordinal; above it there is room for those that the service gives out. */
+/** An ordinal that a caller chooses; above the maximum there is room for those that the service gives out. */
 export const RequestedVersionNum = z.int().check(z.minimum(1), z.maximum(2_000_000_000));
 export const FirmwareId = PositiveInteger.check(z.meta({ example: 17 }));
 export const Sha256 = z
@@ -56,7 +56,7 @@ export const RequestedTimestamp = z.pipe(
 
 const isWithinYears = (text: string) => /^\d{4}-/.test(new Date(text).toISOString());
 
-/** The same as text, for what is kept as it was written. */
+/** The same, but kept as the text that was sent. */
 export const RequestedTime = z.iso
   .datetime({ offset: true })
   .check(z.refine((text) => Number.isNaN(Date.parse(text)) || isWithinYears(text), 'is before the year 0 or after the year 9999, in UTC'));
@@ -133,8 +133,8 @@ export interface FirmwareKey {
   version: string;
   filename: string;
   /**
-   * Of an announced upload: each has a key of its own, so that a link that was given out before brings nothing in. Missing: a build
-   * pipeline has written into the bucket by itself.
+   * The id of an announced upload. Each upload has a key of its own, so that an older link cannot write to it. Missing: a build pipeline has
+   * written into the bucket by itself.
    */
   upload_id?: string;
 }
@@ -148,7 +148,7 @@ const FirmwareKeyParts = z.union([
   z.tuple([z.literal(prefix), HardwareTypeName, FirmwareVersion, z.uuid(), FileName]),
 ]);
 
-/** undefined for a key that is nobody's firmware. */
+/** undefined for a key that cannot belong to a firmware. */
 export const parseFirmwareKey = (key: string): FirmwareKey | undefined => {
   const parts = FirmwareKeyParts.safeParse(key.split('/'));
   if (!parts.success) return undefined;
@@ -186,7 +186,7 @@ export const findRefusal = (
   return undefined;
 };
 
-/** Why a file is no firmware of a hardware type by what is in it, or undefined when it can be. */
+/** Why the content of a file cannot be a firmware of a hardware type, or undefined when it can. */
 export const findContentRefusal = ({ kind, mistake }: FileContent, kinds: readonly string[] | null): string | undefined => {
   if (mistake) return `The file is ${mistake}, no firmware`;
   if (kinds === null || (kind !== null && kinds.includes(kind))) return undefined;

@@ -4,7 +4,7 @@ import type { Db, Trx } from '../db/database.ts';
 import { DomainError, type ErrorCode } from '../errors.ts';
 import type { Outage } from './outage.ts';
 
-/** What all updates need of others to reach their devices and to hear them. */
+/** Services that every update needs to reach its devices and to hear them. */
 export type Dependency = 'backend' | 'signing' | 'storage' | 'identity';
 
 const dependencies: Partial<Record<ErrorCode, Dependency>> = {
@@ -13,24 +13,24 @@ const dependencies: Partial<Record<ErrorCode, Dependency>> = {
   'auth.keys_unavailable': 'identity',
 };
 
-/** The dependency that an error says is away; undefined: another kind of error. */
+/** The dependency that is away according to an error; undefined for every other kind of error. */
 export const dependencyOf = (error: unknown): Dependency | undefined =>
   error instanceof DomainError ? dependencies[error.code] : undefined;
 
 /**
- * With nobody asking, something that was away does not count as away for longer than this: then a look-up would have come by. Who was refused
- * for the identity provider's keys may wait for longer before it reports again.
+ * While nobody asks a dependency, it counts as away for at most so long. It is the longest wait between two look-ups: if the dependency were
+ * still away, a look-up would have noticed. Callers that were refused because of the identity provider may wait longer before they report again.
  */
 const longestSilenceSeconds = 900;
 const longestSilenceOfCallersSeconds = 3_600;
 const endOfSilence = sql`seen_dt + make_interval(secs => CASE cause
   WHEN 'identity' THEN ${sql.lit(longestSilenceOfCallersSeconds)} ELSE ${sql.lit(longestSilenceSeconds)} END)`;
-/** Thousands of devices may find the same away; more often than this it tells nothing new. */
+/** Thousands of devices may notice the same outage; it is written at most once in this time. */
 const noticeSeconds = 5;
 
 /**
- * Notes that something was away at this time; it counts as away until it is heard again ({@link noteReturn}), or until nobody has noticed it
- * for so long that what is away after that is another outage.
+ * Notes that a dependency was away at this time. The outage lasts until the dependency answers ({@link noteReturn}), or until nobody has
+ * noticed it for the longest silence above; when it is noticed after that, another outage begins.
  */
 export const noteOutage = async (db: Db, cause: Dependency, now: Date): Promise<void> => {
   await sql`
@@ -60,15 +60,15 @@ export const noteReturn = async (db: Db, causes: readonly Dependency[], now: Dat
     WHERE ended_dt IS NULL AND cause = ANY (${causes}::text[])`.execute(db);
 };
 
-/** Callers have different keys: that one is let in says nothing of another who was refused less than this ago. */
+/** Callers have different keys: if one is let in, another who was refused less than this ago may still be refused. */
 const quietSeconds = 60;
 
-/** The statement that notes that callers are let in again; writes only when some were refused. */
+/** The statement that notes that callers are let in again. It writes only when some were refused before. */
 export const returnOfIdentity = (now: Date): RawBuilder<unknown> => sql`
   UPDATE outages SET ended_dt = ${now}::timestamptz
   WHERE ended_dt IS NULL AND cause = 'identity' AND seen_dt <= ${addSeconds(now, -quietSeconds)}`;
 
-/** A step comes every half minute at least; time beyond this is none in which devices were heard. */
+/** Steps are at most half a minute apart. If more than this passes between two, devices were not heard in the time beyond it. */
 const latestStepSeconds = 60;
 
 /**

@@ -4,6 +4,7 @@ import { changePace } from '../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { createDevicesThatPoll, linkedIn, type PollingDevice } from '../../support/devices-that-poll.ts';
 import { actor, givenDevices, givenFirmware } from '../../support/fixtures.ts';
+import { seeds } from '../../support/seeds.ts';
 import { createRandom } from '../../support/update-service.ts';
 
 const { db } = await createTestDatabase();
@@ -160,7 +161,7 @@ describe('offers', () => {
 });
 
 describe('the pace of devices that poll', () => {
-  it.each([1, 2, 3, 4])('is never exceeded in any minute, however they poll (seed %i)', async (seed) => {
+  it.each(seeds(4))('is never exceeded in any minute, however they poll (seed %i)', async (seed) => {
     const random = createRandom(seed);
     const maximum_per_minute = 1 + Math.floor(random.next() * 8);
     const given = await ddi.givenUpdate({ devices: 40, rollout: { maximum_per_minute } });

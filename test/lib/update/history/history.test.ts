@@ -13,8 +13,8 @@ import { answers, backendModes, conducts, type Report } from './simulated-fleet.
 import { backUp, forgetHistory, type Snapshot, takeSnapshot } from './snapshot.ts';
 import { type ControlAction, type Deps, World, type WorldBackup } from './world.ts';
 
-/** Of this many histories each is other; `npm run test:soak` runs more. */
-const histories = Number(process.env['HISTORIES'] ?? 150);
+/** Of this many histories each is other; `.ci/run` plays 500, and `npm run test:soak` many more. */
+const histories = Number(process.env['HISTORIES'] ?? 60);
 /** With SEED from the message of a failure, the same histories again, one after the other. */
 const seed = process.env['SEED'] ? Number(process.env['SEED']) : undefined;
 /** With the path from the message of a failure besides, that history alone. */

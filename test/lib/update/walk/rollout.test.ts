@@ -4,6 +4,7 @@ import { openGate } from '../../../../lib/update/backend-gate.ts';
 import { changePace, pauseUpdate, resumeUpdate } from '../../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../../support/database.ts';
 import { actor, givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
+import { seeds } from '../../../support/seeds.ts';
 import { createSimulatedWalk } from '../../../support/simulated-walk.ts';
 import { createRandom } from '../../../support/update-service.ts';
 
@@ -73,7 +74,7 @@ describe('maximum_per_minute', () => {
     expect(last).toBeLessThanOrEqual(Math.ceil(devices / inWindow) * (windowSeconds + 1));
   });
 
-  it.each([1, 2, 3, 4, 5])('is never exceeded while messages come twice and late and answers are slow (seed %i)', async (seed) => {
+  it.each(seeds(5))('is never exceeded while messages come twice and late and answers are slow (seed %i)', async (seed) => {
     const walk = await given(600, { maximum_per_minute: 600 });
     disturb(walk, seed);
     await walk.run();
@@ -129,7 +130,7 @@ describe('maximum_in_progress', () => {
     expect(walk.seconds()).toBeLessThanOrEqual(600);
   });
 
-  it.each([1, 2, 3])('is never exceeded while messages come twice and late and answers are slow (seed %i)', async (seed) => {
+  it.each(seeds(3))('is never exceeded while messages come twice and late and answers are slow (seed %i)', async (seed) => {
     const walk = await given(200, { maximum_in_progress: 30 });
     disturb(walk, seed);
     await walk.run();
@@ -137,7 +138,7 @@ describe('maximum_in_progress', () => {
     expect(await mostAtWork(walk)).toBeLessThanOrEqual(30);
   });
 
-  it.each([1, 2, 3])('is never exceeded when the backend takes commands and forgets to say so (seed %i)', async (seed) => {
+  it.each(seeds(3))('is never exceeded when the backend takes commands and forgets to say so (seed %i)', async (seed) => {
     const walk = await given(60, { maximum_in_progress: 7 });
     const random = createRandom(seed);
     walk.backend.forgets = () => random.chance(0.4);

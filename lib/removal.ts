@@ -1,6 +1,6 @@
 /** A batch of old rows that are to be removed (lib/retention). */
 export interface Removal {
-  /** Rows that ended or were replaced before this are old. */
+  /** What ended or was replaced before is old. */
   before: Date;
   /** Rows of each kind, at most. */
   limit: number;

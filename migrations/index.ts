@@ -36,6 +36,7 @@ import * as keepDailyShares from './20261126232000_keep_daily_shares.ts';
 import * as recountAlone from './20261126232100_recount_alone.ts';
 import * as sortLists from './20261127300000_sort_lists.ts';
 import * as noteUnheardReports from './20261127310000_note_unheard_reports.ts';
+import * as steerByZone from './20261127500000_steer_by_zone.ts';
 
 /** Every migration by its name, in the order in which they run. A list rather than a folder scan, so that it can be bundled. */
 export const migrations: Record<string, Migration> = {
@@ -76,4 +77,5 @@ export const migrations: Record<string, Migration> = {
   '20261126232100_recount_alone': recountAlone,
   '20261127300000_sort_lists': sortLists,
   '20261127310000_note_unheard_reports': noteUnheardReports,
+  '20261127500000_steer_by_zone': steerByZone,
 };

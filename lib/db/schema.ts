@@ -371,6 +371,7 @@ export interface UpdateExecutions {
   status: string;
   told_status: string | null;
   update_id: number;
+  zone: Generated<string>;
 }
 
 export interface UpdateLateSuccessCounts {
@@ -401,12 +402,14 @@ export interface Updates {
   has_executions: Generated<boolean>;
   id: Generated<number>;
   idempotency_key: string | null;
+  ignore_window: Generated<boolean>;
   in_progress_minutes: Generated<number>;
   includes_iot: Generated<boolean>;
   last_release_dt: Timestamp | null;
   manifest_counter: Generated<number>;
   maximum_in_progress: number | null;
   maximum_per_minute: number;
+  maximum_unavailable_percentage: Generated<number>;
   next_step: Generated<number>;
   number_of_retries: Generated<number>;
   open_group: string | null;
@@ -427,6 +430,7 @@ export interface Updates {
   stepped_dt: Timestamp | null;
   told: string | null;
   unknown_version: Generated<string>;
+  window: Json | null;
 }
 
 export interface Zones {

@@ -25,10 +25,11 @@ export interface DeploymentDeps {
  */
 export async function getDeployment(deps: DeploymentDeps, device: IotDevice, actionId: number, url: string): Promise<Deployment> {
   const { db, signManifest, now } = deps;
-  const work = await findWork(db, device, actionId, ['offered', 'working', 'canceling']);
+  const moment = now();
+  const work = await findWork(db, device, actionId, ['offered', 'working', 'canceling'], moment);
   // The manifest is signed before the device counts as asked: without signing keys the service cannot tell it what to install.
   const { manifest } = await notingOutages(deps, () => signManifest(manifestFactsOf(work)));
-  if (workStateOf(work) === 'offered' && !(await takeOffer(db, device.device_id, actionId, now()))) throw notFound(actionId);
+  if (workStateOf(work) === 'offered' && !(await takeOffer(db, device.device_id, actionId, moment))) throw notFound(actionId);
   return toDeployment(actionId, work, url, manifest);
 }
 
@@ -55,8 +56,12 @@ const manifestFactsOf = ({ hardware_type, firmware, allow_downgrade, manifest_co
 };
 
 /** @throws `execution.not_found` when nothing is to be canceled. */
-export async function getCancelAction({ db }: Pick<DeploymentDeps, 'db'>, device: IotDevice, actionId: number): Promise<CancelAction> {
-  await findWork(db, device, actionId, ['canceling']);
+export async function getCancelAction(
+  { db, now }: Pick<DeploymentDeps, 'db' | 'now'>,
+  device: IotDevice,
+  actionId: number,
+): Promise<CancelAction> {
+  await findWork(db, device, actionId, ['canceling'], now());
   return { id: String(actionId), cancelAction: { stopId: String(actionId) } };
 }
 
@@ -81,8 +86,8 @@ export const getArtifactLink = (deps: ArtifactDeps, device: IotDevice, request: 
 
 const linkArtifact = async (deps: ArtifactDeps, device: IotDevice, request: ArtifactRequest): Promise<string> => {
   const { softwareModuleId, filename, method } = request;
-  const { db, storage } = deps;
-  const work = (await listWork(db, device)).find(
+  const { db, storage, now } = deps;
+  const work = (await listWork(db, device, now())).find(
     (each) =>
       each.firmware.id === softwareModuleId && isSameName(filenameOf(each.firmware), filename) && downloadable.has(workStateOf(each)),
   );
@@ -95,8 +100,8 @@ const linkArtifact = async (deps: ArtifactDeps, device: IotDevice, request: Arti
 
 const downloadable: ReadonlySet<WorkState> = new Set(['offered', 'working']);
 
-const findWork = async (db: Db, device: IotDevice, actionId: number, states: readonly WorkState[]): Promise<DeviceWork> => {
-  const found = (await listWork(db, device)).find(({ execution_id }) => execution_id === actionId);
+const findWork = async (db: Db, device: IotDevice, actionId: number, states: readonly WorkState[], now: Date): Promise<DeviceWork> => {
+  const found = (await listWork(db, device, now)).find(({ execution_id }) => execution_id === actionId);
   if (!found || !states.includes(workStateOf(found))) throw notFound(actionId);
   return found;
 };

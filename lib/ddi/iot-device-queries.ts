@@ -82,8 +82,8 @@ export const findIotDevice = async (
 };
 
 /** The unfinished executions of a device. Sends no statement if the device has none. */
-export const listWork = async (db: Db, { device_id, has_work }: IotDevice): Promise<DeviceWork[]> =>
-  has_work ? listDeviceWork(db, device_id) : [];
+export const listWork = async (db: Db, { device_id, has_work }: IotDevice, now: Date): Promise<DeviceWork[]> =>
+  has_work ? listDeviceWork(db, device_id, now) : [];
 
 /** Notes in one statement that a device has called, and counts it (lib/stats). Does nothing if another call has just noted it. */
 export const markSeen = async (db: Db, device_id: number, before: Date, now: Date): Promise<void> => {

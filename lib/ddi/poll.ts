@@ -21,5 +21,5 @@ export async function poll({ db, now, intervals, random }: PollDeps, device: Iot
   const moment = now();
   const due = addSeconds(moment, -seenSeconds);
   if (device.last_seen_dt === null || device.last_seen_dt < due) await markSeen(db, device.device_id, due, moment);
-  return answerPoll(device, await listWork(db, device), { url, intervals, now: moment, random: random() });
+  return answerPoll(device, await listWork(db, device, moment), { url, intervals, now: moment, random: random() });
 }

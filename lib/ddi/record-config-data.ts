@@ -28,7 +28,7 @@ export async function recordConfigData({ db, now }: { db: Db; now: Clock }, devi
   );
   await db.transaction().execute(async (trx) => {
     if (reports.length > 0) await recordReports(trx, reports, occurred_dt);
-    await noteUntold(trx, device, versions);
+    await noteUntold(trx, device, versions, occurred_dt);
     const isWantedAgain = errors.length > 0;
     await sendAhead(trx, [storeConfigData(device.device_id, toAttributes(configData), { isWantedAgain, now: occurred_dt })]);
   });
@@ -42,10 +42,10 @@ const toReport = ({ kind, external_id }: IotDevice, { hardware_type, told }: Tol
     : [];
 
 /** Notes, with an execution that waits for proof, what the device told instead, so that a later end at the deadline has an explanation. */
-const noteUntold = async (trx: Trx, device: IotDevice, versions: readonly ToldVersion[]): Promise<void> => {
+const noteUntold = async (trx: Trx, device: IotDevice, versions: readonly ToldVersion[], now: Date): Promise<void> => {
   const untold = versions.filter(({ told }) => !(told && 'version' in told));
   if (untold.length === 0) return;
-  const notes = (await listWork(trx, device)).flatMap((work) => {
+  const notes = (await listWork(trx, device, now)).flatMap((work) => {
     const version = untold.find(({ hardware_type }) => hardware_type === work.hardware_type);
     const state = workStateOf(work);
     if (!version || !['working', 'canceling', 'proving'].includes(state)) return [];

@@ -31,7 +31,7 @@ export async function recordFeedback(
   feedback: ActionFeedback,
 ): Promise<void> {
   const word = wordOf(feedback);
-  const work = await findOwnWork(deps.db, device, actionId);
+  const work = await findOwnWork(deps, device, actionId);
   if (!work) return;
   const detail = detailOf(feedback);
   if (word === 'at_work') return noteProgress(deps.db, { device_id: device.device_id, execution_id: actionId, detail, now: deps.now() });
@@ -55,7 +55,7 @@ export async function recordCancelFeedback(
   feedback: ActionFeedback,
 ): Promise<void> {
   const word = cancelWordOf(feedback);
-  const work = await findOwnWork(deps.db, device, actionId);
+  const work = await findOwnWork(deps, device, actionId);
   if (!work || word === 'at_work') return;
   const status = word === 'canceled' ? 'CANCELED' : 'CANCEL_REFUSED';
   await record(deps, device, {
@@ -71,8 +71,8 @@ interface OwnWork {
 }
 
 /** Undefined when feedback can change nothing: the device never took the execution, or it has ended and a later one has followed. */
-const findOwnWork = async (db: Db, device: IotDevice, actionId: number): Promise<OwnWork | undefined> => {
-  const work = (await listWork(db, device)).find(({ execution_id }) => execution_id === actionId);
+const findOwnWork = async ({ db, now }: RecordFeedbackDeps, device: IotDevice, actionId: number): Promise<OwnWork | undefined> => {
+  const work = (await listWork(db, device, now())).find(({ execution_id }) => execution_id === actionId);
   if (!work) {
     const ended = await findEndedWork(db, device.device_id, actionId);
     if (!ended) throw new DomainError('execution.not_found', `This device has no such action ${actionId}`);

@@ -18,7 +18,7 @@ export const insertGroup = (trx: Trx, { filter, ...group }: NewGroup, created_dt
 
 export const findGroup = (db: Db, name: string): Promise<Group | undefined> => selectGroups(db).where('name', '=', name).executeTakeFirst();
 
-/** Locks a group: waits for others who change it. */
+/** Waits for others who change the group. */
 export const lockGroup = (trx: Trx, name: string): Promise<Group | undefined> =>
   selectGroups(trx).where('name', '=', name).forNoKeyUpdate().executeTakeFirst();
 

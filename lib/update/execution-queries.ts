@@ -3,13 +3,16 @@ import * as z from 'zod/mini';
 import type { Db } from '../db/database.ts';
 import { comesAfter, type Direction, directionOf, fieldOf, inOrder } from '../db/keyset.ts';
 import { DeviceKind } from '../fleet/device.ts';
+import type { MaintenanceWindow } from '../fleet/maintenance-window.ts';
 import { decodeCursor, decodeIdCursor, listOf, type Page, toPage } from '../http/page.ts';
+import { listPlaces } from './budget-queries.ts';
 import { type ExecutionStatus, executionStatuses, type Phase } from './execution.ts';
 import { findPlaces } from './place-queries.ts';
 import { unsentTries } from './predicates.ts';
 import type { DeviceExecution, Execution } from './shown-execution.ts';
 import type { UpdateStatus } from './update-status.ts';
-import { waitsFor } from './waits-for.ts';
+import { type WaitsFor, waitsFor } from './waits-for.ts';
+import { type Opening, openingsOf } from './zone-rules.ts';
 
 /** A page of executions shows only the beginning of what each device said: up to 500 of them have to fit into one answer. */
 const listedDetailLength = 2_000;
@@ -21,6 +24,7 @@ const selectExecutions = (db: Db, detail: RawBuilder<string | null>) =>
     .innerJoin('updates as u', 'u.id', 'e.update_id')
     .innerJoin('firmwares as f', 'f.id', 'u.firmware_id')
     .leftJoin('update_dispatches as c', 'c.id', 'e.dispatch_id')
+    .leftJoin('zones as z', 'z.name', 'e.zone')
     .innerJoin('backend_gate as g', (join) => join.onTrue())
     .select([
       'e.id',
@@ -49,23 +53,53 @@ const selectExecutions = (db: Db, detail: RawBuilder<string | null>) =>
       'c.released_dt',
       'f.status as firmware_status',
       sql<boolean>`u.canary IS NOT NULL AND u.canary_passed_dt IS NULL`.as('is_canary_open'),
+      'e.is_unanswered',
+      'e.zone',
+      'z.time_zone',
+      sql<MaintenanceWindow | null>`z.maintenance_window`.as('maintenance_window'),
+      sql<MaintenanceWindow | null>`u.window`.as('window'),
+      'u.ignore_window',
+      sql<number>`least(u.maximum_unavailable_percentage, z.maximum_unavailable_percentage)`.as('percentage'),
       'g.failures as gate_failures',
       'g.closed_until as gate_closed_until',
     ])
-    .$narrowType<{ status: ExecutionStatus; phase: Phase; update_status: UpdateStatus }>();
+    .$narrowType<{ kind: DeviceKind; status: ExecutionStatus; phase: Phase; update_status: UpdateStatus }>();
 
 type ExecutionRow = Awaited<ReturnType<ReturnType<typeof selectExecutions>['executeTakeFirstOrThrow']>>;
 
-/** The API's execution: the columns that only say what it waits for become `waits_for`. */
-const toExecution = <Row extends ExecutionRow>(row: Row, now: Date) => {
-  const { phase, channel, last_seen_dt, update_status, start_dt, paused_dt, due_dt, ...others } = row;
-  const { released_dt, firmware_status, is_canary_open, gate_failures, gate_closed_until, ...execution } = others;
-  return { ...execution, waits_for: waitsFor(row, now) };
+/** Its facts are in what it waits for. */
+const toExecution = <Row extends ExecutionRow>(row: Row, waits_for: WaitsFor | null) => {
+  const { phase, channel, last_seen_dt, update_status, start_dt, paused_dt, due_dt, released_dt, is_unanswered, zone, ...others } = row;
+  const { firmware_status, is_canary_open, gate_failures, gate_closed_until, time_zone, maintenance_window, ...rest } = others;
+  const { window, ignore_window, percentage, ...execution } = rest;
+  return { ...execution, waits_for };
+};
+
+/** Executions of one kind of devices. */
+const toExecutions = async <Row extends ExecutionRow>(db: Db, rows: readonly Row[], now: Date) => {
+  const waits = await findWaits(db, rows, now);
+  return rows.map((row, i) => toExecution(row, waits[i] ?? null));
+};
+
+/** What each waits for. Whether a budget is in the way is asked only where nothing else is. */
+const findWaits = async (db: Db, rows: readonly ExecutionRow[], now: Date): Promise<(WaitsFor | null)[]> => {
+  const openings = openingsOf(rows, now);
+  const facts = rows.map((row, i) => ({ ...row, opening: openings[i] as Opening, is_budget_full: false }));
+  const waits = facts.map((each) => waitsFor(each, now));
+  const inTurn = facts.filter(({ is_unanswered }, i) => waits[i]?.cause === 'PACE' && !is_unanswered);
+  const [first] = inTurn;
+  if (!first) return waits;
+  const places = await listPlaces(db, first.kind, inTurn);
+  const full = new Set(inTurn.filter((_, i) => places[i] === 0));
+  return waits.map((wait, i) => {
+    const each = facts[i];
+    return each && full.has(each) ? waitsFor({ ...each, is_budget_full: true }, now) : wait;
+  });
 };
 
 /** The executions of one device. Those that wait for the pace get their place in the queue. */
 const toExecutionsOfDevice = async <Row extends ExecutionRow>(db: Db, rows: readonly Row[], now: Date) => {
-  const executions = rows.map((row) => toExecution(row, now));
+  const executions = await toExecutions(db, rows, now);
   // While the canary is open a place means nothing, because the canary's devices are drawn by lot.
   const inTurn = executions.filter(({ waits_for }, i) => waits_for?.cause === 'PACE' && !rows[i]?.is_canary_open);
   const places = await findPlaces(
@@ -188,7 +222,7 @@ export const listExecutions = async (db: Db, filter: ExecutionFilter, now: Date)
   const keyOf = ({ finished_dt, id }: (typeof rows)[number]) => (isByEnd ? [finished_dt, id] : [id]);
   const { items, next_cursor } = toPage(list, rows, limit, keyOf);
   const ofDevice = filter.external_id !== undefined;
-  return { items: ofDevice ? await toExecutionsOfDevice(db, items, now) : items.map((row) => toExecution(row, now)), next_cursor };
+  return { items: await (ofDevice ? toExecutionsOfDevice : toExecutions)(db, items, now), next_cursor };
 };
 
 export interface DeviceExecutionFilter {

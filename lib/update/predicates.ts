@@ -23,6 +23,9 @@ export const unasked = inPhases('waiting', 'released', 'offered');
 /** Its device is asked, and its deadline runs. */
 export const atWork = inPhases('calling', 'asked', 'canceling', 'installed');
 
+/** Its device is at work, about to be, or may be without our knowing: it takes a place of its zone's availability budget. */
+export const outOfService = sql<boolean>`(${handedOver} OR (${waiting} AND e.is_unanswered))`;
+
 /** A device that polls is at work on it and can be asked to stop. A device that has refused once is not asked again. */
 export const stoppable = sql<boolean>`(${inPhases('asked')} AND e.channel = 'iot' AND e.cancellation IS NULL)`;
 

@@ -3,6 +3,7 @@ import { addSeconds } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import type { FirmwareStatus } from '../firmware/firmware.ts';
 import type { DeviceKind } from '../fleet/device.ts';
+import type { MaintenanceWindow } from '../fleet/maintenance-window.ts';
 import { readAnswer } from '../http/idempotency.ts';
 import { firstStepDelaySeconds, isLate } from '../walk.ts';
 import { noCounts } from './execution.ts';
@@ -26,6 +27,9 @@ export interface NewUpdate {
   maximum_per_minute: number;
   maximum_in_progress: number | null;
   exponential: ExponentialRate | null;
+  maximum_unavailable_percentage: number;
+  window: MaintenanceWindow | null;
+  ignore_window: boolean;
   abort: readonly StopRule[];
   queued_minutes: number;
   in_progress_minutes: number;
@@ -47,7 +51,7 @@ export interface NewUpdate {
 }
 
 /** Answers the id; undefined when the caller has used this idempotency key before. Waits for a request under way with the same key. */
-export const insertUpdate = async (trx: Trx, { exponential, abort, ...update }: NewUpdate): Promise<number | undefined> => {
+export const insertUpdate = async (trx: Trx, { exponential, abort, window, ...update }: NewUpdate): Promise<number | undefined> => {
   const row = await trx
     .insertInto('updates')
     .values({
@@ -55,6 +59,7 @@ export const insertUpdate = async (trx: Trx, { exponential, abort, ...update }: 
       due_dt: addSeconds(update.created_dt, firstStepDelaySeconds),
       exponential: exponential && JSON.stringify(exponential),
       abort: JSON.stringify(abort),
+      window: window && JSON.stringify(window),
       status: 'SCHEDULED',
     })
     .onConflict((oc) => oc.constraint('updates_created_by_idempotency_key_key').doNothing())
@@ -114,6 +119,9 @@ const selectUpdates = (db: Db) =>
       'u.maximum_per_minute',
       'u.maximum_in_progress',
       sql<ExponentialRate | null>`u.exponential`.as('exponential'),
+      'u.maximum_unavailable_percentage',
+      sql<MaintenanceWindow | null>`u.window`.as('window'),
+      'u.ignore_window',
       sql<CanaryPlan | null>`u.canary`.as('canary'),
       'u.canary_started_dt',
       'u.canary_passed_dt',
@@ -148,7 +156,7 @@ export const selectCountedUpdates = (db: Db) =>
   ]);
 
 export const toUpdate = (row: UpdateRow & { counts: Partial<Counts>; late_successes: number }, now: Date): Update => {
-  const { planned, maximum_per_minute, maximum_in_progress, exponential, due_dt, ...rest } = row;
+  const { planned, maximum_per_minute, maximum_in_progress, exponential, maximum_unavailable_percentage, due_dt, ...rest } = row;
   const { queued_minutes, in_progress_minutes, number_of_retries, retry_failure_types, ...update } = rest;
   const { ELIGIBLE: _eligible, ELIGIBLE_UNKNOWN_VERSION: _unknown, ALREADY_ON_TARGET: _onTarget, ...not_eligible } = planned;
   const counts = { ...noCounts(), ...row.counts };
@@ -157,7 +165,7 @@ export const toUpdate = (row: UpdateRow & { counts: Partial<Counts>; late_succes
     counts,
     not_eligible,
     progress: progressOf(counts, planned.ALREADY_ON_TARGET),
-    rollout: { maximum_per_minute, maximum_in_progress, exponential },
+    rollout: { maximum_per_minute, maximum_in_progress, exponential, maximum_unavailable_percentage },
     timeouts: { queued_minutes, in_progress_minutes },
     retry: { number_of_retries, failure_types: retry_failure_types },
     walk: { due_dt, is_late: isLate(due_dt, now) },
@@ -198,9 +206,11 @@ export const lockUpdate = (trx: Trx, id: number) =>
   trx
     .selectFrom('updates as u')
     .innerJoin('firmwares as f', 'f.id', 'u.firmware_id')
+    .innerJoin('hardware_types as h', 'h.name', 'f.hardware_type')
     .select([
       'u.id',
       'u.firmware_id',
+      'h.device_kind',
       'f.status as firmware_status',
       'u.status',
       'u.reason',
@@ -208,6 +218,9 @@ export const lockUpdate = (trx: Trx, id: number) =>
       'u.maximum_per_minute',
       'u.maximum_in_progress',
       sql<ExponentialRate | null>`u.exponential`.as('exponential'),
+      'u.maximum_unavailable_percentage',
+      sql<MaintenanceWindow | null>`u.window`.as('window'),
+      'u.ignore_window',
       sql<CanaryPlan | null>`u.canary`.as('canary'),
       'u.canary_started_dt',
       'u.canary_passed_dt',
@@ -229,9 +242,11 @@ export const lockUpdate = (trx: Trx, id: number) =>
       'u.sent_step',
       'u.stepped_dt',
       'u.last_release_dt',
+      sql<boolean>`EXISTS (SELECT FROM zones WHERE maintenance_window IS NOT NULL)`.as('has_zone_windows'),
+      sql<boolean>`EXISTS (SELECT FROM zones WHERE maximum_unavailable_percentage < 100)`.as('has_zone_budgets'),
     ])
     .where('u.id', '=', id)
-    .$narrowType<{ status: UpdateStatus }>()
+    .$narrowType<{ status: UpdateStatus; device_kind: DeviceKind }>()
     .forUpdate('u')
     .executeTakeFirst();
 

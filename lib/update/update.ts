@@ -3,6 +3,7 @@ import { Comment, FirmwareId, firmwareStatuses, HardwareTypeName, RequestedTimes
 import { DeviceKind, ExternalId } from '../fleet/device.ts';
 import { deviceFilter } from '../fleet/device-filter.ts';
 import { GroupName } from '../fleet/group.ts';
+import { MaintenanceWindow } from '../fleet/maintenance-window.ts';
 import { NamedDevices } from '../fleet/named-devices.ts';
 import { ExecutionCounts, type ExecutionStatus, executionStatuses } from './execution.ts';
 import { Canary, defaultStopRules, FailureTypes, StopRule } from './rules.ts';
@@ -68,12 +69,22 @@ const rollout = {
       }),
     )
     .check(z.meta({ description: 'A rate that grows with success, up to maximum_per_minute; null: off' })),
+  maximum_unavailable_percentage: z.number().check(
+    z.gt(0),
+    z.maximum(100),
+    z.meta({
+      description:
+        'While more than so many per cent of the devices of a zone are at work, on whatever update, this one asks no more of them; at least ' +
+        'one device always may be. A lower percentage of the zone itself holds as well. Devices without a zone are a zone of their own',
+    }),
+  ),
 };
 
 export const Rollout = z.strictObject({
   maximum_per_minute: z._default(rollout.maximum_per_minute, 30_000),
   maximum_in_progress: z._default(rollout.maximum_in_progress, null),
   exponential: z._default(rollout.exponential, null),
+  maximum_unavailable_percentage: z._default(rollout.maximum_unavailable_percentage, 100),
 });
 export type Rollout = z.output<typeof Rollout>;
 /** AWS IoT Jobs' exponential rate: it starts at `base_per_minute` and grows by the factor each time so many more have succeeded. */
@@ -120,6 +131,16 @@ export const UpdateRequest = z
     timeouts: z.prefault(Timeouts, {}),
     retry: z.prefault(Retry, {}),
     start_dt: z._default(z.nullable(RequestedTimestamp), null).check(z.meta({ description: 'No device is asked before' })),
+    window: z._default(z.nullable(MaintenanceWindow), null).check(
+      z.meta({
+        description:
+          'Devices are asked only within it, in the local time of their zone (UTC without one), and only within the window of the zone as ' +
+          'well, if it has one. Who is at work when it closes finishes. null: at any time that the zone allows',
+      }),
+    ),
+    ignore_window: z
+      ._default(z.boolean(), false)
+      .check(z.meta({ description: 'For emergencies: also outside the windows of zones; needs a comment' })),
     allow_downgrade: z
       ._default(z.boolean(), false)
       .check(z.meta({ description: 'Also devices that run a higher version_num; needs a comment' })),
@@ -140,9 +161,18 @@ export const UpdateRequest = z
       path: ['comment'],
       error: 'is needed with allow_downgrade',
     }),
+    z.refine(({ ignore_window, comment }) => !ignore_window || comment.trim() !== '', {
+      path: ['comment'],
+      error: 'is needed with ignore_window',
+    }),
+    z.refine(({ ignore_window, window }) => !ignore_window || window === null, {
+      path: ['window'],
+      error: 'contradicts ignore_window',
+    }),
     z.meta({
-      if: { properties: { allow_downgrade: { const: false } } },
+      if: { properties: { allow_downgrade: { const: false }, ignore_window: { const: false } } },
       else: { properties: { comment: { pattern: '\\S' } }, required: ['comment'] },
+      not: { properties: { ignore_window: { const: true }, window: { type: 'object' } }, required: ['ignore_window', 'window'] },
     }),
   );
 export type UpdateRequest = z.output<typeof UpdateRequest>;
@@ -199,6 +229,10 @@ export const Update = z
     retry: z.object({ number_of_retries: z.int(), failure_types: z.array(z.string()) }),
     retry_of_update_id: z.nullable(z.int()).check(z.meta({ description: 'The update whose failed devices this one tries again' })),
     start_dt: z.nullable(Timestamp),
+    window: z
+      .nullable(MaintenanceWindow)
+      .check(z.meta({ description: 'Devices are asked only within it, in the local time of their zone; null: at any time' })),
+    ignore_window: z.boolean().check(z.meta({ description: 'Also outside the windows of zones' })),
     allow_downgrade: z.boolean(),
     force: z.boolean(),
     unknown_version: UnknownVersion,
@@ -251,25 +285,9 @@ export const UpdateDetail = z
       .check(z.meta({ description: 'Executions by status and reason, the most frequent first, 50 at most' })),
     canary_counts: z.nullable(Counts).check(z.meta({ description: 'Of the canary alone: its executions by status; null: there is none' })),
     pace_per_minute: z.int().check(z.meta({ description: 'Commands sent in the last 60 s' })),
-    at_work: z
-      .nullable(
-        z.object({
-          since_dt: Timestamp.check(z.meta({ description: 'When the first of them was asked' })),
-          deadline_dt: Timestamp.check(
-            z.meta({
-              description:
-                'The deadline of the last of them. A device that is silent until its deadline is asked once more what it runs, then it is ' +
-                'TIMED_OUT. Time in which the service or the backend was away is added to it',
-            }),
-          ),
-        }),
-      )
-      .check(z.meta({ description: 'The devices that were asked and have not shown what they run; null: there are none' })),
     estimated_end_dt: z.nullable(Timestamp).check(
       z.meta({
-        description:
-          'At the pace of the last minutes. Once every device was asked: by the slowest of the devices that ended lately, or ' +
-          '`at_work.deadline_dt` when a device has been silent for longer. null: it has ended, is paused, waits for its canary, or nothing moves',
+        description: 'At the pace of the last minutes; null when it has ended, is paused, waits for its canary, or nothing moves',
       }),
     ),
     backend_errors: z

@@ -4,8 +4,24 @@ import { Timestamp } from '../firmware/firmware.ts';
 import { lostAfterSeconds } from '../walk.ts';
 import type { Phase } from './execution.ts';
 import type { UpdateStatus } from './update-status.ts';
+import type { Opening } from './zone-rules.ts';
 
-const causes = ['START', 'RESUME', 'STEP', 'CANARY', 'PACE', 'RETRY', 'DEFERRAL', 'HANDOVER', 'BACKEND', 'POLL', 'DEVICE', 'END'] as const;
+const causes = [
+  'START',
+  'RESUME',
+  'STEP',
+  'CANARY',
+  'WINDOW',
+  'BUDGET',
+  'PACE',
+  'RETRY',
+  'DEFERRAL',
+  'HANDOVER',
+  'BACKEND',
+  'POLL',
+  'DEVICE',
+  'END',
+] as const;
 
 export const WaitsFor = z
   .object({
@@ -13,7 +29,9 @@ export const WaitsFor = z
       z.meta({
         description:
           'START: the update begins later; RESUME: the update is paused; STEP: the next step of the update should have ' +
-          'come a minute ago or more: the service cannot work on it, or its message is lost, which a control of the update sends again; CANARY: other devices go first; PACE: its turn, or a free place; ' +
+          'come a minute ago or more: the service cannot work on it, or its message is lost, which a control of the update sends again; CANARY: other devices go first; ' +
+          'WINDOW: the maintenance window of its zone or of the update is closed, until `until_dt`, where it ever opens; ' +
+          'BUDGET: as many devices of its zone are at work as may be at one moment; PACE: its turn, or a free place; ' +
           'RETRY: its next try; DEFERRAL: the backend has put it off; HANDOVER: its turn has come, and its command is on its way to the ' +
           'backend, which takes seconds; one whose message is lost is sent again; ' +
           'BACKEND: the backend does not answer, or is being asked; ' +
@@ -60,6 +78,10 @@ export interface WaitFacts {
   firmware_status: string;
   /** The update has a canary that has not passed yet. */
   is_canary_open: boolean;
+  /** Whether devices of its zone may be asked now. */
+  opening: Opening;
+  /** Whether as many devices of its zone are at work as may be. */
+  is_budget_full: boolean;
   gate_failures: number;
   gate_closed_until: Date | null;
 }
@@ -113,9 +135,12 @@ const waitOfTurn = (facts: WaitFacts, now: Date): WaitsFor => {
     next_attempt_dt,
     last_seen_dt,
     released_dt,
+    opening,
+    is_budget_full,
     gate_failures,
     gate_closed_until,
   } = facts;
+  if (isShut(opening, next_attempt_dt)) return wait('WINDOW', { until: opening.opens_dt });
   if (next_attempt_dt && next_attempt_dt > now) return wait(reason?.startsWith('RETRY') ? 'RETRY' : 'DEFERRAL', { until: next_attempt_dt });
   if (channel === 'iot') {
     const isAlive = last_seen_dt !== null && last_seen_dt > addSeconds(now, -aliveSeconds);
@@ -127,5 +152,9 @@ const waitOfTurn = (facts: WaitFacts, now: Date): WaitsFor => {
   if (phase === 'released' && released_dt) {
     return wait('HANDOVER', { since: released_dt, until: addSeconds(released_dt, lostAfterSeconds) });
   }
-  return wait('PACE');
+  return wait(is_budget_full && phase === 'waiting' ? 'BUDGET' : 'PACE');
 };
+
+/** Whether the window opens later than the execution is due. */
+const isShut = (opening: Opening, next_attempt_dt: Date | null): opening is Opening & { isOpen: false } =>
+  !opening.isOpen && (opening.opens_dt === null || next_attempt_dt === null || next_attempt_dt <= opening.opens_dt);

@@ -1812,6 +1812,39 @@ export type DryRunReasonsItem = {
 };
 
 /**
+ * WINDOW: they wait until the window of the zone, or of the update, opens; BUDGET: until others of the zone have finished
+ */
+export type DryRunWhenLaterItemCause = 'WINDOW' | 'BUDGET';
+export type DryRunWhenLaterItem = {
+  /**
+     * null: devices without a zone
+     * @nullable
+     */
+  zone: string | null;
+  /** WINDOW: they wait until the window of the zone, or of the update, opens; BUDGET: until others of the zone have finished */
+  cause: DryRunWhenLaterItemCause;
+  /** Of WINDOW; null: it never opens, or a budget is waited for */
+  opens_dt: string | null;
+  /**
+     * Devices
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  count: number;
+};
+
+export interface DryRunWhen {
+  /**
+     * Devices that no window and no budget holds back; the pace of the update does not count
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  now: number;
+  /** The others, by zone; those whose window opens first in front */
+  later: DryRunWhenLaterItem[];
+}
+
+/**
  * NONE: they run it already; UNKNOWN: what they run is not known, or in no catalogue
  */
 export type PartChangesChangesItemChange = 'NONE' | 'UPGRADE' | 'DOWNGRADE' | 'UNKNOWN';
@@ -1853,6 +1886,8 @@ export interface DryRun {
      * @maximum 9007199254740991
      */
   eligible: number;
+  /** When devices would be asked, seen from the moment at which the update would begin */
+  when: DryRunWhen;
   /** Every reason with its number of devices and the first 100 of them */
   reasons: DryRunReasonsItem[];
   /** Of a package: what would change of each of its parts, on the eligible devices */
@@ -1958,6 +1993,12 @@ export type UpdateRollout = {
   maximum_in_progress: number | null;
   /** A rate that grows with success, up to maximum_per_minute; null: off */
   exponential: UpdateRolloutExponential;
+  /**
+     * While more than so many per cent of the devices of a zone are at work, on whatever update, this one asks no more of them; at least one device always may be. A lower percentage of the zone itself holds as well. Devices without a zone are a zone of their own
+     * @maximum 100
+     * @exclusiveMinimum 0
+     */
+  maximum_unavailable_percentage: number;
 };
 
 /**
@@ -2056,6 +2097,10 @@ export interface Update {
   /** The update whose failed devices this one tries again */
   retry_of_update_id: number | null;
   start_dt: string | null;
+  /** Devices are asked only within it, in the local time of their zone; null: at any time */
+  window: MaintenanceWindowOutput | null;
+  /** Also outside the windows of zones */
+  ignore_window: boolean;
   allow_downgrade: boolean;
   force: boolean;
   unknown_version: UpdateUnknownVersion;
@@ -2156,6 +2201,12 @@ export type UpdateDetailRollout = {
   maximum_in_progress: number | null;
   /** A rate that grows with success, up to maximum_per_minute; null: off */
   exponential: UpdateDetailRolloutExponential;
+  /**
+     * While more than so many per cent of the devices of a zone are at work, on whatever update, this one asks no more of them; at least one device always may be. A lower percentage of the zone itself holds as well. Devices without a zone are a zone of their own
+     * @maximum 100
+     * @exclusiveMinimum 0
+     */
+  maximum_unavailable_percentage: number;
 };
 
 /**
@@ -2278,16 +2329,6 @@ export type UpdateDetailCanaryCounts = {
   REMOVED: number;
 } | null;
 
-/**
- * The devices that were asked and have not shown what they run; null: there are none
- */
-export type UpdateDetailAtWork = {
-  /** When the first of them was asked */
-  since_dt: string;
-  /** The deadline of the last of them. A device that is silent until its deadline is asked once more what it runs, then it is TIMED_OUT. Time in which the service or the backend was away is added to it */
-  deadline_dt: string;
-} | null;
-
 export type UpdateDetailBackendErrorsItem = {
   error: string;
   /**
@@ -2361,6 +2402,10 @@ export interface UpdateDetail {
   /** The update whose failed devices this one tries again */
   retry_of_update_id: number | null;
   start_dt: string | null;
+  /** Devices are asked only within it, in the local time of their zone; null: at any time */
+  window: MaintenanceWindowOutput | null;
+  /** Also outside the windows of zones */
+  ignore_window: boolean;
   allow_downgrade: boolean;
   force: boolean;
   unknown_version: UpdateDetailUnknownVersion;
@@ -2385,9 +2430,7 @@ export interface UpdateDetail {
      * @maximum 9007199254740991
      */
   pace_per_minute: number;
-  /** The devices that were asked and have not shown what they run; null: there are none */
-  at_work: UpdateDetailAtWork;
-  /** At the pace of the last minutes. Once every device was asked: by the slowest of the devices that ended lately, or `at_work.deadline_dt` when a device has been silent for longer. null: it has ended, is paused, waits for its canary, or nothing moves */
+  /** At the pace of the last minutes; null when it has ended, is paused, waits for its canary, or nothing moves */
   estimated_end_dt: string | null;
   /** Failed calls to the backend by text */
   backend_errors: UpdateDetailBackendErrorsItem[];
@@ -2467,11 +2510,11 @@ export interface Timeline {
 
 export type ExecutionStatus = 'QUEUED' | 'IN_PROGRESS' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'REJECTED' | 'CANCELED' | 'REMOVED';
 /**
- * START: the update begins later; RESUME: the update is paused; STEP: the next step of the update should have come a minute ago or more: the service cannot work on it, or its message is lost, which a control of the update sends again; CANARY: other devices go first; PACE: its turn, or a free place; RETRY: its next try; DEFERRAL: the backend has put it off; HANDOVER: its turn has come, and its command is on its way to the backend, which takes seconds; one whose message is lost is sent again; BACKEND: the backend does not answer, or is being asked; POLL: the device asks for its work by itself, and has not yet; DEVICE: it is asked, and its proof is awaited; END: the update has ended, and this execution ends with its next step
+ * START: the update begins later; RESUME: the update is paused; STEP: the next step of the update should have come a minute ago or more: the service cannot work on it, or its message is lost, which a control of the update sends again; CANARY: other devices go first; WINDOW: the maintenance window of its zone or of the update is closed, until `until_dt`, where it ever opens; BUDGET: as many devices of its zone are at work as may be at one moment; PACE: its turn, or a free place; RETRY: its next try; DEFERRAL: the backend has put it off; HANDOVER: its turn has come, and its command is on its way to the backend, which takes seconds; one whose message is lost is sent again; BACKEND: the backend does not answer, or is being asked; POLL: the device asks for its work by itself, and has not yet; DEVICE: it is asked, and its proof is awaited; END: the update has ended, and this execution ends with its next step
  */
-export type WaitsForCause = 'START' | 'RESUME' | 'STEP' | 'CANARY' | 'PACE' | 'RETRY' | 'DEFERRAL' | 'HANDOVER' | 'BACKEND' | 'POLL' | 'DEVICE' | 'END';
+export type WaitsForCause = 'START' | 'RESUME' | 'STEP' | 'CANARY' | 'WINDOW' | 'BUDGET' | 'PACE' | 'RETRY' | 'DEFERRAL' | 'HANDOVER' | 'BACKEND' | 'POLL' | 'DEVICE' | 'END';
 export interface WaitsFor {
-  /** START: the update begins later; RESUME: the update is paused; STEP: the next step of the update should have come a minute ago or more: the service cannot work on it, or its message is lost, which a control of the update sends again; CANARY: other devices go first; PACE: its turn, or a free place; RETRY: its next try; DEFERRAL: the backend has put it off; HANDOVER: its turn has come, and its command is on its way to the backend, which takes seconds; one whose message is lost is sent again; BACKEND: the backend does not answer, or is being asked; POLL: the device asks for its work by itself, and has not yet; DEVICE: it is asked, and its proof is awaited; END: the update has ended, and this execution ends with its next step */
+  /** START: the update begins later; RESUME: the update is paused; STEP: the next step of the update should have come a minute ago or more: the service cannot work on it, or its message is lost, which a control of the update sends again; CANARY: other devices go first; WINDOW: the maintenance window of its zone or of the update is closed, until `until_dt`, where it ever opens; BUDGET: as many devices of its zone are at work as may be at one moment; PACE: its turn, or a free place; RETRY: its next try; DEFERRAL: the backend has put it off; HANDOVER: its turn has come, and its command is on its way to the backend, which takes seconds; one whose message is lost is sent again; BACKEND: the backend does not answer, or is being asked; POLL: the device asks for its work by itself, and has not yet; DEVICE: it is asked, and its proof is awaited; END: the update has ended, and this execution ends with its next step */
   cause: WaitsForCause;
   /** When the wait is over at the earliest, where that is known; of HANDOVER, when the command is sent again if it is lost */
   until_dt: string | null;
@@ -5129,6 +5172,12 @@ export type RequestUpdateBodyRollout = {
   maximum_in_progress?: number | null;
   /** A rate that grows with success, up to maximum_per_minute; null: off */
   exponential?: RequestUpdateBodyRolloutExponential;
+  /**
+     * While more than so many per cent of the devices of a zone are at work, on whatever update, this one asks no more of them; at least one device always may be. A lower percentage of the zone itself holds as well. Devices without a zone are a zone of their own
+     * @maximum 100
+     * @exclusiveMinimum 0
+     */
+  maximum_unavailable_percentage?: number;
 };
 
 /**
@@ -5259,6 +5308,10 @@ export type RequestUpdateBody = {
   retry?: RequestUpdateBodyRetry;
   /** No device is asked before */
   start_dt?: string | null;
+  /** Devices are asked only within it, in the local time of their zone (UTC without one), and only within the window of the zone as well, if it has one. Who is at work when it closes finishes. null: at any time that the zone allows */
+  window?: MaintenanceWindow | null;
+  /** For emergencies: also outside the windows of zones; needs a comment */
+  ignore_window?: boolean;
   /** Also devices that run a higher version_num; needs a comment */
   allow_downgrade?: boolean;
   /** Also devices that failed this firmware three times, in updates whose executions are still kept */
@@ -5355,6 +5408,12 @@ export type ChangeUpdatePaceBodyRollout = {
   maximum_in_progress?: number | null;
   /** A rate that grows with success, up to maximum_per_minute; null: off */
   exponential?: ChangeUpdatePaceBodyRolloutExponential;
+  /**
+     * While more than so many per cent of the devices of a zone are at work, on whatever update, this one asks no more of them; at least one device always may be. A lower percentage of the zone itself holds as well. Devices without a zone are a zone of their own
+     * @maximum 100
+     * @exclusiveMinimum 0
+     */
+  maximum_unavailable_percentage?: number;
 };
 
 export type ChangeUpdatePaceBody = {

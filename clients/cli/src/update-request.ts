@@ -19,6 +19,9 @@ export interface UpdateOptions {
   percentage?: number;
   perMinute?: number;
   inProgress?: number;
+  unavailable?: number;
+  window?: string;
+  ignoreWindow?: boolean;
   canary?: string | false;
   canaryWait?: number;
   canarySuccess?: number;
@@ -54,6 +57,8 @@ export const addUpdateOptions = (command: Command): Command => {
       decimalNumber,
     )
     .option('--retries <number>', 'ask a device that failed again, so many times', wholeNumber)
+    .option('--window <times>', 'ask devices only within these hours of their local time: 02:00-05:00, or 22:00-04:00 monday,friday')
+    .option('--ignore-window', 'also outside the windows of zones, in an emergency; needs --comment')
     .option('--start <time>', 'ask no device before', moment)
     .option('--allow-downgrade', 'also devices that run a newer version; needs --comment')
     .option('--force', 'also devices that failed this firmware three times')
@@ -75,11 +80,17 @@ const addTargetOptions = (command: Command): Command =>
 export const addPaceOptions = (command: Command): Command =>
   command
     .option('--per-minute <number>', 'ask so many devices a minute at most', wholeNumber)
-    .option('--in-progress <number>', 'so many at work at one moment at most', wholeNumber);
+    .option('--in-progress <number>', 'so many at work at one moment at most', wholeNumber)
+    .option(
+      '--unavailable <share>',
+      'so many of the devices of a zone at work at one moment at most, over all updates together',
+      percentage,
+    );
 
-export const paceOf = ({ perMinute, inProgress }: Pick<UpdateOptions, 'perMinute' | 'inProgress'>) => ({
+export const paceOf = ({ perMinute, inProgress, unavailable }: Pick<UpdateOptions, 'perMinute' | 'inProgress' | 'unavailable'>) => ({
   ...(perMinute !== undefined && { maximum_per_minute: perMinute }),
   ...(inProgress !== undefined && { maximum_in_progress: inProgress }),
+  ...(unavailable !== undefined && { maximum_unavailable_percentage: unavailable }),
 });
 
 export const toUpdateRequest = async (client: Client, options: UpdateOptions): Promise<UpdateRequest> => {
@@ -97,11 +108,22 @@ export const toUpdateRequest = async (client: Client, options: UpdateOptions): P
     timeouts,
     ...(retries !== undefined && { retry: { number_of_retries: retries } }),
     ...(start !== undefined && { start_dt: start }),
+    ...(options.window !== undefined && { window: windowOf(options.window) }),
+    ...(options.ignoreWindow && { ignore_window: true }),
     ...(allowDowngrade && { allow_downgrade: true }),
     ...(force && { force: true }),
     ...(unknownVersion && { unknown_version: unknownVersion }),
     ...(comment !== undefined && { comment }),
   };
+};
+
+type Window = NonNullable<UpdateRequest['window']>;
+type Days = NonNullable<Window['days']>;
+
+const windowOf = (text: string): Window => {
+  const [, from = '', until = '', days] = /^(\d\d:\d\d)-(\d\d:\d\d)(?: ([a-z,]+))?$/.exec(text) ?? [];
+  if (from === '') throw new UsageError(`--window ${text}: two times of day are wanted, 02:00-05:00`);
+  return { from, until, ...(days !== undefined && { days: days.split(',') as Days }) };
 };
 
 const targetsOf = async (options: UpdateOptions): Promise<RequestUpdateBody['targets']> => {

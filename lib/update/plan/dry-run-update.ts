@@ -1,11 +1,14 @@
 import type { Clock } from '../../clock.ts';
 import type { Db } from '../../db/database.ts';
+import { listPlaces } from '../budget-queries.ts';
 import { countEligible, type UpdateRequest } from '../update.ts';
+import { type Opening, openingsOf } from '../zone-rules.ts';
 import { chooseTargets } from './chosen-targets.ts';
-import type { DryRun, DryRunDevices, DryRunPage } from './dry-run.ts';
+import type { DryRun, DryRunDevices, DryRunPage, When } from './dry-run.ts';
 import type { Choice } from './eligibility.ts';
-import { listEligibilityDevices, listEligibilityGroups, listPartChanges } from './plan-queries.ts';
+import { type EligibleZone, listEligibilityDevices, listEligibilityGroups, listPartChanges } from './plan-queries.ts';
 import { getWantedFirmware } from './request-update.ts';
+import { whenOf } from './when.ts';
 
 const devicesPerGroup = 100;
 
@@ -36,8 +39,26 @@ export async function dryRunUpdate(
     now: now(),
   };
   if (page) return listEligibilityDevices(db, choice, page);
-  const reasons = await listEligibilityGroups(db, choice, devicesPerGroup);
+  const { reasons, zones } = await listEligibilityGroups(db, choice, devicesPerGroup);
   const { assembly_id } = choice.firmware;
   const parts = assembly_id === null ? [] : await listPartChanges(db, choice, assembly_id);
-  return { eligible: countEligible(Object.fromEntries(reasons.map(({ reason, count }) => [reason, count]))), reasons, parts };
+  const when = await findWhen(db, zones, request, choice.now);
+  return { when, eligible: countEligible(Object.fromEntries(reasons.map(({ reason, count }) => [reason, count]))), reasons, parts };
 }
+
+/** From the moment on at which the update would begin. All eligible devices are of one kind. */
+const findWhen = async (
+  db: Db,
+  eligible: readonly EligibleZone[],
+  { rollout, window, ignore_window, start_dt }: UpdateRequest,
+  now: Date,
+): Promise<When> => {
+  const zones = eligible.map((zone) => ({
+    ...{ ...zone, window, ignore_window },
+    percentage: Math.min(zone.percentage, rollout.maximum_unavailable_percentage),
+  }));
+  const [first] = zones;
+  const places = first ? await listPlaces(db, first.kind, zones) : [];
+  const openings = openingsOf(zones, start_dt && start_dt > now ? start_dt : now);
+  return whenOf(zones.map(({ zone, count }, i) => ({ zone, count, opening: openings[i] as Opening, places: places[i] ?? null })));
+};

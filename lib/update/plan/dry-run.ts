@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { FirmwareId, HardwareTypeName } from '../../firmware/firmware.ts';
+import { FirmwareId, HardwareTypeName, Timestamp } from '../../firmware/firmware.ts';
 import { PageQuery, pageOf } from '../../http/page.ts';
 import { eligibilities } from '../update.ts';
 
@@ -39,9 +39,33 @@ const PartChanges = z
   .register(z.globalRegistry, { id: 'PartChanges' });
 export type PartChanges = z.infer<typeof PartChanges>;
 
+/** When the turn of the eligible devices comes, as far as their zones say. */
+const When = z
+  .object({
+    now: z.int().check(z.meta({ description: 'Devices that no window and no budget holds back; the pace of the update does not count' })),
+    later: z
+      .array(
+        z.object({
+          zone: z.nullable(z.string()).check(z.meta({ description: 'null: devices without a zone' })),
+          cause: z.enum(['WINDOW', 'BUDGET']).check(
+            z.meta({
+              description:
+                'WINDOW: they wait until the window of the zone, or of the update, opens; BUDGET: until others of the zone have finished',
+            }),
+          ),
+          opens_dt: z.nullable(Timestamp).check(z.meta({ description: 'Of WINDOW; null: it never opens, or a budget is waited for' })),
+          count: z.int().check(z.meta({ description: 'Devices' })),
+        }),
+      )
+      .check(z.meta({ description: 'The others, by zone; those whose window opens first in front' })),
+  })
+  .register(z.globalRegistry, { id: 'DryRunWhen' });
+export type When = z.infer<typeof When>;
+
 export const DryRun = z
   .object({
     eligible: z.int().check(z.meta({ description: 'Devices that would be updated' })),
+    when: When.check(z.meta({ description: 'When devices would be asked, seen from the moment at which the update would begin' })),
     reasons: z
       .array(z.object({ reason: z.enum(eligibilities), count: z.int(), devices: z.array(DryRunDevice) }))
       .check(z.meta({ description: 'Every reason with its number of devices and the first 100 of them' })),

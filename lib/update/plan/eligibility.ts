@@ -35,11 +35,11 @@ export const chosenDevices = ({ targets, firmware, now }: Pick<Choice, 'targets'
   if ('filter' in targets) {
     const filter = { retired: false, ...targets.filter };
     return sql`
-      SELECT external_id, id AS device_id, version, channel, kind, revision, retired_dt
+      SELECT external_id, id AS device_id, version, channel, zone, kind, revision, retired_dt
       FROM (${filteredDevices(filter, { now, firmware_id: firmware.id })}) filtered`;
   }
   return sql`
-    SELECT t.external_id, d.id AS device_id, d.version, d.channel, ${targets.kind}::text AS kind, d.revision, d.retired_dt
+    SELECT t.external_id, d.id AS device_id, d.version, d.channel, d.zone, ${targets.kind}::text AS kind, d.revision, d.retired_dt
     FROM (SELECT DISTINCT external_id FROM unnest(${targets.external_ids}::text[]) AS t (external_id)) t
     LEFT JOIN devices d ON d.kind = ${targets.kind} AND d.external_id = t.external_id`;
 };
@@ -58,10 +58,10 @@ export const abandoned = sql<boolean>`(
 
 /**
  * The chosen devices, each with its one eligibility: the query that decides who is updated and who is not, and why.
- * Columns: external_id, kind, device_id (null: unknown), channel, eligibility, other_update_id (of UPDATE_IN_FLIGHT).
+ * Columns: external_id, kind, device_id (null: unknown), channel, zone ('': none), eligibility, other_update_id (of UPDATE_IN_FLIGHT).
  */
 export const classifiedDevices = ({ firmware, allow_downgrade, force, unknown_version, ...choice }: Choice): RawBuilder<unknown> => sql`
-  SELECT c.external_id, c.kind, c.device_id, c.channel, flight.update_id AS other_update_id,
+  SELECT c.external_id, c.kind, c.device_id, c.channel, coalesce(c.zone, '') AS zone, flight.update_id AS other_update_id,
     CASE
       WHEN c.device_id IS NULL THEN 'UNKNOWN_DEVICE'
       WHEN c.retired_dt IS NOT NULL THEN 'RETIRED_DEVICE'

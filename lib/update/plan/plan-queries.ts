@@ -1,11 +1,14 @@
 import { sql } from 'kysely';
 import * as z from 'zod/mini';
 import type { Db, Trx } from '../../db/database.ts';
+import type { DeviceKind } from '../../fleet/device.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../../http/page.ts';
 import { requestedText } from '../../text.ts';
+import type { ZoneBudget } from '../budget-queries.ts';
 import { reasons } from '../execution.ts';
 import type { Eligibility } from '../update.ts';
 import type { Planned } from '../update-queries.ts';
+import type { ZoneWindow } from '../zone-rules.ts';
 import type { DryRun, PartChanges } from './dry-run.ts';
 import { type Choice, classifiedDevices, isEligible } from './eligibility.ts';
 
@@ -26,8 +29,8 @@ export const insertExecutions = async (
       ${classifiedDevices(choice)}
     ), inserted AS (
       INSERT INTO update_executions
-        (update_id, device_id, hardware_type, channel, status, phase, told_status, reason, queued_dt, finished_dt)
-      SELECT ${update_id}::integer, device_id, ${choice.firmware.hardware_type}, channel,
+        (update_id, device_id, hardware_type, channel, zone, status, phase, told_status, reason, queued_dt, finished_dt)
+      SELECT ${update_id}::integer, device_id, ${choice.firmware.hardware_type}, channel, zone,
              -- How it begins is no change to be told.
              ${status}, CASE WHEN ${isEligible} THEN 'waiting' ELSE 'ended' END, ${tellsEvents ? status : sql`NULL`},
              CASE WHEN ${isEligible} THEN NULL ELSE ${reasons.alreadyOnTarget} END,
@@ -64,22 +67,40 @@ export const insertExecutions = async (
 
 type EligibilityGroup = DryRun['reasons'][number];
 
-/** Groups the chosen devices by eligibility, each group with its number and its first devices, in one statement that changes nothing. */
-export const listEligibilityGroups = async (db: Db, choice: Choice, devicesPerGroup: number): Promise<EligibilityGroup[]> => {
-  const { rows } = await sql<EligibilityGroup>`
+/** Eligible devices of a zone, with the rules of that zone. */
+export interface EligibleZone extends ZoneWindow, ZoneBudget {
+  kind: DeviceKind;
+  count: number;
+}
+
+export interface Eligibilities {
+  /** By eligibility, each group with its number and its first devices. */
+  reasons: EligibilityGroup[];
+  /** Where those stand that would be updated. */
+  zones: EligibleZone[];
+}
+
+/** What becomes of the chosen devices, in one statement that changes nothing. */
+export const listEligibilityGroups = async (db: Db, choice: Choice, devicesPerGroup: number): Promise<Eligibilities> => {
+  const { rows } = await sql<EligibilityGroup & { zones: EligibleZone[] | null }>`
     WITH classified AS (
       ${classifiedDevices(choice)}
     ), numbered AS (
       SELECT external_id, eligibility, other_update_id, row_number() OVER (PARTITION BY eligibility ORDER BY external_id COLLATE "C") AS n
       FROM classified
+    ), standing AS (
+      SELECT c.zone, c.kind, c.count, z.time_zone, z.maintenance_window, coalesce(z.maximum_unavailable_percentage, 100) AS percentage
+      FROM (SELECT zone, kind, count(*) AS count FROM classified WHERE ${isEligible} GROUP BY zone, kind) c
+      LEFT JOIN zones z ON z.name = c.zone
     )
     SELECT eligibility AS reason, count(*) AS count,
            jsonb_agg(
              jsonb_build_object('external_id', external_id, 'other_update_id', CASE eligibility WHEN 'UPDATE_IN_FLIGHT' THEN other_update_id END)
              ORDER BY n
-           ) FILTER (WHERE n <= ${devicesPerGroup}) AS devices
+           ) FILTER (WHERE n <= ${devicesPerGroup}) AS devices,
+           (SELECT jsonb_agg(s ORDER BY s.zone) FROM standing s) AS zones
     FROM numbered GROUP BY eligibility ORDER BY 2 DESC, 1`.execute(db);
-  return rows;
+  return { reasons: rows.map(({ zones: _, ...group }) => group), zones: rows[0]?.zones ?? [] };
 };
 
 /** What an update with the package of an assembly would change of each part on the eligible devices, the most frequent change first. */

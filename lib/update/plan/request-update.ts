@@ -99,10 +99,9 @@ const hashOfRequest = ({ idempotency_key: _key, created_by: _caller, request_id:
 const toNewUpdate = (input: RequestUpdate, rest: Pick<NewUpdate, 'request_hash' | 'created_dt' | 'told'>): NewUpdate => {
   const { firmware_id, rollout, timeouts, retry, abort, start_dt, allow_downgrade, force, unknown_version, comment } = input;
   return {
-    ...{ firmware_id, abort, start_dt, allow_downgrade, force, unknown_version, comment, ...timeouts },
-    maximum_per_minute: rollout.maximum_per_minute,
-    maximum_in_progress: rollout.maximum_in_progress,
-    exponential: rollout.exponential,
+    ...{ firmware_id, abort, start_dt, allow_downgrade, force, unknown_version, comment, ...timeouts, ...rollout },
+    window: input.window,
+    ignore_window: input.ignore_window,
     number_of_retries: retry.number_of_retries,
     retry_failure_types: retry.failure_types,
     retry_of_update_id: input.retry_of_update_id ?? null,

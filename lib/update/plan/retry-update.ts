@@ -28,7 +28,7 @@ export async function retryUpdate(deps: RequestUpdateDeps & { db: Db }, id: numb
     });
     throw new DomainError('update.not_ended', `Update ${id} has not ended: it is ${old.status}`);
   }
-  const { rollout, abort, timeouts, retry, allow_downgrade, force, unknown_version } = old;
+  const { rollout, abort, timeouts, retry, window, ignore_window, allow_downgrade, force, unknown_version } = old;
   const settings = UpdateRequest.parse({
     firmware_id: old.firmware_id,
     targets: { filter: { kind: old.kind, failed_in_update_id: id } },
@@ -37,6 +37,8 @@ export async function retryUpdate(deps: RequestUpdateDeps & { db: Db }, id: numb
     abort,
     timeouts,
     retry,
+    window,
+    ignore_window,
     allow_downgrade,
     force,
     unknown_version,

@@ -11,6 +11,8 @@ export interface DeviceWork {
   proof: Proof;
   phase: Phase;
   update_status: UpdateStatus;
+  /** Whether the device may be asked now, by the windows of its zone and of the update. */
+  is_open: boolean;
   /** Devices of its update. */
   devices: number;
   /** Of its update. */
@@ -43,7 +45,7 @@ export interface OfferedFirmware {
  *
  * | state     | phase              | the device is shown                                       | left by                            |
  * | --------- | ------------------ | --------------------------------------------------------- | ---------------------------------- |
- * | held      | waiting or offered | nothing: paused, scheduled, stopped, firmware withdrawn   | resume, start_dt                   |
+ * | held      | waiting or offered | nothing: paused, scheduled, stopped, firmware withdrawn, a closed window | resume, start_dt, its opening |
  * | waiting   | waiting            | nothing: the pace and the slots leave no room yet         | `offered`                          |
  * | offered   | offered            | the deployment                                            | `taken`, `unclaimed` (it waits on) |
  * | working   | asked              | the deployment, until it says how it ended                | `installed`, `failed`, `declined`  |
@@ -58,9 +60,10 @@ const shown = { waiting: 'waiting', offered: 'offered', asked: 'working', cancel
 export const workStateOf = ({
   phase,
   update_status,
+  is_open,
   firmware,
-}: Pick<DeviceWork, 'phase' | 'update_status'> & { firmware: Pick<OfferedFirmware, 'status'> }): WorkState => {
-  const isOpen = update_status === 'IN_PROGRESS' && firmware.status === 'available';
+}: Pick<DeviceWork, 'phase' | 'update_status' | 'is_open'> & { firmware: Pick<OfferedFirmware, 'status'> }): WorkState => {
+  const isOpen = is_open && update_status === 'IN_PROGRESS' && firmware.status === 'available';
   if (phase === 'released' || phase === 'calling' || phase === 'ended') return 'held';
   return !isOpen && (phase === 'waiting' || phase === 'offered') ? 'held' : shown[phase];
 };

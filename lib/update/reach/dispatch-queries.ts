@@ -3,10 +3,12 @@ import type { AuthorSignature, SignedPart } from '../../authors/signature.ts';
 import { addSeconds } from '../../clock.ts';
 import type { Db, Trx } from '../../db/database.ts';
 import type { FirmwareRequirement } from '../../firmware/firmware.ts';
+import type { MaintenanceWindow } from '../../fleet/maintenance-window.ts';
 import { wordsOfOthers } from '../../words-of-others.ts';
 import { reasons } from '../execution.ts';
 import { moved, movesOf, movesOrRetriesOf } from '../move-executions.ts';
 import { unfinished } from '../predicates.ts';
+import type { ZoneWindow } from '../zone-rules.ts';
 
 /**
  * Assigns chunks without an answer to a step, which then sends their messages again. Takes the chunks whose message was sent at or before
@@ -80,11 +82,23 @@ export interface Dispatch {
   manifest_counter: number;
   request_id: string;
   in_progress_minutes: number;
+  /** Of its devices; null: no window holds anybody back. */
+  zones: ZoneWindow[] | null;
+  window: MaintenanceWindow | null;
+  ignore_window: boolean;
 }
 
 /** Nobody works on the chunk: it was not taken yet, or the function that took it has died. */
 const isFree = (now: Date, leaseSeconds: number) =>
   sql<boolean>`(d.sent_dt IS NULL OR d.sent_dt < ${now}::timestamptz - make_interval(secs => ${leaseSeconds}))`;
+
+/** Where the devices of a chunk stand, where that may say that they must not be asked now. */
+const zonesOfChunk = sql<ZoneWindow[] | null>`CASE
+  WHEN NOT u.ignore_window AND (u."window" IS NOT NULL OR EXISTS (SELECT FROM zones WHERE maintenance_window IS NOT NULL)) THEN (
+    SELECT jsonb_agg(jsonb_build_object('zone', e.zone, 'time_zone', z.time_zone, 'maintenance_window', z.maintenance_window))
+    FROM (SELECT DISTINCT zone FROM update_executions WHERE dispatch_id = d.id) e LEFT JOIN zones z ON z.name = e.zone
+  )
+END`;
 
 const isWanted = sql<boolean>`(u.status = 'IN_PROGRESS' AND f.status = 'available' AND NOT d.is_recalled)`;
 
@@ -115,6 +129,9 @@ export const findDispatch = (db: Db, id: number, now: Date, leaseSeconds: number
       sql<number>`f.version_num`.as('version_num'),
       sql<number>`f.size_bytes`.as('size_bytes'),
       sql<FirmwareRequirement[]>`f.requires`.as('requires'),
+      zonesOfChunk.as('zones'),
+      sql<MaintenanceWindow | null>`u.window`.as('window'),
+      'u.ignore_window',
     ])
     .where('d.id', '=', id)
     .$narrowType<{ file_link: string; sha256: string; author_signatures: AuthorSignature[]; signed_parts: SignedPart[] }>()
@@ -127,28 +144,40 @@ export interface ClaimedCommand {
   external_id: string;
 }
 
+export interface Claim {
+  now: Date;
+  leaseSeconds: number;
+  /** The zones whose devices may be asked at this moment; null: all. The others of the chunk are left out. */
+  openZones: readonly string[] | null;
+}
+
 /**
  * Takes a chunk for one call to the backend and answers its commands, which may be none. `undefined`: the chunk must not be sent any more,
  * or another call has it; {@link findDispatch} tells which.
  *
  * The time of sending is written before the call, so that it is known even if a device reports faster than the backend answers.
  */
-export const claimDispatch = (db: Db, id: number, now: Date, leaseSeconds: number): Promise<ClaimedCommand[] | undefined> =>
+export const claimDispatch = (db: Db, id: number, { now, leaseSeconds, openZones }: Claim): Promise<ClaimedCommand[] | undefined> =>
   db.transaction().execute(async (trx) => {
     const { numAffectedRows = 0n } = await sql`
       UPDATE update_dispatches d SET sent_dt = ${now}
       FROM updates u JOIN firmwares f ON f.id = u.firmware_id
       WHERE d.id = ${id} AND d.answered_dt IS NULL AND ${isFree(now, leaseSeconds)} AND u.id = d.update_id AND ${isWanted}`.execute(trx);
-    return numAffectedRows > 0n ? claimExecutions(trx, id, now) : undefined;
+    return numAffectedRows > 0n ? claimExecutions(trx, id, openZones, now) : undefined;
   });
 
-const claimExecutions = async (trx: Trx, dispatch_id: number, now: Date): Promise<ClaimedCommand[]> => {
+const claimExecutions = async (
+  trx: Trx,
+  dispatch_id: number,
+  openZones: readonly string[] | null,
+  now: Date,
+): Promise<ClaimedCommand[]> => {
   const { rows } = await sql<ClaimedCommand>`
     WITH locked AS (
       -- In the order of ids, as everything that writes many executions.
       SELECT e.id, e.phase, 'claimed' AS event
       FROM update_executions e
-      WHERE e.dispatch_id = ${dispatch_id} AND ${unfinished}
+      WHERE e.dispatch_id = ${dispatch_id} AND ${unfinished} ${openZones ? sql`AND e.zone = ANY (${openZones}::text[])` : sql``}
       ORDER BY e.id
       FOR NO KEY UPDATE OF e
     ), claimed AS (

@@ -18,6 +18,7 @@ import { afterCall, mayCall } from '../backend-gate.ts';
 import { changeGate, getGate } from '../gate-queries.ts';
 import type { DispatchMessage } from '../messages.ts';
 import { noteOutage, noteReturn, notingOutages } from '../outage-queries.ts';
+import { mayAsk } from '../zone-rules.ts';
 import {
   type ClaimedCommand,
   claimDispatch,
@@ -80,7 +81,9 @@ export async function dispatchUpdate(
   // Links are signed before the chunk is taken: if that failed afterwards, the devices of the chunk would wait until its lease ends.
   const shared = await signShared(deps, dispatch);
   const began = now();
-  const claimed = await claimDispatch(db, dispatch_id, began, leaseSeconds);
+  // A window may have closed while the chunk was on its way.
+  const openZones = dispatch.zones?.filter((zone) => mayAsk({ ...dispatch, ...zone }, began)).map(({ zone }) => zone) ?? null;
+  const claimed = await claimDispatch(db, dispatch_id, { now: began, leaseSeconds, openZones });
   if (!claimed) throw new UnderWay(`Dispatch ${dispatch_id} is being sent, or not wanted any more`);
   const [first] = claimed;
   if (!first) return putBack(deps, dispatch);

@@ -4,6 +4,8 @@ import type { Proof } from '../../firmware/hardware-type.ts';
 import { longestDetail } from '../execution.ts';
 import { moved, movesOf } from '../move-executions.ts';
 import { atWork, inPhases, unfinished, waiting } from '../predicates.ts';
+import { firstOfZones, freeRooms, inZones, type ZonePlaces, type ZoneRoom } from '../zone-room.ts';
+import { mayAsk, type UpdateWindow, type ZoneWindow } from '../zone-rules.ts';
 import type { DeviceWork, OfferedFirmware } from './device-work.ts';
 
 /**
@@ -35,6 +37,8 @@ export interface Offer {
   limit: number;
   /** As in a release: only the canary, and so many new ones. null: there is none, or it has passed. */
   newCanaries: number | null;
+  /** What zones leave; null: no window or budget holds anybody back. */
+  rooms: readonly ZoneRoom[] | null;
   times: OfferTimes;
   now: Date;
 }
@@ -43,21 +47,25 @@ export interface Offer {
  * Offers the executions that wait longest to their devices, and answers how many. Only while the update is locked. Their dispatch is
  * inserted as answered, because nobody has to hand it over.
  */
-export const offerExecutions = async (trx: Trx, { update_id, step, limit, newCanaries, times, now }: Offer): Promise<number> => {
+export const offerExecutions = async (trx: Trx, { update_id, step, limit, newCanaries, rooms, times, now }: Offer): Promise<number> => {
   const isCanary = newCanaries !== null;
+  const left = rooms && freeRooms(rooms);
   const canaryOnly = sql`AND (e.is_canary OR e.id IN (
     SELECT e.id FROM update_executions e JOIN devices d ON d.id = e.device_id
-    WHERE ${waitsForOffer(update_id)} AND e.status = 'QUEUED' AND NOT e.is_canary AND ${isAlive(now, times)}
+    WHERE ${waitsForOffer(update_id)} AND e.status = 'QUEUED' AND NOT e.is_canary AND ${isAlive(now, times)} AND ${inZones(left)}
     ORDER BY hashint4(e.id), e.id
     LIMIT ${newCanaries}
   ))`;
   const { rows } = await sql<{ offered: number }>`
     WITH due AS (
-      SELECT e.id
-      FROM update_executions e JOIN devices d ON d.id = e.device_id
-      WHERE ${waitsForOffer(update_id)} AND ${isDue(now)} AND ${isAlive(now, times)} ${isCanary ? canaryOnly : sql``}
-      ORDER BY e.next_attempt_dt NULLS FIRST, e.id
-      LIMIT ${limit}
+      ${firstOfZones(
+        sql`
+          SELECT e.id, e.next_attempt_dt
+          FROM update_executions e JOIN devices d ON d.id = e.device_id
+          WHERE ${waitsForOffer(update_id)} AND ${isDue(now)} AND ${isAlive(now, times)} ${isCanary ? canaryOnly : sql``}`,
+        limit,
+        left,
+      )}
     ), dispatch AS (
       INSERT INTO update_dispatches (update_id, step, commands, released_dt, answered_dt)
       SELECT ${update_id}, ${step}, count(*), ${now}::timestamptz, ${now}::timestamptz FROM due HAVING count(*) > 0
@@ -127,12 +135,16 @@ export const getOfferProgress = async (
 };
 
 /** When the next execution may be offered to a device that is polling; null when none waits. Reads no more rows than necessary. */
-export const nextOfferDt = (update_id: number, now: Date, times: OfferTimes): RawBuilder<Date | null> => sql<Date | null>`(
-  SELECT coalesce(e.next_attempt_dt, ${now}::timestamptz)
-  FROM update_executions e JOIN devices d ON d.id = e.device_id
-  WHERE ${waitsForOffer(update_id)} AND ${isAlive(now, times)}
-  ORDER BY e.next_attempt_dt NULLS FIRST, e.id LIMIT 1
-)`;
+export const nextOfferDt = (update_id: number, now: Date, times: OfferTimes, zones: readonly ZonePlaces[] | null): RawBuilder<unknown> =>
+  sql`(${firstOfZones(
+    sql`
+      SELECT e.id, e.next_attempt_dt
+      FROM update_executions e JOIN devices d ON d.id = e.device_id
+      WHERE ${waitsForOffer(update_id)} AND ${isAlive(now, times)}`,
+    1,
+    zones,
+    sql`coalesce(e.next_attempt_dt, ${now}::timestamptz)`,
+  )})`;
 
 /**
  * The device takes its offer. From now on it counts as asked, and its deadline runs. false: the offer is no longer valid, because it was
@@ -261,17 +273,18 @@ export const hasDeviceWork = sql<boolean>`EXISTS (SELECT FROM update_executions 
 const eligibleDevices = sql`
   coalesce((u.planned->>'ELIGIBLE')::integer, 0) + coalesce((u.planned->>'ELIGIBLE_UNKNOWN_VERSION')::integer, 0)`;
 
-type DeviceWorkRow = Omit<DeviceWork, 'firmware'> & FirmwareRow;
+type DeviceWorkRow = Omit<DeviceWork, 'firmware' | 'is_open'> & FirmwareRow & ZoneWindow & UpdateWindow;
 
 /** The unfinished executions of a device that polls, usually one or two, the oldest first. */
-export const listDeviceWork = async (db: Db, device_id: number): Promise<DeviceWork[]> => {
+export const listDeviceWork = async (db: Db, device_id: number, now: Date): Promise<DeviceWork[]> => {
   const { rows } = await sql<DeviceWorkRow>`
     SELECT e.id AS execution_id, e.hardware_type, h.proof, e.phase, u.status AS update_status, ${eligibleDevices} AS devices, u.allow_downgrade, u.manifest_counter,
-           ${firmwareColumns}
+           e.zone, z.time_zone, z.maintenance_window, u."window", u.ignore_window, ${firmwareColumns}
     FROM update_executions e
     JOIN updates u ON u.id = e.update_id
     JOIN firmwares f ON f.id = u.firmware_id
     JOIN hardware_types h ON h.name = e.hardware_type
+    LEFT JOIN zones z ON z.name = e.zone
     WHERE ${isWorkOf(sql`${device_id}`)}
     ORDER BY e.id`.execute(db);
   return rows.map((row) => ({
@@ -280,6 +293,7 @@ export const listDeviceWork = async (db: Db, device_id: number): Promise<DeviceW
     proof: row.proof,
     phase: row.phase,
     update_status: row.update_status,
+    is_open: mayAsk(row, now),
     devices: row.devices,
     allow_downgrade: row.allow_downgrade,
     manifest_counter: row.manifest_counter,

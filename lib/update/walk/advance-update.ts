@@ -15,12 +15,14 @@ import { getOfferProgress, type OfferTimes, offerExecutions, withdrawOffers } fr
 import { changeUpdate, type LockedUpdate, lockUpdate, markStepSent, type UpdateChange } from '../update-queries.ts';
 import { isEnded, isRunning } from '../update-status.ts';
 import { aliveSeconds } from '../waits-for.ts';
+import type { ZoneRoom } from '../zone-room.ts';
 import { cancelExecutions, maximumCanceledByStep } from './cancel-queries.ts';
 import { expireExecutions } from './deadline-queries.ts';
 import { type Decision, decide, maximumPerStep } from './decide.ts';
 import { windowSecondsOf } from './pace.ts';
 import { getProgress } from './progress-queries.ts';
 import { findRemaining, type Remaining, releaseExecutions } from './release-queries.ts';
+import { isLimitedByZones, listRooms } from './room-queries.ts';
 import type { Stop } from './stop-rules.ts';
 import { type TellEventsDeps, type Told, tellEvents } from './tell-events.ts';
 
@@ -148,6 +150,8 @@ interface Step {
 interface Stepped {
   change: UpdateChange;
   isCanceling?: boolean;
+  /** What zones left before the release; null: no window or budget holds anybody back. */
+  rooms?: readonly ZoneRoom[] | null;
 }
 
 /** Does the step, and answers what changes of the update and when the next step is due; null: all executions have ended. */
@@ -159,21 +163,22 @@ const walkOn = async (context: Step): Promise<{ change: UpdateChange; nextDelayS
   await expireOverdue(trx, update, started_dt, outages, now);
   const lostBefore = addSeconds(now, -lostAfterSeconds);
   await adoptDispatches(trx, update.id, step, { releasedBefore: lostBefore, calledBefore: lostBefore, now });
-  const { change, isCanceling } = await goOn(context, outages);
+  const { change, isCanceling, rooms = null } = await goOn(context, outages);
   if (started_dt) change.started_dt = started_dt;
   await scheduleVerifications(trx, update, step, now);
 
-  const remaining = await findRemaining(trx, update.id, now, offerTimes);
+  const remaining = await findRemaining(trx, update.id, now, { offerTimes, rooms });
   const status = change.status ?? update.status;
   if (!remaining.hasUnfinished) {
     await keepFinalFigures(trx, update.id);
     // A paused update without anything left to do is complete as well.
     return { change: { ...change, finished_dt: now, ...(!isEnded(status) && { status: 'COMPLETED' }) }, nextDelaySeconds: null };
   }
+  const isResting = rooms !== null && !remaining.isHandedOver && !rooms.some(({ opening }) => opening.isOpen);
   const lastReleaseDt = change.last_release_dt ?? update.last_release_dt ?? update.created_dt;
   const nextDelaySeconds = isCanceling
     ? brakingDelaySeconds
-    : delayUntilNextStep({ now, lastReleaseDt, remaining, isReleasing: isRunning(status) });
+    : delayUntilNextStep({ now, lastReleaseDt, remaining, isReleasing: isRunning(status), isResting });
   return { change, nextDelaySeconds };
 };
 
@@ -198,10 +203,11 @@ const releaseOrStop = async ({ trx, update, step, offerTimes, now }: Step, outag
     const isCanceling = decision.stop.action === 'ABORT' && (await cancelWaiting(trx, { ...update, status: 'ABORTED' }, now));
     return { change: { ...change, ...stopUpdate(decision.stop, now) }, isCanceling };
   }
-  const released = await release(trx, update, step, decision, offerTimes, now);
+  const rooms = isLimitedByZones(update) ? await listRooms(trx, update, now) : null;
+  const released = await release({ trx, update, step, offerTimes, now }, decision, rooms);
   if (released > 0) change.last_release_dt = now;
   if (released > 0 && decision.isCanary) change.canary_started_dt = update.canary_started_dt ?? now;
-  return { change };
+  return { change, rooms };
 };
 
 /**
@@ -237,19 +243,21 @@ const expireOverdue = async (
 
 /** Releases to scooters-backend first; what is left of the pace goes to devices that poll. */
 const release = async (
-  trx: Trx,
-  { id: update_id }: LockedUpdate,
-  step: number,
+  { trx, update, step, offerTimes: times, now }: Step,
   { limit, places, isCanary, newCanaries, offers }: Decision,
-  times: OfferTimes | null,
-  now: Date,
+  rooms: readonly ZoneRoom[] | null,
 ): Promise<number> => {
   const canariesOf = (n: number) => (isCanary ? n : null);
+  const update_id = update.id;
   const released =
-    limit > 0 ? await releaseExecutions(trx, { update_id, step, limit, places, newCanaries: canariesOf(newCanaries), chunkSize, now }) : 0;
+    limit > 0
+      ? await releaseExecutions(trx, { update_id, step, limit, places, newCanaries: canariesOf(newCanaries), rooms, chunkSize, now })
+      : 0;
   const left = offers.limit - released;
   if (!times || left <= 0) return released;
-  return released + (await offerExecutions(trx, { update_id, step, limit: left, newCanaries: canariesOf(offers.newCanaries), times, now }));
+  const roomsLeft = rooms && released > 0 ? await listRooms(trx, update, now) : rooms;
+  const offer = { update_id, step, limit: left, newCanaries: canariesOf(offers.newCanaries), rooms: roomsLeft, times, now };
+  return released + (await offerExecutions(trx, offer));
 };
 
 const reasonOfEnd = ({ status, firmware_status, cancels_all }: LockedUpdate): string => {
@@ -269,22 +277,26 @@ const stopUpdate = ({ action, reason }: Stop, now: Date): UpdateChange =>
   action === 'PAUSE' ? { status: 'PAUSED', reason, paused_dt: now } : { status: 'ABORTED', reason };
 
 /**
- * If an update has devices to release, its next step comes when the first of them is due. If it waits only for its devices, steps become
- * rarer: the next one comes after a tenth of the time since the last release.
+ * If an update has devices to release, its next step comes when the first of them is due; where windows are closed, that is when one
+ * opens. If it waits only for its devices, steps become rarer: the next one comes after a tenth of the time since the last release.
  */
 export const delayUntilNextStep = ({
   now,
   lastReleaseDt,
   remaining,
   isReleasing,
+  isResting,
 }: {
   now: Date;
   lastReleaseDt: Date;
   remaining: Pick<Remaining, 'next_attempt_dt'>;
   isReleasing: boolean;
+  /** Whether nobody is at work, and nobody may be asked before a window opens: nothing has to be looked at until then. */
+  isResting: boolean;
 }): number => {
-  const patience = Math.ceil(secondsBetween(lastReleaseDt, now) / 10);
   const dueDt = isReleasing ? remaining.next_attempt_dt : null;
-  const due = dueDt ? Math.ceil(secondsBetween(now, dueDt)) : longestDelaySeconds;
+  const due = dueDt ? Math.ceil(secondsBetween(now, dueDt)) : Number.POSITIVE_INFINITY;
+  if (isResting) return Math.min(longestScheduleDelaySeconds, Math.max(shortestDelaySeconds, due));
+  const patience = Math.ceil(secondsBetween(lastReleaseDt, now) / 10);
   return Math.min(longestDelaySeconds, Math.max(shortestDelaySeconds, Math.min(patience, due)));
 };

@@ -169,7 +169,8 @@ const whatChanges = (locked: LockedUpdate, { status, reason, cancels_all, rollou
   return differenceOf(before, { ...before, ...Object.fromEntries(changed) });
 };
 
-const rolloutOf = ({ maximum_per_minute, maximum_in_progress, exponential }: LockedUpdate): Rollout => ({
+const rolloutOf = ({ maximum_per_minute, maximum_in_progress, exponential, maximum_unavailable_percentage }: LockedUpdate): Rollout => ({
+  maximum_unavailable_percentage,
   ...{ maximum_per_minute, maximum_in_progress, exponential },
 });
 

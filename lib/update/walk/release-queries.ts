@@ -1,8 +1,9 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Trx } from '../../db/database.ts';
 import { moved, movesOf } from '../move-executions.ts';
-import { unfinished, waiting } from '../predicates.ts';
+import { handedOver, unfinished, waiting } from '../predicates.ts';
 import { nextOfferDt, type OfferTimes } from '../reach/offer-queries.ts';
+import { firstOfZones, freeRooms, inZones, openRooms, type ZonePlaces, type ZoneRoom } from '../zone-room.ts';
 
 export interface Release {
   update_id: number;
@@ -16,27 +17,32 @@ export interface Release {
    * the oldest devices. null: there is no canary, or it has passed.
    */
   newCanaries: number | null;
+  /** What zones leave; null: no window or budget holds anybody back. */
+  rooms: readonly ZoneRoom[] | null;
   chunkSize: number;
   now: Date;
 }
 
-/** The executions that wait longest. Those whose answer is missing come first, because their devices may be at work already. */
-const dueExecutions = ({ update_id, limit, places, newCanaries, now }: Release) => {
-  const due = (which: RawBuilder<unknown>, most: number) => sql`
-    SELECT e.id FROM update_executions e
-    WHERE e.update_id = ${update_id} AND ${waiting} AND e.channel = 'telematics' AND ${which}
-      AND (e.next_attempt_dt IS NULL OR e.next_attempt_dt <= ${now}) ${newCanaries === null ? sql`` : sql`AND ${inCanary(update_id, newCanaries)}`}
-    ORDER BY e.next_attempt_dt NULLS FIRST, e.id
-    LIMIT ${most}`;
-  return sql`
-    (${due(sql`e.is_unanswered`, limit)}) UNION ALL (${due(sql`NOT e.is_unanswered`, Math.min(limit, places ?? limit))})
-    LIMIT ${limit}`;
+/**
+ * The executions that wait longest; those whose answer is missing first, because their devices may be at work without our knowing: they have
+ * their places, also in the budget of their zone.
+ */
+const dueExecutions = ({ update_id, limit, places, newCanaries, rooms, now }: Release) => {
+  const isDue = sql`e.update_id = ${update_id} AND ${waiting} AND e.channel = 'telematics'
+    AND (e.next_attempt_dt IS NULL OR e.next_attempt_dt <= ${now})`;
+  const due = (which: RawBuilder<unknown>, most: number, left: readonly ZonePlaces[] | null) => {
+    const inTurn = newCanaries === null ? which : sql`${which} AND ${inCanary(update_id, newCanaries, left)}`;
+    return firstOfZones(sql`SELECT e.id, e.next_attempt_dt FROM update_executions e WHERE ${isDue} AND ${inTurn}`, most, left);
+  };
+  const asked = due(sql`e.is_unanswered`, limit, rooms && openRooms(rooms));
+  const unasked = due(sql`NOT e.is_unanswered`, Math.min(limit, places ?? limit), rooms && freeRooms(rooms));
+  return sql`(${asked}) UNION ALL (${unasked}) LIMIT ${limit}`;
 };
 
-/** Executions that belong to the canary already, or are drawn by lot for it now. */
-const inCanary = (update_id: number, newCanaries: number) => sql`(e.is_canary OR e.id IN (
+/** Of the canary already, or drawn by lot to be. */
+const inCanary = (update_id: number, newCanaries: number, left: readonly ZonePlaces[] | null) => sql`(e.is_canary OR e.id IN (
   SELECT e.id FROM update_executions e
-  WHERE e.update_id = ${update_id} AND ${waiting} AND e.status = 'QUEUED' AND e.channel = 'telematics' AND NOT e.is_canary
+  WHERE e.update_id = ${update_id} AND ${waiting} AND e.status = 'QUEUED' AND e.channel = 'telematics' AND NOT e.is_canary AND ${inZones(left)}
   ORDER BY hashint4(e.id), e.id
   LIMIT ${newCanaries}
 ))`;
@@ -74,7 +80,12 @@ export const releaseExecutions = async (trx: Trx, release: Release): Promise<num
 
 export interface Remaining {
   hasUnfinished: boolean;
-  /** When the next waiting execution may be released: in the past when it waits for the pace only; null when none waits. */
+  /** Whether any is in a chunk or an offer, or a device is at work on it. */
+  isHandedOver: boolean;
+  /**
+   * When the next waiting execution may be released: in the past when it waits for the pace only; null when none waits, or only for a place
+   * of a budget, or for a window that never opens.
+   */
   next_attempt_dt: Date | null;
 }
 
@@ -83,17 +94,30 @@ export const findRemaining = async (
   trx: Trx,
   update_id: number,
   now: Date,
-  /** null: no device of the update polls. */
-  offerTimes: OfferTimes | null,
+  /** `offerTimes`: null: no device of the update polls. `rooms`: null: no window or budget holds anybody back. */
+  { offerTimes, rooms }: { offerTimes: OfferTimes | null; rooms: readonly ZoneRoom[] | null },
 ): Promise<Remaining> => {
-  const { rows } = await sql<{ has_unfinished: boolean; next_attempt_dt: Date | null }>`
+  const left = rooms && freeRooms(rooms);
+  const nextCommand = firstOfZones(
+    sql`
+      SELECT e.id, e.next_attempt_dt FROM update_executions e
+      WHERE e.update_id = ${update_id} AND ${waiting} AND e.channel = 'telematics'`,
+    1,
+    left,
+    sql`coalesce(e.next_attempt_dt, ${now}::timestamptz)`,
+  );
+  const { rows } = await sql<{ has_unfinished: boolean; is_handed_over: boolean; next_attempt_dt: Date | null }>`
     SELECT EXISTS (SELECT FROM update_executions e WHERE e.update_id = ${update_id} AND ${unfinished}) AS has_unfinished,
-           least(${offerTimes ? nextOfferDt(update_id, now, offerTimes) : sql`NULL`}, (
-             SELECT coalesce(e.next_attempt_dt, ${now}::timestamptz)
-             FROM update_executions e
-             WHERE e.update_id = ${update_id} AND ${waiting} AND e.channel = 'telematics'
-             ORDER BY e.next_attempt_dt NULLS FIRST, e.id LIMIT 1
-           )) AS next_attempt_dt`.execute(trx);
+           EXISTS (SELECT FROM update_executions e WHERE e.update_id = ${update_id} AND ${handedOver}) AS is_handed_over,
+           least((${nextCommand}), ${offerTimes ? nextOfferDt(update_id, now, offerTimes, left) : sql`NULL`}) AS next_attempt_dt`.execute(
+    trx,
+  );
   const [row] = rows;
-  return { hasUnfinished: row?.has_unfinished ?? false, next_attempt_dt: row?.next_attempt_dt ?? null };
+  const openings = (rooms ?? []).flatMap(({ opening }) => (opening.isOpen || !opening.opens_dt ? [] : [opening.opens_dt]));
+  const moments = [row?.next_attempt_dt ?? null, ...openings].filter((moment) => moment !== null);
+  return {
+    hasUnfinished: row?.has_unfinished ?? false,
+    isHandedOver: row?.is_handed_over ?? false,
+    next_attempt_dt: moments.length === 0 ? null : new Date(Math.min(...moments.map(Number))),
+  };
 };

@@ -14,7 +14,10 @@ const update = (changes: Partial<UpdateDetail>): UpdateDetail =>
   ({
     ...{ id: 7, status: 'IN_PROGRESS', reason: null, counts: none, reasons: [], finished_dt: null, start_dt: null },
     ...{ firmware_status: 'available', canary: null, canary_counts: null, canary_started_dt: null, canary_passed_dt: null },
-    ...{ pace_per_minute: 0, rollout: { maximum_per_minute: 100, maximum_in_progress: null, exponential: null } },
+    ...{
+      pace_per_minute: 0,
+      rollout: { maximum_per_minute: 100, maximum_in_progress: null, exponential: null, maximum_unavailable_percentage: 100 },
+    },
     walk: { due_dt: null, is_late: false },
     backend_gate: { share: 1, failures: 0, closed_until: null, reason: null },
     ...changes,
@@ -94,7 +97,7 @@ describe('what an update does now', () => {
     ['asked nobody of late', { counts: { ...none, QUEUED: 4 } }, { kind: 'nobodyAsked', waiting: 4 }],
     ['is paused', { counts, status: 'PAUSED', reason: 'tea' }, { kind: 'paused', reason: 'tea', atWork: 2, waiting: 10 }],
     ['is late', { counts, walk: { due_dt: '2026-11-26T11:00:00Z', is_late: true } }, { kind: 'late', due: '2026-11-26T11:00:00Z' }],
-    ['has asked everybody', { counts: { ...none, IN_PROGRESS: 3 } }, { kind: 'everybodyAsked', atWork: 3, deadline: null }],
+    ['has asked everybody', { counts: { ...none, IN_PROGRESS: 3 } }, { kind: 'everybodyAsked', atWork: 3 }],
     ['has lost its firmware', { counts, firmware_status: 'withdrawn' }, { kind: 'withdrawn', atWork: 2 }],
     [
       'waits for the backend',
@@ -119,7 +122,7 @@ describe('what an update does now', () => {
     ],
     [
       'may ask no more at once',
-      { counts, rollout: { maximum_per_minute: 100, maximum_in_progress: 2, exponential: null } },
+      { counts, rollout: { maximum_per_minute: 100, maximum_in_progress: 2, exponential: null, maximum_unavailable_percentage: 100 } },
       { kind: 'atLimit', atWork: 2 },
     ],
     [

@@ -18,6 +18,8 @@ const facts: WaitFacts = {
     released_dt: null,
     firmware_status: 'available',
     is_canary_open: false,
+    opening: { isOpen: true },
+    is_budget_full: false,
   },
   ...{ gate_failures: 0, gate_closed_until: null },
 };

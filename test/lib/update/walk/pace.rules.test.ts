@@ -59,7 +59,13 @@ describe('the delay until the next step', () => {
   ])('%s', (_, releasedSecondsAgo, dueInSeconds, delay) => {
     const next_attempt_dt = dueInSeconds === null ? null : addSeconds(now, dueInSeconds);
     expect(
-      delayUntilNextStep({ now, lastReleaseDt: secondsAgo(releasedSecondsAgo), remaining: { next_attempt_dt }, isReleasing: true }),
+      delayUntilNextStep({
+        now,
+        lastReleaseDt: secondsAgo(releasedSecondsAgo),
+        remaining: { next_attempt_dt },
+        isReleasing: true,
+        isResting: false,
+      }),
     ).toBe(delay);
   });
 
@@ -68,7 +74,13 @@ describe('the delay until the next step', () => {
     fc.assert(
       fc.property(seconds, fc.option(seconds), (released, due) => {
         const next_attempt_dt = due === null ? null : addSeconds(now, due);
-        const delay = delayUntilNextStep({ now, lastReleaseDt: secondsAgo(released), remaining: { next_attempt_dt }, isReleasing: true });
+        const delay = delayUntilNextStep({
+          now,
+          lastReleaseDt: secondsAgo(released),
+          remaining: { next_attempt_dt },
+          isReleasing: true,
+          isResting: false,
+        });
         expect(Number.isInteger(delay)).toBe(true);
         expect(delay).toBeGreaterThanOrEqual(1);
         expect(delay).toBeLessThanOrEqual(30);

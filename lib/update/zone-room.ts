@@ -1,0 +1,55 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { Opening } from './zone-rules.ts';
+
+/** What a zone leaves an update that has devices waiting there. */
+export interface ZoneRoom {
+  /** '': devices without a zone. */
+  zone: string;
+  opening: Opening;
+  /** How many more devices may be asked; null: any number. */
+  places: number | null;
+}
+
+/** A zone of which so many executions may be taken. */
+export interface ZonePlaces {
+  zone: string;
+  places: number;
+}
+
+/** The largest that PostgreSQL takes for a LIMIT in an integer. */
+const anyNumber = 2_147_483_647;
+
+/** Zones whose devices may be asked again, if they have their places already. */
+export const openRooms = (rooms: readonly ZoneRoom[]): ZonePlaces[] =>
+  rooms.filter(({ opening }) => opening.isOpen).map(({ zone }) => ({ zone, places: anyNumber }));
+
+/** Zones that have a place for another device. */
+export const freeRooms = (rooms: readonly ZoneRoom[]): ZonePlaces[] =>
+  rooms.filter(({ opening, places }) => opening.isOpen && places !== 0).map(({ zone, places }) => ({ zone, places: places ?? anyNumber }));
+
+/** `update_executions e` in any of the zones; null: wherever they stand. */
+export const inZones = (zones: readonly ZonePlaces[] | null): RawBuilder<unknown> =>
+  zones === null ? sql`true` : sql`e.zone = ANY (${zones.map(({ zone }) => zone)}::text[])`;
+
+/**
+ * The first ones of executions that wait, in the order of their turns, of each zone no more than it has places. Of each zone only so many are
+ * looked at: those of a zone that is closed or full, however many they are and however long they wait, cost nothing.
+ *
+ * @param waiting selects `id` and `next_attempt_dt` of `update_executions e`, with conditions
+ * @param zones null: wherever they stand
+ */
+export const firstOfZones = (
+  waiting: RawBuilder<unknown>,
+  most: number,
+  zones: readonly ZonePlaces[] | null,
+  answer: RawBuilder<unknown> = sql`e.id`,
+): RawBuilder<unknown> => {
+  const inOrder = sql`ORDER BY e.next_attempt_dt NULLS FIRST, e.id`;
+  if (zones === null) return sql`SELECT ${answer} FROM (${waiting} ${inOrder} LIMIT ${most}) e`;
+  return sql`
+    SELECT ${answer}
+    FROM unnest(${zones.map(({ zone }) => zone)}::text[], ${zones.map(({ places }) => places)}::integer[]) AS room (zone, places)
+    CROSS JOIN LATERAL (${waiting} AND e.zone = room.zone ${inOrder} LIMIT least(room.places, ${most}::integer)) e
+    ${inOrder}
+    LIMIT ${most}`;
+};

@@ -15,18 +15,21 @@ import { type Deps, World } from './world.ts';
  * undisturbed and disturbed.
  */
 
-const examples = Math.ceil(Number(process.env['HISTORIES'] ?? 60) / 20);
+const examples = Math.ceil(Number(process.env['HISTORIES'] ?? 150) / 20);
 /** The same examples in each run of CI, others in each soak. */
 const fixedSeed = process.env['RANDOM_SEED'] === 'true' ? undefined : 20_261_126;
 const seed = process.env['SEED'] ? Number(process.env['SEED']) : fixedSeed;
 const deviceCount = 4;
 
-const { url } = await createTestDatabase();
-const db = createDatabase({ url, maxConnections: 5, onStatement: hinderStatement });
-afterAll(() => db.destroy());
-const firmware = await givenFirmware(db);
-const external_ids = await givenDevices(db, deviceCount);
-const deps: Deps = { db, firmwares: [firmware], external_ids, pristine: await backUp(db) };
+const setUp = async (devices: number): Promise<Deps> => {
+  const { url } = await createTestDatabase();
+  const db = createDatabase({ url, keepsPlans: true, maxConnections: 5, onStatement: hinderStatement });
+  afterAll(() => db.destroy());
+  const firmwares = [await givenFirmware(db)];
+  const external_ids = await givenDevices(db, devices);
+  return { db, firmwares, external_ids, pristine: await backUp(db) };
+};
+const small = await setUp(deviceCount);
 
 const device = fc.record({
   conduct: fc.constantFrom(...conducts, 'installs' as const, 'installs silently' as const),
@@ -56,11 +59,12 @@ type Example = {
 };
 
 /** Until everything has ended; what is away is away for its time, and everybody goes on trying. */
-const play = async ({ devices, request: settings }: Example, outages: readonly Outage[]) => {
+const play = async (deps: Deps, { devices, request: settings }: Example, outages: readonly Outage[]) => {
+  const { db, external_ids } = deps;
   await forgetHistory(db, deps.pristine);
   const world = new World(deps);
   for (const [n, how] of devices.entries()) Object.assign(world.fleet.devices[n] ?? {}, how);
-  await world.request({ ...settings, firmware_id: firmware.id, targets: { external_ids }, comment: '' }, null);
+  await world.request({ ...settings, firmware_id: deps.firmwares[0]?.id, targets: { external_ids }, comment: '' }, null);
   let began = world.now();
   const coming = [...outages];
   for (let rounds = 0; ; rounds += 1) {
@@ -76,7 +80,8 @@ const play = async ({ devices, request: settings }: Example, outages: readonly O
     world.goOn(5);
   }
   const { executions, updates, known } = await takeSnapshot(db);
-  return {
+  const commands = world.facts.flatMap((fact) => (fact.kind === 'called' ? fact.commands : []));
+  const ends = {
     updates: updates.map(({ status }) => status),
     devices: executions.map(({ external_id, status, reason, retries, late_success_dt }) => ({
       ...{ external_id, status, reason, retries },
@@ -84,6 +89,7 @@ const play = async ({ devices, request: settings }: Example, outages: readonly O
     })),
     runs: known.map(({ external_id, reported_version }) => `${external_id} ${reported_version}`),
   };
+  return { ends, commands };
 };
 
 const undergo = async (world: World, { what, seconds }: Outage): Promise<void> => {
@@ -107,15 +113,51 @@ describe('an update', () => {
   it('ends as it would have ended without the outages', { timeout: 120_000 + examples * 20_000 }, async () => {
     const example = fc.record({ devices: fc.array(device, { minLength: deviceCount, maxLength: deviceCount }), request });
     const property = fc.asyncProperty(example, fc.array(outage, { minLength: 1, maxLength: 3 }), async (what, outages) => {
-      const undisturbed = await play(what, []);
+      const { ends: undisturbed } = await play(small, what, []);
       // Whether a rule stops an update may depend on who is first, and so on the moment. One that cannot stop it, however the ends follow
       // each other, must not stop it after an outage either.
       const failures = undisturbed.devices.filter(({ status }) => status !== 'SUCCEEDED').length;
       const smallest = Math.min(...what.request.abort.map(({ minimum_executions }) => minimum_executions));
       fc.pre(undisturbed.updates[0] !== 'ABORTED' && failures < smallest);
-      const disturbed = await play(what, outages);
+      const { ends: disturbed } = await play(small, what, outages);
       claim(JSON.stringify(disturbed) === JSON.stringify(undisturbed), 'it ends as without the outages', undisturbed, disturbed);
     });
     await fc.assert(property, { numRuns: examples, ...(seed !== undefined && { seed }) });
+  });
+});
+
+/** Minutes of work: the soak has it. */
+describe.runIf(process.env['SOAK'] === 'true')('an update of 5,000', () => {
+  it('ends as without outages when each thing that it needs is away for two hours', { timeout: 1_800_000 }, async () => {
+    const count = 5_000;
+    const large = await setUp(count);
+    const conductOf = (n: number) => (n % 50 === 0 ? 'fails' : n % 100 === 1 ? 'installs silently' : 'installs');
+    const what: Example = {
+      devices: Array.from({ length: count }, (_, n) => ({
+        ...{ conduct: conductOf(n), answer: n % 500 === 2 ? ('rejected' as const) : ('accepted' as const) },
+        ...{ seconds: 60, namesExecution: n % 2 === 0 },
+      })),
+      request: {
+        rollout: { maximum_per_minute: 600, maximum_in_progress: null },
+        canary: null,
+        abort: [],
+        timeouts: { queued_minutes: 60, in_progress_minutes: 10 },
+        retry: { number_of_retries: 0 },
+      },
+    };
+    const away = [...dependencies, 'backend' as const, 'functions' as const];
+    const outages = away.map((dependency): Outage => ({ what: dependency, after: 70, seconds: 7_200 }));
+    const undisturbed = await play(large, what, []);
+    const disturbed = await play(large, what, outages);
+    const perDevice = ({ commands }: typeof disturbed) => commands.length / count;
+    const distinct = new Set(disturbed.commands.map(({ execution_id, attempt }) => `${execution_id} ${attempt}`)).size;
+    const sameEnds = disturbed.ends.devices.filter((end, i) => JSON.stringify(end) === JSON.stringify(undisturbed.ends.devices[i])).length;
+    console.log(
+      `${count} devices, ${away.join(', ')} away for two hours each: ${perDevice(disturbed)} commands a device (${perDevice(undisturbed)} ` +
+        `without), ${distinct} different ones; ${sameEnds} of ${count} end as without`,
+    );
+    claim(distinct === count, 'each device is commanded once, as the backend counts', distinct);
+    claim(perDevice(disturbed) <= 1.2, 'hardly a command is sent twice', perDevice(disturbed));
+    claim(JSON.stringify(disturbed.ends) === JSON.stringify(undisturbed.ends), 'it ends as without the outages', sameEnds);
   });
 });

@@ -49,10 +49,22 @@ const failures: Record<Dependency, () => Error> = {
   'signing keys': () => new DomainError('signing.unavailable', 'The signing key cannot be read'),
 };
 
+const simulated = new WeakSet<object>();
+
 /** Called before every use of a dependency. */
 export const use = (dependency: Dependency): void => {
   passBy();
-  if (runs.getStore()?.away.has(dependency)) throw failures[dependency]();
+  if (!runs.getStore()?.away.has(dependency)) return;
+  const failure = failures[dependency]();
+  simulated.add(failure);
+  throw failure;
+};
+
+/** Whether an error is, or comes from, a dependency that is away in this world. Any other one is of the real database, by the real time. */
+export const isSimulated = (error: unknown): boolean => {
+  if (!(error instanceof Error)) return false;
+  if (error instanceof AggregateError) return error.errors.some(isSimulated);
+  return error instanceof Crash || simulated.has(error) || isSimulated(error.cause);
 };
 
 /** For `createDatabase`: what hinders can come before any statement, the commit included. */

@@ -3,6 +3,7 @@ import type { Db } from '../../../../lib/db/database.ts';
 import { raiseAllIds } from '../../../../lib/db/raise-ids.ts';
 import { handleMessage } from '../../../../lib/each-record.ts';
 import { DomainError } from '../../../../lib/errors.ts';
+import type { Log } from '../../../../lib/log.ts';
 import { EventBusUnavailable, type ServiceEvent } from '../../../../lib/ports/event-bus.ts';
 import type { Queue } from '../../../../lib/ports/queue.ts';
 import { confirmUpdate } from '../../../../lib/report/confirm-update.ts';
@@ -20,7 +21,7 @@ import type { ExecutionsChanged } from '../../../../lib/update/walk/tell-events.
 import { actor, registeredLongAgo, silentLog, TestClock, updateRequest } from '../../../support/fixtures.ts';
 import { manifestSigner } from '../../../support/manifest-signer.ts';
 import { type QueuedMessage, TimedQueues } from '../../../support/timed-queues.ts';
-import { Crash, type Dependency, type Fault, type Observed, passBy, type Run, runs, use } from './faults.ts';
+import { Crash, type Dependency, type Fault, isSimulated, type Observed, passBy, type Run, runs, use } from './faults.ts';
 import { type Command, type Report, SimulatedFleet } from './simulated-fleet.ts';
 import { type Backup, backUp, restore } from './snapshot.ts';
 
@@ -99,6 +100,8 @@ export class World {
   readonly lied = new Set<string>();
   /** How often the database has been restored. */
   restores = 0;
+  /** What the real database has failed with, for example because a busy machine took too long to connect: an outage that nobody planned. */
+  readonly realFailures: unknown[] = [];
   /** How many times a use case was run. */
   operations = 0;
   readonly #ports;
@@ -155,6 +158,13 @@ export class World {
       },
     };
   }
+
+  readonly #log: Log = {
+    ...silentLog,
+    warn: (message, { error }: { error?: unknown } = {}) => {
+      if (message === 'message deferred' && !isSimulated(error)) this.realFailures.push(error);
+    },
+  };
 
   /** Runs a use case. Answers the error when it may be repeated; any other error ends the history. */
   async #run<T>(
@@ -227,6 +237,8 @@ export class World {
     if (!this.#queues.receive(message)) throw new Error(`A message has come to the dead-letter queue: ${JSON.stringify(message)}`);
     const done = await Promise.all(faults.map((fault) => this.#work(message, fault)));
     if (done.includes(true) && this.#queues.remove(message)) this.gone.push(message);
+    const deadlock = this.realFailures.find((error) => error instanceof Error && 'code' in error && error.code === '40P01');
+    if (deadlock) throw new Error('Two wait for each other in a circle', { cause: deadlock });
   }
 
   /** Whether the message goes away. */
@@ -234,7 +246,7 @@ export class World {
     const consumer = this.#consumerOf(message.queue);
     const received = { body: JSON.stringify(message.body), message_id: 'm' };
     const result = await this.#run(fault, async () => {
-      const outcome = await handleMessage(silentLog, received, consumer);
+      const outcome = await handleMessage(this.#log, received, consumer);
       // Nobody sends anything for a function that has died.
       const run = runs.getStore();
       if (run?.fault && 'crashBefore' in run.fault && run.fault.crashBefore <= 0) throw new Crash('The function has died');

@@ -119,6 +119,10 @@ async function brake(db: Db, force: boolean): Promise<number> {
     return message !== undefined;
   };
   await timed('its first step', step);
+  for (const n of [Math.min(9_000, devices), devices]) {
+    const filter = { update_id: id, external_id: `P-${n}`, limit: 1 };
+    await timed(`GET of device ${n} alone, with its place`, () => getExecutions(db, filter, new Date()));
+  }
   const answer = await timed(`the answer to ${name}`, () => cancelUpdate(deps as never, id, { force, reason: null }, bench));
   console.log(`            canceled ${answer.canceled}, canceling ${answer.canceling}`);
   // The first message goes on with the walk; the one of the step before finds it passed.

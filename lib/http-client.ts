@@ -21,12 +21,12 @@ export class RequestTimeout extends Error {
   override readonly name = 'RequestTimeout';
 }
 
-/** Far above whatever the services that are asked by this client answer. */
+/** Far above any answer of the services that this client asks. */
 const maximumAnswerBytes = 4 * 1024 ** 2;
 
 /**
- * Asks one address. `fetch` would load a second implementation of HTTP, which takes longer than all else that a function of the API loads.
- * Node's own is loaded here, and TLS with it only where the address needs it: when the function starts, and not while its caller waits.
+ * A client for one address. It uses Node's own HTTP, because `fetch` would load a second implementation, which takes longer than everything
+ * else that a function of the API loads. HTTP, and TLS if the address needs it, is loaded when the function starts, not while a caller waits.
  * Follows no redirection.
  *
  * @returns a function that throws {@link RequestTimeout}, or what Node says of a connection that broke.

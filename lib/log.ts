@@ -12,10 +12,10 @@ export interface Log {
 
 const sharedFields = new AsyncLocalStorage<LogFields>();
 
-/** Every line that is logged in the course of `work`, however deep, has these fields too: a request is found by its id. */
+/** Adds these fields to every line that is logged during `work`, however deep, so that all lines of a request are found by its id. */
 export const logWith = <T>(fields: LogFields, work: () => T): T => sharedFields.run(fields, work);
 
-/** One line of JSON each. LOG_LEVEL is the lowest level that is printed (INFO); POWERTOOLS_SERVICE_NAME tells stages apart. */
+/** Prints each entry as one line of JSON. LOG_LEVEL is the lowest level that is printed (default INFO); POWERTOOLS_SERVICE_NAME tells stages apart. */
 export const createLog = (): Log => {
   const logger = new Logger({ persistentKeys: { function: process.env['AWS_LAMBDA_FUNCTION_NAME'] } });
   const fieldsOf = (fields: LogFields = {}) => describeErrors({ ...sharedFields.getStore(), ...fields });
@@ -29,7 +29,7 @@ export const createLog = (): Log => {
 const describeErrors = (fields: LogFields) =>
   Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, value instanceof Error ? describe(value) : value]));
 
-/** With the cause, and the code by which Node and PostgreSQL say what it is; other members may hold what is nobody's business. */
+/** Describes an error with its cause and with the code of Node or PostgreSQL. Other members are left out: they may hold secrets. */
 const describe = (error: Error): Record<string, unknown> => {
   const { name, message, stack, cause, code } = error as NodeJS.ErrnoException;
   return { name, message, code, stack, cause: cause instanceof Error ? describe(cause) : undefined };

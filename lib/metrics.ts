@@ -5,11 +5,11 @@ export interface Measurement {
   value: number;
 }
 
-/** By what a value can be told apart: few and harmless names, because each combination is a series that costs money. */
+/** Names by which values are told apart. Keep them few and harmless: each combination is a series that costs money. */
 export type Dimensions = Readonly<Record<string, string>>;
 
 export interface Metrics {
-  /** Publishes values under each of the sets of dimensions, at once: what others publish at the same moment does not mix with them. */
+  /** Publishes values under each of the sets of dimensions, at once, so that they do not mix with values of others at the same moment. */
   publish(values: Readonly<Record<string, Measurement>>, ...dimensionSets: readonly Dimensions[]): void;
 }
 
@@ -34,9 +34,9 @@ export const createMetrics = (): Metrics => {
   };
 };
 
-/** It would warn at every request that two sets of dimensions have a name in common, as they should. */
+/** A logger for Powertools that prints nothing: it would warn at every request that two sets of dimensions share a name, which is intended. */
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
-/** CloudWatch drops a line with any other character in a dimension. */
+/** CloudWatch drops a line if a dimension has a character outside ASCII. */
 const toAscii = (dimensions: Dimensions): Record<string, string> =>
   Object.fromEntries(Object.entries(dimensions).map(([name, value]) => [name, value.replaceAll(/[^\x20-\x7e]/g, '?')]));

@@ -1,6 +1,6 @@
 /** A batch of old rows that are to be removed (lib/retention). */
 export interface Removal {
-  /** What ended or was replaced before is old. */
+  /** Rows that ended or were replaced before this are old. */
   before: Date;
   /** Rows of each kind, at most. */
   limit: number;

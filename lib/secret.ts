@@ -1,11 +1,11 @@
 import { DomainError } from './errors.ts';
 import { type CallSecretsManager, createSecretsManager, SecretsManagerRefusal } from './secrets-manager.ts';
 
-/** A text that nobody but its user may see, and that somebody may replace while we run. */
+/** A text that only its user may see, and that may be rotated while this process runs. */
 export interface Secret {
   /** Kept for as long as the function's environment lives. */
   read(): Promise<string>;
-  /** What it is now, for whom it was refused to: it may have been rotated. Asked for at most once in {@link refreshSeconds}. */
+  /** Reads it anew, for a user whose value was refused, because it may have been rotated. Asks at most once in {@link refreshSeconds}. */
   refresh(): Promise<string>;
 }
 
@@ -15,14 +15,14 @@ export class SecretUnavailable extends Error {
 }
 
 const refreshSeconds = 1;
-/** Of one of two attempts: who waits for a database connection waits for this as well (G6: 3 s). */
+/** For each of two attempts. It is short because a caller that waits for a database connection waits for this, too (G6: 3 s). */
 const timeoutMilliseconds = 700;
 
 const arnForm = /^arn:aws[\w-]*:secretsmanager:([\w-]+):/;
 
 /**
- * A setting that is a secret: its value, as on a laptop, or the ARN of a secret of Secrets Manager which has the value, so that the
- * function's environment shows nothing. Of a JSON document, the form in which Amazon RDS and its rotation keep passwords, it is `field`.
+ * A setting that is a secret: its value, as on a laptop, or the ARN of a secret of Secrets Manager that holds the value, so that the function's
+ * environment does not show it. If the secret is a JSON document, as Amazon RDS and its rotation write it, the value is its `field`.
  */
 export const createSecret = (setting: string, { field = 'password', now = Date.now } = {}): Secret => {
   const region = arnForm.exec(setting)?.[1];
@@ -36,7 +36,7 @@ export const createSecret = (setting: string, { field = 'password', now = Date.n
     readAt = now();
     const reading = getSecretValue(call, setting).then((text) => toValue(text, field));
     current = reading;
-    // The next one asks again.
+    // A failure is not remembered: the next caller asks again.
     reading.catch(() => {
       if (current === reading) current = undefined;
     });
@@ -48,7 +48,7 @@ export const createSecret = (setting: string, { field = 'password', now = Date.n
   };
 };
 
-/** For what is signed with. @throws `signing.unavailable` */
+/** Reads a secret that is a signing key. @throws `signing.unavailable` */
 export const readSigningSecret = async (secret: Secret): Promise<string> => {
   try {
     return await secret.read();
@@ -64,7 +64,7 @@ const toValue = (text: string, field: string): string => {
   return value;
 };
 
-/** Without a cause: `JSON.parse` quotes what it could not read. */
+/** Its error has no cause, because the error of `JSON.parse` quotes the text. */
 const parseSecret = (text: string): Record<string, unknown> => {
   try {
     return JSON.parse(text) as Record<string, unknown>;
@@ -81,7 +81,7 @@ const getSecretValue = async (call: CallSecretsManager, arn: string): Promise<st
   } catch (error) {
     if (error instanceof SecretUnavailable) throw error;
     if (error instanceof SecretsManagerRefusal) throw new SecretUnavailable(`Secrets Manager answered ${error.status} ${error.code}`);
-    // Without a cause: `JSON.parse` quotes what it could not read.
+    // Without a cause, because the error of `JSON.parse` quotes the text.
     if (error instanceof SyntaxError) throw new SecretUnavailable('Secrets Manager answered something that is not JSON');
     throw new SecretUnavailable('Secrets Manager does not answer', { cause: error });
   }

@@ -15,11 +15,11 @@ export interface ServiceDeps {
 }
 
 export interface FunctionKind {
-  /** Whether its statements are planned once for each connection: where they find their rows by keys (lib/db/database.ts). */
+  /** Whether its statements are planned once per connection; for statements that find their rows by keys (lib/db/database.ts). */
   keepsPlans?: boolean;
 }
 
-/** What every function has: database, log, metrics and clock. Made once per function environment. */
+/** The dependencies of every function: database, log, metrics and clock. Made once per process. */
 export const createServiceDeps = (config: Config<typeof DatabaseConfig>, { keepsPlans = false }: FunctionKind = {}): ServiceDeps => {
   const log = createLog();
   const db = createDatabase({
@@ -33,7 +33,7 @@ export const createServiceDeps = (config: Config<typeof DatabaseConfig>, { keeps
   return { db, log, metrics: createMetrics(), now: systemClock };
 };
 
-/** What every function of the API has besides: who may call. */
+/** The same for functions of the API, with the authentication of callers. */
 export const createApiDeps = (config: Config<typeof ApiConfig>, kind?: FunctionKind): ServiceDeps & HttpDeps => ({
   ...createServiceDeps(config, kind),
   authenticate: createAuthenticate({

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 
-/** PostgreSQL stores neither NUL nor half a surrogate pair; the second would silently become another character. */
+/** PostgreSQL cannot store NUL, and half a surrogate pair would silently become another character. */
 export const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\u0000');
 
 /** A text of a request that goes into the database. */
@@ -13,6 +13,6 @@ export const requestedText = (maximumLength: number) =>
       z.meta({ pattern: '^[^\\u0000]*$' }),
     );
 
-/** For people to read: the rest of a long text is cut off. */
+/** Cuts a long text for people to read. */
 export const shorten = (text: string, maximumLength: number): string =>
   text.length > maximumLength ? `${text.slice(0, maximumLength).toWellFormed()}…` : text;

@@ -2,7 +2,7 @@ import * as z from 'zod/mini';
 import { addSeconds } from './clock.ts';
 import type { Queue } from './ports/queue.ts';
 
-/** How far a walk is, beside its chain of messages, one step each (lib/update/README.md). */
+/** How far a walk is. A walk is carried on by a chain of messages, one for each step (lib/update/README.md). */
 export interface Walk {
   /** The step that has to be done next. */
   next_step: number;
@@ -10,20 +10,20 @@ export interface Walk {
   sent_step: number;
 }
 
-/** A step a second for 60 years: what is above it is no step of any walk. */
+/** With one step per second, 60 years: no walk has a step above this. */
 export const Step = z.int().check(z.minimum(0), z.maximum(2_000_000_000));
 
-/** Another delivery is at work on the same thing: thrown, so that the message stays until that work has ended. It is no failure. */
+/** Another delivery is doing the same work. It is thrown so that the message stays until that work has ended; it is no failure. */
 export class UnderWay extends Error {
   override readonly name = 'UnderWay';
 }
 
-/** A message that nobody here has sent: thrown, so that it ends in the dead-letter queue. */
+/** A message that this service cannot have sent. It is thrown so that the message ends in the dead-letter queue. */
 export class StrangeMessage extends Error {
   override readonly name = 'StrangeMessage';
 }
 
-/** After a restore of the database, messages of two weeks, a step a second, are ahead of what is stored; nothing is further. */
+/** After a restore of the database, messages may be ahead of the stored step: by two weeks at most, with one step per second. */
 const furthestAhead = 2_000_000;
 
 /**
@@ -41,29 +41,28 @@ export const placeOf = (step: number, { next_step, sent_step }: Walk): 'due' | '
   return next_step === step + 1 ? 'done' : 'due';
 };
 
-/** Longer than SQS and the delay of a step vary, and than one step's second delivery takes; a late step is shown and counted. */
+/** Longer than the delays of SQS vary, and longer than the second delivery of a step takes. A later step is shown and counted as late. */
 export const lateAfterSeconds = 300;
 
 /**
- * A chunk that nobody has taken to the backend for so long has probably lost its message. If it has not, because the backend is slow, a second
- * message does no harm.
+ * If no function has taken a chunk for so long, its message is probably lost. If it is not lost but slow, a second message does no harm.
  */
 export const lostAfterSeconds = 300;
 
-/** Whether a step that was due then has not come. Its message is lost, or nobody can do it. */
+/** Whether a step that was due at this time is late: its message is lost, or the service cannot do it. */
 export const isLate = (due_dt: Date | null, now: Date): boolean => due_dt !== null && now > addSeconds(due_dt, lateAfterSeconds);
 
-/** The first message is visible no sooner than this, so that the commit has nearly always happened by then. */
+/** The first message becomes visible only after this, so that the transaction has nearly always been committed by then. */
 export const firstStepDelaySeconds = 1;
-/** Longer than a request can take: after this, a walk that does not exist was never committed. */
+/** Longer than a request can take: if the walk's row does not exist after this, it was never committed. */
 const abandonedAfterSeconds = 60;
 const commitDelaySeconds = 2;
 
 /**
- * For a message without a row, because it was sent before the commit: looks again until the commit has come or cannot come any more.
- * False: it cannot come any more.
+ * For a message whose row does not exist yet, because the message was sent before the commit: sends it again until the row exists or cannot
+ * come any more. False: it cannot come any more.
  *
- * @throws {@link StrangeMessage} for a message of the future: it would be looked for for ever.
+ * @throws {@link StrangeMessage} for a message with a time in the future, which would be sent again for ever.
  */
 export const waitForCommit = async <Message extends { created_dt: Date }>(
   queue: Queue<Message>,

@@ -1,12 +1,11 @@
 const secretNames = 'signature|credential|token|secret|password|passwd|api[_-]?key|access[_-]?key(?:[_-]?id)?|\\bsig';
 
 /**
- * Secrets that devices and the backend quote: SWUpdate tells its own log, in which is the signed link that it was led to; some clients tell
- * their token, a backend the address that a download failed from. Whoever may read sees these texts. None of the patterns looks at a long
- * text more than a few times.
+ * Finds secrets that devices and the backend quote: SWUpdate sends its log, which has the signed link of its download; some clients send their
+ * token; a backend sends the address of a failed download. Everybody who may read sees these texts. Each pattern passes a long text only a few times.
  */
 const secrets: readonly [RegExp, string][] = [
-  // Parameters of an address, whichever cloud has signed it, and settings in a log.
+  // Parameters of a signed address, of whatever cloud, and settings in a log.
   [new RegExp(`((?:${secretNames})(?:=|%3D))[^&\\s"'<>]+`, 'gi'), '$1…'],
   [new RegExp(`((?:${secretNames}|authorization)"\\s{0,9}:\\s{0,9}")[^"]+`, 'gi'), '$1…'],
   [/((?:TargetToken|GatewayToken)\s{1,9})[^\s"]+/gi, '$1…'],
@@ -19,10 +18,10 @@ const secrets: readonly [RegExp, string][] = [
 
 export const withoutSecrets = (text: string): string => secrets.reduce((masked, [secret, mask]) => masked.replaceAll(secret, mask), text);
 
-/** So much more is looked at than is kept: what is masked becomes shorter. */
+/** This many times the kept length is searched for secrets, because masking makes a text shorter. */
 const lookedAt = 4;
 
-/** What devices and the backend say, in the form in which it is kept and shown: without secrets, cut, and such that PostgreSQL stores it. */
+/** The words of devices and of the backend as they are kept and shown: without secrets, cut, and only with characters that PostgreSQL stores. */
 export const wordsOfOthers = (text: string, maximumLength: number): string =>
   withoutSecrets(text.slice(0, lookedAt * maximumLength))
     .slice(0, maximumLength)

@@ -22,6 +22,7 @@ const SETTINGS = {
 // Stage local is deployed for real by the end-to-end run.
 const KINDS = [
   ['--stage', 'prod'],
+  ['--stage', 'dev', '--param', 'database=rds-proxied'],
   ['--stage', 'dev', '--param', 'database=existing'],
 ];
 

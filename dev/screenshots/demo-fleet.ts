@@ -110,12 +110,8 @@ const writeHistory = async (api: Client, stack: StackDescription): Promise<DemoP
     rollout: { maximum_per_minute: 240, maximum_in_progress: 120 },
   });
   await api.changeHardwareType('audio_locate', { author_signatures_required: 1 });
-  const { id: awaitingSignature } = await api.uploadFirmware(announced);
+  const awaitingSignature = await upload(api, 'audio_locate', '3.0', 'Louder in the rain', 96);
   return { running: running.id, paused: paused.id, completed, firmware, awaitingSignature, device: idOf(1) };
-};
-
-const announced = {
-  ...{ hardware_type: 'audio_locate', version: '3.0', comment: 'Louder in the rain', size_bytes: 96_000, sha256: 'ab'.repeat(32) },
 };
 
 /** What simulated devices do from now on. */

@@ -11,8 +11,8 @@ export const FirmwareDownload = z
 export type FirmwareDownload = z.infer<typeof FirmwareDownload>;
 
 /**
- * One firmware, with a fresh link to its file while that can be had. Whether the storage answers is found out by asking it for this file,
- * so that one that is lost is noticed.
+ * One firmware, with a fresh link to its file if the file is available. The question that finds out whether the storage answers is about this
+ * file, so that a lost file is noticed here.
  *
  * @throws `firmware.not_found`
  */

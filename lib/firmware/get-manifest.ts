@@ -4,7 +4,7 @@ import { findManifestFacts } from './firmware-queries.ts';
 import type { SignedManifest, SignManifest } from './manifest.ts';
 
 /**
- * A freshly signed manifest of an available firmware. It permits no downgrade: that is for whoever requests an update.
+ * A freshly signed manifest of an available firmware. It permits no downgrade: only an update can permit one.
  *
  * @throws `firmware.not_found`, `firmware.not_available`
  */

@@ -39,8 +39,8 @@ export const insertHardwareType = (db: Db, type: HardwareType): Promise<Hardware
     .executeTakeFirst();
 
 /**
- * Waits for others who lock the same hardware type, and has them wait until the transaction ends. `add`: to add a firmware to it; reports
- * about it go on. `change`, `delete`: nothing that refers to it comes meanwhile.
+ * Locks a hardware type until the transaction ends. `add`: to add a firmware to it; reports about it go on meanwhile. `change`, `delete`: no
+ * row that refers to it can be inserted meanwhile.
  */
 export const lockHardwareType = (trx: Trx, name: string, purpose: 'add' | 'change' | 'delete'): Promise<HardwareType | undefined> => {
   const query = selectHardwareType(trx).where('name', '=', name);
@@ -82,13 +82,13 @@ export const listHardwareTypes = async (
   return toPage(list, rows, limit, (row) => [row.name]);
 };
 
-/** The first key of the locks below; the second one stands for a hardware type. Two types that share a key only wait more often. */
+/** The first key of the locks below; the second is a hash of the hardware type. If two types have the same hash, they only wait more often. */
 const catalogueLocks = sql.lit(1);
 
 /**
- * Reports and registrations of a hardware type keep out of each other's way, so that a report that finds its version in no catalogue is
- * stored before the firmware of this version becomes available and is linked to it, or comes after and finds it. Held until the
- * transaction ends. For reports, who do not wait for each other: a list of locks to be taken in this order.
+ * A list of locks, to be taken in this order, for a transaction that stores reports; held until it ends. Reports share these locks, a
+ * registration takes one alone. So a report whose version is not in the catalogue is either stored before the firmware of this version becomes
+ * available, and is linked to it then, or it comes afterwards and finds the firmware.
  *
  * @param furtherTypes a query of more hardware types.
  */
@@ -100,12 +100,12 @@ export const catalogueLocksShared = (hardwareTypes: readonly string[], furtherTy
     ORDER BY key
   ) keys`;
 
-/** For a registration: waits for the reports under way, and has later ones wait. A statement of its own: the next one sees what they stored. */
+/** The lock for a registration: waits for reports under way and blocks later ones. A separate statement, so that the next sees their rows. */
 export const lockCatalogue = async (trx: Trx, hardwareType: string): Promise<void> => {
   await sql`SELECT pg_advisory_xact_lock(${catalogueLocks}, hashtext(${hardwareType}))`.execute(trx);
 };
 
-/** Those of the names that are no hardware type. The others are not deleted before the transaction ends. Without names, asks nothing. */
+/** Which of the names are no hardware types; the others are locked against deletion until the transaction ends. No names: no statement. */
 export const listUnknownHardwareTypes = async (trx: Trx, names: readonly string[]): Promise<string[]> => {
   if (names.length === 0) return [];
   const known = await trx.selectFrom('hardware_types').select('name').where('name', 'in', names).orderBy('name').forKeyShare().execute();
@@ -118,7 +118,7 @@ export interface VersionAttribute {
   attribute: string;
 }
 
-/** In which attributes a device tells its versions: those of the hardware types that fit it. `version` is its generation. */
+/** The attributes in which a device tells its versions: one for each hardware type that fits it. `version` is the device's generation. */
 export const listVersionAttributes = async (db: Db, kind: DeviceKind, version: number | null): Promise<VersionAttribute[]> => {
   const { rows } = await sql<VersionAttribute>`
     SELECT name AS hardware_type, coalesce(version_attribute, name || '_version') AS attribute
@@ -129,11 +129,11 @@ export const listVersionAttributes = async (db: Db, kind: DeviceKind, version: n
   return rows;
 };
 
-/** People read these numbers, so that the gap is no larger than needed: nobody adds so many versions between a backup and its restore. */
+/** Nobody adds this many versions between a backup and its restore. It is no larger than needed, because people read these numbers. */
 const restoredVersionGap = 1_000;
 
 /**
- * After a restore to an earlier moment: has the ordinals of coming versions begin beyond those that were given out since that moment. Devices
+ * After a restore to an earlier moment: makes the ordinals of later versions begin beyond those that were given out since that moment. Devices
  * remember the ordinal of what they have installed, and refuse a lower one.
  */
 export const raiseVersionNumbers = async (db: Db, restores = 1): Promise<void> => {

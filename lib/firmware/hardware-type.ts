@@ -4,12 +4,12 @@ import { requestedText } from '../text.ts';
 import { FileKind } from './file-kind.ts';
 import { HardwareTypeName } from './firmware.ts';
 
-/** S3 takes no more in one PUT, which is what a link for an upload is for. */
+/** An upload link is for one PUT, and S3 accepts at most this many bytes in one PUT. */
 const maximumSizeBytes = 5 * 1024 ** 3;
 
 /**
- * What proves that a device that polls has installed a firmware: `version`, that it was seen running it afterwards; `feedback`, its own
- * word, for devices that cannot tell their version.
+ * What proves that a polling device has installed a firmware. `version`: it was seen running the version afterwards. `feedback`: its word alone,
+ * for devices that cannot tell their version.
  */
 export const Proof = z.enum(['version', 'feedback']);
 export type Proof = z.infer<typeof Proof>;
@@ -17,7 +17,7 @@ export type Proof = z.infer<typeof Proof>;
 export const VersionOrder = z.enum(['registration', 'semver']);
 export type VersionOrder = z.infer<typeof VersionOrder>;
 
-/** PostgreSQL's expressions, which no text makes slow: without references back, that is (hardware-type-queries.ts). */
+/** Regular expressions of PostgreSQL without back references: no text can make these slow (version-pattern-queries.ts). */
 const VersionPattern = z.string().check(
   z.minLength(1),
   z.maxLength(128),
@@ -71,7 +71,7 @@ const definition = {
   ),
 };
 
-/** A component that has firmware of its own: everything the service knows of it. A row, not code: adding one is one insert. */
+/** A component that has firmware of its own, with everything the service knows about it. Hardware types are rows: adding one needs no code. */
 export const HardwareType = z
   .object({ ...definition, scooter_versions: z.array(z.int()), file_kinds: z.nullable(z.array(z.string())) })
   .register(z.globalRegistry, { id: 'HardwareType' });
@@ -90,7 +90,7 @@ const fileKinds = z
 
 type Fit = Pick<HardwareType, 'device_kind' | 'scooter_versions' | 'fits_own_iot'>;
 
-/** Which devices it fits has to make sense as a whole. What is wrong, by field. */
+/** Checks that the fields that say which devices it fits make sense together. Answers what is wrong, by field. */
 export const findMisfits = ({ device_kind, scooter_versions, fits_own_iot }: Fit): { path: keyof Fit; message: string }[] => {
   if (device_kind !== 'scooter') {
     return [
@@ -119,7 +119,7 @@ export const NewHardwareType = z
     z.superRefine((type, context) => {
       for (const { path, message } of findMisfits(type)) context.addIssue({ code: 'custom', path: [path], message });
     }),
-    // The same for programs that read the document.
+    // The same rule for programs that read the OpenAPI document.
     z.meta({
       if: { properties: { device_kind: { const: 'cabinet' }, scooter_versions: { maxItems: 0 }, fits_own_iot: { const: false } } },
       else: {

@@ -22,8 +22,8 @@ interface AvailableFile {
 const reason = 'FILE_LOST: its object version is not in the bucket any more';
 
 /**
- * Whether the file of an available firmware is where its link says. If not, somebody has deleted the object version behind the service's
- * back: the firmware becomes `lost`, which is offered to nobody and pauses its updates, and the alarm is raised.
+ * Whether the file of an available firmware is where its link says. If not, somebody has deleted the object version in S3: the firmware
+ * becomes `lost`, so that it is offered to no device and its updates pause, and the alarm is raised.
  *
  * @throws `storage.unavailable`, which says nothing about the file.
  */
@@ -36,12 +36,12 @@ export const isFileThere = async ({ db, storage, log, metrics }: FileCheckDeps, 
   return false;
 };
 
-/** So long a file that was there is taken to be there still. */
+/** For so long a file that was there counts as still there. */
 const rememberedSeconds = 60;
 
 /**
- * {@link isFileThere} for whoever asks again and again: a file that was there is not looked for anew within a minute, and a storage that
- * does not answer counts as one that has it, because who was going to be given a link by then may find it working.
+ * {@link isFileThere} for callers that ask very often: it checks a file that was there at most once a minute. If the storage does not answer,
+ * the file counts as there, because the storage may work again by the time a device uses its link.
  */
 export const createFileCheck = (deps: FileCheckDeps & { now: Clock }): ((file: AvailableFile) => Promise<boolean>) => {
   const goodUntil = new Map<string, Date>();

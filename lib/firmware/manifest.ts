@@ -7,7 +7,7 @@ import { createSecret, readSigningSecret } from '../secret.ts';
 import { FirmwareRequirement, HardwareTypeName, Sha256, Timestamp } from './firmware.ts';
 import { FirmwareVersion } from './version.ts';
 
-/** What a manifest says of a firmware, and of the moment at which it may be installed. README.md of this folder says what devices do with it. */
+/** What a manifest says about a firmware, and when it may be installed. README.md of this folder says what devices do with it. */
 export const ManifestClaims = z.object({
   hardware_type: HardwareTypeName,
   version: FirmwareVersion,
@@ -42,7 +42,7 @@ export interface ManifestFirmware extends Omit<ManifestFacts, 'author_signatures
   signed_parts: readonly SignedPart[];
 }
 
-/** What is said of a firmware by one decision: that it is available, or wanted by an update. */
+/** The facts of a manifest for one decision: a firmware became available, or an update wants it. */
 export const toManifestFacts = (firmware: ManifestFirmware, decision: { allow_downgrade: boolean; counter: number }): ManifestFacts => ({
   hardware_type: firmware.hardware_type,
   version: firmware.version,
@@ -65,12 +65,12 @@ export const SignedManifest = z
   .register(z.globalRegistry, { id: 'SignedManifest' });
 export type SignedManifest = z.infer<typeof SignedManifest>;
 
-/** About 50 µs; nothing is asked of anybody. */
+/** Signs locally, in about 50 µs; no other service is asked. */
 export type SignManifest = (facts: ManifestFacts) => Promise<SignedManifest>;
 
 /** Tells a manifest from any other JWS that the same key might ever sign (RFC 8725 section 3.11). */
 export const manifestType = 'firmware-manifest+jwt';
-/** Longer than a device is out of reach between a command and its installation; how long a captured manifest is worth anything. */
+/** Longer than a device is out of reach between a command and its installation. A stolen manifest can be used for so long, too. */
 const validSeconds = 7 * 24 * 3_600;
 
 const Jwk = z.object({
@@ -85,8 +85,7 @@ const KeySet = z.object({ keys: z.tuple([PrivateJwk], Jwk) });
 export type ManifestKeys = z.output<typeof KeySet>;
 
 /**
- * Reads a JWK set (RFC 7517). The first key signs and so is private; the others, of which the public half is enough, are former or coming
- * ones.
+ * Reads a JWK set (RFC 7517). The first key signs, so it has to be private. The others are former or coming keys; their public halves suffice.
  *
  * @throws an error that prints no key.
  */
@@ -100,7 +99,7 @@ export const parseManifestKeys = (text: string): ManifestKeys => {
 
 /**
  * @param setting the JWK set, or the ARN of the secret that has it (lib/secret.ts).
- * @returns what reads it, once. Throws `signing.unavailable` while it cannot be read.
+ * @returns a function that reads the keys, once. It throws `signing.unavailable` while they cannot be read.
  */
 export const createManifestKeys = (setting: string): (() => Promise<ManifestKeys>) => {
   const secret = createSecret(setting, { field: 'MANIFEST_SIGNING_KEYS' });

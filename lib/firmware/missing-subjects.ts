@@ -7,11 +7,11 @@ import { findHardwareType } from './hardware-type-queries.ts';
 /** Where a request has its condition. */
 export type Place = Pick<FieldError, 'in' | 'path'>;
 
-/** A condition that names a hardware type, when there is none of that name. */
+/** An error for a condition that names a hardware type that does not exist. */
 export const findUnknownHardwareType = async (db: Db, place: Place, name: string | undefined): Promise<FieldError[]> =>
   name === undefined || (await findHardwareType(db, name)) ? [] : [{ ...place, message: `there is no hardware type ${name}` }];
 
-/** A condition that names a firmware, when there is none of that id, or no device can ever have run it. */
+/** An error for a condition that names a firmware that does not exist, or that no device can ever have run. */
 export const findUnknownFirmware = async (db: Db, place: Place, id: number | undefined): Promise<FieldError[]> => {
   if (id === undefined) return [];
   const firmware = await findFirmware(db, id);
@@ -19,9 +19,9 @@ export const findUnknownFirmware = async (db: Db, place: Place, id: number | und
   return firmware.version_num === null ? [{ ...place, message: `firmware ${id} is ${firmware.status}` }] : [];
 };
 
-/** That nothing fulfils a condition about what does not exist would be true, and misleading. */
+/** Refuses a filter about something that does not exist. An empty answer would be correct, but misleading. */
 export const missingSubjects = (errors: readonly FieldError[]): DomainError =>
-  new DomainError('request.invalid', 'The filter names what does not exist', { errors });
+  new DomainError('request.invalid', 'The filter names something that does not exist', { errors });
 
 /** A page of a list that may have the condition `hardware_type`. @throws `request.invalid` when there is no such type. */
 export const ofKnownHardwareType = async <P extends Page<unknown>>(db: Db, hardware_type: string | undefined, page: P): Promise<P> => {

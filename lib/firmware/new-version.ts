@@ -37,7 +37,7 @@ export const LookAlike = z
   .register(z.globalRegistry, { id: 'LookAlike' });
 export type LookAlike = z.infer<typeof LookAlike>;
 
-/** `taken`: a version that differs by case or a leading v alone, so that this one cannot be added. */
+/** `taken`: a version that differs only by case or a leading v, so that this one cannot be added. */
 export const findLookAlikes = async (
   db: Db,
   { hardware_type, version }: { hardware_type: string; version: string },

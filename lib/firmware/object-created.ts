@@ -2,8 +2,8 @@ import * as z from 'zod/mini';
 import type { ObjectVersion } from '../ports/storage.ts';
 
 /**
- * S3 writes keys with `+` for a space; one of its emulators writes `%20`: both are read. A key with a `%` that begins no code was not encoded
- * by whoever wrote the message, and is what it says.
+ * S3 writes a space in a key as `+`, one of its emulators as `%20`: both are understood. A key with a `%` that begins no valid code was not
+ * encoded by the sender, and is taken as it is.
  */
 const Key = z.pipe(
   z.string(),
@@ -18,7 +18,7 @@ const Key = z.pipe(
   }),
 );
 
-/** Without versioning there is none, and while it is suspended `null` names whatever was written last: no link could be pinned. */
+/** A bucket without versioning has no version ids, and with suspended versioning `null` means the latest object: no link could be pinned. */
 const VersionId = z.string().check(
   z.minLength(1),
   z.refine((id) => id !== 'null', 'the bucket has to be versioned'),
@@ -43,7 +43,7 @@ const S3Event = z.pipe(
   z.transform(({ Records }): ObjectVersion[] => Records.map(({ s3 }) => ({ key: s3.object.key, version_id: s3.object.versionId }))),
 );
 
-/** The news of an object in S3's own words, for whoever tells it in S3's place. */
+/** An event about a new object as S3 writes it, for code that sends it in S3's place. */
 export const toObjectCreated = ({ key, version_id }: ObjectVersion): z.input<typeof S3Event> => ({
   Records: [
     {
@@ -59,7 +59,7 @@ const TestEvent = z.pipe(
   z.transform((): ObjectVersion[] => []),
 );
 
-/** The same news by way of EventBridge, which does not encode the key. https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html */
+/** The same event when it comes through EventBridge, which does not encode the key. https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html */
 const EventBridgeEvent = z.pipe(
   z.object({
     source: z.literal('aws.s3'),
@@ -71,7 +71,7 @@ const EventBridgeEvent = z.pipe(
 
 const SnsNotification = z.object({ Type: z.literal('Notification'), TopicArn: z.string(), Message: z.string() });
 
-/** Each shape by the field that only it has. */
+/** Each shape of event is recognized by the field that only it has. */
 const shapes = [
   ['an event of S3', 'Records', S3Event],
   ['a test event of S3', 'Event', TestEvent],
@@ -80,7 +80,7 @@ const shapes = [
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** What SNS has put around a message that it passed on. */
+/** Takes off the envelope that SNS puts around a message. */
 const unwrap = (message: unknown): unknown => {
   const notification = SnsNotification.safeParse(message);
   if (!notification.success) return message;
@@ -96,15 +96,15 @@ const describe = (message: unknown): string =>
     ? `has the fields ${Object.keys(message).slice(0, 10).join(', ') || '(none)'}`
     : `is ${message === null ? 'null' : typeof message}`;
 
-/** The keys that a message is about, for whoever reads why it failed. */
+/** The keys that a message is about, for the text that says why it failed. */
 const keysIn = (message: unknown): string => {
   const keys = [...JSON.stringify(message).matchAll(/"key":("(?:[^"\\]|\\.)*")/g)].map(([, key]) => key);
   return keys.length > 0 ? `; about ${keys.slice(0, 3).join(', ')}` : '';
 };
 
 /**
- * New objects in the bucket as S3 tells of them through SQS, also by way of SNS or EventBridge. Marks of folders, whose keys end in a slash,
- * are left out. What is wrong with another message is said with its fields and the keys that it is about.
+ * Events about new objects in the bucket, which S3 sends through SQS, also by way of SNS or EventBridge. Markers of folders, whose keys end in
+ * a slash, are left out. The error about any other message names its fields and the keys that it is about.
  */
 export const ObjectCreatedMessage = z.pipe(
   z.unknown(),

@@ -1,14 +1,14 @@
 import compare from 'semver/functions/compare.js';
 import parse from 'semver/functions/parse.js';
 
-/** Room between two firmwares that are ordered by their version: for sixteen that come later, in the worst order. */
+/** Room between two firmwares that are ordered by version. It suffices for sixteen later ones between them, even in the worst order (2^16). */
 const step = 65_536;
 
 export const isSemanticVersion = (version: string): boolean => parse(version) !== null;
 
 /**
- * Where a version belongs among those of its hardware type that have an ordinal, by its text (semver.org): above all that are lower or
- * equal, below all that are higher. What is no semantic version counts as lower.
+ * The ordinal of a version by its text (semver.org), among the versions of its hardware type that have one: above all that are lower or equal,
+ * below all that are higher. A text that is no semantic version counts as lower.
  *
  * @param highest the highest ordinal that was ever given out.
  * @returns undefined when no ordinal is free there.

@@ -16,7 +16,7 @@ import { toObjectCreated } from './object-created.ts';
 export interface UploadFirmwareDeps {
   db: Db;
   storage: Pick<Storage, 'probe' | 'findLatest' | 'signUpload'>;
-  /** Where S3 tells of new objects. */
+  /** The queue to which S3 sends its events about new objects. */
   registrations: Queue<object>;
   now: Clock;
 }
@@ -36,7 +36,7 @@ export interface UploadFirmware {
 }
 
 export interface UploadAnswer extends Firmware {
-  /** null: the file is here already, and is registered, or about to be. */
+  /** null: the file is in the storage already, and is registered or about to be. */
   upload: SignedRequest | null;
   look_alikes: LookAlike[];
 }
@@ -82,7 +82,7 @@ const checkType = async (db: Db, { hardware_type, version, size_bytes }: UploadF
   if (refusal) throw wrongField('request.invalid', 'version', refusal);
 };
 
-/** Under a lock, so that of two requests at one moment the second one sees what the first one was promised. */
+/** Reserves the version under a lock, so that of two requests at one moment the second one sees what the first one has reserved. */
 const promise = async (trx: Trx, input: UploadFirmware, now: Date) => {
   const { hardware_type, version, filename } = input;
   if (!(await lockHardwareType(trx, hardware_type, 'add'))) throw unknownType(hardware_type);
@@ -96,7 +96,7 @@ const promise = async (trx: Trx, input: UploadFirmware, now: Date) => {
     existing && (isPromised || existing.status === 'lost')
       ? await extendUpload(trx, existing.id, { upload_expires_dt, object_key })
       : await storePromise(trx, existing, taken, { input, object_key, upload_expires_dt, now });
-  // Somebody who takes no lock: the previous release, which runs beside this one during a deploy.
+  // The version was inserted without the lock: by the previous release, which runs beside this one during a deploy.
   if (!firmware) throw new DomainError('firmware.exists', `Version ${version} of ${hardware_type} has just been added`);
   const action = existing ? (isPromised || existing.status === 'lost' ? 'renew_upload' : 'replace') : 'add';
   const outcome = { ...(existing && { before: promisedOf(withoutKey(existing)) }), after: promisedOf(firmware) };
@@ -130,24 +130,24 @@ const storePromise = async (
   return existing ? replaceDraft(trx, existing.id, draft) : insertDraft(trx, draft);
 };
 
-/** The file is here, and is what the request is about. A pipeline that runs again may build it under another name. */
+/** Whether the file is in the storage already and is the requested one. Its name may differ: a pipeline that runs again may choose another. */
 const isDone = (existing: Existing, input: UploadFirmware): boolean =>
   (existing.status === 'available' || existing.status === 'awaiting_signature') && agreesWith(existing, input);
 
 /**
- * Whether the file that was promised is in the bucket, though the firmware does not know of it yet. Then S3's message about it is on its way,
- * or lost: it is sent again. A second one finds the firmware registered.
+ * Whether the announced file is in the bucket but not registered yet. Then S3's message about it is on its way or lost, so it is sent again.
+ * If both arrive, the second finds the firmware registered.
  */
 const isUploaded = async ({ storage, registrations }: UploadFirmwareDeps, existing: Existing, input: UploadFirmware): Promise<boolean> => {
   const isAwaited = existing.status === 'awaiting_upload' ? keepsPromise(existing, input) : isReplaceable(existing, input);
-  // Other keys may hold other bytes than those that were announced.
+  // Only the key of an announced upload is certain to hold the announced bytes.
   if (!isAwaited || existing.status === 'rejected' || parseFirmwareKey(existing.object_key)?.upload_id === undefined) return false;
   const object = await storage.findLatest(existing.object_key);
   if (object) await registrations.send([toObjectCreated(object)]);
   return object !== undefined;
 };
 
-/** Nobody has ever had its file, or the same file is to come back. */
+/** Whether the reservation may be replaced: no device has ever had its file, or the same file is uploaded again. */
 const isReplaceable = (existing: Existing, input: UploadFirmware): boolean => {
   if (existing.status === 'lost') return isSameFile(existing, input);
   return (existing.status === 'awaiting_upload' || existing.status === 'rejected') && existing.assembly_id === null;
@@ -156,11 +156,11 @@ const isReplaceable = (existing: Existing, input: UploadFirmware): boolean => {
 const isSameFile = ({ size_bytes, sha256 }: Firmware, input: UploadFirmware): boolean =>
   size_bytes === input.size_bytes && sha256 === input.sha256;
 
-/** Whether a request asks for what is promised already, also by the name of its file, which is part of where it will lie. */
+/** Whether a request asks for exactly what is reserved already. The file name counts, because it is part of the key in S3. */
 const keepsPromise = (existing: Existing, input: UploadFirmware): boolean =>
   agreesWith(existing, input) && parseFirmwareKey(existing.object_key)?.filename === input.filename;
 
-/** The same bytes for the same devices in the same order. The comment may differ: it can be changed at any time. */
+/** Whether bytes, requirements and ordinal are the same. The comment may differ: it can be changed at any time. */
 const agreesWith = (existing: Existing, input: UploadFirmware): boolean =>
   isSameFile(existing, input) &&
   existing.minimum_from_version_num === (input.minimum_from_version_num ?? null) &&
@@ -175,7 +175,7 @@ const isSameSet = (some: readonly FirmwareRequirement[], others: readonly Firmwa
 
 const withoutKey = ({ object_key: _key, ...firmware }: Existing): Firmware => firmware;
 
-/** @throws `hardware_type.unknown` naming every requirement that is about none. */
+/** @throws `hardware_type.unknown` naming every requirement whose hardware type does not exist. */
 export const checkRequirements = async (trx: Trx, requires: readonly FirmwareRequirement[]): Promise<void> => {
   const unknown = await listUnknownHardwareTypes(
     trx,

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 
-/** What has no place in a key of S3, a link or a line of a log. */
+/** Characters that must not occur in a key of S3, a link or a log line. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it refuses
 const unprintable = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 
@@ -12,11 +12,11 @@ const segmentChecks = (maximumLength: number): z.core.$ZodCheck<string>[] => [
   z.refine((text) => text.trim() === text && text !== '.' && text !== '..', 'must not begin or end with a space, or be . or ..'),
 ];
 
-/** The same for programs that read the document: no control characters, no slash, no space at either end, not `.` or `..`. */
+/** The same as a pattern for the OpenAPI document: no control characters, no slash, no space at either end, not `.` or `..`. */
 const keySegmentPattern =
   '^(?!\\.{1,2}$)(?!\\s)[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029/]*[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029/\\s]$';
 
-/** A text that is one part of an object's key in S3. */
+/** A text that may be one segment of an object's key in S3. */
 export const keySegment = (maximumLength: number) =>
   z.string().check(...segmentChecks(maximumLength), z.meta({ pattern: keySegmentPattern }));
 
@@ -39,7 +39,7 @@ const isMistakenForLatin = (word: string): boolean => cyrillicOrGreek.test(word)
 
 /** Names the first character of a version (in NFC) that nobody can see, or that people take for another one; undefined: there is none. */
 const findUnreadable = (version: string): string | undefined => {
-  // Told of by the checks before.
+  // The checks before this one report these.
   if (!version.isWellFormed() || unprintable.test(version)) return undefined;
   const unreadable = [...version].find((character) => invisible.test(character));
   if (unreadable) return `must not have ${codePointOf(unreadable)}, which cannot be seen`;
@@ -73,7 +73,7 @@ export const FirmwareVersion = z.string().check(
   }),
 );
 
-/** What people add to a version or leave out, and mean the same. */
+/** Differences between two texts by which people mean the same version. */
 const foldings = {
   'a leading v': (version: string) => version.replace(/^v\.?(?=\d)/i, ''),
   case: (version: string) => version.toLowerCase(),
@@ -86,14 +86,14 @@ export type VersionDifference = Folding | 'a cut end';
 
 const fold = (version: string, names: readonly Folding[]): string => names.reduce((text, name) => foldings[name](text), version);
 
-/** Every choice of foldings, the smallest first. Made when it is needed: most functions know versions, and never compare two. */
+/** Every combination of foldings, the smallest first. Made only when needed, because most functions never compare two versions. */
 const choicesOfFoldings = (): Folding[][] => {
   const names = Object.keys(foldings) as Folding[];
   const choices = Array.from({ length: 2 ** names.length }, (_, bits) => names.filter((_name, i) => bits & (1 << i)));
   return choices.sort((a, b) => a.length - b.length);
 };
 
-/** A field that is too short cuts a version: between two of its parts, or, if it is long, anywhere. */
+/** Whether `start` may be `whole`, cut off by a field that was too short: between two parts, or anywhere if it is long. */
 const isCut = (whole: string, start: string): boolean => {
   if (start === '' || start.length >= whole.length || !whole.startsWith(start)) return false;
   const isBetweenParts = !/[\p{L}\p{Nd}]{2}/u.test(whole.slice(start.length - 1, start.length + 1));
@@ -101,7 +101,7 @@ const isCut = (whole: string, start: string): boolean => {
 };
 
 /**
- * In what alone two different versions differ; undefined when they are really two. The order does not matter.
+ * The unimportant differences between two versions, if they have no other ones; otherwise undefined. The order of the two does not matter.
  *
  * @example differencesOf('v1.4.0-RC1', '1.4-rc1') // ['a leading v', 'case', 'zeros']
  */
@@ -119,8 +119,8 @@ export const describeDifference = (one: string, other: string): string | undefin
 };
 
 /**
- * Two versions that no maker means to be two: they differ by case or a leading v alone. Others (zeros, build metadata, a longer text) are
- * told apart by some makers, and are only pointed out.
+ * Whether two versions differ only by case or a leading v, which no maker means as two versions. Other small differences (zeros, build
+ * metadata, a longer text) have a meaning for some makers, and are only pointed out.
  */
 export const isConfusable = (one: string, other: string): boolean =>
   differencesOf(one, other)?.every((difference) => difference === 'case' || difference === 'a leading v') ?? false;

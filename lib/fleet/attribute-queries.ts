@@ -1,19 +1,18 @@
 import { type RawBuilder, sql } from 'kysely';
 import { type DeviceAttributes, maximumAttributes } from './device-detail.ts';
 
-/** How attributes meet those that a device has told before: beside them, in their place, or taking away those of the same name. */
+/** What new attributes do to those that a device has told before: they are added, replace all of them, or remove those of the same name. */
 export type AttributeMode = 'merge' | 'replace' | 'remove';
 
 export interface ToldAttributes {
   mode: AttributeMode;
   attributes: DeviceAttributes;
-  /** Every name that was sent, also those without a value that is kept. */
+  /** Every name that was sent, even if its value is not kept. */
   names: readonly string[];
 }
 
 /**
- * A statement that keeps what a device tells of itself, or a part of one. What is told now has precedence when it is too much together with
- * what was told before.
+ * A statement, or a part of one, that stores a device's attributes. If old and new attributes together are too many, the new ones are kept.
  */
 export const keepAttributes = (device_id: number, { mode, attributes, names }: ToldAttributes, now: Date): RawBuilder<unknown> => {
   const kept = {

@@ -4,7 +4,7 @@ import { countMovedDevices, countMovedVersions, countNewDevices } from './count-
 import type { Channel, DeviceKind } from './device.ts';
 import type { NewDevice } from './new-device.ts';
 
-/** `given (kind, external_id, version, channel, zone, tags, revision)`. Of the last three, null is not named, and '' is none. */
+/** `given (kind, external_id, version, channel, zone, tags, revision)`. In the last three, null means "not named" and '' means "none". */
 const givenDevices = (devices: readonly NewDevice[]) => sql`
   SELECT *
   FROM unnest(
@@ -18,14 +18,14 @@ const givenDevices = (devices: readonly NewDevice[]) => sql`
   ) AS d (kind, external_id, version, channel, zone, tags, revision)`;
 
 const orEmpty = (value: string | null | undefined): string | null => (value === undefined ? null : (value ?? ''));
-/** An array of arrays would have to be of one length. */
+/** Tags are sent as one text per device: PostgreSQL's arrays of arrays need inner arrays of one length. */
 const joinTags = (tags: readonly string[]): string => tags.toSorted().join(',');
 const splitTags = (tags: RawBuilder<unknown>) => sql`string_to_array(${tags}, ',')`;
 
 /**
- * Adds devices that are not known yet, in one statement, and answers how many; known ones stay as they are. A row that is offered takes an id
- * for good, also when it then turns out to be there: so only missing ones are offered. In the order of the unique key, so that two calls at
- * one moment cannot wait for each other in a circle; what another call adds at this moment is waited for.
+ * Adds devices that are not known yet, in one statement, and answers how many; known ones stay as they are. Only missing devices are inserted,
+ * because even an insert that finds its row there uses up an id. Inserts in the order of the unique key, so that two calls at one moment cannot
+ * wait for each other in a circle; waits for devices that another call is adding.
  */
 export const addDevices = async (db: Db, devices: readonly NewDevice[], now: Date): Promise<number> => {
   const { rows } = await sql<{ n: number }>`
@@ -47,14 +47,15 @@ export const addDevices = async (db: Db, devices: readonly NewDevice[], now: Dat
 };
 
 /**
- * Until the transaction ends no other call registers devices. What one call adds is there for the next one from its beginning: otherwise a
- * call that took a device for missing and one that found it would lock the same rows in different orders, and wait for each other in a circle.
+ * Until the transaction ends, no other call registers devices, so that each call sees from its beginning what the calls before have added.
+ * Otherwise a call that took a device for missing and a call that found it would lock the same rows in different orders, and wait for each
+ * other in a circle.
  */
 export const takeTurnInRegistering = async (trx: Trx): Promise<void> => {
   await sql`SELECT pg_advisory_xact_lock('devices'::regclass::oid::integer, 0)`.execute(trx);
 };
 
-/** What can be changed of a device that is known. */
+/** The fields of a known device that can be changed. */
 export interface ChangeableDevice {
   id: number;
   version: number | null;
@@ -65,7 +66,7 @@ export interface ChangeableDevice {
   retired_dt: Date | null;
 }
 
-/** Locks the devices that are not as they are given, in the order of the unique key, and answers how they should be. */
+/** Locks the devices that differ from what is given, in the order of the unique key, and answers their new values. */
 const lockDiffering = async (trx: Db, devices: readonly NewDevice[]): Promise<ChangeableDevice[]> => {
   const { rows } = await sql<ChangeableDevice>`
     SELECT d.id, wanted.*, d.retired_dt
@@ -84,7 +85,7 @@ const lockDiffering = async (trx: Db, devices: readonly NewDevice[]): Promise<Ch
   return rows;
 };
 
-/** Waits for others who write about the device. */
+/** Locks a device: waits for other transactions that write to it. */
 export const lockDevice = (trx: Trx, kind: DeviceKind, external_id: string): Promise<ChangeableDevice | undefined> =>
   trx
     .selectFrom('devices')
@@ -92,11 +93,11 @@ export const lockDevice = (trx: Trx, kind: DeviceKind, external_id: string): Pro
     .$narrowType<{ channel: Channel }>()
     .where('kind', '=', kind)
     .where('external_id', '=', external_id)
-    // Its id may be changed.
+    // FOR UPDATE and no weaker lock, because its external id, which is a key, may be changed.
     .forUpdate()
     .executeTakeFirst();
 
-/** Gives a device another id; the one before is kept. */
+/** Gives a device another external id; the old one is kept as an alias. */
 export const renameDevice = async (
   trx: Trx,
   { id, external_id }: { id: number; external_id: string },
@@ -110,7 +111,7 @@ export const renameDevice = async (
     UPDATE devices SET external_id = ${to} WHERE id = ${id}`.execute(trx);
 };
 
-/** Changes devices that a statement before has locked, and has them counted where they are then. */
+/** Changes devices that an earlier statement has locked, and moves them in the counts. */
 export const changeDevices = async (trx: Db, devices: readonly ChangeableDevice[]): Promise<void> => {
   await sql`
     WITH wanted AS (
@@ -154,12 +155,12 @@ export const changeDevices = async (trx: Db, devices: readonly ChangeableDevice[
 };
 
 /**
- * Adds devices and changes those that are not as they are given; each (kind, external_id) may come once. A statement each for those that are
- * missing, for the locks of those that differ, and for their change: what a statement counts by has to be locked before it begins.
+ * Adds missing devices and changes those that differ from what is given; each (kind, external_id) may come once. Missing ones, the locks of
+ * those that differ, and their change need a statement each: a row that a statement counts has to be locked before it begins.
  */
 export const upsertDevices = async (db: Db, devices: readonly NewDevice[], now: Date): Promise<{ created: number; changed: number }> => {
   const created = await addDevices(db, devices, now);
-  // After the missing ones, in every call: two that began differently could wait for each other.
+  // Every call locks after it has inserted the missing ones: with different orders, two calls could wait for each other in a circle.
   const differing = await lockDiffering(db, devices);
   if (differing.length > 0) await changeDevices(db, differing);
   return { created, changed: differing.length };

@@ -2,19 +2,19 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Trx } from '../db/database.ts';
 
 /**
- * What GET /v1/stats adds up is counted in the very statements that store it: these are their parts. Rows are written in the order of
- * the key, so that two statements cannot wait for each other in a circle. `recount_fleet()` counts all of it anew.
+ * Parts of statements: the statements that store reports and devices also keep the counts that GET /v1/stats adds up. Rows are written in the
+ * order of the key, so that two statements cannot wait for each other in a circle. `recount_fleet()` counts everything anew.
  *
- * Devices that are retired are in no count, and those without a zone are in the one of ''.
+ * Retired devices are in no count. Devices without a zone are counted under the zone ''.
  */
 const shardsOfReports = { first: 0, count: 64 } as const;
-/** Nobody who reports has one of these. */
+/** Shards that no report uses. */
 const shardsOfOthers = { first: 100, count: 64 } as const;
 
 /**
- * The devices of a large update all leave one version for another: those counts are spread over rows, and each transaction takes one that no
- * other has at this moment, so that reports which come one by one, 500 a second, do not wait for each other's commit. Only as many rows come
- * into being as transactions count at once; who finds none free shares one.
+ * The devices of a large update all move from one version to another. So these counts are spread over several rows, and each transaction takes
+ * a row that no other uses at this moment: reports that come one by one, 500 a second, do not wait for each other's commit. There are only as
+ * many rows as transactions have counted at once; a transaction that finds none free shares one.
  */
 const freeShard = ({ first, count }: { first: number; count: number }) => sql`
   coalesce(
@@ -29,8 +29,8 @@ const freeShard = ({ first, count }: { first: number; count: number }) => sql`
 const shard = freeShard(shardsOfReports);
 
 /**
- * Moves devices from the version stored to the one in `reported (device_id, hardware_type, reported_version)`. Reads what is stored
- * before the statement, so it belongs into the one that stores the reports, under the locks of the devices.
+ * Moves devices from their stored version to the one in `reported (device_id, hardware_type, reported_version)`. It reads the rows as they were
+ * before the statement, so it has to be part of the statement that stores the reports, and the devices have to be locked.
  */
 export const countVersions: RawBuilder<unknown> = sql`
   INSERT INTO device_firmware_counts AS counts (hardware_type, reported_version, zone, shard, device_count)
@@ -54,8 +54,8 @@ export const isDayBegun = (hardware_type: RawBuilder<unknown>, now: Date): RawBu
   EXISTS (SELECT FROM device_firmware_days begun WHERE begun.hardware_type = ${hardware_type} AND begun.day = ${dayOf(now)})`;
 
 /**
- * Begins the (UTC) day of hardware types: keeps how many devices run each version before the first report of it is stored. Before the
- * statement that stores it, in the same transaction. Nobody waits: who finds that another is at it leaves it to him.
+ * Begins the (UTC) day of hardware types: stores how many devices run each version before the day's first report is stored. Call it before the
+ * statement that stores the report, in the same transaction. It never waits: if another transaction is doing the same, it does nothing.
  */
 export const beginDays = async (trx: Trx, hardwareTypes: readonly string[], now: Date): Promise<void> => {
   if (hardwareTypes.length === 0) return;
@@ -72,7 +72,7 @@ export const beginDays = async (trx: Trx, hardwareTypes: readonly string[], now:
 
 /**
  * Adds the installations among `changed (device_id, hardware_type, firmware_id, firmware_update_time)` to the histograms of their
- * firmware and of all firmwares of the hardware type. Without shards: installations differ by their times already.
+ * firmware and of all firmwares of the hardware type. Needs no shards, because installations with different times are in different rows.
  */
 export const countUpdateTimes: RawBuilder<unknown> = sql`
   INSERT INTO firmware_update_time_counts AS counts
@@ -107,7 +107,7 @@ export const countSeen: RawBuilder<unknown> = sql`
   ORDER BY kind, seen_on, zone
   ON CONFLICT ON CONSTRAINT device_seen_counts_pkey DO UPDATE SET device_count = counts.device_count + excluded.device_count`;
 
-/** Who adds or moves devices may report about others in the same transaction, and wait for these while holding a count. */
+/** For transactions that add or move devices: they may also store reports, and must not hold a shard of reports while they wait for a device. */
 const shardOfOneself = freeShard(shardsOfOthers);
 
 /** Adds the devices of `added (kind, zone)` to those that were never seen. */
@@ -120,8 +120,8 @@ export const countNewDevices: RawBuilder<unknown> = sql`
   ON CONFLICT ON CONSTRAINT device_seen_counts_pkey DO UPDATE SET device_count = counts.device_count + excluded.device_count`;
 
 /**
- * Has all that is known of devices counted elsewhere: `moves (device_id, kind, last_seen_on, zone, change)` takes each of them out of one
- * zone (-1) and puts it into another (1). Only under the locks of the devices, taken by a statement before.
+ * Moves the counts of versions when devices change their zone: each row of `moves (device_id, kind, last_seen_on, zone, change)` takes a device
+ * out of a zone (-1) or puts it into one (1). The devices have to be locked by an earlier statement.
  */
 export const countMovedVersions: RawBuilder<unknown> = sql`
   INSERT INTO device_firmware_counts AS counts (hardware_type, reported_version, zone, shard, device_count)
@@ -131,7 +131,7 @@ export const countMovedVersions: RawBuilder<unknown> = sql`
   ORDER BY r.hardware_type, r.reported_version, zone
   ON CONFLICT ON CONSTRAINT device_firmware_counts_pkey DO UPDATE SET device_count = counts.device_count + excluded.device_count`;
 
-/** The same for the days on which they were last seen. */
+/** The same for the counts of the days on which devices were last seen. */
 export const countMovedDevices: RawBuilder<unknown> = sql`
   INSERT INTO device_seen_counts AS counts (kind, seen_on, zone, shard, device_count)
   SELECT kind, last_seen_on, zone, ${shardOfOneself}, sum(change)

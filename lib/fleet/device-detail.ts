@@ -3,7 +3,7 @@ import { FirmwareId, Timestamp } from '../firmware/firmware.ts';
 import { pageOf } from '../http/page.ts';
 import { Device, PastFirmware } from './shown-device.ts';
 
-/** As many as hawkBit keeps of a device. */
+/** hawkBit also keeps up to this many attributes of a device. */
 export const maximumAttributes = 100;
 export const maximumAttributeName = 128;
 export const maximumAttributeText = 256;

@@ -5,7 +5,7 @@ import type { DeviceKind } from './device.ts';
 export const deviceNotFound = (kind: DeviceKind, external_id: string) =>
   new DomainError('device.not_found', `There is no ${kind} ${external_id}`);
 
-/** For whoever needs nothing else of it. @throws `device.not_found` */
+/** Only checks that a device exists. @throws `device.not_found` */
 export const checkDeviceExists = async (db: Db, kind: DeviceKind, external_id: string): Promise<void> => {
   const device = await db
     .selectFrom('devices')

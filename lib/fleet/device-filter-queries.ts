@@ -3,23 +3,23 @@ import { addSeconds } from '../clock.ts';
 import type { DeviceFilter, Running } from './device-filter.ts';
 import { none } from './word.ts';
 
-/** What a filter means at a moment and for a firmware. */
+/** The moment and the firmware for which a filter is evaluated. */
 export interface FilterContext {
   now: Date;
-  /** Samples are drawn anew for each. Where no firmware is meant: none, always the same sample. */
+  /** Samples are drawn anew for each firmware. Missing: there is no firmware, and the sample is always the same. */
   firmware_id?: number | undefined;
 }
 
 export const allOf = (conditions: readonly RawBuilder<unknown>[]): RawBuilder<unknown> =>
   conditions.length > 0 ? sql.join(conditions, sql` AND `) : sql`true`;
 
-/** As the index has it: by character codes, whatever the language of the database. */
+/** In the order of the index: by character codes, whatever the language of the database. */
 export const externalId = sql`d.external_id COLLATE "C"`;
 /** Comes after all characters that an external id may have. */
 const afterEveryCharacter = '\u007f';
 export const hasPrefix = (prefix: string) => sql`${externalId} >= ${prefix} AND ${externalId} < ${prefix + afterEveryCharacter}`;
 
-/** As the index of classes has it: 0 for a device without a version. */
+/** A version as the index of classes holds it: 0 for a device without a version. */
 export const numberOf = { 1: 1, 2: 2, [none]: 0 } as const satisfies Record<NonNullable<DeviceFilter['version']>, number>;
 export const versionIs = (number: number) => sql`coalesce(d.version, 0) = ${number}`;
 
@@ -34,7 +34,7 @@ type Conditions = {
 const conditions: Conditions = {
   kind: (kind) => sql`d.kind = ${kind}`,
   external_id_prefix: hasPrefix,
-  // A cabinet has none either.
+  // A cabinet has no version either, so the kind has to be named, too.
   version: (version) => sql`d.kind = 'scooter' AND ${versionIs(numberOf[version])}`,
   channel: (channel) => sql`d.channel = ${channel}`,
   zone: (zone) => (zone === none ? sql`d.zone IS NULL` : sql`d.zone = ${zone}`),
@@ -72,15 +72,15 @@ const anyOf = (places: readonly RawBuilder<unknown>[]) =>
 const runsAny = (condition: RawBuilder<unknown>) => sql`EXISTS (SELECT FROM device_firmwares r WHERE r.device_id = d.id AND ${condition})`;
 
 /**
- * What `device_firmwares r` says of devices that run a version: places of its indexes. A version is known by its firmware; one that is in no
- * catalogue, or is being linked to it, by its text.
+ * Conditions on `device_firmwares r` that find the devices that run a version; each is one range of an index. A version is found by its
+ * firmware, or, while it is not in the catalogue or not linked yet, by its text.
  */
 export const placesOfRunning = (running: Running): RawBuilder<unknown>[] => {
   if ('firmware_id' in running) return [sql`r.firmware_id = ${running.firmware_id}`];
   const { hardware_type, version } = running;
   const isIt = sql`r.hardware_type = ${hardware_type} AND r.reported_version = ${version}`;
   return [
-    // The text says nothing more, but tells the planner how many devices run it.
+    // The text would not be needed here, but it tells the planner how many devices run the version.
     sql`${isIt} AND r.firmware_id = (
       SELECT f.id FROM firmwares f
       WHERE f.hardware_type = ${hardware_type} AND f.version = ${version} AND f.status IN ('available', 'lost', 'withdrawn')
@@ -91,15 +91,15 @@ export const placesOfRunning = (running: Running): RawBuilder<unknown>[] => {
 
 export const unknownVersionOf = (hardware_type: string) => sql`r.hardware_type = ${hardware_type} AND r.firmware_id IS NULL`;
 
-/** The conditions of a filter, its sample aside, about `devices d`. */
+/** The conditions of a filter, without its sample, about `devices d`. */
 export const conditionsOf = ({ percentage: _, ...filter }: DeviceFilter, now: Date): RawBuilder<unknown>[] =>
   Object.entries(filter).flatMap(([field, value]) =>
     value === undefined ? [] : [(conditions[field as keyof Conditions] as (value: unknown, now: Date) => RawBuilder<unknown>)(value, now)],
   );
 
 /**
- * The lot by which a device is in a sample: 32 bits of an MD5, the same on every version of PostgreSQL. Drawn anew for every firmware, so
- * that not the same devices are always the first.
+ * A device's lot, which decides whether it is in a sample: 32 bits of an MD5, the same on every version of PostgreSQL. It depends on the
+ * firmware, so that not always the same devices are the first.
  */
 const lotOf = (firmware_id: number) =>
   sql`('x' || left(md5(${String(firmware_id)} || '.' || d.kind || '.' || d.external_id), 8))::bit(32)::bigint`;
@@ -108,7 +108,7 @@ const lotOf = (firmware_id: number) =>
 export const filteredDevices = (filter: DeviceFilter, { now, firmware_id = 0 }: FilterContext): RawBuilder<unknown> => {
   const matching = sql`FROM devices d WHERE ${allOf(conditionsOf(filter, now))}`;
   if (filter.percentage === undefined) return sql`SELECT d.* ${matching}`;
-  // 2^32 lots: a sample of p per cent are the devices whose lot is in the first p per cent of them; at least the one with the lowest.
+  // There are 2^32 lots. A sample of p per cent has the devices whose lot is in the first p per cent, but at least the one with the lowest lot.
   return sql`
     SELECT *
     FROM (

@@ -15,14 +15,14 @@ const tags = z.optional(
 );
 const described = <S extends z.ZodMiniType>(schema: S, description: string, example?: string): S =>
   schema.check(z.meta({ description, ...(example !== undefined && { example }) }));
-/** As the field of the filter is described. */
+/** Gives a query parameter the description of the filter's field. */
 const like = <S extends z.ZodMiniType>(schema: S, field: keyof typeof deviceFilter): S =>
   schema.check(z.meta(z.globalRegistry.get(deviceFilter[field]) ?? {}));
 
 const type = z.optional(HardwareTypeName);
 const version = z.optional(FirmwareVersion);
 
-/** A filter as query parameters: what is nested in it has a dotted name here. */
+/** A filter as query parameters; nested fields have dotted names. */
 export const deviceFilterQuery = {
   kind: deviceFilter.kind,
   external_id_prefix: deviceFilter.external_id_prefix,

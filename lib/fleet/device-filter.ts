@@ -13,7 +13,7 @@ export const Running = z.union([
 ]);
 export type Running = z.output<typeof Running>;
 
-/** Which devices are meant: those that fulfil all conditions that are named. One language, wherever devices are chosen. */
+/** Chooses the devices that fulfil all named conditions. The same language is used wherever devices are chosen. */
 export const deviceFilter = {
   kind: z.optional(DeviceKind),
   external_id_prefix: z

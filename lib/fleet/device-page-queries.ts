@@ -16,13 +16,13 @@ import {
 import { none } from './word.ts';
 
 /**
- * The ids of a page of devices, so that any page of a fleet of millions costs what the first one does: an index holds the devices of a
- * condition in the order of their ids, the page begins in it where the last one ended, and ends when it is full. Where a condition means
- * several places of an index, each of them gives as many as a whole page, and the first of all those are the page.
+ * The ids of a page of devices. Every page of a fleet of millions costs as much as the first one: an index holds the devices of a condition in
+ * the order of their ids; the page starts in it where the last one ended, and stops when it is full. If a condition means several ranges of an
+ * index, a whole page is read from each of them, and the lowest ids of all these are the page.
  *
- * Of several conditions the one that most likely means the fewest devices is looked up so, and its devices are asked about the others,
- * one by one. So a page of devices that hardly exist costs as much as that one condition has devices; so does one of a tag, whose index has
- * no order, and one of a sample, which is drawn from all.
+ * Of several conditions, the one that most likely means the fewest devices is looked up in this way, and its devices are tested for the others
+ * one by one. So if hardly any device fulfils all conditions, a page reads all devices of that one condition. The same holds for a tag, because
+ * its index has no order, and for a sample, because it is drawn from all devices.
  */
 export const deviceIdPage = (filter: DeviceFilter, bounds: Bounds<[id: number]>): RawBuilder<unknown> => sql`
   SELECT id FROM (${candidates(filter, bounds)}) candidates ORDER BY ${inOrder([sql`id`], bounds.direction)} LIMIT ${bounds.size}`;
@@ -71,7 +71,7 @@ const pageAlong = (
   ORDER BY ${inOrder(columns, direction)}
   LIMIT ${size}`;
 
-/** Conditions that are places of an index of device_firmwares. */
+/** Conditions that are ranges of an index of device_firmwares. */
 const installed = ({
   running,
   unknown_version,
@@ -125,7 +125,7 @@ const unionOf = (places: readonly RawBuilder<unknown>[]) =>
     sql` UNION ALL `,
   );
 
-/** One place of an index of device_firmwares; its devices are asked about the other conditions one by one, in a subquery of their own. */
+/** One range of an index of device_firmwares. Its devices are tested for the other conditions one by one, in a subquery. */
 const installedIn = (place: RawBuilder<unknown>, others: DeviceFilter, { after, direction, size, now }: IdBounds): RawBuilder<unknown> => {
   const id = [sql`r.device_id + 0`];
   const conditions = conditionsOf(others, now);
@@ -138,7 +138,7 @@ const installedIn = (place: RawBuilder<unknown>, others: DeviceFilter, { after, 
     LIMIT ${size}`;
 };
 
-/** One place of an index of devices. */
+/** One range of an index of devices. */
 const devicesIn = (place: RawBuilder<unknown>, bounds: IdBounds): RawBuilder<unknown> => alongIds(sql`d.id + 0`, place, bounds);
 
 const allDevices = (bounds: IdBounds) => alongIds(sql`d.id`, sql`true`, bounds);
@@ -152,8 +152,8 @@ const alongIds = (id: RawBuilder<unknown>, place: RawBuilder<unknown>, { after, 
 const millisecondsPerDay = 86_400_000;
 
 /**
- * Every day on which any device of the kind was last seen is a place; the index is asked for each day's successor. When the time is in
- * the middle of a day, the devices that were last seen on that day are another one, of which only some are meant.
+ * One range for every day on which any device of the kind was last seen; the days are found by asking the index for the next day again and
+ * again. If the time is in the middle of a day, the devices last seen on that day are one more range, and only some of them are meant.
  */
 const lastSeenBefore = (time: Date, ofClass: DeviceFilter & { kind: DeviceKind }, bounds: IdBounds): RawBuilder<unknown>[] => {
   const day = sql`(${time}::timestamptz AT TIME ZONE 'UTC')::date`;
@@ -181,7 +181,7 @@ const everyClass = (['telematics', 'iot'] as const).flatMap((channel) => [
   { kind: 'cabinet', version: 0, channel } as const,
 ]);
 
-/** The places of the index of classes. */
+/** The ranges of the index of classes. */
 const classesOf = ({ kind, version, channel }: DeviceFilter): RawBuilder<unknown>[] => {
   const kinds = kindsOf({ kind, version });
   return everyClass

@@ -31,7 +31,7 @@ interface DeviceRow extends Omit<Device, 'firmwares'> {
   source: ReportSource;
 }
 
-/** Devices with what each runs now, by their ids; `chosen` restricts `devices d`, and `more` are further columns. */
+/** Devices with what each runs now. `chosen` restricts `devices d`, and `more` adds columns. */
 const selectDeviceRows = <More = unknown>(chosen: RawBuilder<unknown>, order: RawBuilder<unknown>, more = sql``) => sql<DeviceRow & More>`
     SELECT ${more} d.id, d.kind, d.external_id, d.version, d.channel, d.zone, d.tags, d.revision, d.retired_dt,
            d.created_dt, d.last_seen_dt,
@@ -64,7 +64,7 @@ const toDevices = (rows: readonly DeviceRow[]): Map<number, Device> => {
   return devices;
 };
 
-/** In one statement, whatever their number. */
+/** Reads devices, by their ids, in one statement for any number of devices. */
 const selectDevices = async (db: Db, chosen: RawBuilder<unknown>, order: RawBuilder<unknown>): Promise<Map<number, Device>> =>
   toDevices((await selectDeviceRows(chosen, order).execute(db)).rows);
 
@@ -74,7 +74,7 @@ interface AttributeColumns {
   aliases: { external_id: string; until_dt: string }[];
 }
 
-/** One device with what it runs and what it tells of itself, in one statement. */
+/** One device with what it runs and with its attributes, in one statement. */
 export const findDeviceWithAttributes = async (db: Db, kind: DeviceKind, external_id: string): Promise<DeviceWithHistory | undefined> => {
   const { rows } = await selectDeviceRows<AttributeColumns>(
     sql`d.kind = ${kind} AND d.external_id = ${external_id}`,
@@ -167,7 +167,7 @@ export interface HistoryFilter {
   cursor?: string | undefined;
 }
 
-/** What was learned last comes first. A version that came into the catalogue later is known by its firmware. */
+/** The latest knowledge first. An entry has its firmware even if the version came into the catalogue later. */
 export const listHistory = async (db: Db, { kind, external_id, limit, cursor }: HistoryFilter): Promise<Page<PastFirmware>> => {
   const list = listOf('history', { kind, external_id });
   const before = decodeCursor(list, HistoryCursor, cursor);
@@ -192,7 +192,7 @@ export const listHistory = async (db: Db, { kind, external_id, limit, cursor }: 
       'h.source',
     ])
     .$narrowType<{ source: ReportSource }>()
-    // Not joined, so that the index gives the rows in their order and no more of them than are wanted.
+    // A subquery instead of a join, so that PostgreSQL reads the rows from the index in their order, and no more than needed.
     .where('h.device_id', '=', (eb) =>
       eb.selectFrom('devices').select('id').where('kind', '=', kind).where('external_id', '=', external_id),
     );

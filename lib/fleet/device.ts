@@ -19,8 +19,9 @@ export const ExternalIdPrefix = z.string().check(z.regex(/^[\w.:~-]{1,128}$/, 'h
 export const ScooterVersion = z.union([z.literal(1), z.literal(2)]).check(z.meta({ description: 'Generation of a scooter' }));
 
 /**
- * Where knowledge of a version came from: scooters-backend told us (confirmation), or we asked it (observation); the device itself told us
- * (config_data), or said that it had installed it and is believed (feedback); or it was part of what a device came to run (package).
+ * How the service learned a version: scooters-backend told it (confirmation) or was asked (observation); the device told its version
+ * (config_data), or said that it had installed it, where this counts as proof (feedback); or the version is part of a package that the device
+ * runs (package).
  */
 export const reportSources = ['confirmation', 'observation', 'config_data', 'feedback', 'package'] as const;
 export type ReportSource = (typeof reportSources)[number];

@@ -26,7 +26,7 @@ export async function getGroup({ db, now }: EditGroupDeps, name: string): Promis
   return { ...group, devices: await countDevices(db, membersOf(group), now()) };
 }
 
-/** A page of the members of a group, as a list of devices has them. @throws `group.not_found` */
+/** A page of the members of a group, in the form of a list of devices. @throws `group.not_found` */
 export async function listMembers({ db, now }: EditGroupDeps, name: string, page: Omit<PageOfDevices, 'now'>): Promise<Page<Device>> {
   const group = await findGroup(db, name);
   if (!group) throw notFound(name);
@@ -36,7 +36,7 @@ export async function listMembers({ db, now }: EditGroupDeps, name: string, page
 /**
  * Adds a group. The same definition again changes nothing.
  *
- * @throws `request.invalid` for a filter that names what does not exist; `group.exists` with what the name stands for already.
+ * @throws `request.invalid` for a filter that names something that does not exist; `group.exists` with the existing group of this name.
  */
 export async function addGroup({ db, now }: EditGroupDeps, group: NewGroup, actor: Actor): Promise<{ isNew: boolean; answer: Group }> {
   return db.transaction().execute(async (trx) => {
@@ -57,9 +57,9 @@ export async function addGroup({ db, now }: EditGroupDeps, group: NewGroup, acto
 }
 
 /**
- * Changes which devices a group means from now on. Updates that were requested for it keep the devices that they have.
+ * Changes which devices a group means from now on. Updates that were requested for it keep their devices.
  *
- * @throws `group.not_found`; `request.invalid` for a filter that names what does not exist.
+ * @throws `group.not_found`; `request.invalid` for a filter that names something that does not exist.
  */
 export async function changeGroup({ db, now }: EditGroupDeps, name: string, change: GroupChange, actor: Actor): Promise<Group> {
   return db.transaction().execute(async (trx) => {

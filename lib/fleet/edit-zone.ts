@@ -25,7 +25,7 @@ export async function getZone(db: Db, name: string): Promise<Zone> {
 /**
  * Adds a zone. The same definition again changes nothing.
  *
- * @throws `zone.exists` with what the name stands for already.
+ * @throws `zone.exists` with the existing zone of this name.
  */
 export async function addZone({ db, now }: EditZoneDeps, zone: NewZone, actor: Actor): Promise<{ isNew: boolean; answer: Zone }> {
   return db.transaction().execute(async (trx) => {
@@ -43,7 +43,7 @@ export async function addZone({ db, now }: EditZoneDeps, zone: NewZone, actor: A
   });
 }
 
-/** Changes settings of a zone, which hold from then on. @throws `zone.not_found` */
+/** Changes settings of a zone, with effect from now on. @throws `zone.not_found` */
 export async function changeZone({ db, now }: EditZoneDeps, name: string, change: ZoneChange, actor: Actor): Promise<Zone> {
   return db.transaction().execute(async (trx) => {
     const existing = await lockZone(trx, name);
@@ -57,7 +57,7 @@ export async function changeZone({ db, now }: EditZoneDeps, name: string, change
   });
 }
 
-/** Deletes a zone that no device is in, not even one that is retired. @throws `zone.not_found`, `zone.in_use` */
+/** Deletes a zone without devices; retired devices count, too. @throws `zone.not_found`, `zone.in_use` */
 export async function deleteZone({ db, now }: EditZoneDeps, name: string, actor: Actor): Promise<void> {
   await db.transaction().execute(async (trx) => {
     const existing = await lockZone(trx, name);

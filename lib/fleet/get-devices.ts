@@ -18,7 +18,7 @@ export interface DeviceQuery extends HistoryFilter {
 }
 
 /**
- * What a device runs and tells of itself, with a page of its history when that is asked for.
+ * A device with what it runs and its attributes; with a page of its history if the caller asks for it.
  *
  * @throws `device.not_found`
  */
@@ -29,7 +29,7 @@ export async function getDeviceWithHistory(db: Db, { history, ...filter }: Devic
   return history ? { ...device, history: await listHistory(db, filter) } : device;
 }
 
-/** Known devices in the order of their ids, and the ids that are nobody's, each once. */
+/** Known devices in the order of their ids, and the ids that no device has, each once. */
 export async function lookUpDevices(
   db: Db,
   kind: DeviceKind,

@@ -18,7 +18,7 @@ export const insertGroup = (trx: Trx, { filter, ...group }: NewGroup, created_dt
 
 export const findGroup = (db: Db, name: string): Promise<Group | undefined> => selectGroups(db).where('name', '=', name).executeTakeFirst();
 
-/** Waits for others who change the group. */
+/** Locks a group: waits for others who change it. */
 export const lockGroup = (trx: Trx, name: string): Promise<Group | undefined> =>
   selectGroups(trx).where('name', '=', name).forNoKeyUpdate().executeTakeFirst();
 

@@ -7,7 +7,7 @@ export const GroupName = Word.check(z.meta({ description: 'The name of a group',
 
 const { percentage: _percentage, failed_in_update_id: _id, ...lasting } = deviceFilter;
 
-/** Without what has no meaning by itself (a sample is one of an update), or none for long. */
+/** A filter without the conditions that make no sense in a group: a sample belongs to one update, and executions are kept only for some time. */
 export const GroupFilter = z
   .strictObject(lasting)
   .check(z.meta({ description: 'As every filter of devices, but without `percentage` and `failed_in_update_id`' }));
@@ -33,5 +33,5 @@ export const CountedGroup = z
   .register(z.globalRegistry, { id: 'CountedGroup' });
 export type CountedGroup = z.infer<typeof CountedGroup>;
 
-/** Its members are in service, unless it says otherwise. */
+/** The filter of a group's members: only devices in service, unless the group's filter says otherwise. */
 export const membersOf = ({ filter }: Pick<Group, 'filter'>): GroupFilter => ({ retired: false, ...filter });

@@ -5,7 +5,7 @@ export type DayOfWeek = (typeof daysOfWeek)[number];
 
 const TimeOfDay = z.string().check(z.regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'must be a time of day from 00:00 to 23:59'));
 
-/** When devices may be asked, in the local time of where they stand. */
+/** When devices of a zone may be asked, in the zone's local time. */
 export const MaintenanceWindow = z
   .strictObject({
     from: TimeOfDay.check(z.meta({ description: 'Local time at which it opens', example: '02:00' })),

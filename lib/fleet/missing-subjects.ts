@@ -10,12 +10,12 @@ export type PlaceOf = (field: string) => Place;
 export const inBody =
   (path: string): PlaceOf =>
   (field) => ({ in: 'body', path: `${path}.${field}` });
-/** A caller who has used the shorter name is told by that. */
+/** Names a field as the caller has named it: one field has a shorter name, too. */
 export const inQuery =
   (query: object): PlaceOf =>
   (field) => ({ in: 'query', path: field === 'running.firmware_id' && !(field in query) ? 'runs_firmware_id' : field });
 
-/** Every condition of a filter about a hardware type, firmware, zone or update that does not exist. */
+/** An error for every condition of a filter that names a hardware type, firmware, zone or update that does not exist. */
 export const findMissingSubjects = async (db: Db, filter: DeviceFilter, placeOf: PlaceOf): Promise<FieldError[]> => {
   const { older_than_firmware_id, unknown_version, zone, failed_in_update_id } = filter;
   const errors: FieldError[] = [];
@@ -39,7 +39,7 @@ const findMissingUpdate = async (db: Db, place: Place, id: number | undefined): 
 };
 
 /**
- * That no device fulfils a condition about what does not exist would be true, and misleading.
+ * Refuses a filter that names something that does not exist. To answer that no device fulfils it would be correct, but misleading.
  *
  * @throws `request.invalid` naming every such condition.
  */

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import { DeviceKind, ExternalId } from './device.ts';
 
-/** Devices named one by one in a request; more are chosen by a filter. */
+/** The most devices that a request may name one by one; a filter can choose more. */
 const maximumNamed = 10_000;
 
 export const NamedDevices = z.strictObject({

@@ -8,7 +8,7 @@ export const Revision = requestedText(64).check(
   z.meta({ description: 'Revision of its hardware, in its maker’s words', example: 'B2' }),
 );
 
-/** Where it stands and what it is. What is not named stays as it is; null takes it away. */
+/** Where a device stands and what it is. Fields that are not named stay as they are; null removes the value. */
 export const devicePlace = {
   zone: z.optional(z.nullable(ZoneName)).check(z.meta({ description: 'The zone it stands in. Not named: stays as it is; null: none' })),
   tags: z
@@ -17,7 +17,7 @@ export const devicePlace = {
   revision: z.optional(z.nullable(Revision)).check(z.meta({ description: 'Of its hardware. Not named: stays as it is; null: none' })),
 };
 
-/** What a device is registered with. A scooter without a generation has its own IoT. */
+/** The fields with which a device is registered. A scooter without a generation has an IoT of its own. */
 export const NewDevice = z.pipe(
   z
     .strictObject({

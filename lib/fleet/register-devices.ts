@@ -14,9 +14,9 @@ export interface RegisteredDevices {
 }
 
 /**
- * Adds and changes devices, all or none, in a few statements whatever their number. Calls take turns. Repeating a call changes nothing.
+ * Adds and changes devices, all or none, in a few statements for any number. Calls take turns. Repeating a call changes nothing.
  *
- * @throws `request.invalid` naming every device that comes twice: which of the two was meant cannot be known; or for a zone that there is not.
+ * @throws `request.invalid` naming every device that comes twice (nobody can know which of the two was meant), or a zone that does not exist.
  */
 export async function registerDevices(
   { db, now }: { db: Db; now: Clock },

@@ -3,9 +3,9 @@ import type { Trx } from '../db/database.ts';
 import type { Removal } from '../removal.ts';
 
 /**
- * Removes what devices ran before something that they began to run long ago. So the history of the months that are kept is whole, what a
- * device ran at their beginning included, and the last thing known of a device stays for ever. Goes through the history once, in the order in
- * which it was written, and stops at the first row that is not old. Answers whether there may be more.
+ * Removes rows of the history whose successor is itself older than the kept months. So the history of these months stays complete, including
+ * what a device ran at their beginning, and the last row of a device stays for ever. Goes through the history in the order in which it was
+ * written, and stops at the first row that is not old. Answers whether there may be more.
  */
 export async function removeOldHistory(trx: Trx, { before, limit }: Removal): Promise<boolean> {
   const { rows } = await sql<{ n: number }>`
@@ -37,7 +37,7 @@ export async function removeOldHistory(trx: Trx, { before, limit }: Removal): Pr
   return (rows[0]?.n ?? 0) >= limit;
 }
 
-/** The rows of one count, over all its shards, that together are nought: without them every sum stays what it is. */
+/** Removes the rows of a count whose shards add up to zero: without them every sum stays the same. */
 const removeZeros = (table: string, key: readonly string[], limit: number): RawBuilder<unknown> => {
   const columns = sql.join(key.map((column) => sql.ref(column)));
   const counts = sql.table(table);
@@ -53,7 +53,7 @@ const removeZeros = (table: string, key: readonly string[], limit: number): RawB
     DELETE FROM ${counts} WHERE (${columns}, shard) IN (SELECT ${columns}, shard FROM locked WHERE (${columns}) IN (SELECT * FROM zeros))`;
 };
 
-/** Removes counts of versions that no device runs any more, and of days on which none was seen last. They come again when they are needed. */
+/** Removes counts of versions that no device runs any more, and of days on which no device was last seen. They are made again when needed. */
 export async function removeUnusedCounts(trx: Trx, { limit }: Removal): Promise<boolean> {
   const versions = await removeZeros('device_firmware_counts', ['hardware_type', 'reported_version', 'zone'], limit).execute(trx);
   const days = await removeZeros('device_seen_counts', ['kind', 'seen_on', 'zone'], limit).execute(trx);
@@ -61,7 +61,7 @@ export async function removeUnusedCounts(trx: Trx, { limit }: Removal): Promise<
   return removed >= limit;
 }
 
-/** Removes how many devices ran each version on days long ago. */
+/** Removes the daily counts of versions of days long ago. */
 export async function removeOldDays(trx: Trx, { before, limit }: Removal): Promise<boolean> {
   const { numAffectedRows = 0n } = await sql`
     DELETE FROM device_firmware_days WHERE (hardware_type, day) IN (

@@ -4,11 +4,11 @@ import { ItemError, judged, Malformed } from '../http/judged.ts';
 import { summarize } from '../http/parse-request.ts';
 import { NewDevice } from './new-device.ts';
 
-/** One of many devices in a call. */
+/** One of many devices in a call, judged on its own. */
 export const SentDevice = judged(NewDevice);
 export type SentDevice = z.output<typeof SentDevice>;
 
-/** Of so many refused devices it is told why: thousands of them have to fit into an answer. */
+/** For how many refused devices the answer says why; it has to fit into one response. */
 const maximumRefusals = 1_000;
 
 export const RefusedDevices = z.object({
@@ -31,13 +31,13 @@ export const wellFormedOf = (sent: readonly SentDevice[]): NewDevice[] =>
 interface Judgement {
   /** Whether a part of the devices may be registered. */
   partial: boolean;
-  /** Those that devices name and that there are not. */
+  /** Zones that devices name and that do not exist. */
   unknownZones: readonly string[];
 }
 
 /**
- * Those of the devices that can be registered, and why the others cannot: one that is not well-formed, comes twice with a second one, or
- * stands in a zone that there is not.
+ * Separates devices that can be registered from those that cannot, with the reason: the device is not well-formed, comes twice, or stands in
+ * a zone that does not exist.
  *
  * @throws `request.invalid` with every wrong field, unless a part of the devices may be registered.
  */

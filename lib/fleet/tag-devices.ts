@@ -12,7 +12,7 @@ import { NamedDevices } from './named-devices.ts';
 import { changeTags, lockNamedDevices, lockTaggable, type TagChange } from './tag-queries.ts';
 import { maximumTags, Tags } from './word.ts';
 
-/** So many at once: more would take longer than a call may. */
+/** How many devices one call can tag: more would take longer than a call may. */
 const maximumTagged = 50_000;
 
 export const TagRequest = z
@@ -55,9 +55,10 @@ export const TaggedDevices = z
 export type TaggedDevices = z.infer<typeof TaggedDevices>;
 
 /**
- * Adds tags to devices and takes others away, of all of them or of none. Repeating a call changes nothing.
+ * Adds tags to devices and removes others, for all of these devices or for none. Repeating a call changes nothing.
  *
- * @throws `device.too_many_tags` when any of them would have more than 20; `request.invalid` for a filter that names what does not exist.
+ * @throws `device.too_many_tags` when any device would have more than 20; `request.invalid` for a filter that names something that does not
+ *   exist.
  */
 export async function tagDevices({ db, now }: { db: Db; now: Clock }, request: TagRequest, actor: Actor): Promise<TaggedDevices> {
   const { kind, external_ids, add, remove } = request;

@@ -4,7 +4,7 @@ import type { DeviceKind } from './device.ts';
 import type { DeviceFilter } from './device-filter.ts';
 import { filteredDevices } from './device-filter-queries.ts';
 
-/** In the order of the unique key, as everything that locks many devices. Unknown ids are missing from the answer. */
+/** Locks in the order of the unique key, as all code that locks many devices does. Unknown ids are missing from the answer. */
 export const lockNamedDevices = async (
   trx: Trx,
   kind: DeviceKind,
@@ -29,7 +29,7 @@ const tagsAfter = ({ add, remove }: TagChange) => sql`ARRAY(
   ORDER BY tag COLLATE "C"
 )`;
 
-/** Those that a filter means and whose tags would change, so many at most, in the order of the unique key. */
+/** Locks devices that a filter means and whose tags would change, up to a number, in the order of the unique key. */
 export const lockTaggable = async (
   trx: Trx,
   filter: DeviceFilter,
@@ -45,7 +45,7 @@ export const lockTaggable = async (
   return rows.map(({ id }) => id);
 };
 
-/** Of devices that are locked; answers how many had other tags before. */
+/** Changes the tags of devices that are locked, and answers how many had other tags before. */
 export const changeTags = async (trx: Trx, ids: readonly number[], change: TagChange): Promise<number> => {
   const { numAffectedRows = 0n } = await sql`
     UPDATE devices d SET tags = ${tagsAfter(change)}

@@ -1,13 +1,13 @@
 import * as z from 'zod/mini';
 
-/** What people call a zone, a group or a kind of device: the same for everybody who types it. */
+/** The name of a zone, a group or a tag: characters that everybody types in the same way. */
 export const Word = z
   .string()
   .check(
     z.regex(/^[a-z0-9][a-z0-9_.-]{0,63}$/, 'must have 1 to 64 of the characters a-z, 0-9, _ . and -, and begin with a letter or a digit'),
   );
 
-/** In a filter: devices that have none. So no zone has this name. */
+/** In a filter this means devices without a zone, so no zone may have this name. */
 export const none = 'none';
 
 export const ZoneName = Word.check(

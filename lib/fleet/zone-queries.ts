@@ -9,7 +9,7 @@ import type { NewZone, Zone } from './zone.ts';
 const columns = ['name', 'time_zone', 'maximum_unavailable_percentage', 'maintenance_window', 'comment', 'created_dt'] as const;
 type Narrowed = { maintenance_window: MaintenanceWindow | null };
 
-/** Devices are counted as they are registered, moved and retired (count-queries.ts). */
+/** Adds up the counts that are kept when devices are registered, moved and retired (count-queries.ts). */
 const deviceCount = sql<number>`(SELECT coalesce(sum(c.device_count), 0) FROM device_seen_counts c WHERE c.zone = zones.name)`;
 const selectZones = (db: Db) =>
   db
@@ -30,7 +30,7 @@ export const insertZone = (trx: Trx, zone: NewZone, created_dt: Date) =>
 
 export const findZone = (db: Db, name: string): Promise<Zone | undefined> => selectZones(db).where('name', '=', name).executeTakeFirst();
 
-/** Waits for others who change the zone. */
+/** Locks a zone: waits for others who change it. */
 export const lockZone = (trx: Trx, name: string): Promise<Zone | undefined> =>
   selectZones(trx).where('name', '=', name).forNoKeyUpdate().executeTakeFirst();
 
@@ -61,7 +61,7 @@ export const listZones = async (db: Db, { limit, cursor }: { limit: number; curs
   return toPage(list, rows, limit, (row) => [row.name]);
 };
 
-/** Those of the names that are no zone. Without names, asks nothing. */
+/** Which of the names are no zones. No names: no statement. */
 export const listUnknownZones = async (db: Db, names: readonly string[]): Promise<string[]> => {
   if (names.length === 0) return [];
   const known = await db.selectFrom('zones').select('name').where('name', 'in', names).execute();

@@ -3,7 +3,7 @@ import { Comment, Timestamp } from '../firmware/firmware.ts';
 import { MaintenanceWindow } from './maintenance-window.ts';
 import { ZoneName } from './word.ts';
 
-/** Names of the IANA database, such as the platform knows them; an offset such as +03:00 knows nothing of summer time. */
+/** Accepts names of the IANA database that Node knows. An offset such as +03:00 is no time zone: it has no summer time. */
 const isTimeZone = (name: string): boolean => {
   if (!/^[A-Za-z]/.test(name)) return false;
   try {

@@ -6,7 +6,7 @@ import { createKeySet, isKeySetUnavailable, type KeySet } from './key-set.ts';
 export const scopes = ['read', 'firmware:write', 'devices:write', 'updates:write', 'devices:report', 'keys:write', 'audit:read'] as const;
 export type Scope = (typeof scopes)[number];
 
-/** What a caller's credentials permit, whatever they are. */
+/** A caller, with what the credentials permit, of whatever kind these are. */
 export interface Authenticated {
   scopes: ReadonlySet<string>;
 }
@@ -15,11 +15,11 @@ export interface Caller extends Authenticated {
   subject: string;
 }
 
-/** Parameters of the path, still unchecked: a device is who its path says and its token proves. */
+/** Parameters of the path, still unchecked: the path names a device, and its token proves that it calls. */
 export type PathParameters = Readonly<Record<string, string | undefined>>;
 
 /**
- * Who sends this Authorization header: people and programs with a JWT (`createAuthenticate`), devices with a token of their own
+ * Finds out who sends an Authorization header: people and programs with a JWT (`createAuthenticate`), or devices with a token of their own
  * (`createAuthenticateDevice`).
  *
  * @throws `auth.missing_token`, `auth.invalid_token`, `auth.device_refused`, or `auth.keys_unavailable` when the key set cannot be fetched.
@@ -30,13 +30,13 @@ export interface AuthenticateOptions {
   issuer: string;
   audience: string;
   jwksUrl: string;
-  /** How long keys that were fetched are good while no newer ones can be had (key-set.ts). */
+  /** For how long fetched keys are used while newer ones cannot be fetched (key-set.ts). */
   jwksMaximumAgeSeconds?: number | undefined;
 }
 
 /** Real tokens are below 2 KiB; anything near this is an attack on the parser. */
 const maximumTokenLength = 8_192;
-/** Asymmetric ones only: with a shared secret, whoever checks tokens could make them. */
+/** Only asymmetric algorithms: with a shared secret, a service that checks tokens could also make them. */
 const algorithms = ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA', 'Ed25519'];
 const clockToleranceSeconds = 5;
 
@@ -48,7 +48,7 @@ export const createAuthenticate = ({ issuer, audience, jwksUrl, jwksMaximumAgeSe
 
 const mostRemembered = 20;
 
-/** A token that was good stays so until it expires, as long as the keys are the same: its signature costs as much as a statement. */
+/** Remembers valid tokens until they expire or the keys change, because checking a signature costs as much as a statement. */
 const remembering = ({ freshSince }: KeySet, check: (authorization: string | undefined) => Promise<Verified>): Authenticate => {
   const remembered = new Map<string | undefined, Verified & { since: number | undefined }>();
   return async (authorization) => {
@@ -56,7 +56,7 @@ const remembering = ({ freshSince }: KeySet, check: (authorization: string | und
     if (known?.since !== undefined && known.since === freshSince() && Date.now() < known.expires) return known.caller;
     const before = freshSince();
     const verified = await check(authorization);
-    // With others it would have to be checked anew.
+    // If the keys have changed meanwhile, the token has to be checked anew next time.
     const since = freshSince() === before ? before : undefined;
     if (remembered.size >= mostRemembered) remembered.clear();
     remembered.set(authorization, { ...verified, since });
@@ -98,7 +98,7 @@ const authenticate = async (
   }
 };
 
-/** It is stored with what its bearer asks for. OpenID Connect lets it have 255 characters. */
+/** The subject is stored with each request of its bearer, so it has to be storable. OpenID Connect allows 255 characters. */
 const isSubject = (sub: unknown): sub is string => typeof sub === 'string' && sub !== '' && sub.length <= 255 && isStorable(sub);
 
 const invalidToken = (cause?: unknown) =>

@@ -12,7 +12,7 @@ import { parseRequest, pathParametersOf } from './parse-request.ts';
 import { type Answer, statusOfError, toProblemAnswer } from './problem.ts';
 import type { Route, RouteRequest } from './route.ts';
 
-// Of zod's messages, the small build has none of its own.
+// zod's small build has no messages of its own; this adds the English ones.
 z.config(en());
 
 export interface HttpDeps<C extends Authenticated = Caller> {
@@ -20,7 +20,7 @@ export interface HttpDeps<C extends Authenticated = Caller> {
   log: Log;
   /** Without it nothing is measured. */
   metrics?: Metrics;
-  /** How long a caller is told to wait after a 503 that does not say so itself; where it is missing, all are told the same. */
+  /** Retry-After of a 503 whose error does not name one. Missing: the same for all callers. */
   retryAfterSeconds?: () => number;
 }
 
@@ -37,10 +37,10 @@ export const json = (statusCode: number, body: unknown, headers: Record<string, 
   body: JSON.stringify(body),
 });
 
-/** Nothing is left to tell. */
+/** An answer without a body. */
 export const noContent = (): Answer => ({ statusCode: 204, headers: { 'cache-control': 'no-store' }, body: '' });
 
-/** For bodies that lie elsewhere. */
+/** An answer whose body is at another address. */
 export const redirect = (location: string): Answer => ({ statusCode: 302, headers: { location, 'cache-control': 'no-store' }, body: '' });
 
 /** What a function does for one route: validated request and caller in, answer out. A route without a scope has no caller. */
@@ -54,7 +54,7 @@ export const operation = <R extends Route, C extends Authenticated = Caller>(
   handle.before(({ event }) => {
     event.headers = lowerCaseKeys(event.headers);
   });
-  // Before the body is looked at: what a stranger sends is not worth parsing.
+  // The caller is authenticated before the body is parsed: bodies of strangers should cost nothing.
   const { scope } = route;
   if (scope !== null) {
     handle.before(async ({ event }) => {
@@ -83,16 +83,16 @@ export const endpoint = (...operations: Operation[]): HttpHandler => {
   };
 };
 
-/** Lambda hands on 6 MB and fails with what is larger; the rest is for headers and for what is escaped once more on the way. */
+/** Lambda passes on up to 6 MB and fails with more. The rest is for headers, and for characters that are escaped once more on the way. */
 const maximumAnswerBytes = 5_000_000;
 
-/** Lists end a page before this; who asks for a thousand devices with very many firmwares each is told to ask for fewer. */
+/** Lists end a page before this limit. A caller who asks for a thousand devices with very many firmwares each has to ask for fewer. */
 const refuseLargeAnswer = (answer: Answer): Answer => {
   if (Buffer.byteLength(answer.body) <= maximumAnswerBytes) return answer;
   throw new DomainError('answer.too_large', `The answer would have more than ${maximumAnswerBytes} bytes: ask for less at once`);
 };
 
-/** The first middleware in, and so the last to see an error: logs and measures every request once, turns errors into problem documents. */
+/** The first middleware, so that it sees errors of all others: logs and measures every request once, and turns errors into problem documents. */
 const answerErrors = (
   { log, metrics, retryAfterSeconds }: Pick<HttpDeps, 'log' | 'metrics' | 'retryAfterSeconds'>,
   route: Route,
@@ -149,14 +149,14 @@ const authorize = async <C extends Authenticated>(
 const lowerCaseKeys = (headers: Record<string, string | undefined> | null): Record<string, string | undefined> =>
   Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]));
 
-/** As the caller wrote it. In front of the route's own path there is a stage on API Gateway's domain, or the base path of another one. */
+/** The API's address as the caller used it. On API Gateway's own domain a stage comes before the route's path, on another domain a base path. */
 const apiUrlOf = ({ headers, path, resource, requestContext }: APIGatewayProxyEvent): string => {
   const segments = (requestContext?.path ?? path).split('/');
   const prefix = segments.slice(0, Math.max(1, segments.length - resource.split('/').length + 1)).join('/');
   return `${headers['x-forwarded-proto'] ?? 'http'}://${headers['host'] ?? 'localhost'}${prefix}`;
 };
 
-/** The caller's own id where it is harmless to log, else API Gateway's. */
+/** The caller's own request id if it is safe to log, otherwise API Gateway's. */
 const requestIdOf = (event: APIGatewayProxyEvent): string => {
   const given = lowerCaseKeys(event.headers)['x-request-id'];
   return given && /^[\w-]{8,64}$/.test(given) ? given : (event.requestContext?.requestId ?? 'unknown');

@@ -2,17 +2,17 @@ import type { APIGatewayProxyEvent } from 'aws-lambda';
 import { DomainError } from '../errors.ts';
 import { defaultMaximumBodyBytes } from './route.ts';
 
-/** RFC 6839: also types of their own that are JSON, such as `application/merge-patch+json`. */
+/** Also types with the suffix +json (RFC 6839), such as `application/merge-patch+json`. */
 const jsonContentType = /^application\/(?:[a-z0-9.+-]+\+)?json\s*(?:;|$)/i;
 
 export interface JsonBodyOptions {
   maximumBodyBytes?: number | undefined;
-  /** Where the body may be left out, as by `curl -X POST`, it needs no content type either. */
+  /** Whether the body may be left out, as `curl -X POST` does; then the content type may be missing, too. */
   isOptional: boolean;
 }
 
 /**
- * The body of a request; undefined when it was left out, which `null` is not. A key `__proto__` is a key like any other.
+ * The body of a request; undefined when it was left out (`null` is a body). A key `__proto__` is a key like any other.
  *
  * @throws `request.too_large`, `request.unsupported_media_type`, `request.malformed`.
  */

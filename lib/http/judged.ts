@@ -3,7 +3,7 @@ import type { FieldError } from '../errors.ts';
 import { shorten } from '../text.ts';
 import { fieldErrorsOf } from './parse-request.ts';
 
-/** Of one item so many wrong fields are told: thousands of items have to fit into an answer. */
+/** How many wrong fields of one item are shown: thousands of items have to fit into one answer. */
 const maximumErrorsPerItem = 10;
 
 /** A wrong field of one item; `path` begins within the item. */
@@ -13,7 +13,7 @@ export const ItemError = z.object({
 });
 export type ItemError = z.infer<typeof ItemError>;
 
-/** An item of a list that is not well-formed: kept as it came, so that it hinders no other. */
+/** An item of a list that is not well-formed. It is kept as it came, so that the other items can be processed. */
 export class Malformed {
   readonly sent: unknown;
   readonly errors: readonly FieldError[];
@@ -23,7 +23,7 @@ export class Malformed {
     this.errors = errors;
   }
 
-  /** A text that the item names, as far as it can be shown again. */
+  /** The text in a field of the item, if it has one that can be shown in an answer. */
   textOf(field: string): string | null {
     const { sent } = this;
     const value = typeof sent === 'object' && sent !== null && Object.hasOwn(sent, field) ? (sent as Record<string, unknown>)[field] : null;
@@ -45,8 +45,8 @@ export class Malformed {
 }
 
 /**
- * An item of a list that is judged on its own: as its schema makes it, or {@link Malformed}. The document shows what should be sent, so that
- * generated clients have its type; the route says what becomes of the rest.
+ * An item of a list that is judged on its own: parsed by its schema, or {@link Malformed}. The OpenAPI document shows the schema, so that
+ * generated clients have its type; the route's description says what happens to malformed items.
  */
 export const judged = <S extends z.ZodMiniType>(schema: S) =>
   z

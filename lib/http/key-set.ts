@@ -3,24 +3,24 @@ import { createHttpClient } from '../http-client.ts';
 
 export interface KeySetOptions {
   url: string;
-  /** How long the keys that were fetched last are good while no newer ones can be had. Default: a day. */
+  /** For how long the keys that were fetched last are used while newer ones cannot be fetched. Default: a day. */
   maximumAgeSeconds?: number | undefined;
 }
 
 const fetchTimeoutMilliseconds = 2_000;
 const freshSeconds = 600;
-/** A key that is not among keys as young as this is not looked for again: anybody can make up its name. */
+/** If a token names an unknown key, the set is fetched again only if it is older than this: anybody can invent names of keys. */
 const secondsBetweenLooks = 30;
-/** Whoever asks in between is not kept waiting for an address that has just failed. */
+/** After a failure nobody waits for the address again until this time has passed. */
 const secondsBetweenTries = 30;
 
-/** The keys could not be had: a timeout, another status or content, a broken connection. */
+/** The keys could not be fetched: a timeout, another status or content, a broken connection. */
 class KeySetUnavailable extends Error {
   override readonly name = 'KeySetUnavailable';
 }
 
 export type KeySet = JWTVerifyGetKey & {
-  /** When the keys that are used now were fetched, in milliseconds since 1970; undefined: the next token has others looked for. */
+  /** When the keys in use were fetched, in milliseconds since 1970; undefined: the next token makes the service fetch others. */
   freshSince: () => number | undefined;
 };
 
@@ -31,16 +31,16 @@ interface FetchedKeys {
 
 /**
  * The keys of an identity provider. They are fetched again when they are ten minutes old, and when a token names a key that is not among
- * them. While that fails, the last ones go on for as long as `maximumAgeSeconds`; a set that does arrive replaces them whole, so that a
- * key that was withdrawn is gone with it.
+ * them. While fetching fails, the last keys are used for up to `maximumAgeSeconds`. A set that arrives replaces all of them, so that a
+ * withdrawn key is gone.
  *
- * The function that is returned throws what jose throws; {@link isKeySetUnavailable} tells whether the keys could not be had.
+ * The returned function throws jose's errors; {@link isKeySetUnavailable} tells whether the keys could not be fetched.
  */
 export const createKeySet = ({ url, maximumAgeSeconds = 86_400 }: KeySetOptions): KeySet => {
   const fetchKeys = createFetchKeys(url);
   let last: FetchedKeys | undefined;
   let failure: { error: unknown; at: number } | undefined;
-  /** All who need it wait for the same one. */
+  /** The request under way; all callers wait for the same one. */
   let underWay: Promise<FetchedKeys> | undefined;
 
   const youngerThan = (seconds: number) => (last && Date.now() < last.at + seconds * 1_000 ? last : undefined);
@@ -86,7 +86,7 @@ export const createKeySet = ({ url, maximumAgeSeconds = 86_400 }: KeySetOptions)
   return Object.assign(find, { freshSince: () => youngerThan(freshSeconds)?.at });
 };
 
-/** A key that is not among them may be one that the set has by now: nobody can tell. */
+/** Looks for a key among old keys. If it is not there, the current set may have it, so the keys count as unavailable. */
 const findAmongOld =
   (keys: FetchedKeys, unavailable: KeySetUnavailable): JWTVerifyGetKey =>
   async (header, token) => {
@@ -111,5 +111,5 @@ const createFetchKeys = (url: string): (() => Promise<FetchedKeys>) => {
   };
 };
 
-/** A set may also have keys that cannot be used: that is no fault of the token. */
+/** jose throws TypeErrors for keys of the set that cannot be used: that is not the token's fault either. */
 export const isKeySetUnavailable = (error: unknown): boolean => error instanceof KeySetUnavailable || error instanceof TypeError;

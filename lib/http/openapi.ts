@@ -14,7 +14,7 @@ const description = `Firmware of scooters and cabinets: versions, what each devi
 Requests carry a bearer token (a JWT) with the scope named at each route; devices that poll carry a token of their own. Errors are problem documents (RFC 9457) with a stable \`code\`.
 Times are UTC, ids are numbers, lists are \`{items, next_cursor}\`; a page ends early where it would become larger than an answer can be. A query parameter that is not named at a route, or comes twice, is refused (400). 503 and 429 come with Retry-After; sending again is safe. A path that there is not is 404. A method that a path does not have is 405 with \`Allow\` (\`MethodNotAllowed\` among the components); API Gateway answers 404 there as well.`;
 
-/** What may be asked next: by operation, the operations that take something of its answer, and where in it that is. */
+/** Links between operations: for each operation, the operations that take a value of its answer, and where in the answer that value is. */
 export type Links = Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, string>>>>>>;
 
 /** The OpenAPI 3.1 document of these routes. */
@@ -93,7 +93,7 @@ const toResponses = (
   { responses, problems = [] }: Pick<Route, 'responses' | 'problems'>,
   { isOpen, hasBody, links }: { isOpen: boolean; hasBody: boolean; links: Links[string] | undefined },
 ): ZodOpenApiResponsesObject => {
-  // Of an operation that makes something, only the answer that says where it is has something to go on with.
+  // If an operation creates something, only the answer with a Location has values for further operations.
   const isAccepting = Object.values(responses).some(({ location }) => location !== undefined);
   const answers = Object.entries(responses).map(([status, { description, body, contentTypes = [], location }]) => [
     status,

@@ -23,7 +23,7 @@ export interface Page<Item> {
   next_cursor: string | null;
 }
 
-/** A list under its conditions. A cursor belongs to one of these: in another it would leave out or repeat items without a word. */
+/** A list with its conditions. A cursor belongs to one such list: in another it would silently leave out or repeat items. */
 export interface List {
   id: string;
   /** Where a request has the cursor. */
@@ -38,7 +38,7 @@ export const listOf = (name: string, conditions: object = {}, cursor: List['curs
   cursor,
 });
 
-/** A cursor holds the sort key of the last item: pages stay stable while rows are added, and page 1,000 costs what page 1 does. */
+/** A cursor holds the sort key of the last item: pages stay stable while rows are added, and page 1,000 costs as much as page 1. */
 export const encodeCursor = ({ id }: List, key: readonly unknown[]): string => Buffer.from(JSON.stringify([id, key])).toString('base64url');
 
 /** @throws `request.invalid` naming the cursor for anything that `encodeCursor` did not write for this list. */
@@ -57,15 +57,15 @@ export const decodeCursor = <S extends z.ZodMiniType>(list: List, key: S, cursor
 
 const IdCursor = z.tuple([z.int32()]);
 
-/** Of a list in the order of its ids: the id of the last item. */
+/** For a list in the order of its ids: the id of the last item. */
 export const decodeIdCursor = (list: List, cursor: string | undefined): number | undefined => decodeCursor(list, IdCursor, cursor)?.[0];
 
-/** Lambda's answers have 6 MB at most, and what is wrapped around the items and added to them takes its share. */
+/** Lambda's answers have at most 6 MB, and some of that is needed around the items and for fields that are added to them later. */
 const maximumPageBytes = 3_500_000;
 
 /**
- * `rows` were asked for with one more than `limit`, which tells whether there is a next page. A page of large items ends before it would
- * become larger than an answer can be.
+ * `rows` has one row more than `limit` if there is a next page. A page of large items ends early, before it becomes larger than an answer can
+ * be.
  */
 export const toPage = <Row>(list: List, rows: readonly Row[], limit: number, keyOf: (row: Row) => readonly unknown[]): Page<Row> => {
   const items = withinBytes(rows.slice(0, limit));
@@ -73,7 +73,7 @@ export const toPage = <Row>(list: List, rows: readonly Row[], limit: number, key
   return { items, next_cursor: rows.length > items.length && last ? encodeCursor(list, keyOf(last)) : null };
 };
 
-/** At least one. Only rows that may be too large together are written out for it. */
+/** The first rows that fit, at least one. Rows are written as JSON only if they may be too large together. */
 const withinBytes = <Row>(rows: readonly Row[]): Row[] => {
   if (rows.reduce((sum, row) => sum + mostBytesOf(row), 0) <= maximumPageBytes) return [...rows];
   let bytes = 0;
@@ -84,7 +84,7 @@ const withinBytes = <Row>(rows: readonly Row[]): Row[] => {
   return rows.slice(0, end === -1 ? rows.length : Math.max(1, end));
 };
 
-/** Of a value as JSON, no less than it has: a character may take six bytes (`\u0001`), anything else of one word thirty. */
+/** An upper bound of a value's bytes as JSON: a character takes up to six (`\u0001`), a number, a date or another single value up to thirty. */
 const mostBytesOf = (value: unknown): number => {
   if (typeof value === 'string') return 6 * value.length + 3;
   if (typeof value !== 'object' || value === null || value instanceof Date) return 30;

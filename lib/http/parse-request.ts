@@ -4,7 +4,7 @@ import { DomainError, type FieldError, maximumFieldErrors } from '../errors.ts';
 import { shorten } from '../text.ts';
 import type { Route } from './route.ts';
 
-/** The parts of a request that a route has schemas for. Of a route that declares no query, none is taken. */
+/** The parts of a request for which a route has schemas. A route that declares no query accepts none. */
 export interface RequestParts {
   path: unknown;
   query: unknown;
@@ -41,7 +41,7 @@ export const parseRequest = (route: Route, event: APIGatewayProxyEvent, body: un
   return request;
 };
 
-/** @throws `request.malformed` for what is nested so deep that the stack ends. */
+/** @throws `request.malformed` for a value that is nested too deep for the stack. */
 const safeParse = (schema: z.ZodMiniType, value: unknown) => {
   try {
     return schema.safeParse(value);
@@ -51,7 +51,7 @@ const safeParse = (schema: z.ZodMiniType, value: unknown) => {
   }
 };
 
-/** The first wrong fields and how many there are: a caller who sends a million of them gets an answer that can be sent. */
+/** Keeps the first wrong fields and counts all: even a request with a million wrong fields gets an answer of moderate size. */
 class WrongFields {
   readonly #first: FieldError[] = [];
   #count = 0;
@@ -77,7 +77,7 @@ export const summarize = (errors: readonly FieldError[], count: number): string 
 type Issue = z.core.$ZodIssue;
 type UnionIssue = z.core.$ZodIssueInvalidUnion;
 
-/** The wrong fields that an issue of zod tells of. */
+/** The wrong fields that an issue of zod reports. */
 export function* fieldErrorsOf(part: FieldError['in'], issue: Issue, outer: PropertyKey[] = []): Iterable<FieldError> {
   const path = [...outer, ...issue.path];
   const at = (place: PropertyKey[], message: string): FieldError => ({ in: part, path: place.map(String).join('.'), message });
@@ -93,8 +93,8 @@ export function* fieldErrorsOf(part: FieldError['in'], issue: Issue, outer: Prop
 }
 
 /**
- * Of the forms that a field may have, the one that its sender meant: it knows most of the fields that were sent. Undefined when the value
- * is of no such type at all, or several forms are equally near.
+ * Of the forms that a field may have, the one that the sender meant: the one that knows most of the fields that were sent. Undefined when the
+ * value has none of these types, or several forms are equally near.
  */
 const findMeant = ({ errors }: UnionIssue): Issue[] | undefined => {
   const distances = errors
@@ -109,7 +109,7 @@ const findMeant = ({ errors }: UnionIssue): Issue[] | undefined => {
 const countUnknown = (issues: readonly Issue[]): number =>
   issues.reduce((sum, issue) => sum + (issue.code === 'unrecognized_keys' ? issue.keys.length : 0), 0);
 
-/** For example `needs external_ids or filter`: what each form finds wrong first. */
+/** Joins the first error of each form, for example to `needs external_ids or filter`. */
 const describeChoices = ({ errors }: UnionIssue): string => {
   const choices = errors.flatMap(([first]) => {
     if (!first) return [];
@@ -121,8 +121,8 @@ const describeChoices = ({ errors }: UnionIssue): string => {
 };
 
 /**
- * Decoded once: API Gateway (REST) hands parameters of the path on as they stand in the address, serverless-offline decodes them. So what
- * stands in the address like that is yet to be decoded, and nothing else.
+ * The parameters of the path, decoded exactly once. API Gateway (REST) passes them on as they are in the address, serverless-offline decodes
+ * them. So a parameter is decoded here only if it occurs in the address in the same form.
  */
 export const pathParametersOf = ({ path, pathParameters }: APIGatewayProxyEvent): Record<string, string | undefined> => {
   const segments = new Set(path.split('/'));
@@ -131,7 +131,7 @@ export const pathParametersOf = ({ path, pathParameters }: APIGatewayProxyEvent)
   );
 };
 
-/** What is not well encoded stays as it is. */
+/** A text that is not well encoded stays as it is. */
 const decode = (value: string): string => {
   try {
     return decodeURIComponent(value);

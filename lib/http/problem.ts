@@ -79,7 +79,7 @@ export const titleOf: Readonly<Record<number, string>> = {
 
 const defaultRetryAfterSeconds = 2;
 
-/** What a caller gets instead of an answer (RFC 9457), as `application/problem+json`. Some codes have members of their own besides. */
+/** The document that a caller gets for an error (RFC 9457), as `application/problem+json`. Some codes add members of their own. */
 export const Problem = z
   .looseObject({
     type: z.string().check(z.meta({ description: 'urn:scooters-updater:problem:{code}' })),
@@ -103,7 +103,7 @@ export interface Answer {
   body: string;
 }
 
-/** The name of a field, and what is quoted of it, may be as long as a body: more than an answer can be. */
+/** The detail quotes names and values of fields, which may be as long as a request body; so it has to be cut. */
 const maximumDetailLength = 2_000;
 const shortened = (error: FieldError): FieldError => ({ ...error, path: shorten(error.path, 300), message: shorten(error.message, 500) });
 

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 
-/** A query parameter that is off unless it is `true`. Its text is checked by hand: a document that says boolean says nothing of texts. */
+/** A query parameter that is off unless it is `true`. Its text is checked by hand, so that the OpenAPI document can say "boolean". */
 export const Flag = z
   .pipe(
     z.optional(z.unknown().check(z.refine((text) => text === 'true' || text === 'false', 'must be true or false'))),
@@ -8,7 +8,7 @@ export const Flag = z
   )
   .check(z.meta({ type: 'boolean' }));
 
-/** A query parameter that chooses by yes or no, and by neither when it is left out. */
+/** A query parameter that chooses yes or no; if it is left out, it does not restrict anything. */
 export const YesOrNo = z
   .pipe(
     z.optional(z.unknown().check(z.refine((text) => text === 'true' || text === 'false', 'must be true or false'))),
@@ -16,7 +16,7 @@ export const YesOrNo = z
   )
   .check(z.meta({ type: 'boolean' }));
 
-/** The same where it makes a difference whether it is said at all. */
+/** The same, where it matters whether the parameter is there at all. */
 export const OptionalFlag = z
   .optional(
     z.pipe(
@@ -26,7 +26,7 @@ export const OptionalFlag = z
   )
   .check(z.meta({ type: 'boolean' }));
 
-/** A number of digits only: what `Number()` makes of `0x10`, `1e2` or a space is not what anybody meant. */
+/** A number in digits only. `Number()` would also accept `0x10`, `1e2` and a space, which nobody means. */
 export const integerBetween = (minimum: number, maximum: number) =>
   z
     .pipe(

@@ -4,7 +4,7 @@ import type { Scope } from './authenticate.ts';
 type Shape = z.ZodMiniObject | undefined;
 
 /**
- * One operation of the API: what `endpoint` checks is what the OpenAPI document says, because both read this.
+ * One operation of the API. `endpoint` checks exactly what the OpenAPI document says, because both read this definition.
  *
  * A route is defined in `functions/<name>/routes.ts`, apart from the handler, so that the document needs no handler's dependencies.
  */
@@ -14,7 +14,7 @@ export interface Route<
   Headers extends Shape = Shape,
   Body extends z.ZodMiniType | undefined = z.ZodMiniType | undefined,
 > {
-  /** What generated clients name the operation: a verb and its object in camel case; unique, and never changed. */
+  /** The operation's name in generated clients: a verb and its object in camel case; unique, and never changed. */
   operationId: string;
   method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** As in serverless.yml, for example `/v1/firmwares/{id}`. */
@@ -22,7 +22,7 @@ export interface Route<
   summary: string;
   description?: string;
   tag: 'Firmwares' | 'Assemblies' | 'Devices' | 'Fleet' | 'Updates' | 'Device protocol' | 'Service';
-  /** What a JWT has to grant; `device`: what a device's own token does, its own work and nothing else; null: open to everybody. */
+  /** The scope that a JWT needs; `device`: the token of a device, which permits only its own work; null: open to everybody. */
   scope: Scope | typeof deviceScope | null;
   pathParameters?: Path;
   query?: Query;
@@ -42,7 +42,7 @@ export interface RouteResponse {
   body: z.ZodMiniType | null;
   /** Its content type where it is not JSON. */
   contentTypes?: readonly string[];
-  /** What the `Location` header leads to; without it there is none. */
+  /** What the `Location` header leads to; missing: the answer has no such header. */
   location?: string;
 }
 
@@ -58,7 +58,7 @@ export interface RouteRequest<R extends Route> {
   headers: Parsed<R['headers']>;
   body: Parsed<R['body']>;
   requestId: string;
-  /** Where this caller reaches the API, without a slash at the end: what absolute links in an answer begin with. */
+  /** The address at which this caller reaches the API, without a slash at the end; absolute links in answers begin with it. */
   apiUrl: string;
 }
 

@@ -31,15 +31,15 @@ export interface AdvanceObservationDeps extends AskBackendDeps {
 }
 
 /**
- * Longer than the function itself may run: a step whose call began longer ago has nobody working on it. And no shorter than the longest
- * interval between two chunks, so that asking again after a crash keeps the pace too.
+ * Longer than the function itself may run: if a step's call began longer ago than this, nobody works on it any more. It is also no shorter than
+ * the longest interval between two chunks, so that the pace is kept when a chunk is asked for again after a crash.
  */
 const leaseSeconds = 60;
 
 /**
  * Does one step of an observation: asks the backend what the next chunk of devices runs, stores what it learns, and sends the message
- * of the next step, until every device was asked. A backend that does not answer costs nothing: the next step asks for the same, later.
- * Repeating a step, after a crash anywhere in it, asks again only when the answer was not stored.
+ * of the next step, until every device was asked. If the backend does not answer, nothing is lost: the next step asks for the same devices,
+ * later. A step that is repeated after a crash asks again only if the answer was not stored.
  *
  * @throws {@link UnderWay}, `queue.unavailable`, `database.unavailable`: the message has to come again.
  */
@@ -64,7 +64,7 @@ export async function advanceObservation(
   const delaySeconds = Math.min(longestWaitSeconds, Math.max(0, Math.ceil(secondsBetween(deps.now(), walk.due_dt))));
   if (place === 'due') {
     if (walk.due_dt <= began) throw new UnderWay(`Step ${step} of observation ${observation_id} is being done`);
-    // Too early, by a clock that differs a little from the one that set the time.
+    // The message came too early, because this clock differs a little from the one that set the time.
     return deps.observations.send([message], { delaySeconds });
   }
   await deps.observations.send([{ observation_id, step: step + 1, created_dt }], { delaySeconds });
@@ -91,17 +91,17 @@ const doStep = async (deps: AdvanceObservationDeps, observation: ClaimedObservat
     if (!(error instanceof BackendUnavailable || error instanceof BackendRefusal)) throw error;
     deps.log.warn('backend did not say what devices run', { observation_id: observation.id, step: step.step, error });
     const now = deps.now();
-    // What is refused once is refused again: without the list nobody knows whom to ask.
+    // The backend would refuse again, and without its list nobody knows which devices to ask for.
     const due_dt = error instanceof BackendRefusal ? null : addSeconds(now, waitOf(observation, error));
     await failStep(deps.db, observation.id, { nextStep: step.step + 1, error: error.message, due_dt, now });
   }
 };
 
-/** What failed is asked again, and that counts for the pace as well. */
+/** How long to wait before failed devices are asked for again; these calls count for the pace as well. */
 const waitOf = ({ failures, maximum_per_minute }: ClaimedObservation, { retryAfterSeconds }: BackendUnavailable): number =>
   Math.max(chunkPace(maximum_per_minute).seconds, waitAfterFailure(failures + 1, retryAfterSeconds));
 
-/** Everything that a step has learned becomes known at once, or nothing does and the step is done again. */
+/** Stores everything that a step has learned in one transaction. If that fails, nothing is stored and the step is repeated. */
 const storeAnswers = async (
   trx: Trx,
   { id, add_unknown, maximum_per_minute }: ClaimedObservation,
@@ -110,12 +110,12 @@ const storeAnswers = async (
   now: Date,
 ): Promise<void> => {
   const walk = await lockWalk(trx, id);
-  // Another call for this step was answered first, or somebody has canceled it meanwhile.
+  // Another call for this step was answered first, or the observation was canceled meanwhile.
   if (walk?.status !== 'IN_PROGRESS' || placeOf(step, walk) !== 'due') return;
   const { reports, malformed } = toReports(answers.answered);
   // Registrations add first and lock the others afterwards: beside one of them, the two could wait for each other in a circle.
   if (add_unknown) await takeTurnInRegistering(trx);
-  // Known devices before new ones: whoever stores reports locks devices first and counts them afterwards.
+  // Known devices are locked before new ones are added: all code that stores reports locks devices first and counts them afterwards.
   await lockDevices(reports).execute(trx);
   const devices_added = add_unknown ? await addDevices(trx, toNewDevices(answers), now) : 0;
   const outcomes = await recordReports(trx, reports, now, id);
@@ -129,7 +129,7 @@ const storeAnswers = async (
   });
 };
 
-/** It is the backend that reaches them. */
+/** The devices to add. Their channel is telematics, because the backend reaches them. */
 const toNewDevices = ({ answered }: Answers): NewDevice[] =>
   answered.flatMap(
     ({ kind, external_id, version }) => NewDevice.safeParse({ kind, external_id, version, channel: 'telematics' }).data ?? [],

@@ -15,7 +15,7 @@ export interface AskBackendDeps {
 
 interface Chunk {
   devices: Pick<ChosenDevice, 'kind' | 'external_id'>[];
-  /** Devices of the backend's list whose kind or id is none that is possible here. */
+  /** Devices of the backend's list whose kind or id is not valid in this service. */
   impossible: number;
   /** Where the next chunk begins; null: this is the last one. */
   next: string | null;
@@ -23,20 +23,20 @@ interface Chunk {
 
 export interface Answers extends Chunk {
   answered: (DeviceVersions & { kind: DeviceKind })[];
-  /** Devices that the backend refused to be asked about, and what it said. */
+  /** Devices about which the backend refused to be asked; `error` is what it said. */
   refused: number;
   error: string | null;
 }
 
-/** What may be left of the function's time after a call: storing what a chunk taught takes a second or two. */
+/** How much of the function's time has to be left after a call: storing the answer about a chunk takes a second or two. */
 const reservedMilliseconds = 10_000;
 const longestCallMilliseconds = 10_000;
 
 /**
- * Asks what the next chunk of devices runs: one call, or one per kind where a chunk has both; one more before it when it is the backend
- * that says whom to ask.
+ * Asks what the next chunk of devices runs: one call, or two if the chunk has scooters and cabinets. If the devices come from the backend's
+ * list, a call for a page of that list comes first.
  *
- * @throws `BackendUnavailable`; `BackendRefusal` when the backend refuses to say whom to ask.
+ * @throws `BackendUnavailable`; `BackendRefusal` when the backend refuses to list its devices.
  */
 export async function askBackend(
   deps: AskBackendDeps,
@@ -56,7 +56,7 @@ export async function askBackend(
       answers.answered.push(...onlyAsked(found, external_ids).map((device) => ({ ...device, kind })));
     } catch (error) {
       if (!(error instanceof BackendRefusal)) throw error;
-      // Asking again cannot help these devices, and the others shall not wait for them.
+      // The backend would refuse these devices again, and the others must not wait for them.
       answers.refused += external_ids.length;
       answers.error = error.message;
     }
@@ -79,7 +79,7 @@ const nextChunk = async (
 
 const Askable = z.object({ kind: DeviceKind, external_id: ExternalId });
 
-/** Those devices of the backend's list that the filter means. */
+/** The devices of the backend's list that fulfil the filter. */
 const toChunk = ({ items, next_cursor }: DevicePage, { kind, version }: ObservationFilter): Chunk => {
   const meant = items.filter((device) => (kind ?? device.kind) === device.kind && (version ?? device.version) === device.version);
   const devices = meant.flatMap((device) => Askable.safeParse(device).data ?? []);

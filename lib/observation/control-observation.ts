@@ -17,8 +17,8 @@ export interface ControlObservationDeps {
 }
 
 /**
- * Sends the message of an observation's next step again, which may be lost: one that was not finds its step done, and ends. Nothing for one that
- * has ended. Locks its row, and is the last act before the commit.
+ * Sends the message of an observation's next step again, because it may be lost. If the first message was not lost, one of the two finds the
+ * step done. Does nothing for an observation that has ended. Locks its row, and has to be the last act before the commit.
  *
  * @throws `queue.unavailable`
  */
@@ -35,7 +35,7 @@ const get = async (db: Db, id: number, now: Date): Promise<Observation> => {
   return observation;
 };
 
-/** Has an observation that stands still go on. One that goes on anyway, or has ended, is not changed. @throws `observation.not_found` */
+/** Revives an observation that has stopped moving; does no harm if it is moving or has ended. @throws `observation.not_found` */
 export const resumeObservation = ({ db, observations, now }: ControlObservationDeps, id: number): Promise<Observation> =>
   db.transaction().execute(async (trx) => {
     const observation = await get(trx, id, now());
@@ -44,8 +44,8 @@ export const resumeObservation = ({ db, observations, now }: ControlObservationD
   });
 
 /**
- * Ends an observation: no more devices are asked. What was learned stays; the answer to a question that is under way is dropped. One that has
- * ended is not changed.
+ * Ends an observation: no more devices are asked. What was learned stays; the answer to a question that is under way is dropped. Changes
+ * nothing if the observation has ended.
  *
  * @throws `observation.not_found`
  */

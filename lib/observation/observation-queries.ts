@@ -33,7 +33,7 @@ export const insertObservation = (trx: Trx, { filter, ...observation }: NewObser
     .returning('id')
     .executeTakeFirst();
 
-/** The request that the caller has made under this key, and what was answered to it. */
+/** The request that the caller made with this key, and the answer to it. */
 export const findIdempotentObservation = async (db: Db, created_by: string, idempotency_key: string) => {
   const row = await db
     .selectFrom('observations')
@@ -44,7 +44,7 @@ export const findIdempotentObservation = async (db: Db, created_by: string, idem
   return row && { ...row, answer: readAnswer<Observation>(row.answer) };
 };
 
-/** For whoever sends the same request again under its key. */
+/** Keeps the answer to a request, for a repetition of the request with the same key. */
 export const keepObservationAnswer = async (trx: Trx, answer: Observation): Promise<void> => {
   await trx
     .updateTable('observations')
@@ -93,7 +93,7 @@ const toObservation = (row: ObservationRow, now: Date): Observation => ({
   is_late: isLate(row.due_dt, now),
 });
 
-/** Devices that are registered during the walk are asked too, so that more may be asked than were counted before. */
+/** Never above 1: devices that are registered during the walk are asked, too, so more devices may be asked than were counted at first. */
 const progressOf = ({ status, devices_total, devices_asked }: ObservationRow): number | null => {
   if (status === 'COMPLETED') return 1;
   if (devices_total === null) return null;
@@ -124,14 +124,14 @@ const untouched = {
   finished_dt: null,
 } as const satisfies Partial<Observation>;
 
-/** The observation as it was when it was requested: the same however often it is asked, whatever has happened since. */
+/** The observation as it was when it was requested, whatever has happened since. */
 export const getRequestedObservation = async (db: Db, id: number): Promise<Observation> => {
   const row = await selectObservations(db).where('id', '=', id).executeTakeFirstOrThrow();
   const devices_total = row.filter && row.add_unknown ? null : row.devices_total;
   return toObservation({ ...row, ...untouched, devices_total, due_dt: row.created_dt }, row.created_dt);
 };
 
-/** One that somebody's request began, that has not ended and was due after `dueAfter`. */
+/** An observation that this caller has requested, that has not ended and was due after `dueAfter`. */
 export const findObservationUnderWay = (db: Db, created_by: string, dueAfter: Date) =>
   db
     .selectFrom('observations')
@@ -199,7 +199,7 @@ const inService = (filter: ObservationFilter): ObservationFilter => ({ retired: 
 export interface ChosenDevice {
   kind: DeviceKind;
   external_id: string;
-  /** Grows from device to device: where the next chunk begins. */
+  /** Grows from device to device; the next chunk begins after the last one's. */
   place: number;
 }
 

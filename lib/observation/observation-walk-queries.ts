@@ -38,7 +38,7 @@ const selectWalk = (db: Db) =>
 
 export const findWalk = (db: Db, id: number) => selectWalk(db).where('id', '=', id).executeTakeFirst();
 
-/** Two calls that were answered for one step wait for each other here. */
+/** Locks an observation. If two calls for one step were answered, the second waits here for the first. */
 export const lockWalk = (trx: Trx, id: number) => selectWalk(trx).where('id', '=', id).forUpdate().executeTakeFirst();
 
 /** What a step adds to the counts of an observation. */
@@ -83,7 +83,7 @@ export interface StepFailure {
   now: Date;
 }
 
-/** Notes that a step learned nothing; the next one asks for the same. Nothing happens when another call of this step was answered. */
+/** Notes that a step learned nothing; the next one asks for the same devices. Does nothing if another call for this step was answered. */
 export const failStep = async (db: Db, id: number, { nextStep, error, due_dt, now }: StepFailure): Promise<void> => {
   await db
     .updateTable('observations')

@@ -6,8 +6,8 @@ import { NamedDevices } from '../fleet/named-devices.ts';
 import { pageOf } from '../http/page.ts';
 
 /**
- * Observation status: IN_PROGRESS until every device was asked, then COMPLETED, or CANCELED by somebody; FAILED when the backend refuses to list its devices,
- * so that nobody knows whom to ask.
+ * Observation status: IN_PROGRESS until every device was asked, then COMPLETED. CANCELED when a caller ends it. FAILED when the backend refuses
+ * to list its devices, so that nobody knows which devices to ask for.
  */
 export const observationStatuses = ['IN_PROGRESS', 'COMPLETED', 'CANCELED', 'FAILED'] as const;
 export type ObservationStatus = (typeof observationStatuses)[number];
@@ -15,7 +15,7 @@ export type ObservationStatus = (typeof observationStatuses)[number];
 export const ObservationFilter = DeviceFilter;
 export type ObservationFilter = z.output<typeof ObservationFilter>;
 
-/** What the backend tells of the devices that it lists. */
+/** The fields of a filter that the backend's list of devices can answer. */
 const knownOfStrangers = ['kind', 'version'];
 
 export const ObservationRequest = z
@@ -119,7 +119,7 @@ export const ObservationWithChanges = z
   .register(z.globalRegistry, { id: 'ObservationWithChanges' });
 export type ObservationWithChanges = z.infer<typeof ObservationWithChanges>;
 
-/** What the backend takes in one question (scooters-backend.openapi.yaml). */
+/** How many devices the backend accepts in one question (scooters-backend.openapi.yaml). */
 const maximumChunk = 1_000;
 
 /**
@@ -131,19 +131,19 @@ export const chunkPace = (maximumPerMinute: number): { size: number; seconds: nu
   return { size: Math.floor(maximumPerMinute / perMinute), seconds: Math.ceil(60_000 / perMinute) / 1_000 };
 };
 
-/** Above the largest fleet; what a backend lists beyond it, it lists without end. */
+/** More than the largest fleet: a backend that lists more devices lists them without end. */
 const maximumListed = 5_000_000;
 /** Failed tries are steps too. */
 const spareSteps = 10_000;
 
-/** Whether a backend that names its devices page by page has been followed for longer than any fleet needs. */
+/** Whether a walk through the backend's list has taken more steps than any fleet needs. */
 export const isEndless = (step: number, maximumPerMinute: number): boolean =>
   step > spareSteps + maximumListed / chunkPace(maximumPerMinute).size;
 
 const shortestWaitSeconds = 5;
-/** SQS delays a message no longer. */
+/** The longest delay that SQS accepts. */
 export const longestWaitSeconds = 900;
 
-/** How long an observation leaves a backend alone that did not answer so many times in a row. */
+/** How many seconds an observation waits after `failures` calls in a row without an answer. */
 export const waitAfterFailure = (failures: number, retryAfterSeconds = 0): number =>
   Math.min(longestWaitSeconds, Math.max(retryAfterSeconds, shortestWaitSeconds * 2 ** (failures - 1)));

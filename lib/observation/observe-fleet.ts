@@ -4,14 +4,14 @@ import type { ObservationRequest } from './observation.ts';
 import { findObservationUnderWay } from './observation-queries.ts';
 import { type RequestObservationDeps, requestObservation } from './request-observation.ts';
 
-/** Whom the observations of a schedule are requested by. */
+/** The caller of observations that a schedule begins. */
 const scheduler = 'observe-fleet';
-/** Above the longest wait for a backend that is down: an observation that is due for longer has lost its message. */
+/** Longer than the longest wait for a backend that is down: an observation that was due before that has lost its message. */
 const lostAfterSeconds = 3_600;
 
 /**
- * Begins the observation that a schedule asks for, unless its last one is still under way: while the backend is down they do not pile
- * up. An invocation that is repeated, with the same request id, begins nothing twice.
+ * Begins the observation that a schedule asks for, unless the schedule's last one is still under way, so that observations do not pile up while
+ * the backend is down. A repeated invocation has the same request id, and begins no second observation.
  *
  * @throws `queue.unavailable`, `database.unavailable`: nothing was begun.
  */

@@ -3,8 +3,8 @@ import type { Trx } from '../db/database.ts';
 import type { Removal } from '../removal.ts';
 
 /**
- * Removes one observation that ended long ago. What it found out and is still known of a device stays in the device's history, without saying
- * by which observation. Answers whether there was one: another may be left.
+ * Removes one observation that ended long ago. Its findings stay in the histories of devices, but no longer name the observation. Answers
+ * whether there was one: then another may be left.
  */
 export async function removeOldObservation(trx: Trx, { before, limit }: Removal): Promise<boolean> {
   const observation = await trx

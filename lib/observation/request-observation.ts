@@ -31,11 +31,11 @@ export interface RequestObservation extends ObservationRequest {
 }
 
 /**
- * Begins an observation: its row, and the message of its first step. The same idempotency key again answers the same and begins
- * nothing.
+ * Begins an observation: inserts its row, and sends the message of its first step. A repeated idempotency key gets the first answer again and
+ * begins nothing.
  *
- * @throws `request.invalid` for a filter that names what does not exist; `observation.idempotency_key_reused` for another body under a known
- *   key; `queue.unavailable`: nothing is stored then.
+ * @throws `request.invalid` for a filter that names something that does not exist; `observation.idempotency_key_reused` for another body under
+ *   a known key; `queue.unavailable`: nothing is stored then.
  */
 export async function requestObservation(deps: RequestObservationDeps, input: RequestObservation): Promise<Observation> {
   const { idempotency_key, created_by, request_id, ...request } = input;

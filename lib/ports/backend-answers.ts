@@ -1,4 +1,4 @@
-// How the backend's answers are read. What is odd about one item is nothing to the others.
+// How the backend's answers are read. An item that cannot be understood does not affect the others.
 import * as z from 'zod/mini';
 import type { CommandOutcome, DevicePage, DeviceVersions } from './backend.ts';
 
@@ -9,19 +9,19 @@ export class WrongAnswer extends Error {
 
 /** An answer about 1,000 devices with ten hardware types each has 2 MiB. */
 const maximumBytes = 8 * 2 ** 20;
-/** More than the contract allows in any list: what is longer is not read. */
+/** More than the contract allows in any list; a longer list is not read. */
 const maximumItems = 2_000;
 const maximumFirmwares = 100;
 
 /**
- * The JSON of an answer, of which no more than 8 MiB are ever held: a function has 512 MiB.
+ * Reads the JSON of an answer. Never more than 8 MiB are held in memory, because a function has 512 MiB.
  *
- * @throws {@link WrongAnswer} when it is larger, or no JSON; what the connection throws.
+ * @throws {@link WrongAnswer} when the answer is larger, or no JSON; the connection's error when it breaks.
  */
 export const readJson = async (response: Response): Promise<unknown> => {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  // Leaving the loop ends the connection. What was compressed is counted as it is without.
+  // Leaving the loop ends the connection. The bytes are counted after decompression.
   for await (const chunk of response.body ?? []) {
     bytes += chunk.length;
     if (bytes > maximumBytes) throw new WrongAnswer('it has more than 8 MiB');
@@ -63,7 +63,7 @@ const Reason = z.pipe(
   z.transform((text) => text.replaceAll('\u0000', '')),
 );
 
-/** What can be said of a device whatever else is odd. */
+/** An item that names its execution, even if nothing else in it can be understood. */
 const NamedResult = z.looseObject({ execution_id: z.int() });
 
 const Result = z.discriminatedUnion('outcome', [
@@ -77,7 +77,7 @@ const Result = z.discriminatedUnion('outcome', [
   z.object({ execution_id: z.int(), outcome: z.literal('rejected'), reason: Reason }),
 ]);
 
-/** How long a device waits whose own item cannot be understood. */
+/** How long a device waits whose item in the answer cannot be understood. */
 export const oddItemSeconds = 60;
 
 const toOutcome = (named: z.output<typeof NamedResult>): CommandOutcome => {
@@ -85,7 +85,7 @@ const toOutcome = (named: z.output<typeof NamedResult>): CommandOutcome => {
   if (data) return data;
   const { execution_id } = named;
   const reason = `the backend's answer is wrong: ${problemOf(error, 'result')}`;
-  // Put off is put off, also for an odd time or without a reason. Of anything else nobody knows whether the command was taken.
+  // "deferred" is clear even with a wrong time or without a reason. For any other item nobody knows whether the command was taken.
   if (named['outcome'] === 'deferred') return { execution_id, outcome: 'deferred', reason, retry_after_seconds: oddItemSeconds };
   return { execution_id, outcome: 'unclear', reason };
 };
@@ -110,7 +110,7 @@ const deviceName = (list: string) => (item: unknown, i: number) => {
   return `${list}.${i}${data ? ` (${data.external_id})` : ''}`;
 };
 
-/** A device whose item is odd is missing. @throws {@link WrongAnswer} */
+/** Leaves out devices whose item cannot be understood. @throws {@link WrongAnswer} */
 export const toVersions = (answer: unknown): DeviceVersions[] => {
   const { devices } = parseOrThrow(z.object({ devices: Items }), answer, 'answer');
   return usable(Versions, devices, deviceName('devices'));
@@ -119,7 +119,7 @@ export const toVersions = (answer: unknown): DeviceVersions[] => {
 const Page = z.object({ items: Items, next_cursor: z.nullable(z.string().check(z.maxLength(4_096))) });
 const Known = z.object({ kind: z.string(), external_id: z.string(), version: z.nullable(z.int()) });
 
-/** A device whose item is odd is missing. @throws {@link WrongAnswer} */
+/** Leaves out devices whose item cannot be understood. @throws {@link WrongAnswer} */
 export const toPage = (answer: unknown): DevicePage => {
   const { items, next_cursor } = parseOrThrow(Page, answer, 'answer');
   return { items: usable(Known, items, deviceName('items')), next_cursor };

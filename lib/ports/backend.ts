@@ -10,7 +10,7 @@ export interface FirmwareCommand {
   sha256: string;
   size_bytes: number;
   expires_dt: string;
-  /** A JWS by which the device knows that the command came from here (lib/firmware/README.md). */
+  /** A JWS that proves to the device that the command comes from this service (lib/firmware/README.md). */
   manifest: string;
 }
 
@@ -18,7 +18,7 @@ export type CommandOutcome =
   | { execution_id: number; outcome: 'accepted' }
   | { execution_id: number; outcome: 'deferred'; reason: string; retry_after_seconds: number }
   | { execution_id: number; outcome: 'rejected'; reason: string }
-  /** The answer about this device cannot be understood: whether the command was taken is not known. */
+  /** The answer about this device cannot be understood: it is not known whether the command was taken. */
   | { execution_id: number; outcome: 'unclear'; reason: string };
 
 /** A device as the backend knows it. `version` is a scooter's generation; null for all others. */
@@ -28,7 +28,7 @@ export interface KnownDevice {
   version: number | null;
 }
 
-/** What a device runs for one hardware type, in the words of the backend: nothing is checked but that these are texts. */
+/** What a device runs for one hardware type, as the backend says it. Only checked to be texts. */
 export interface KnownFirmware {
   hardware_type: string;
   version: string;
@@ -50,17 +50,17 @@ export interface DevicePage {
 /** scooters-backend, as far as this service needs it (scooters-backend.openapi.yaml). */
 export interface Backend {
   /**
-   * Hands over up to 100 commands; one outcome each, in any order. A backend that is wrong may leave some out, name others, or name one
-   * twice.
+   * Hands over up to 100 commands, and answers one outcome for each, in any order. A faulty backend may leave out commands, name unknown ones,
+   * or name one twice.
    *
-   * @throws {@link BackendUnavailable} when it is not known that they were taken: nothing is retried here, the update's walk does that.
-   * @throws {@link BackendRefusal} when the request itself was refused: sending it again cannot help.
+   * @throws {@link BackendUnavailable} when it is not known whether they were taken. Nothing is retried here; the update's walk does that.
+   * @throws {@link BackendRefusal} when the request itself was refused: sending it again would not help.
    */
   sendCommands(commands: readonly FirmwareCommand[], call: BackendCall): Promise<CommandOutcome[]>;
 
   /**
-   * What up to 1,000 devices of one kind run; devices that the backend does not know are missing from the answer. One that is wrong may name
-   * others, or one twice: {@link onlyAsked}.
+   * What up to 1,000 devices of one kind run; devices that the backend does not know are missing. A faulty backend may name other devices, or
+   * one twice: use {@link onlyAsked}.
    *
    * @throws {@link BackendUnavailable}, {@link BackendRefusal}
    */
@@ -77,7 +77,7 @@ export interface Backend {
 export interface BackendCall {
   idempotencyKey: string;
   requestId: string;
-  /** Less than what is left of the function's own time. */
+  /** Has to be less than what is left of the function's own time. */
   timeoutMilliseconds: number;
 }
 
@@ -87,13 +87,13 @@ export const onlyAsked = (found: readonly DeviceVersions[], externalIds: readonl
   return found.filter(({ external_id }) => asked.delete(external_id));
 };
 
-/** A backend that asks for a year is asked again all the same: somebody mends it, and then nobody wants to wait. */
+/** A longer Retry-After is cut to this: once somebody has repaired the backend, nobody wants to wait for it. */
 export const longestRetryAfterSeconds = 120;
 
-/** It is not known that the backend has done what it was asked for. The message says what happened, for people. */
+/** It is not known whether the backend has done what it was asked for. The message says what happened, for people. */
 export class BackendUnavailable extends Error {
   override readonly name = 'BackendUnavailable';
-  /** What the backend asked for by Retry-After, {@link longestRetryAfterSeconds} at most. */
+  /** The backend's Retry-After, at most {@link longestRetryAfterSeconds}. */
   readonly retryAfterSeconds: number | undefined;
 
   constructor(message: string, options: { retryAfterSeconds?: number; cause?: unknown } = {}) {

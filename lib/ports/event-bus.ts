@@ -1,21 +1,21 @@
-/** Something that has happened, for whoever listens. */
+/** Something that has happened, for other services. */
 export interface ServiceEvent {
   type: string;
-  /** When it was so. */
+  /** When it happened. */
   occurred_dt: Date;
   /** JSON: dates become texts. */
   detail: object;
 }
 
-/** An event larger than this is not taken, by EventBridge's own limit with room for what surrounds it. */
+/** The largest event that is accepted: EventBridge's own limit, minus room for the envelope. */
 export const maximumEventBytes = 250_000;
 
-/** Where events go. At least once, in no order: what reads them is safe to read one twice. */
+/** Where events go. They arrive at least once, in no order, so that listeners have to tolerate repetitions. */
 export interface EventBus {
   /**
    * Returns when the bus has every event.
    *
-   * @throws {@link EventBusUnavailable} when it may not have all of them; it may have some, so that publishing again repeats these.
+   * @throws {@link EventBusUnavailable} when the bus may not have all of them. It may have some; publishing again repeats these.
    */
   publishEvents(events: readonly ServiceEvent[]): Promise<void>;
 }

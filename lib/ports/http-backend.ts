@@ -2,7 +2,7 @@ import { createSecret, type Secret, SecretUnavailable } from '../secret.ts';
 import { type Backend, type BackendCall, BackendRefusal, BackendUnavailable } from './backend.ts';
 import { readJson, toOutcomes, toPage, toVersions, WrongAnswer } from './backend-answers.ts';
 
-/** What the contract says of a request that cannot be taken as it is. Whatever else it answers may pass, or is for an operator to mend. */
+/** The contract's statuses for a request that will never be accepted. All others may pass by themselves, or an operator has to act. */
 const refusals = new Set([400, 413]);
 
 /** Seconds or a date, as RFC 9110 section 10.2.3 has it. */
@@ -13,13 +13,13 @@ const parseRetryAfter = (header: string | null): number | undefined => {
 };
 
 export interface HttpBackendOptions {
-  /** May have a path, under which the contract's own paths are. */
+  /** May have a path; the contract's paths are below it. */
   url: string;
   /** The bearer token or, in a cloud, the ARN of the secret that holds it (lib/secret.ts). */
   token: string;
 }
 
-/** `fetch` would quote the whole token in what it says of a line break at its end. */
+/** Checked here because `fetch` would quote the whole token in its error about, say, a line break at the end. */
 const visible = (token: string): string => {
   if (!/^[\x21-\x7e]+$/.test(token)) throw new Error('The token for the backend has a character that a header cannot carry');
   return token;
@@ -55,11 +55,11 @@ const ask = (
     },
     ...(body !== undefined && { body: JSON.stringify(body) }),
     signal,
-    // The token goes nowhere else.
+    // The token must not be sent to another address.
     redirect: 'manual',
   });
 
-/** Asks once more with a token that was rotated meanwhile: with the old one the backend did nothing yet. */
+/** If the backend refuses the token, it may have been rotated: asks once more with the new one. The refused request has done nothing. */
 const askWithToken = async (connection: Connection, request: Request<unknown>, signal: AbortSignal): Promise<Response> => {
   const { token } = connection;
   const bearer = await token.read();

@@ -4,7 +4,7 @@ import type { ObjectWriter } from './object-writer.ts';
 import { createS3, type OpenS3, type S3 } from './s3-client.ts';
 import { storageUnavailable } from './s3-storage.ts';
 
-/** The least that S3 takes, and it takes 10,000 of them: 50 GB. */
+/** The smallest part that S3 accepts. It accepts 10,000 parts, which are 50 GB. */
 const partBytes = 5 * 1024 ** 2;
 /** On their way while the next one is filled. All that is in memory of a package is this many parts and one more. */
 const partsAtOnce = 2;
@@ -40,7 +40,7 @@ export const createS3ObjectWriter = ({ bucket, s3 = createS3() }: S3ObjectWriter
   },
 });
 
-/** At least one part, though it may be empty. Each is of one of the `free` buffers, and is given back there when it was sent. */
+/** Cuts bytes into parts, at least one, which may be empty. Each part is in one of the `free` buffers; the sender gives the buffer back. */
 async function* inParts(bytes: AsyncIterable<Uint8Array>, free: Buffer[]): AsyncGenerator<Buffer, void, undefined> {
   const takeFree = () => free.pop() ?? Buffer.allocUnsafeSlow(partBytes);
   let part = takeFree();
@@ -74,7 +74,7 @@ interface ObjectToWrite extends S3 {
 const putWhole = (object: ObjectToWrite, Body: Buffer): Promise<'written' | 'exists'> =>
   unlessExists(object, ({ sdk, client, target }) => client.send(new sdk.PutObjectCommand({ ...target, Body, IfNoneMatch: '*' })));
 
-/** Nothing can be seen of the object before all of its parts are there; a failure takes back those that are. */
+/** Uploads in parts. The object becomes visible only when all parts are there; after a failure the uploaded parts are deleted. */
 async function putInParts(object: ObjectToWrite, parts: AsyncIterable<Buffer>, free: Buffer[]): Promise<'written' | 'exists'> {
   const UploadId = await beginUpload(object);
   const failed = new AbortController();

@@ -4,14 +4,14 @@ import { DomainError } from '../errors.ts';
 import { createS3, type OpenS3 } from './s3-client.ts';
 import { type ObjectVersion, type Storage, uploadSeconds } from './storage.ts';
 
-/** A device may be told to update and start its download much later, in a tunnel's far end. */
+/** A device may start its download much later than the command came, for example because it was in a tunnel. */
 const downloadSeconds = 3600;
 /** The longest that a signature can be valid. A link also dies with the session of the role that signed it. */
 const longestDownloadSeconds = 604_800;
 
 /**
- * All attempts together. S3 answers in some 10 ms, and after a cold start in some 200: what has not come by then will not come soon, and
- * who only wants to read versions should hardly notice.
+ * For all attempts together. S3 answers in some 10 ms, after a cold start in some 200 ms. An answer that takes longer than this will not come
+ * soon, and callers who only want to read versions should hardly notice.
  */
 const probeMilliseconds = 1_500;
 

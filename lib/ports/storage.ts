@@ -4,13 +4,13 @@ export interface ObjectVersion {
   version_id: string;
 }
 
-/** Long enough for the largest file on a slow line, short enough that a leaked link is soon worthless. */
+/** Long enough to upload the largest file over a slow line, short enough that a leaked link soon becomes worthless. */
 export const uploadSeconds = 3600;
 
 export interface SignedRequest {
   method: 'PUT';
   url: string;
-  /** To be sent exactly so: they are part of the signature. */
+  /** The sender has to send exactly these, because they are part of the signature. */
   headers: Record<string, string>;
   expires_dt: Date;
 }
@@ -31,16 +31,16 @@ export interface StoredObject {
 
 /** The bucket of firmware files. Every method but the signing ones throws `storage.unavailable` when S3 does not answer. */
 export interface Storage {
-  /** Whether S3 answers at all, found out fast: a link is signed without asking S3, and is worth nothing while it is down. */
+  /** Finds out fast whether S3 answers: links are signed without asking S3, and are worth nothing while it is down. */
   probe(): Promise<void>;
   /**
-   * A link that takes exactly the bytes with this length and SHA-256 (hex), once: S3 refuses others, and a second upload. Good for
+   * A link that accepts exactly the bytes with this length and SHA-256 (hex), once: S3 refuses other bytes, and a second upload. It is valid for
    * `uploadSeconds`.
    */
   signUpload(upload: { key: string; size_bytes: number; sha256: string }): Promise<SignedRequest>;
-  /** A link that yields the bytes of this version for so long (default: an hour; a week at most); S3 takes it for this method only. */
+  /** A link to the bytes of this version, valid for `seconds` (default: an hour; at most a week), and for this method only. */
   signDownload(object: ObjectVersion, method?: 'GET' | 'HEAD', seconds?: number): Promise<SignedLink>;
-  /** Whether there is this version. As fast as `probe`, which it is in place of where one object matters. */
+  /** Whether this version exists. As fast as `probe`; used instead of it where one object matters. */
   hasObject(object: ObjectVersion): Promise<boolean>;
   /** The version that a key yields now; undefined when it yields none. As fast as `probe`. */
   findLatest(key: string): Promise<ObjectVersion | undefined>;

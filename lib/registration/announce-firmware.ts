@@ -9,8 +9,8 @@ export interface AnnounceFirmware extends UploadFirmware {
 }
 
 /**
- * Reserves a version together with what its authors have signed about it. The signatures are checked first: with one that cannot be believed
- * nothing is reserved. Safe to repeat, also with further signatures.
+ * Reserves a version and stores what its authors have signed about it. The signatures are checked first: if one cannot be verified, nothing is
+ * reserved. May be repeated, also with further signatures.
  *
  * @throws what `uploadFirmware` and `signFirmware` throw.
  */

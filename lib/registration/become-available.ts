@@ -21,12 +21,13 @@ export type Unregistered = Pick<Firmware, 'hardware_type' | 'version' | 'version
 
 export type Outcome = 'available' | 'awaiting_signature' | 'rejected';
 
-/** So many devices are linked in one transaction, in some 0.2 s; reports about the hardware type wait as long, and come through between two. */
+/** How many devices one transaction links, in some 0.2 s. Reports about the hardware type wait for so long; they get through between two. */
 const linksPerTransaction = 10_000;
 
 /**
- * Makes a firmware whose file is here available, if enough of its authors have signed; otherwise it awaits their signatures. Devices that run
- * the version already are linked to it: in the same transaction, unless they are very many. Undefined when it was not this draft any more.
+ * Makes a firmware available whose file is in the storage, if enough of its authors have signed; otherwise it awaits their signatures. Devices
+ * that run the version already are linked to it, in the same transaction unless they are very many. Undefined when it was not this draft any
+ * more.
  */
 export const becomeAvailable = async (
   db: Db,
@@ -36,7 +37,7 @@ export const becomeAvailable = async (
 ): Promise<Outcome | undefined> => {
   const outcome = await db.transaction().execute(async (trx) => {
     await lockCatalogue(trx, draft.hardware_type);
-    // In the order in which requests take them: the hardware type, and then its firmwares.
+    // Locked in the same order as by requests: first the hardware type, then its firmwares.
     const locked = await lockHardwareType(trx, type.name, 'add');
     const required = (locked ?? type).author_signatures_required;
     if (!(await isSigned(trx, draft, required))) {
@@ -53,8 +54,8 @@ export const becomeAvailable = async (
 };
 
 /**
- * Whether so many authors have signed a firmware, or each part of the package that it is. Notes what they signed about the parts: devices check
- * it when they get the package.
+ * Whether enough authors have signed a firmware or, if it is a package, each of its parts. Stores what they signed about the parts, because
+ * devices check it when they get the package.
  */
 const isSigned = async (trx: Trx, { id, assembly_id }: Unregistered, required: number): Promise<boolean> => {
   const signatures = await lockSignatures(trx, id);
@@ -67,7 +68,7 @@ const isSigned = async (trx: Trx, { id, assembly_id }: Unregistered, required: n
   return isEnough(signatures) || (parts.length > 0 && parts.every(({ author_signatures }) => isEnough(author_signatures)));
 };
 
-/** The ordinal that the order of the hardware type gives to a version; null: the next one. */
+/** The ordinal of a version according to the order of its hardware type; null: the next one. */
 const findPlace = async (
   trx: Trx,
   { version, version_num }: Unregistered,

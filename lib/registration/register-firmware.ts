@@ -19,10 +19,10 @@ export interface RegisterFirmwareDeps {
   now: Clock;
 }
 
-/** Created by a build pipeline that wrote into the bucket by itself. */
+/** The creator of firmwares that a build pipeline has written into the bucket by itself. */
 const pipeline = 's3';
 
-/** An object that can never become a firmware; thrown, so that its message ends in the dead-letter queue where somebody looks. */
+/** An object that can never become a firmware. It is thrown, so that the message ends in the dead-letter queue, where somebody looks at it. */
 export class NobodysObject extends Error {
   override readonly name = 'NobodysObject';
 }
@@ -33,13 +33,13 @@ export type Registration = Outcome | 'registered_before' | 'not_awaited';
 type Existing = Firmware & Draft;
 
 /**
- * Makes the firmware of an object available, has it await its authors' signatures, or rejects it with a reason. Its key is `firmwares/{hardware_type}/{version}/{filename}`, or
- * that of an announced upload. The first object of a version that is registered is the firmware for ever: repeated and reordered events,
- * and later objects under the same key, change nothing; but the same bytes bring back a firmware whose file is lost. Devices that were
- * reported to run the version before it was in the catalogue are linked to it. Does not rely on S3 having checked anything.
+ * Registers the object of a firmware: the firmware becomes available, or awaits its authors' signatures, or is rejected with a reason. The key
+ * is `firmwares/{hardware_type}/{version}/{filename}`, or that of an announced upload. The first registered object of a version is its firmware
+ * for ever: repeated and reordered events, and later objects under the same key, change nothing, except that the same bytes bring back a
+ * firmware whose file is lost. Devices that were reported to run the version before it was in the catalogue are linked to it. Relies on no
+ * check that S3 may have done.
  *
- * @throws {@link NobodysObject} when the key, its hardware type or the object itself says that it is no firmware, or that it is not the
- *   one that was announced.
+ * @throws {@link NobodysObject} when the key, its hardware type or the object itself shows that it is no firmware, or not the announced one.
  */
 export async function registerFirmware(deps: RegisterFirmwareDeps, object: ObjectVersion): Promise<Registration> {
   const parsed = parseFirmwareKey(object.key);
@@ -68,13 +68,13 @@ export async function registerFirmware(deps: RegisterFirmwareDeps, object: Objec
   const outcome = refusal
     ? (await rejectDraft(deps.db, draft, refusal)) && 'rejected'
     : await becomeAvailable(deps.db, draft, type, { ...facts, file_link: deps.storage.toLink(object) });
-  // The promise was replaced, kept or taken back while the file was read.
+  // The draft was replaced, registered or deleted while the file was read.
   if (!outcome) return registerFirmware(deps, object);
   deps.log.info(`firmware ${outcome}`, { firmware_id: draft.id, version_id: object.version_id });
   return outcome;
 }
 
-/** What needs no look at the object. */
+/** The outcome for an object that need not be read; undefined: it has to be read. */
 const findKnown = async (
   { db, log }: RegisterFirmwareDeps,
   { key, version_id }: ObjectVersion,
@@ -87,12 +87,12 @@ const findKnown = async (
   }
   if (!existing || existing.status === 'awaiting_upload' || existing.status === 'lost') return undefined;
   log.info('object of a registered version', { firmware_id: existing.id, status: existing.status, version_id });
-  // A registration that ended before its time may have left some for its repetition.
+  // A registration that was cut off may have left devices to link.
   if (isRegistered(existing.status)) await linkAllDevices(db, existing);
   return 'registered_before';
 };
 
-/** Only by the same bytes, to the last one: what a link yields never changes. */
+/** Brings back a lost firmware, but only with exactly the same bytes: what a link yields must never change. */
 const bringBack = async (deps: RegisterFirmwareDeps, { id }: Existing, object: ObjectVersion, facts: Facts): Promise<Registration> => {
   const file = { file_link: deps.storage.toLink(object), object_key: object.key };
   const restored = await restoreFile(deps.db, id, file, facts.sha256);
@@ -101,7 +101,7 @@ const bringBack = async (deps: RegisterFirmwareDeps, { id }: Existing, object: O
   return 'available';
 };
 
-/** A version nobody announced: two events about it at one moment make one draft. What is wrong with the version is told by its rejection. */
+/** Inserts a draft for a version that nobody announced; two events at one moment make one draft. A wrong version is rejected with the reason. */
 const insertDraftOf = async (
   deps: RegisterFirmwareDeps,
   object_key: string,
@@ -130,8 +130,8 @@ interface Facts {
 }
 
 /**
- * Size, hashes and kind from the bytes themselves, read once as a stream. A file too large for its type is not read: its size alone
- * rejects it.
+ * Finds size, hashes and kind of a file by reading its bytes once as a stream. A file that is too large for its type is not read; its size
+ * suffices to reject it.
  */
 const readFile = async (
   storage: Pick<Storage, 'findObject'>,

@@ -14,15 +14,15 @@ import { findHardwareType, lockHardwareType } from '../firmware/hardware-type-qu
 import type { Log } from '../log.ts';
 import { becomeAvailable } from './become-available.ts';
 
-/** A withdrawn one is wanted no more, and a rejected one has no file. */
+/** The other statuses cannot be signed: a withdrawn firmware is not wanted any more, and a rejected one has no file. */
 const signableStatuses: readonly FirmwareStatus[] = ['awaiting_upload', 'awaiting_signature', 'available', 'lost'];
 
 /**
- * Adds what authors have signed about a firmware: a release, or that devices may go back to it for a while. A key's later statement takes the
- * place of its former one. The firmware becomes available when it was only this that it waited for. Safe to repeat.
+ * Adds what authors have signed about a firmware: a release, or that devices may go back to it for a while. A key's later statement replaces
+ * its former one. If the firmware was waiting only for these signatures, it becomes available. May be repeated.
  *
  * @throws `firmware.not_found`; `firmware.not_signable` when it is withdrawn or rejected, or its bytes are not known yet; `request.invalid` naming
- *   each statement that cannot be believed, or whose number its author has used for another firmware.
+ *   each statement that cannot be verified, or whose number its author has used for another firmware.
  */
 export async function signFirmware(
   { db, log, now }: { db: Db; log: Log; now: Clock },
@@ -58,7 +58,7 @@ const addSignatures = async (
   now: Date,
 ): Promise<void> => {
   await db.transaction().execute(async (trx) => {
-    // Of two authors' requests at one moment the second one sees what the first one has stored; so does a number that is used twice.
+    // If two authors send requests at one moment, the second sees what the first has stored; so a number that is used twice is found, too.
     await lockHardwareType(trx, hardware_type, 'add');
     const before = await lockSignatures(trx, id);
     if ((await findFirmware(trx, id))?.sha256 !== sha256) {

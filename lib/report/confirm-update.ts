@@ -12,12 +12,12 @@ export interface ConfirmUpdateDeps {
   now: Clock;
 }
 
-/** Enough for a reason; a backend that sends a log with each of 1,000 reports does not fill the disk with it. */
+/** Characters; enough for a reason. A backend that sends a whole log with each of 1,000 reports must not fill the disk. */
 const maximumDetailLength = 2_000;
 
 /**
- * Stores what devices report: what each runs now, and what became of its execution. One outcome per report, in their order; a refused
- * one, also one that is not well-formed, hinders no other. Repeating a call changes nothing.
+ * Stores what devices report: what each runs now, and what became of its execution. Answers one outcome per report, in their order. A report
+ * that is refused or not well-formed does not affect the others. Repeating a call changes nothing.
  */
 export async function confirmUpdate({ db, now }: ConfirmUpdateDeps, sent: readonly SentConfirmation[]): Promise<ConfirmationOutcome[]> {
   const reports = sent.flatMap((item) => (item instanceof Malformed ? [] : [toReport(item)]));

@@ -44,16 +44,16 @@ export type Confirmation = z.output<typeof Confirmation>;
 export const SentConfirmation = judged(Confirmation);
 export type SentConfirmation = z.output<typeof SentConfirmation>;
 
-/** What only a device that polls says: INSTALLED without having shown it, and how it took it to be asked to stop. */
+/** The last three come only from devices that poll: INSTALLED without proof, and the two answers to a request to stop. */
 export const reportStatuses = [...confirmationStatuses, 'INSTALLED', 'CANCELED', 'CANCEL_REFUSED'] as const;
 
 /**
- * A confirmation as it came, or an observation or what a device told us put into the same words: "it runs this version" is what SUCCEEDED
- * says.
+ * A confirmation, or an observation or the words of a polling device in the same form. An observation that says "it runs this version" becomes
+ * SUCCEEDED.
  */
 export interface Report extends Omit<Confirmation, 'status' | 'version'> {
   status: (typeof reportStatuses)[number];
-  /** null: it says nothing of what the device runs. */
+  /** null: it does not say what the device runs. */
   version: string | null;
   source: ReportSource;
   /** Since when the device has run the version, where that is known. */

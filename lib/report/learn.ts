@@ -11,23 +11,23 @@ import { moveOfReport, standingAfter } from './move-of-report.ts';
 import { applyReport, type ReportEffect, toPartReport, type VersionReport } from './report.ts';
 import type { KnownRow, ReportFacts } from './report-queries.ts';
 
-/** A report with all that it is judged by. */
+/** A report with everything that is needed to judge it. */
 export interface ReportItem extends ReportFacts {
   report: Report;
-  /** The one that it names, or the latest of its device and hardware type. */
+  /** The execution that it names, or the latest of its device and hardware type. */
   execution: ReportedExecution | undefined;
 }
 
-/** What reports teach: rows to be stored, and moves to be made. */
+/** What is to be done after reports: rows to store, and moves to make. */
 export interface Lessons {
-  /** What devices run now, where anything about it is new. */
+  /** What devices run now, where something about it is new. */
   current: KnownRow[];
-  /** Each change of it, in the order in which they happened. */
+  /** Each change of what devices run, in the order in which they happened. */
   changes: KnownRow[];
   moves: ExecutionMove[];
-  /** Executions that have ended otherwise before the version wanted was seen. */
+  /** Executions that had ended without success before the device was seen running the version wanted. */
   lateSuccesses: number[];
-  /** For executions that wait for proof, and whose device runs nearly what is wanted: what differs. */
+  /** For executions that wait for proof and whose device runs a version that differs only slightly: the difference. */
   notes: ExecutionNote[];
 }
 
@@ -43,8 +43,8 @@ interface Learned {
 const nothing: Learned = { known: new Map(), changes: [], moves: new Map(), lateSuccesses: [], notes: [] };
 
 /**
- * What a batch of reports teaches, and an outcome for each report, in their order. A pure function of the reports and of what was known
- * before. Each is judged on its own; several about one device build on each other, in the order in which they happened.
+ * What is to be done after a batch of reports, and an outcome for each report, in their order. A pure function of the reports and of what was
+ * known before. Each report is judged on its own; several reports about one device are applied in the order in which they happened.
  */
 export const learn = (items: readonly ReportItem[], now: Date): Lessons & { outcomes: ConfirmationOutcome[] } => {
   const outcomes = new Map<ReportItem, ConfirmationOutcome>();
@@ -70,8 +70,7 @@ export const learn = (items: readonly ReportItem[], now: Date): Lessons & { outc
 };
 
 /**
- * Those whose times can be right in the order of these, so that a batch means the same in whatever order they come; the others stay in the
- * places in which they came.
+ * Sorts the reports whose times can be right by these times, so that the order in a batch does not matter; the others keep their positions.
  */
 const inOrder = (items: readonly ReportItem[], now: Date): ReportItem[] => {
   const dated = items.filter((item) => isPlausible(timeOf(item, now)));
@@ -108,7 +107,7 @@ const findRefusal = ({
 
 type Outcome = Pick<ConfirmationOutcome, 'outcome' | 'execution'>;
 
-/** One report of a device, after those before it. */
+/** Applies one report of a device, after the earlier ones. */
 const take = (item: ReportItem, device_id: number, soFar: Learned, now: Date): { learned: Learned; outcome: Outcome } => {
   const runs = (learned: Learned) => (learned.known.get(item.report.hardware_type) ?? item.known)?.reported_version;
   const told = learnVersion(item, device_id, soFar, now);
@@ -119,7 +118,7 @@ const take = (item: ReportItem, device_id: number, soFar: Learned, now: Date): {
   const isCurrent = told.effect !== undefined && runs(told.learned) === item.report.version;
   const event = eventOf(item.report, standing, heard(item, now), isCurrent, runs(soFar));
   const move = event && moveOfReport(item.execution, before, event, item.report, now);
-  // Not by what is older than the latest news of the device: when it comes again, it must mean what it meant at first.
+  // A report that is older than the latest news of the device makes no late success: when it is repeated, it must mean the same again.
   const hasEndedOtherwise = !isUnfinished(standing.status) && standing.status !== 'SUCCEEDED' && standing.sent_dt !== null;
   const isLate = event === 'proven' && told.effect !== 'outdated' && hasEndedOtherwise;
   const learned = {
@@ -132,7 +131,7 @@ const take = (item: ReportItem, device_id: number, soFar: Learned, now: Date): {
   return { learned, outcome: { outcome: outcomeOf(told.effect, move !== undefined), execution } };
 };
 
-/** A device that is seen running nearly what is wanted will not be proven: an admin should see why before its deadline. */
+/** If a device runs a version that differs only slightly from the wanted one, there will be no proof; an admin should see why before the deadline. */
 const nearMisses = ({ version }: Report, { id, phase, wanted_version }: ReportedExecution, device_id: number): ExecutionNote[] =>
   isAtWork(phase) && version !== null && describeDifference(wanted_version, version)
     ? [{ device_id, execution_id: id, note: describeMismatch(wanted_version, version) }]
@@ -144,8 +143,8 @@ const outcomeOf = (effect: ReportEffect | undefined, hasMoved: boolean): Confirm
 };
 
 /**
- * Every report tells what the device runs, but for one that has not succeeded and names the version wanted, or may do so: that is what it
- * was about to install.
+ * Whether the report's version is what the device runs. It is not if the report is no success and names the wanted version, or may do so:
+ * then this is the version that the device was going to install.
  */
 const tellsWhatRuns = ({ report, execution }: ReportItem): boolean =>
   report.status === 'SUCCEEDED' || (execution !== undefined && report.version !== execution.wanted_version);
@@ -163,7 +162,7 @@ const learnVersion = (
   const isAnswerToCommand = standing !== undefined && isAnswer(report, standing, heard(item, now));
   const told = { ...timeOf(item, now), version, firmware_id, since_dt, isAnswer: isAnswerToCommand, wasTold: item.was_told };
   const { learned, effect, row } = learnRow({ device_id, hardware_type }, item.known, told, soFar);
-  // Only when the package is new on the device: later its parts may have been changed one by one.
+  // What parts it runs is concluded only when the package is new on the device: later they may have been changed one by one.
   const parts = effect === 'changed' ? item.parts : [];
   const withParts = parts.reduce(
     (before, part) =>
@@ -186,13 +185,13 @@ const learnRow = (
   return { learned: { ...soFar, known: new Map(soFar.known).set(subject.hardware_type, row), changes }, effect, row };
 };
 
-/** Notes how long the installation took, with what the device runs now and in its history. */
+/** Notes how long the installation took, in the row of what the device runs now and in its history. */
 const withUpdateTime = (learned: Learned, item: ReportItem, device_id: number, sent_dt: Date | null, now: Date): Learned => {
   const { hardware_type, occurred_dt } = item.report;
   const row = learned.known.get(hardware_type) ?? (item.known && { ...item.known, device_id, hardware_type });
   if (!row || !sent_dt) return learned;
   const proven_dt = isPlausible(timeOf(item, now)) ? occurred_dt : now;
-  // From command to proof; a device may have run the version before, but no installation takes less than nothing.
+  // From command to proof. A device may have run the version before the command; no installation takes less than 0 s.
   const timed = { ...row, firmware_update_time: Math.max(0, secondsBetween(sent_dt, proven_dt)) };
   return {
     ...learned,

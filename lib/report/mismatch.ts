@@ -1,7 +1,7 @@
 import { describeDifference } from '../firmware/version.ts';
 
 /**
- * Names both texts, so that whoever looks at the first device that failed sees what is wrong before the whole fleet has.
+ * Names both versions, so that an admin sees what is wrong at the first failed device, before the whole fleet fails.
  *
  * @example 'wanted v1.4.0, reports 1.4.0 (differs only by a leading v)'
  */

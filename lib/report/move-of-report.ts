@@ -4,7 +4,7 @@ import { isEnded } from '../update/update-status.ts';
 import type { Report } from './confirmation.ts';
 import { describeMismatch } from './mismatch.ts';
 
-/** An execution as it stands after the move that the reports before have made of it in the same batch. */
+/** An execution after the move that earlier reports of the same batch have led to. */
 export const standingAfter = (execution: ReportedExecution, made: ExecutionMove | undefined): ReportedExecution => {
   if (!made) return execution;
   const { to, status = execution.status, event } = made.move;
@@ -14,8 +14,8 @@ export const standingAfter = (execution: ReportedExecution, made: ExecutionMove 
 };
 
 /**
- * The move that a report makes of an execution, from where it is stored to where it leads beyond the move before; undefined: none, or one that
- * has been made.
+ * The move that a report leads to, from the execution's stored state, including what earlier reports of the batch have done; undefined: no
+ * move, or none beyond theirs.
  */
 export const moveOfReport = (
   execution: ReportedExecution,
@@ -27,14 +27,14 @@ export const moveOfReport = (
   const standing = standingAfter(execution, before);
   const next = moveOf({ ...standing, may_retry: !isEnded(standing.update_status) }, event, now);
   if (!next || (next.from === next.to && (next.status ?? standing.status) === standing.status)) return undefined;
-  // Another try that is needed no more was none.
+  // If an earlier report of the batch led to another try, that try has not been sent and is no longer needed.
   const earlier = before?.move.event === 'retried' ? undefined : before?.move;
   const move: Move = { ...earlier, ...next, from: execution.phase };
   if (event === 'canceled') move.reason = reasonOfCancel(standing);
   return { id: execution.id, move, detail: detailOf(standing, event, report) };
 };
 
-/** Of a device that says it is done and runs another version: which of the two it is, and then its own words. */
+/** The detail of a move. For a device that says it is done but runs another version: the two versions, and then its own words. */
 const detailOf = (
   { wanted_version }: ReportedExecution,
   event: ExecutionEvent,
@@ -44,7 +44,7 @@ const detailOf = (
   return [mismatch, detail].filter((text) => text).join('\n') || null;
 };
 
-/** A device that stops without having been asked to has reasons of its own. */
+/** Why an execution was canceled. A device that stops without being asked has a reason of its own. */
 const reasonOfCancel = ({ phase, update_status }: ReportedExecution): string => {
   if (phase !== 'canceling') return reasons.deviceCanceled;
   return update_status === 'CANCELED' ? reasons.updateCanceled : reasons.updateAborted;

@@ -11,7 +11,7 @@ export interface ObservedReports {
 }
 
 /**
- * What the backend says that devices run, in the words of a confirmation and checked by its rules: "at this moment it ran this version".
+ * Turns the backend's answer about devices into reports, checked by the rules of confirmations: "at this moment it ran this version".
  */
 export const toReports = (devices: readonly (DeviceVersions & { kind: string })[]): ObservedReports => {
   const said = devices.flatMap(({ kind, external_id, firmwares }) => firmwares.map((firmware) => ({ kind, external_id, ...firmware })));

@@ -15,9 +15,9 @@ import { learn, type ReportItem } from './learn.ts';
 import { type FactsRow, lockDevices, type ReportFacts, selectReportFacts, storeReports, toReportFacts } from './report-queries.ts';
 
 /**
- * The one way in which the service learns what devices run: facts in, what they teach (learn.ts), and stored. A constant number of
- * statements, whatever the number of reports, in two round trips: what is read goes together, and what is written goes with the COMMIT. Every report has an outcome of its own, in their order; a refused one changes nothing
- * and hinders no other. Repeating a call changes nothing.
+ * The only way in which the service learns what devices run: reads facts, decides what follows (learn.ts), and stores it. It needs the same
+ * number of statements for any number of reports, in two round trips: all reads go together, and all writes go with the COMMIT. Answers an
+ * outcome for every report, in their order; a refused report changes nothing and does not affect the others. Repeating a call changes nothing.
  */
 export async function recordReports(
   trx: Trx,
@@ -49,7 +49,7 @@ const itemsOf = (
   executions: readonly (ReportedExecution | undefined)[],
 ): ReportItem[] => reports.map((report, i) => ({ ...(facts[i] as ReportFacts), report, execution: executions[i] }));
 
-/** Hardware types of which these are the first reports of the day. */
+/** Hardware types for which these are the first reports of the day. */
 const typesOfNewDay = (items: readonly ReportItem[]): string[] => {
   const subjects = items.flatMap(({ report, hardware_type_exists, is_day_begun, parts }) => [
     ...(hardware_type_exists ? [{ hardware_type: report.hardware_type, is_day_begun }] : []),

@@ -17,10 +17,10 @@ export interface ReportSubject {
 }
 
 /**
- * Makes the reports about a device queue up behind each other until the transaction ends. Locked in the order in which devices are
- * registered, so that neither two batches about the same devices nor a registration can wait for each other in a circle. Before that,
- * the catalogue: nothing that is reported here, itself or as part of a package, becomes available meanwhile. `bool_and` takes those locks,
- * and they have to be taken before any device is asked for.
+ * Locks the devices of reports until the transaction ends, so that reports about one device wait for each other. Devices are locked in the order
+ * in which they are registered, so that neither two batches about the same devices nor a registration can wait for each other in a circle.
+ * The catalogue is locked before that: no firmware that is reported here, itself or as part of a package, becomes available meanwhile.
+ * `bool_and` takes these locks before any device is read.
  */
 export const lockDevices = (subjects: readonly ReportSubject[]) => {
   const hardwareTypes = subjects.map((s) => s.hardware_type);
@@ -48,14 +48,14 @@ export interface ReportFacts {
   /** When the device was registered. */
   registered_dt: Date | null;
   hardware_type_exists: boolean;
-  /** Of the reported version, if it is in the catalogue. */
+  /** The firmware of the reported version, if it is in the catalogue. */
   firmware_id: number | null;
   known: KnownVersion | undefined;
   /** Whether another report of its hardware type was stored on this day. */
   is_day_begun: boolean;
-  /** Whether the very same was told before, long ago, and changed what was known then. */
+  /** Whether the history has exactly the same report: it was told before, long ago, and was news then. */
   was_told: boolean;
-  /** Of the reported version, if it is a package. */
+  /** The parts of the reported version, if it is a package. */
   parts: PartFacts[];
 }
 
@@ -148,13 +148,13 @@ export interface KnownRow extends KnownVersion {
 }
 
 /**
- * Stores what each device runs now and when it was last seen, appends the changes to the history and counts them, in one statement; none where
- * nothing is new.
+ * Stores what each device runs now and when it was last seen, appends the changes to the history and counts them, in one statement. If nothing
+ * is new: no statement.
  */
 export const storeReports = (
   current: readonly KnownRow[],
   changes: readonly KnownRow[],
-  /** The observation that found the changes out. */
+  /** The observation that found the changes; null: they come from another source. */
   observation_id: number | null,
 ): RawBuilder<unknown>[] => {
   if (current.length === 0) return [];
@@ -201,9 +201,8 @@ export interface LinkedFirmware {
 }
 
 /**
- * Links devices that run a version to its firmware, which came into the catalogue later than their reports, and answers how many: at most
- * `limit`, so that reports do not wait long. Only while the catalogue is locked, which is what keeps a report from storing the same rows
- * in another order.
+ * Links devices that run a version to its firmware, if this came into the catalogue later than their reports, and answers how many: at most
+ * `limit`, so that reports do not wait long. Only while the catalogue is locked, so that no report writes the same rows in another order.
  */
 export const linkDevices = async (trx: Trx, { id, hardware_type, version }: LinkedFirmware, limit: number): Promise<number> => {
   const { numAffectedRows = 0n } = await sql`

@@ -7,9 +7,9 @@ export interface KnownVersion {
   reported_version: string;
   firmware_update_dt: Date;
   firmware_update_time: number | null;
-  /** When it was so, as far as that can be believed. It never goes back. */
+  /** When the device was last known to run this version, by a time that can be right. It never goes back. */
   observed_dt: Date;
-  /** When it was so by the clock of whoever told it; null: this was not kept then. */
+  /** The same by the clock of the reporter; null: from a time when this was not stored. */
   occurred_dt: Date | null;
   source: ReportSource;
 }
@@ -18,19 +18,19 @@ export interface KnownVersion {
 export interface VersionReport {
   version: string;
   firmware_id: number | null;
-  /** By the clock of whoever tells it. */
+  /** By the clock of the reporter. */
   occurred_dt: Date;
   /** When the report came. */
   received_dt: Date;
   /** When the device was registered. */
   registered_dt: Date;
-  /** When the command was sent that the report is an answer to, where that is certain. */
+  /** When the command was sent that this report answers, if that is certain. */
   asked_dt?: Date | null | undefined;
-  /** Whether it says that the command at work is done: nothing that was known before is newer than that. */
+  /** Whether it says that the last command is done. Then nothing that was known before is newer than this report. */
   isAnswer?: boolean;
-  /** Whether the history has the very same: it is told again, and not by a clock that was put back. */
+  /** Whether the history has exactly the same report. Then it is a repetition, and no clock was put back. */
   wasTold?: boolean;
-  /** Since when, where that is known; a device's own report comes when it changes, a poll long after. */
+  /** Since when the device has run the version, if that is known. A device reports a change at once; an observation finds it long after. */
   since_dt?: Date | undefined;
   source: ReportSource;
 }
@@ -48,8 +48,8 @@ const trust: Readonly<Record<ReportSource, number>> = { package: 0, observation:
 /**
  * What is known after a report. A pure function of both, so that tests can try every order.
  *
- * The truth about a device is the latest report. Between two whose times can both be right, the times decide, whatever the order in which
- * they came. Otherwise the later one is the one that came later, and counts as of the moment in which it came.
+ * The latest report about a device counts. If the times of two reports can both be right, these decide which is later, whatever the order in
+ * which the reports came. Otherwise the report that came later is the later one, and counts as of the moment when it came.
  */
 export const applyReport = (known: KnownVersion | undefined, report: VersionReport): { effect: ReportEffect; known: KnownVersion } => {
   if (known && isRepetition(report, known)) return { effect: 'repeated', known };
@@ -76,13 +76,13 @@ export const applyReport = (known: KnownVersion | undefined, report: VersionRepo
 
 const statedBy = ({ occurred_dt, observed_dt }: KnownVersion): Date => occurred_dt ?? observed_dt;
 
-/** The same was told before, by somebody who is believed as much. */
+/** Whether the same was told before, by a source of at least the same rank. */
 const isRepetition = (report: VersionReport, known: KnownVersion): boolean =>
   report.version === known.reported_version &&
   report.occurred_dt.getTime() === statedBy(known).getTime() &&
   trust[report.source] <= trust[known.source];
 
-/** Whether a report whose own time can be right, but is earlier, is newer all the same. */
+/** Whether a report with an earlier time, which can be right, is newer nevertheless. */
 const followsByArrival = (report: VersionReport, known: KnownVersion): boolean => {
   if (report.occurred_dt >= known.observed_dt) return false;
   const stated = {
@@ -95,8 +95,8 @@ const followsByArrival = (report: VersionReport, known: KnownVersion): boolean =
 };
 
 /**
- * Of two reports about the same moment the device's own wins over a poll, and a poll over what is concluded from a package; of two that
- * are equal in this too, the greater version text, which is arbitrary but the same in every order.
+ * Decides between two reports about the same moment. The device's own word wins over an observation, and an observation over a conclusion from a
+ * package. Between equal sources the greater version text wins, which is arbitrary, but does not depend on the order.
  */
 const supersedes = (report: VersionReport, known: KnownVersion): boolean => {
   const later = report.occurred_dt.getTime() - known.observed_dt.getTime();
@@ -109,8 +109,8 @@ const supersedes = (report: VersionReport, known: KnownVersion): boolean => {
 const latest = (one: Date, other: Date | undefined): Date => (other && other > one ? other : one);
 
 /**
- * What a report says of a part of the package that the device has come to run: that it had the part when the package was installed.
- * Whatever has been reported about the part itself since then is newer, and stays.
+ * The report about a part of a package that the device has begun to run: it had the part when the package was installed. Reports about the
+ * part itself since then are newer, and stay.
  */
 export const toPartReport = (
   { firmware_update_dt }: KnownVersion,

@@ -19,8 +19,8 @@ const reservedMilliseconds = 4_000;
 const longestCallMilliseconds = 20_000;
 
 /**
- * Asks the backend what the devices of a chunk run that have not reported, and stores what it learns: an execution whose version is seen
- * has succeeded, another waits on. A backend that is down is asked again at the next look-up, so that nothing is thrown for it.
+ * Asks the backend what those devices of a chunk run that have not reported, and stores the answer. An execution whose version is seen has
+ * succeeded; the others go on waiting. If the backend is down, the next look-up asks again, so this is no error.
  *
  * @throws `database.unavailable`: the message has to come again.
  */
@@ -41,7 +41,7 @@ export async function verifyUpdate(deps: VerifyUpdateDeps, { dispatch_id }: Veri
     const found = onlyAsked(await deps.backend.findVersions(first.kind, ids, call), ids);
     const { reports } = toReports(found.map((device) => ({ ...device, kind: first.kind })));
     if (reports.length > 0) await db.transaction().execute((trx) => recordReports(trx, reports, deps.now()));
-    // After what was learned is stored: what is left was not seen.
+    // Noted after the answers are stored: the devices that are still unproven then were not seen with the wanted version.
     await noteLookUp(db, dispatch_id, { ...first, askedDt });
     await noteReturn(db, ['backend'], deps.now());
   } catch (error) {

@@ -5,7 +5,7 @@ import { removeOldObservation } from '../observation/removal-queries.ts';
 import type { Removal } from '../removal.ts';
 import { removeOldExecutions, removeOldOutages } from '../update/removal-queries.ts';
 
-/** Of each kind; some 100 ms of work altogether. */
+/** Rows of each kind; removing them takes some 100 ms altogether. */
 const batch = 2_000;
 const secondsPerMonth = 31 * 86_400;
 
@@ -20,8 +20,8 @@ const removals: readonly ((trx: Trx, removal: Removal) => Promise<boolean>)[] = 
 
 /**
  * Removes a batch of each kind of old row, each in a transaction of its own, and answers whether there may be more. `historyMonths`: how many
- * months of 31 days are kept; 0: nothing is ever removed. README.md of this folder says what goes and what stays. Safe to repeat, and while
- * others do the same: what another one is at is left to it.
+ * months of 31 days are kept; 0: nothing is ever removed. README.md of this folder says what goes and what stays. May be repeated, also while
+ * another call does the same: rows that it has locked are left to it.
  */
 export async function removeOldRows(db: Db, historyMonths: number, now: Date): Promise<boolean> {
   if (historyMonths === 0) return false;

@@ -19,7 +19,7 @@ export interface GetStatsDeps {
 
 const secondsPerDay = 86_400;
 
-/** The numbers of the fleet, in one round trip that costs the same for ten devices and a million; publishes them as metrics too. */
+/** The numbers of the fleet, in one round trip that costs the same for ten devices and a million. Also publishes them as metrics. */
 export async function getStats({ db, metrics, now }: GetStatsDeps, not_seen_days: number): Promise<Stats> {
   const generated_dt = now();
   const counted = await countFleet(db, addSeconds(generated_dt, -not_seen_days * secondsPerDay), generated_dt);

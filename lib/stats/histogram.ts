@@ -43,7 +43,7 @@ export const summarize = (histograms: readonly Histogram[]): UpdateTimes => {
   };
 };
 
-/** So many buckets are told as one: each then reaches 22 % further than it begins, about three for each doubling. */
+/** How many buckets are shown as one: each shown bucket then ends 22 % above its beginning, so that about three of them are a doubling. */
 const bucketsTold = 4;
 
 /** Installations by how long they took, the shortest first; buckets without any are left out. */
@@ -60,5 +60,5 @@ export const bucketsOf = (histograms: readonly Histogram[]): TimeBucket[] => {
     .map(([place, installations]) => ({ from_seconds: edgeOf(place), until_seconds: edgeOf(place + 1), installations }));
 };
 
-/** Readable, and the same from both sides. */
+/** The edge of a shown bucket, rounded so that it is readable, and equal for the buckets on both sides. */
 const edgeOf = (place: number): number => Number((bucketRatio ** (place * bucketsTold)).toPrecision(4));

@@ -1,10 +1,10 @@
 import { count, type Dimensions, type Metrics, seconds } from '../metrics.ts';
 import type { Stats, UpdateTimes } from './stats.ts';
 
-/** Of each hardware type: the versions that most devices run, and the newest firmwares' update times. Each is a series that costs. */
+/** For each hardware type: how many of the most frequent versions, and how many of the newest firmwares' update times. Each series costs money. */
 const maximumSeries = 5;
 
-/** The numbers for the product as metrics; published whenever somebody asks for them, because there is no timer. */
+/** Publishes the numbers of the fleet as metrics, whenever somebody asks for them, because there is no timer. */
 export const publishStats = (metrics: Metrics, { devices, hardware_types, updates, executions, tables, sequences }: Stats): void => {
   for (const { kind, devices: all, not_seen, never_seen } of devices) {
     metrics.publish({ devices: count(all), devices_not_seen: count(not_seen), devices_never_seen: count(never_seen) }, { kind });

@@ -9,7 +9,7 @@ import type { UpdateStatus } from '../update/update-status.ts';
 import type { Histogram } from './histogram.ts';
 import { maximumTimedFirmwares, maximumVersions, maximumZoneVersions, type ZoneStats } from './stats.ts';
 
-// One round trip over the tables of several nouns, and none of it looks at every device: it adds up what count-queries.ts keeps.
+// One round trip over the tables of several nouns. It does not read every device, but adds up the counts that count-queries.ts keeps.
 
 export interface CountedVersion {
   version: string;
@@ -174,7 +174,7 @@ const tables = sql`
   WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace AND relname NOT LIKE 'kysely\\_%'
   ORDER BY relname`;
 
-/** Where ids come from. One that has given out its last value refuses every row from then on. */
+/** Sequences, from which ids come. When one has given out its last value, no row can be inserted any more. */
 const sequences = sql`
   SELECT sequencename AS sequence, coalesce(last_value, 0) AS last_value,
          round(1 - coalesce(last_value, 0)::numeric / max_value, 4) AS left
@@ -182,7 +182,7 @@ const sequences = sql`
   WHERE schemaname = current_schema()
   ORDER BY 3, 1`;
 
-/** Of updates that have not ended, by their index: those of all updates there ever were would be as many as the history is long. */
+/** Counts executions of unfinished updates only, by their index: with all updates the count would take longer and longer. */
 const executions = sql`
   SELECT e.status, count(*) AS n
   FROM updates u
@@ -192,7 +192,7 @@ const executions = sql`
 
 const listOf = (query: RawBuilder<unknown>) => sql`(SELECT coalesce(jsonb_agg(to_jsonb(q)), '[]') FROM (${query}) q)`;
 
-/** Everything that is counted, in one statement. Devices last seen before the (UTC) day of `seenSince` are not seen. */
+/** All counts, in one statement. Devices last seen before the (UTC) day of `seenSince` count as not seen. */
 export const countFleet = async (db: Db, seenSince: Date, now: Date): Promise<CountedFleet> => {
   const { rows } = await sql<Omit<CountedFleet, 'gate'> & { gate: GateInJson }>`
     SELECT ${listOf(devices(seenSince))} AS devices,

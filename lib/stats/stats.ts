@@ -5,9 +5,9 @@ import { ExecutionCounts } from '../update/execution.ts';
 import { ShownGate } from '../update/shown-gate.ts';
 import { UpdateCounts } from '../update/update-status.ts';
 
-/** Versions named one by one per hardware type; a device that makes up a version at every start must not make the answer endless. */
+/** Versions named one by one per hardware type. A device that invents a version at every start must not make the answer endless. */
 export const maximumVersions = 100;
-/** Firmwares of each hardware type whose update times are told. */
+/** Firmwares of each hardware type whose update times are shown. */
 export const maximumTimedFirmwares = 20;
 
 const Devices = z.int().check(z.minimum(0));
@@ -123,7 +123,7 @@ export const Stats = z
   .register(z.globalRegistry, { id: 'Stats' });
 export type Stats = z.infer<typeof Stats>;
 
-/** How many days are told at most: two years of them are kept by default. */
+/** The most days that are shown; by default two years of days are kept. */
 export const maximumShownDays = 731;
 
 const ShareOfVersion = z.object({ version: z.string(), devices: Devices, share: Share });

@@ -8,7 +8,7 @@ export interface DayCounts {
   versions: Record<string, number>;
 }
 
-/** What was kept at the beginning of days, in their order: of those after `first`, and the latest one up to it; and what is so now. */
+/** The counts kept at the beginnings of days, in their order: the days after `first`, and the last one before; and the counts of now. */
 export const listDayCounts = async (
   db: Db,
   hardware_type: string,

@@ -9,7 +9,7 @@ const secondsPerDay = 86_400;
 const textOf = (time: Date): string => time.toISOString().slice(0, 10);
 
 /**
- * Which share of the devices ran each version at the end of each of the last days, today included.
+ * The share of the devices that ran each version, at the end of each of the last days, including today.
  *
  * @throws `request.invalid` when there is no such hardware type.
  */
@@ -23,8 +23,8 @@ export async function getVersionDays(db: Db, hardware_type: string, days: number
 }
 
 /**
- * Counts were kept at the beginning of each day that had reports. A day ended as the next such day began; after the last of them nothing has
- * changed but what devices have reported since. Of what was before the first one nothing is known.
+ * Counts are kept at the beginning of each day that has reports. So the counts at the end of a day are those at the beginning of the next such
+ * day; after the last of them, those of now. About the time before the first such day nothing is known.
  */
 export const endsOfDays = (
   begun: readonly DayCounts[],

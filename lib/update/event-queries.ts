@@ -7,12 +7,22 @@ import { findUpdate } from './update-queries.ts';
 /** What an event tells of an update: its status, and afterwards, once, that the last of its executions has ended. */
 const toldOf = ({ status, finished_dt }: Pick<Update, 'status' | 'finished_dt'>): string => (finished_dt ? `${status} finished` : status);
 
+/** Two steps told something else at one moment, and nobody knows which came last: it is told once more, so that the last word is right. */
+const toldTwice = '';
+
 const currentlyTold = sql<string>`status || CASE WHEN finished_dt IS NULL THEN '' ELSE ' finished' END`;
 
+export interface UntoldUpdate {
+  update: Update;
+  /** What was told of it before. */
+  told: string | null;
+}
+
 /** The update as it is now; undefined when this was already told, and when no events are told of this update at all. */
-export const findUntoldUpdate = async (db: Db, id: number, now: Date): Promise<Update | undefined> => {
-  const row = await db.selectFrom('updates').select('id').where('id', '=', id).where('told', '<>', currentlyTold).executeTakeFirst();
-  return row && findUpdate(db, id, now);
+export const findUntoldUpdate = async (db: Db, id: number, now: Date): Promise<UntoldUpdate | undefined> => {
+  const row = await db.selectFrom('updates').select('told').where('id', '=', id).where('told', '<>', currentlyTold).executeTakeFirst();
+  const update = row && (await findUpdate(db, id, now));
+  return update && { update, told: row.told };
 };
 
 /** Whether anything is left to tell. */
@@ -37,12 +47,13 @@ export const hasUntold = async (db: Db, update_id: number): Promise<boolean> => 
   return untold !== undefined;
 };
 
-export const markUpdateTold = async (db: Db, update: Update): Promise<void> => {
-  await db
-    .updateTable('updates')
-    .set({ told: toldOf(update) })
-    .where('id', '=', update.id)
-    .execute();
+/** Notes what was told; false: another step told something else meanwhile, so that it has to be told again. */
+export const markUpdateTold = async (db: Db, { update, told }: UntoldUpdate): Promise<boolean> => {
+  const { rows } = await sql<{ told: string }>`
+    UPDATE updates SET told = CASE WHEN told IN (${told}, ${toldOf(update)}) THEN ${toldOf(update)} ELSE ${toldTwice} END
+    WHERE id = ${update.id}
+    RETURNING told`.execute(db);
+  return rows[0]?.told !== toldTwice;
 };
 
 export interface UntoldExecution {
@@ -54,6 +65,8 @@ export interface UntoldExecution {
   attempt: number;
   sent_dt: Date | null;
   finished_dt: Date | null;
+  /** What was told of it before. */
+  told_status: string | null;
 }
 
 /** Executions whose status differs from what was last told of them, the oldest first. */
@@ -61,7 +74,7 @@ export const listUntoldExecutions = (db: Db, update_id: number, limit: number): 
   db
     .selectFrom('update_executions as e')
     .innerJoin('devices as d', 'd.id', 'e.device_id')
-    .select(['e.id', 'd.kind', 'd.external_id', 'e.status', 'e.reason', 'e.attempt', 'e.sent_dt', 'e.finished_dt'])
+    .select(['e.id', 'd.kind', 'd.external_id', 'e.status', 'e.reason', 'e.attempt', 'e.sent_dt', 'e.finished_dt', 'e.told_status'])
     .where('e.update_id', '=', update_id)
     .whereRef('e.told_status', '<>', 'e.status')
     .orderBy('e.id')
@@ -69,15 +82,28 @@ export const listUntoldExecutions = (db: Db, update_id: number, limit: number): 
     .$narrowType<{ status: ExecutionStatus }>()
     .execute();
 
-/** Notes which statuses were told. The executions may have moved on since; then they are told again. */
-export const markExecutionsTold = async (db: Db, told: readonly Pick<UntoldExecution, 'id' | 'status'>[]): Promise<void> => {
+/**
+ * Notes which statuses were told. The executions may have moved on since; then they are told again. false: of some, another step told another
+ * status meanwhile, so that they have to be told again.
+ */
+export const markExecutionsTold = async (
+  db: Db,
+  told: readonly Pick<UntoldExecution, 'id' | 'status' | 'told_status'>[],
+): Promise<boolean> => {
   const ids = told.map(({ id }) => id);
-  await sql`
+  const { rows } = await sql<{ is_certain: boolean | null }>`
     WITH locked AS (
       -- In the order of ids, as everything that writes many executions.
       SELECT id FROM update_executions WHERE id = ANY (${ids}::integer[]) ORDER BY id FOR NO KEY UPDATE
+    ), marked AS (
+      UPDATE update_executions e
+      SET told_status = CASE WHEN e.told_status IN (t.before, t.status) THEN t.status ELSE ${toldTwice} END
+      FROM locked, unnest(
+        ${ids}::integer[], ${told.map(({ status }) => status)}::text[], ${told.map(({ told_status }) => told_status)}::text[]
+      ) AS t (id, status, before)
+      WHERE e.id = locked.id AND t.id = e.id
+      RETURNING e.told_status
     )
-    UPDATE update_executions e SET told_status = t.status
-    FROM locked, unnest(${ids}::integer[], ${told.map(({ status }) => status)}::text[]) AS t (id, status)
-    WHERE e.id = locked.id AND t.id = e.id`.execute(db);
+    SELECT bool_and(told_status <> ${toldTwice}) AS is_certain FROM marked`.execute(db);
+  return rows[0]?.is_certain !== false;
 };

@@ -285,9 +285,25 @@ export const UpdateDetail = z
       .check(z.meta({ description: 'Executions by status and reason, the most frequent first, 50 at most' })),
     canary_counts: z.nullable(Counts).check(z.meta({ description: 'Of the canary alone: its executions by status; null: there is none' })),
     pace_per_minute: z.int().check(z.meta({ description: 'Commands sent in the last 60 s' })),
+    at_work: z
+      .nullable(
+        z.object({
+          since_dt: Timestamp.check(z.meta({ description: 'When the first of them was asked' })),
+          deadline_dt: Timestamp.check(
+            z.meta({
+              description:
+                'The deadline of the last of them. A device that is silent until its deadline is asked once more what it runs, then it is ' +
+                'TIMED_OUT. Time in which the service or the backend was away is added to it',
+            }),
+          ),
+        }),
+      )
+      .check(z.meta({ description: 'The devices that were asked and have not shown what they run; null: there are none' })),
     estimated_end_dt: z.nullable(Timestamp).check(
       z.meta({
-        description: 'At the pace of the last minutes; null when it has ended, is paused, waits for its canary, or nothing moves',
+        description:
+          'At the pace of the last minutes. Once every device was asked: by the slowest of the devices that ended lately, or ' +
+          '`at_work.deadline_dt` when a device has been silent for longer. null: it has ended, is paused, waits for its canary, or nothing moves',
       }),
     ),
     backend_errors: z

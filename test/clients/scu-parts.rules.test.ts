@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { UpdateDetail } from '../../clients/api/src/index.ts';
+import type { UpdateDetail, Wait } from '../../clients/api/src/index.ts';
 import { formatCsvRow, parseCsv } from '../../clients/cli/src/csv.ts';
 import { readFleet } from '../../clients/cli/src/import-devices.ts';
 import { printable } from '../../clients/cli/src/output.ts';
@@ -7,6 +7,7 @@ import { createProgram } from '../../clients/cli/src/program.ts';
 import { cut } from '../../clients/cli/src/screen.ts';
 import { sayWhatHappens } from '../../clients/cli/src/update-sentence.ts';
 import { updateView } from '../../clients/cli/src/update-view.ts';
+import { sayWait } from '../../clients/cli/src/wait-words.ts';
 
 describe('CSV', () => {
   it('keeps separators, quotes and ends of lines within quotes, and the line in which a row begins', () => {
@@ -83,7 +84,7 @@ it('every command has a summary and a help with an example', () => {
     return text;
   };
   const leaves = (command: ReturnType<typeof createProgram>): ReturnType<typeof createProgram>[] =>
-    command.commands.length === 0 ? [command] : command.commands.flatMap(leaves);
+    [command, ...command.commands.flatMap(leaves)].filter(({ options }) => options.some(({ long }) => long === '--json'));
   const commands = leaves(createProgram());
   expect(commands.map((command) => [command.parent?.name(), command.name()].filter((name) => name !== 'scu').join(' '))).toEqual([
     ...['login', 'logout', 'whoami'],
@@ -91,8 +92,8 @@ it('every command has a summary and a help with an example', () => {
     ...['type list', 'type add', 'package create', 'package view'],
     ...['key new', 'key list', 'key add', 'key revoke', 'root sign', 'root publish', 'root list'],
     ...['device list', 'device view', 'device import', 'device export', 'device token', 'observe'],
-    ...['update plan', 'update create', 'update list', 'update view', 'update devices', 'update watch'],
-    ...['update pause', 'update resume', 'update cancel', 'update pace', 'update retry', 'stats', 'api'],
+    ...['update plan', 'update create', 'update list', 'update view', 'update devices', 'update timeline', 'update watch'],
+    ...['update pause', 'update resume', 'update cancel', 'update pace', 'update retry', 'stats', 'stats versions', 'stats times', 'api'],
   ]);
   for (const command of commands) {
     expect(command.summary()).not.toBe('');
@@ -112,7 +113,14 @@ const update = (changes: Partial<UpdateDetail>): UpdateDetail =>
       rollout: { maximum_per_minute: 1_000, maximum_in_progress: null, exponential: null, maximum_unavailable_percentage: 100 },
     },
     ...{ canary: null, canary_started_dt: null, canary_passed_dt: null, canary_counts: null, abort: [], start_dt: null },
-    ...{ finished_dt: null, walk: { due_dt: null, is_late: false }, reasons: [], pace_per_minute: 412, estimated_end_dt: null },
+    ...{
+      finished_dt: null,
+      walk: { due_dt: null, is_late: false },
+      reasons: [],
+      pace_per_minute: 412,
+      at_work: null,
+      estimated_end_dt: null,
+    },
     ...{ backend_errors: [], backend_gate: { share: 1, failures: 0, closed_until: null, reason: null } },
     ...changes,
   }) as UpdateDetail;
@@ -168,6 +176,14 @@ describe('why an update stands still is one sentence', () => {
       { reasons: [{ status: 'QUEUED', reason: 'DEFERRED', count: 300, texts: [] }] },
       '300 devices put it off just now, and will be asked again; 180 devices at work.',
     ],
+    [
+      'all were asked, and some are silent',
+      {
+        counts: { ...none, SUCCEEDED: 998, IN_PROGRESS: 2 },
+        at_work: { since_dt: '2026-11-26T04:40:00.000Z', deadline_dt: '2026-11-26T05:41:00.000Z' },
+      },
+      'Everybody has been asked. It waits until 2 devices show what they run, or until the last deadline at 2026-11-26 05:41:00Z.',
+    ],
     ['all were asked', { counts: { ...none, IN_PROGRESS: 1 } }, 'Everybody has been asked. It waits until 1 device shows what it runs.'],
     [
       'it has ended with failures',
@@ -207,4 +223,34 @@ it('the screen of an update is text that can be read without colours', () => {
     'Reasons',
     '  FAILED       20  DEVICE_FAILED: "flash [2J error" (20)',
   ]);
+});
+
+it('the end of an update that waits for silent devices says what it waits for, and what is not asked yet says why', () => {
+  const at_work = { since_dt: '2026-11-26T04:40:00.000Z', deadline_dt: '2026-11-26T05:41:00.000Z' };
+  const silent = update({ counts: { ...none, SUCCEEDED: 998, IN_PROGRESS: 2 }, at_work, estimated_end_dt: at_work.deadline_dt });
+  const linesOf = (seen: UpdateDetail, waits: Wait[] = []) => updateView(seen, { paint: (_, text) => text, width: 200, now, waits });
+  expect(linesOf(silent)).toContain(
+    'End        about 2026-11-26 05:41:00Z, in 41 min; 2 at work, the first silent since 2026-11-26 04:40:00Z: what has not shown its version by its deadline is TIMED_OUT',
+  );
+  const waits: Wait[] = [
+    { cause: 'POLL', count: 12, since_dt: '2026-11-20T10:00:00.000Z', until_dt: null },
+    { cause: 'RETRY', count: 1, since_dt: null, until_dt: '2026-11-26T05:10:00.000Z' },
+  ];
+  expect(linesOf(update({}), waits)).toEqual(
+    expect.arrayContaining([
+      'Waiting    12 for the next poll of the device, last seen 2026-11-20 10:00:00Z',
+      '           1 for the next try, until 2026-11-26 05:10:00Z',
+    ]),
+  );
+});
+
+it.each([
+  [{ cause: 'PACE', since_dt: null, until_dt: null, place: 1_200 }, 'the pace of the update, place 1,200'],
+  [{ cause: 'POLL', since_dt: null, until_dt: null }, 'the next poll of the device, never seen'],
+  [
+    { cause: 'DEVICE', since_dt: '2026-11-26T04:40:00.000Z', until_dt: null },
+    'the device, which has to show what it runs, since 2026-11-26 04:40:00Z',
+  ],
+] as const)('an execution that waits says for what: %j', (wait, words) => {
+  expect(sayWait(wait)).toBe(words);
 });

@@ -1,5 +1,5 @@
 // The console as people use it, in a real browser, against the whole service.
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Client, createClient, registerAll, startUpdate, uploadFirmware } from '../../clients/api/src/index.ts';
@@ -214,16 +214,20 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
 
   it('a firmware that awaits its signature says what it waits for', async () => {
     await api.changeHardwareType('audio_battery_low', { author_signatures_required: 2 });
-    const bytes = randomBytes(3_000);
-    const sha256 = createHash('sha256').update(bytes).digest('hex');
-    const { id, upload: link } = await api.uploadFirmware({
-      ...{ hardware_type: 'audio_battery_low', version: '9', comment: '', size_bytes: 3_000, sha256 },
-    });
-    const answer = await fetch(link?.url ?? '', { method: 'PUT', headers: link?.headers ?? {}, body: bytes });
-    expect(answer.status).toBe(200);
-    await expect.poll(async () => (await api.getFirmware(id)).status, { timeout: 60_000 }).toBe('awaiting_signature');
-    const { page } = await open({ at: `/firmwares/${id}` });
+    const { page } = await open({ at: '/firmwares' });
+    await page
+      .getByLabel('Drop firmware files here, or choose them')
+      .setInputFiles({ name: 'audio_battery_low-9.0.bin', mimeType: 'application/octet-stream', buffer: randomBytes(3_000) });
+    const row = page.getByRole('form', { name: 'audio_battery_low-9.0.bin' });
+    await row.getByRole('button', { name: 'Upload' }).click();
+    await row.getByText('Awaits a signature').waitFor();
+    expect(await row.getByRole('link', { name: 'Update with this' }).count()).toBe(0);
+    await row.getByRole('link', { name: 'Look at it' }).click();
     await page.getByText('Nobody can be updated to it yet: audio_battery_low needs 2 authors to sign, and nobody has.').waitFor();
+    await page.getByRole('button', { name: 'Delete' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+    await page.waitForURL(/#\/firmwares$/);
+    await expect.poll(() => page.getByRole('link', { name: '9.0', exact: true }).count()).toBe(0);
   });
 
   it('a part of the bar filters the devices, and the address says so', async () => {

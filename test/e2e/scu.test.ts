@@ -251,6 +251,17 @@ describe.concurrent('an update', () => {
     expect(await linesOf('update', 'list', '--by', 'nobody')).toEqual([]);
     expect(await answerOf(['device', 'view', 'S-00001', '--history'])).toMatch(/vega_mcu +1\.5\.0 +yes/);
     expect(await answerOf(['stats'])).toMatch(/vega_mcu +\d+ +1\.5\.0 +15 /);
+    expect(await answerOf(['update', 'timeline', id, '--points', '5'])).toMatch(/^TIME +QUEUED.*\n(.*\n){4}.* 15\n$/);
+    expect((await linesOf('update', 'timeline', id, '--points', '3')).at(-1)).toMatchObject({ counts: { SUCCEEDED: 15 } });
+    expect(await answerOf(['stats', 'versions', 'vega_mcu'])).toMatch(/^DAY +DEVICES.* 1\.5\.0.*\n\d{4}-\d\d-\d\d /);
+    expect(await answerOf(['stats', 'versions', 'vega_mcu', '--csv'])).toMatch(/^day,version,devices,share\n\d{4}-\d\d-\d\d,1\.5\.0,15,/);
+    expect(await answerOf(['stats', 'times', 'vega_mcu'])).toMatch(/FROM +UNTIL +NUMBER(.|\n)*VERSION(.|\n)*1\.5\.0 +15 /);
+    expect((await scu(['stats', 'times', 'hoverboard'])).exitCode).toBe(5);
+    const [latest] = await linesOf('update', 'devices', id, '--sort', 'finished_dt_descending', '--limit', '1');
+    expect(latest).toMatchObject({ status: 'SUCCEEDED' });
+    expect(
+      (await linesOf('device', 'list', '--sort', 'external_id_descending', '--limit', '2')).map((device) => device.external_id),
+    ).toEqual([...['S-00030', 'S-00029']]);
     expect((await scu(['update', 'retry', id, '--yes'])).exitCode).toBe(5);
     expect((await scu(['update', 'pause', id])).exitCode).toBe(5);
   });

@@ -31,7 +31,7 @@ it.each([
     statusCode: 400,
     body: {
       code: 'request.invalid',
-      detail: 'The filter names what does not exist',
+      detail: 'The filter names something that does not exist',
       errors: [{ in: 'query', path: name, message: expect.stringMatching(/^there is no (hardware type nothing|firmware 999)$/) }],
     },
   });
@@ -74,7 +74,7 @@ describe('the filter of a body', async () => {
     statusCode: 400,
     body: {
       code: 'request.invalid',
-      detail: 'The filter names what does not exist',
+      detail: 'The filter names something that does not exist',
       errors: [{ in: 'body', path: `targets.filter.${path}`, message }],
     },
   });

@@ -20,6 +20,8 @@ const given = async (devices: number, settings: Record<string, unknown> = {}) =>
   return { ...api, id: body.id, firmware, external_ids };
 };
 
+const minutesUntil = (dt: string) => (new Date(dt).getTime() - startOfTime.getTime()) / 60_000;
+
 describe('GET /v1/updates/{id}', () => {
   it('200: who asked, when, why, the pace now and the estimated end, while it runs', async () => {
     const { run, id, get, backend } = await given(600, { rollout: { maximum_per_minute: 120 }, comment: 'winter tyres' });
@@ -162,6 +164,33 @@ describe('GET /v1/updates/{id}', () => {
     expect(minutes).toBeLessThan(5);
     await control('pause', id);
     expect((await get(id)).body).toMatchObject({ status: 'PAUSED', estimated_end_dt: null });
+  });
+
+  it('200: once everybody is asked, the end is that of the slowest; silent devices end at their deadline, and it says so', async () => {
+    const { run, id, get, backend, external_ids } = await given(20, { timeouts: { queued_minutes: 60, in_progress_minutes: 30 } });
+    const silent = new Set(external_ids.slice(0, 2));
+    backend.behave = ({ external_id }) => ({ seconds: 10, result: silent.has(external_id) ? 'dead' : 'succeeds' });
+    expect((await get(id)).body).toMatchObject({ at_work: null, estimated_end_dt: null });
+    await run({ seconds: 60 });
+    const { body } = await get(id);
+    expect(body).toMatchObject({ counts: { QUEUED: 0, IN_PROGRESS: 2, SUCCEEDED: 18 } });
+    const { since_dt, deadline_dt } = body.at_work ?? { since_dt: '', deadline_dt: '' };
+    // All were asked within the first seconds, and have half an hour each.
+    expect(minutesUntil(since_dt)).toBeLessThan(0.2);
+    expect(minutesUntil(deadline_dt)).toBeGreaterThan(30);
+    expect(minutesUntil(deadline_dt)).toBeLessThan(30.2);
+    expect(body.estimated_end_dt).toBe(deadline_dt);
+    await run();
+    expect((await get(id)).body).toMatchObject({ status: 'COMPLETED', at_work: null, estimated_end_dt: null });
+  });
+
+  it('200: once everybody is asked and nobody has been at work for longer than others, the end is that of the slowest lately', async () => {
+    const { run, id, get, backend } = await given(90, { rollout: { maximum_per_minute: 60 } });
+    backend.behave = () => ({ seconds: 20, result: 'succeeds' });
+    while ((await get(id)).body.counts.QUEUED > 0) await run({ seconds: 1 });
+    const { body } = await get(id);
+    expect(body.counts.IN_PROGRESS).toBeGreaterThan(0);
+    expect(new Date(body.estimated_end_dt ?? 0).getTime()).toBeLessThan(new Date(body.at_work?.deadline_dt ?? 0).getTime());
   });
 
   it('200: progress is of the eligible devices: those on the target version before are none', async () => {

@@ -1,9 +1,10 @@
 // What serverless.yml says of functions and queues, and would otherwise be seen only under load.
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { readServerlessFile } from '../../ops/serverless-file.ts';
 
-const { functions, resources } = readServerlessFile();
+const { functions, resources, params } = readServerlessFile();
 const root = new URL('../../', import.meta.url);
 
 /**
@@ -51,6 +52,43 @@ describe.each(Object.entries(functions))('%s', (name, { memorySize, timeout, res
 it('all environments of all functions together find a connection', () => {
   const environments = Object.values(functions).reduce((sum, { reservedConcurrency = 0 }) => sum + reservedConcurrency, 0);
   expect(environments).toBeLessThanOrEqual(connections);
+});
+
+describe('the database that a stage makes by itself', () => {
+  const read = (name: string) => parse(readFileSync(new URL(`resources/database/${name}.yml`, root), 'utf8'), { logLevel: 'error' });
+  const { settings, resources: made } = read('rds');
+
+  it('is reached directly, because a proxy has statements go one by one and shares no connection on which some are prepared', () => {
+    expect(params['default']?.['database']).toBe('rds');
+    expect(settings.isProxied).toBe('false');
+    expect(settings.url).toMatch(/@\$\{Database\.Endpoint\.Address\}:5432\//);
+    expect(Object.values<{ Type: string }>(made.Resources).filter(({ Type }) => Type.startsWith('AWS::RDS::DBProxy'))).toEqual([]);
+  });
+
+  it.each(['rds', 'rds-proxied'])('is believed by its certificate and its name only: %s', (name) => {
+    expect(read(name).settings.url).toContain('?sslmode=verify-full');
+  });
+
+  it('of RDS itself has a certificate of an authority that Node does not know, and Lambda does', () => {
+    expect(settings.url).toContain('&sslrootcert=/var/runtime/ca-cert.pem');
+  });
+
+  it('ends what an environment leaves behind: a transaction after 25 s, a connection two minutes after its last statement', () => {
+    expect(made.Resources.DatabaseParameters.Properties.Parameters).toMatchObject({
+      ...{ statement_timeout: '25000', idle_in_transaction_session_timeout: '25000', idle_session_timeout: '120000' },
+    });
+  });
+
+  it('has the connections that are reckoned with above', () => {
+    expect(made.Resources.Database.Properties.DBInstanceClass).toBe('db.t4g.medium');
+  });
+
+  it('can have RDS Proxy in front of it, which then is all that changes', () => {
+    const { settings: proxied, proxy, resources: same } = read('rds-proxied');
+    expect(proxied.isProxied).toBe('true');
+    expect(same).toMatch(/^\$\{file\(resources\/database\/rds\.yml\):resources\}$/);
+    expect(Object.keys(proxy.Resources).filter((id) => id in made.Resources)).toEqual([]);
+  });
 });
 
 it('every queue is encrypted, and has a dead-letter queue that keeps messages for 14 days', () => {

@@ -2329,6 +2329,16 @@ export type UpdateDetailCanaryCounts = {
   REMOVED: number;
 } | null;
 
+/**
+ * The devices that were asked and have not shown what they run; null: there are none
+ */
+export type UpdateDetailAtWork = {
+  /** When the first of them was asked */
+  since_dt: string;
+  /** The deadline of the last of them. A device that is silent until its deadline is asked once more what it runs, then it is TIMED_OUT. Time in which the service or the backend was away is added to it */
+  deadline_dt: string;
+} | null;
+
 export type UpdateDetailBackendErrorsItem = {
   error: string;
   /**
@@ -2430,7 +2440,9 @@ export interface UpdateDetail {
      * @maximum 9007199254740991
      */
   pace_per_minute: number;
-  /** At the pace of the last minutes; null when it has ended, is paused, waits for its canary, or nothing moves */
+  /** The devices that were asked and have not shown what they run; null: there are none */
+  at_work: UpdateDetailAtWork;
+  /** At the pace of the last minutes. Once every device was asked: by the slowest of the devices that ended lately, or `at_work.deadline_dt` when a device has been silent for longer. null: it has ended, is paused, waits for its canary, or nothing moves */
   estimated_end_dt: string | null;
   /** Failed calls to the backend by text */
   backend_errors: UpdateDetailBackendErrorsItem[];

@@ -4,6 +4,8 @@ export type * from './generated.ts';
 export { all } from './paging.ts';
 export { ApiProblem, ApiUnreachable } from './problem.ts';
 export { type Connection, type RequestOptions, request, wait } from './request.ts';
+export { canaryWaitEnds, endedOf, failedOf, type Gauge, gaugeOf, type Situation, situationOf, totalOf } from './situation.ts';
 export { planUpdate, startUpdate, type UpdateRequest } from './start-update.ts';
 export { type UploadOptions, type UploadProgress, UploadRefused, uploadFirmware } from './upload.ts';
+export { type Wait, waitsOf } from './waits.ts';
 export { watchUpdate } from './watch-update.ts';

@@ -1,8 +1,9 @@
 import { type Command, Option } from 'commander';
-import { all, type Client, type Device, type ListDevicesParams } from '../../api/src/index.ts';
+import { all, type Client, type Device, type ListDevicesParams, type ListDevicesSort } from '../../api/src/index.ts';
 import { moment, wholeNumber } from './command.ts';
 import { firmwareIdOf, firmwareNameHelp } from './firmware-name.ts';
 import { limited } from './limited.ts';
+import { sortOption } from './sort-option.ts';
 
 export type DeviceKind = Device['kind'];
 
@@ -17,6 +18,7 @@ export interface DeviceConditions {
   olderThan?: string;
   unknownVersion?: string;
   notSeenSince?: string;
+  sort?: ListDevicesSort;
   limit?: number;
 }
 
@@ -31,10 +33,16 @@ export const addDeviceConditions = (command: Command): Command =>
     .option('--older-than <firmware>', 'that run an older version than this firmware')
     .option('--unknown-version <type>', 'that run a version of this hardware type that is in no catalogue')
     .option('--not-seen-since <time>', 'that were not seen since then', moment)
+    .addOption(
+      sortOption<ListDevicesSort>([
+        ...(['created_dt_ascending', 'created_dt_descending', 'external_id_ascending', 'external_id_descending'] as const),
+        ...(['last_seen_on_ascending', 'last_seen_on_descending'] as const),
+      ]),
+    )
     .option('--limit <number>', 'so many at most', wholeNumber);
 
 export async function* listDevices(api: Client, conditions: DeviceConditions): AsyncGenerator<Device> {
-  const { kind, prefix, version, channel, runs, olderThan, unknownVersion, notSeenSince, limit } = conditions;
+  const { kind, prefix, version, channel, runs, olderThan, unknownVersion, notSeenSince, sort, limit } = conditions;
   const query: ListDevicesParams = {
     ...(kind && { kind }),
     ...(prefix && { external_id_prefix: prefix }),
@@ -44,6 +52,7 @@ export async function* listDevices(api: Client, conditions: DeviceConditions): A
     ...(olderThan && { older_than_firmware_id: await firmwareIdOf(api, olderThan) }),
     ...(unknownVersion && { unknown_version: unknownVersion }),
     ...(notSeenSince && { not_seen_since: notSeenSince }),
+    ...(sort && { sort }),
   };
   yield* limited(
     all((page) => api.listDevices({ ...query, ...page })),

@@ -1,13 +1,16 @@
-import type { UpdateDetail } from '../../api/src/index.ts';
+import { endedOf, failedOf, totalOf, type UpdateDetail, type Wait } from '../../api/src/index.ts';
 import { bar, formatCounts, formatDuration, formatNumber, formatShare, formatTime } from './format.ts';
 import { printable } from './output.ts';
 import { type Paint, paintStatus } from './paint.ts';
-import { endedOf, failedOf, sayWhatHappens, totalOf } from './update-sentence.ts';
+import { sayWhatHappens } from './update-sentence.ts';
+import { sayWait } from './wait-words.ts';
 
 export interface View {
   paint: Paint;
   width: number;
   now: Date;
+  /** What those wait for that nobody has asked yet. */
+  waits?: readonly Wait[];
 }
 
 const reasonsShown = 8;
@@ -42,9 +45,8 @@ const countLines = ({ counts }: UpdateDetail, { paint, width }: View): string[] 
     });
 };
 
-const factLines = (update: UpdateDetail, { now }: View): string[] => {
-  const { pace_per_minute, rollout, estimated_end_dt, not_eligible, late_successes, abort, counts, backend_errors } = update;
-  const left = estimated_end_dt === null ? null : (new Date(estimated_end_dt).getTime() - now.getTime()) / 1_000;
+const factLines = (update: UpdateDetail, { now, waits = [] }: View): string[] => {
+  const { pace_per_minute, rollout, not_eligible, late_successes, abort, counts, backend_errors } = update;
   const asked = totalOf(counts) - counts.QUEUED - counts.CANCELED - counts.REMOVED;
   const mostAtWork = rollout.maximum_in_progress === null ? '' : `, ${formatNumber(rollout.maximum_in_progress)} at work`;
   const facts: [string, string | null][] = [
@@ -55,7 +57,8 @@ const factLines = (update: UpdateDetail, { now }: View): string[] => {
         ? null
         : `${formatNumber(pace_per_minute)} asked in the last minute; at most ${formatNumber(rollout.maximum_per_minute)} a minute${mostAtWork}`,
     ],
-    ['End', left === null ? null : `about ${formatTime(estimated_end_dt)}, in ${formatDuration(left)}`],
+    ['End', endFact(update, now)],
+    ...waits.map((wait, i): [string, string] => [i === 0 ? 'Waiting' : '', `${formatNumber(wait.count)} for ${sayWait(wait)}`]),
     ...abort.map(({ threshold_percentage, minimum_executions, action }): [string, string] => [
       'Stop rule',
       `${action} at ${threshold_percentage} % failed: ${formatShare(failedOf(counts) / Math.max(1, asked))} now${endedOf(counts) < minimum_executions ? `, judged from ${formatNumber(minimum_executions)} ended on` : ''}`,
@@ -70,6 +73,16 @@ const factLines = (update: UpdateDetail, { now }: View): string[] => {
     ],
   ];
   return facts.flatMap(([name, text]) => (text === null ? [] : [`${name.padEnd(10)} ${printable(text)}`]));
+};
+
+const endFact = ({ estimated_end_dt, at_work, counts }: UpdateDetail, now: Date): string | null => {
+  if (estimated_end_dt === null) return null;
+  const left = (new Date(estimated_end_dt).getTime() - now.getTime()) / 1_000;
+  const silent = `silent since ${formatTime(at_work?.since_dt)}: what has not shown its version by its deadline is TIMED_OUT`;
+  const waits = estimated_end_dt === at_work?.deadline_dt ? `; ${formatNumber(counts.IN_PROGRESS)} at work, the first ${silent}` : '';
+  return left > 0
+    ? `about ${formatTime(estimated_end_dt)}, in ${formatDuration(left)}${waits}`
+    : `was due ${formatTime(estimated_end_dt)}${waits}`;
 };
 
 const canaryFact = ({ canary, canary_passed_dt, canary_counts }: UpdateDetail): string | null => {

@@ -1,9 +1,8 @@
-import { type UpdateDetail, watchUpdate } from '../../api/src/index.ts';
+import { failedOf, totalOf, type UpdateDetail, type Wait, waitsOf, watchUpdate } from '../../api/src/index.ts';
 import type { Context } from './command.ts';
 import { CommandError, type ExitCode, exitCodes, UsageError } from './exit-codes.ts';
 import { formatDuration, formatNumber } from './format.ts';
 import { Screen } from './screen.ts';
-import { failedOf, totalOf } from './update-sentence.ts';
 import { updateLine, updateView } from './update-view.ts';
 
 export interface WatchOptions {
@@ -26,8 +25,9 @@ export const watch = async (context: Context, id: number, options: WatchOptions)
   const signal = timeout ? AbortSignal.any([context.signal, timeout]) : context.signal;
   const display = displayFor(context);
   try {
-    for await (const update of watchUpdate(context.client({ attempts, signal }), id, { signal })) {
-      await display.show(update);
+    const client = context.client({ attempts, signal });
+    for await (const update of watchUpdate(client, id, { signal })) {
+      await display.show(update, display.showsWaits && update.counts.QUEUED > 0 ? await waitsOf(client, id, { signal }) : []);
       const exitCode = options.until === 'canary' ? afterCanary(update) : undefined;
       if (exitCode !== undefined) return exitCode;
       if (update.finished_dt !== null) return isSuccess(update, isAccepted) ? exitCodes.done : exitCodes.unsuccessful;
@@ -64,7 +64,8 @@ const acceptanceOf = (text = '0'): IsAccepted => {
 };
 
 interface Display {
-  show(update: UpdateDetail): Promise<void>;
+  showsWaits: boolean;
+  show(update: UpdateDetail, waits: readonly Wait[]): Promise<void>;
   close(): void;
 }
 
@@ -81,6 +82,7 @@ const displayFor = ({ output, progress }: Context): Display => {
 const jsonDisplay = (print: (value: unknown) => Promise<void>): Display => {
   let last = '';
   return {
+    showsWaits: false,
     async show(update) {
       const state = JSON.stringify(update);
       if (state !== last) await print(update);
@@ -95,6 +97,7 @@ const lineDisplay = (print: (line: string) => Promise<void>): Display => {
   let printedAt = 0;
   let lastStatus = '';
   return {
+    showsWaits: false,
     async show(update) {
       const now = new Date();
       const isNews = update.status !== lastStatus || update.finished_dt !== null;
@@ -113,14 +116,15 @@ const lineDisplay = (print: (line: string) => Promise<void>): Display => {
 /** Drawn every second: times that are left go on while nothing new comes. */
 const screenDisplay = (paint: Context['output']['paint']): Display => {
   const screen = new Screen();
-  let latest: UpdateDetail | undefined;
+  let latest: [UpdateDetail, readonly Wait[]] | undefined;
   const draw = () => {
-    if (latest) screen.draw(updateView(latest, { paint, width: screen.width, now: new Date() }));
+    if (latest) screen.draw(updateView(latest[0], { paint, width: screen.width, now: new Date(), waits: latest[1] }));
   };
   const timer = setInterval(draw, redrawMilliseconds);
   return {
-    async show(update) {
-      latest = update;
+    showsWaits: true,
+    async show(update, waits) {
+      latest = [update, waits];
       draw();
     },
     close() {

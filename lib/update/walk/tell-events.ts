@@ -23,22 +23,24 @@ export type Told = 'all' | 'some' | 'failed';
 /**
  * Publishes events about what has changed since the last time: the update's status, and the statuses of its executions, up to 100 of one
  * status in an event. What was told is noted afterwards, so that a crash repeats events but loses none, and events only say what was
- * committed. Code that changes a status does nothing for its event: the rows show what was not told yet.
+ * committed. Two steps may publish at one moment, and then the older status may come last: the step that notes second sees this, and the next
+ * step tells it again. Code that changes a status does nothing for its event: the rows show what was not told yet.
  */
 export async function tellEvents({ db, events, log, now }: TellEventsDeps, update_id: number): Promise<Told> {
   if (!events) return 'all';
+  let isCertain = true;
   try {
-    const update = await findUntoldUpdate(db, update_id, now());
-    if (update) {
-      await events.publishEvents([{ type: 'Update status changed', occurred_dt: now(), detail: update }]);
-      await markUpdateTold(db, update);
+    const untoldUpdate = await findUntoldUpdate(db, update_id, now());
+    if (untoldUpdate) {
+      await events.publishEvents([{ type: 'Update status changed', occurred_dt: now(), detail: untoldUpdate.update }]);
+      isCertain = await markUpdateTold(db, untoldUpdate);
     }
     for (let round = 0; round < roundsPerStep; round += 1) {
       const untold = await listUntoldExecutions(db, update_id, executionsPerRound);
-      if (untold.length === 0) return 'all';
+      if (untold.length === 0) return isCertain ? 'all' : 'some';
       await events.publishEvents(toEvents(update_id, untold, now()));
-      await markExecutionsTold(db, untold);
-      if (untold.length < executionsPerRound) return 'all';
+      isCertain = (await markExecutionsTold(db, untold)) && isCertain;
+      if (untold.length < executionsPerRound) return isCertain ? 'all' : 'some';
     }
     return 'some';
   } catch (error) {
@@ -51,7 +53,7 @@ export async function tellEvents({ db, events, log, now }: TellEventsDeps, updat
 export interface ExecutionsChanged {
   update_id: number;
   status: UntoldExecution['status'];
-  executions: Omit<UntoldExecution, 'status'>[];
+  executions: Omit<UntoldExecution, 'status' | 'told_status'>[];
 }
 
 const toEvents = (update_id: number, untold: readonly UntoldExecution[], occurred_dt: Date): ServiceEvent[] =>
@@ -60,7 +62,11 @@ const toEvents = (update_id: number, untold: readonly UntoldExecution[], occurre
     for (let first = 0; first < executions.length; first += executionsPerEvent) {
       const chunk = executions.slice(first, first + executionsPerEvent);
       const [{ status }] = chunk as [UntoldExecution];
-      const detail: ExecutionsChanged = { update_id, status, executions: chunk.map(({ status: _, ...execution }) => execution) };
+      const detail: ExecutionsChanged = {
+        update_id,
+        status,
+        executions: chunk.map(({ status: _, told_status: __, ...execution }) => execution),
+      };
       events.push({ type: 'Execution status changed', occurred_dt, detail });
     }
     return events;

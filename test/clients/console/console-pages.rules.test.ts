@@ -18,6 +18,13 @@ describe('a line of what was changed', () => {
     ]);
   });
 
+  it('tells of a group of settings only what differs', () => {
+    const rollout = { maximum_per_minute: 240, maximum_in_progress: null };
+    expect(changesOf({ before: { rollout }, after: { rollout: { ...rollout, maximum_per_minute: 28 } } })).toEqual([
+      { field: 'rollout.maximum_per_minute', before: '240', after: '28' },
+    ]);
+  });
+
   it('tells what was new, in words, and how many were changed', () => {
     expect(changesOf({ after: { maintenance_window: { from: '02:00', until: '05:00' }, comment: '' } })).toEqual([
       { field: 'maintenance_window', before: undefined, after: 'from 02:00; until 05:00' },

@@ -14,6 +14,7 @@ import { formatNumber, formatTime } from '../format.ts';
 import { importDevices, importStrictly, readFleet, type WrongLine } from '../import-devices.ts';
 import { readText } from '../input.ts';
 import { type Column, Output, tableLines } from '../output.ts';
+import { sayWait } from '../wait-words.ts';
 
 /** `scu device …`: the fleet. */
 export const addDeviceCommands = (program: Command): void => {
@@ -95,8 +96,9 @@ const describePast = (past: readonly PastFirmware[]): string[] => {
 
 const describeUpdates = (updates: readonly DeviceExecution[]): string[] => {
   if (updates.length === 0) return [];
-  const rows = updates.map(({ update_id, hardware_type, firmware_version, status, reason, finished_dt }) => [
-    ...[update_id, `${hardware_type} ${firmware_version}`, status, reason, formatTime(finished_dt)],
+  const rows = updates.map(({ update_id, hardware_type, firmware_version, status, reason, finished_dt, waits_for }) => [
+    ...[update_id, `${hardware_type} ${firmware_version}`, status, reason],
+    waits_for === null ? formatTime(finished_dt) : `waits for ${sayWait(waits_for)}`,
   ]);
   return ['', ...tableLines(['update', 'firmware', 'status', 'reason', 'finished'], rows)];
 };

@@ -2,7 +2,7 @@ import { openAsBlob } from 'node:fs';
 import { open, rename, rm, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
-import { all, type FirmwareDownload, type FirmwareListItem, uploadFirmware } from '../../../api/src/index.ts';
+import { all, type FirmwareDownload, type FirmwareListItem, type ListFirmwaresSort, uploadFirmware } from '../../../api/src/index.ts';
 import { action, addCommand, addGroup, type Context, collected, wholeNumber } from '../command.ts';
 import { CommandError, exitCodes, UsageError } from '../exit-codes.ts';
 import { firmwareIdOf, firmwareNameHelp } from '../firmware-name.ts';
@@ -12,6 +12,7 @@ import type { Column } from '../output.ts';
 import { bytesShownBy } from '../progress.ts';
 import { keyHelp, readSigningKey } from '../signing/signing-key.ts';
 import { signDowngrade, signRelease } from '../signing/statement.ts';
+import { sortOption } from '../sort-option.ts';
 
 /** `scu firmware …`: the catalogue. */
 export const addFirmwareCommands = (program: Command): void => {
@@ -159,6 +160,7 @@ interface ListOptions {
   type?: string;
   status?: FirmwareListItem['status'];
   version?: string;
+  sort?: ListFirmwaresSort;
   limit?: number;
 }
 
@@ -191,10 +193,14 @@ const addList = (group: Command): void => {
       ]),
     )
     .option('--version <text>', 'of this version')
+    .addOption(
+      sortOption<ListFirmwaresSort>(['version_num_descending', 'version_num_ascending', 'created_dt_descending', 'created_dt_ascending']),
+    )
     .option('--limit <number>', 'so many at most', wholeNumber)
     .action(
-      action<ListOptions>(async ({ client, output }, { type, status, version, limit }) => {
-        const conditions = { ...(type && { hardware_type: type }), ...(status && { status }), ...(version && { version }) };
+      action<ListOptions>(async ({ client, output }, { type, status, version, sort, limit }) => {
+        const named = { ...(type && { hardware_type: type }), ...(status && { status }), ...(version && { version }) };
+        const conditions = { ...named, ...(sort && { sort }) };
         const api = client();
         const firmwares = all((page) => api.listFirmwares({ ...conditions, links: false, ...page })) as AsyncIterable<FirmwareListItem>;
         await output.list(limited(firmwares, limit), columns);

@@ -1,11 +1,10 @@
 import type { Command } from 'commander';
-import type { ControlAnswer } from '../../../api/src/index.ts';
+import { type ControlAnswer, failedOf } from '../../../api/src/index.ts';
 import { action, addCommand, type CommonOptions, type Context } from '../command.ts';
 import { exitCodes, UsageError } from '../exit-codes.ts';
 import { formatNumber } from '../format.ts';
 import { updateIdOf } from '../update-id.ts';
 import { addPaceOptions, paceOf } from '../update-request.ts';
-import { failedOf } from '../update-sentence.ts';
 import { type WatchOptions, watch } from '../watch.ts';
 import { addWatchOptions } from '../watch-options.ts';
 

@@ -1,19 +1,33 @@
 import { type Command, Option } from 'commander';
-import { all, type Exclusion, type Execution, type ListExecutionsStatus, type Update } from '../../../api/src/index.ts';
-import { action, addCommand, wholeNumber } from '../command.ts';
+import {
+  all,
+  type Exclusion,
+  type Execution,
+  failedOf,
+  type ListExecutionsSort,
+  type ListExecutionsStatus,
+  type ListUpdatesSort,
+  type Timeline,
+  totalOf,
+  type Update,
+  waitsOf,
+} from '../../../api/src/index.ts';
+import { action, addCommand, moment, wholeNumber } from '../command.ts';
 import { firmwareIdOf, firmwareNameHelp } from '../firmware-name.ts';
 import { formatNumber, formatShare, formatTime } from '../format.ts';
 import { limited } from '../limited.ts';
 import type { Column } from '../output.ts';
+import { sortOption } from '../sort-option.ts';
 import { updateIdOf } from '../update-id.ts';
-import { failedOf, totalOf } from '../update-sentence.ts';
 import { updateView } from '../update-view.ts';
+import { sayWait } from '../wait-words.ts';
 
-/** `scu update list`, `view`, `devices`. */
+/** `scu update list`, `view`, `devices`, `timeline`. */
 export const addUpdateViews = (group: Command): void => {
   addList(group);
   addView(group);
   addDevices(group);
+  addTimeline(group);
 };
 
 const updateColumns: Column<Update>[] = [
@@ -33,6 +47,7 @@ interface ListOptions {
   firmware?: string;
   type?: string;
   by?: string;
+  sort?: ListUpdatesSort;
   limit?: number;
 }
 
@@ -48,15 +63,17 @@ const addList = (group: Command): void => {
     .option('--firmware <firmware>', `to this firmware: ${firmwareNameHelp}`)
     .option('--type <name>', 'to firmwares of this hardware type')
     .option('--by <subject>', 'requested by this caller, as the column BY has it')
+    .addOption(sortOption<ListUpdatesSort>(['created_dt_descending', 'created_dt_ascending']))
     .option('--limit <number>', 'so many at most', wholeNumber)
     .action(
-      action<ListOptions>(async ({ client, output }, { status, firmware, type, by, limit }) => {
+      action<ListOptions>(async ({ client, output }, { status, firmware, type, by, sort, limit }) => {
         const api = client();
         const conditions = {
           ...(status && { status }),
           ...(firmware && { firmware_id: await firmwareIdOf(api, firmware) }),
           ...(type && { hardware_type: type }),
           ...(by && { created_by: by }),
+          ...(sort && { sort }),
         };
         const updates = all((page) => api.listUpdates({ ...conditions, ...page }));
         await output.list(limited(updates, limit), updateColumns);
@@ -70,11 +87,13 @@ const addView = (group: Command): void => {
     examples: ['scu update view 17', `scu update view 17 --json | jq .counts.FAILED`],
   }).action(
     action<object, [string]>(async ({ client, output }, _, id) => {
-      const update = await client().getUpdate(updateIdOf(id));
+      const api = client();
+      const update = await api.getUpdate(updateIdOf(id));
+      const waits = output.format === 'table' && update.counts.QUEUED > 0 ? await waitsOf(api, update.id) : [];
       const { comment, created_by, created_dt, started_dt, finished_dt, retry_of_update_id } = update;
       const fields = { comment, created: `${formatTime(created_dt)} by ${created_by}`, started: formatTime(started_dt) };
       await output.item(update, () => [
-        ...updateView(update, { paint: output.paint, width: process.stdout.columns || 100, now: new Date() }),
+        ...updateView(update, { paint: output.paint, width: process.stdout.columns || 100, now: new Date(), waits }),
         '',
         ...output.fields({ ...fields, finished: formatTime(finished_dt), 'retry of': retry_of_update_id }),
       ]);
@@ -88,6 +107,7 @@ interface DevicesOptions {
   device?: string;
   canary?: boolean;
   leftOut?: boolean;
+  sort?: ListExecutionsSort;
   limit?: number;
 }
 
@@ -115,7 +135,7 @@ const addDevices = (group: Command): void => {
   addCommand(group, 'devices <id>', {
     summary: 'list the devices of an update, with status, reason and times',
     examples: [
-      'scu update devices 17 --status FAILED',
+      'scu update devices 17 --status FAILED --sort finished_dt_descending',
       'scu update devices 17 --device S-00017',
       'scu update devices 17 --csv > update-17.csv',
       'scu update devices 17 --left-out',
@@ -128,9 +148,10 @@ const addDevices = (group: Command): void => {
     .option('--canary', 'of the canary')
     .option('--no-canary', 'not of the canary')
     .addOption(new Option('--left-out', 'those that were chosen and do not take part').conflicts(['status', 'device', 'canary']))
+    .addOption(sortOption<ListExecutionsSort>(['id_ascending', 'id_descending', 'finished_dt_descending', 'finished_dt_ascending']))
     .option('--limit <number>', 'so many at most', wholeNumber)
     .action(
-      action<DevicesOptions, [string]>(async ({ client, output }, { status, reason, device, canary, leftOut, limit }, text) => {
+      action<DevicesOptions, [string]>(async ({ client, output }, { status, reason, device, canary, leftOut, sort, limit }, text) => {
         const api = client();
         const id = updateIdOf(text);
         const why = reason as Exclusion['reason'] | undefined;
@@ -143,13 +164,49 @@ const addDevices = (group: Command): void => {
           ...(reason !== undefined && { reason }),
           ...(device && { external_id: device }),
           ...(canary !== undefined && { is_canary: canary }),
+          ...(sort && { sort }),
         };
         const executions = all((page) => api.listExecutions(id, { ...conditions, ...page }));
-        const columns = output.format === 'csv' ? executionColumns : executionColumns.map(withShortTime);
+        const columns = output.format === 'csv' ? executionColumns : executionColumns.map(readable);
         return output.list(limited(executions, limit), columns);
       }),
     );
 };
 
-const withShortTime = ({ title, of }: Column<Execution>): Column<Execution> =>
-  title.endsWith('_dt') ? { title: title.replace('_dt', ''), of: (item) => formatTime(of(item) as string | null) } : { title, of };
+/** For people: times without fractions, and what is waited for in words. */
+const readable = ({ title, of }: Column<Execution>): Column<Execution> => {
+  if (title === 'waits_for') return { title, of: ({ waits_for }) => waits_for && sayWait(waits_for) };
+  return title.endsWith('_dt') ? { title: title.replace('_dt', ''), of: (item) => formatTime(of(item) as string | null) } : { title, of };
+};
+
+const addTimeline = (group: Command): void => {
+  addCommand(group, 'timeline <id>', {
+    summary: 'show how many devices of an update had each status over time',
+    details: 'From its start to its end, or to now, at moments that are evenly spread.',
+    examples: ['scu update timeline 17', 'scu update timeline 17 --points 200 --csv > timeline.csv'],
+    hasCsv: true,
+  })
+    .option('--points <number>', 'so many moments, 2 to 500', wholeNumber, 20)
+    .option('--from <time>', 'from then on, instead of from the start', moment)
+    .option('--until <time>', 'until then, instead of until the end', moment)
+    .action(
+      action<{ points: number; from?: string; until?: string }, [string]>(async ({ client, output }, { points, from, until }, id) => {
+        const range = { ...(from && { from_dt: from }), ...(until && { until_dt: until }) };
+        const timeline = await client().getUpdateTimeline(updateIdOf(id), { points, ...range });
+        await output.list(timeline.points, output.format === 'csv' ? timelineColumns(statuses) : shortTimeline(timeline));
+      }),
+    );
+};
+
+type Point = Timeline['points'][number];
+
+const timelineColumns = (shown: readonly ListExecutionsStatus[]): Column<Point>[] => [
+  { title: 'dt', of: ({ dt }) => dt },
+  ...shown.map((status): Column<Point> => ({ title: status, of: ({ counts }) => counts[status] })),
+];
+
+/** Only statuses that any device had. */
+const shortTimeline = ({ points }: Timeline): Column<Point>[] => {
+  const [, ...counts] = timelineColumns(statuses.filter((status) => points.some((point) => point.counts[status] > 0)));
+  return [{ title: 'time', of: ({ dt }) => formatTime(dt) }, ...counts];
+};

@@ -23,13 +23,21 @@ const inWords = (value: unknown): string => {
 /** What became of it, field by field: `before` and `after` where a change has them, else what is told of it. */
 export const changesOf = (outcome: AuditLine['outcome']): Change[] => {
   const { before, after, ...others } = record(outcome);
-  const [was, is] = [record(before), record(after)];
-  const fields = [...new Set([...Object.keys(was), ...Object.keys(is)])];
   return [
-    ...fields.map((field) => ({ field, before: field in was ? inWords(was[field]) : undefined, after: inWords(is[field]) })),
+    ...differences('', record(before), record(after)),
     ...Object.entries(others).map(([field, value]) => ({ field, before: undefined, after: inWords(value) })),
   ];
 };
+
+/** Of a group of settings only those that differ: `rollout.maximum_per_minute`. */
+const differences = (prefix: string, before: Record<string, unknown>, after: Record<string, unknown>): Change[] =>
+  [...new Set([...Object.keys(before), ...Object.keys(after)])].flatMap((name) => {
+    const [was, is] = [before[name], after[name]];
+    const field = `${prefix}${name}`;
+    if (Object.keys(record(was)).length > 0 && Object.keys(record(is)).length > 0) return differences(`${field}.`, record(was), record(is));
+    if (name in before && inWords(was) === inWords(is)) return [];
+    return [{ field, before: name in before ? inWords(was) : undefined, after: inWords(is) }];
+  });
 
 /** Where in the console the changed thing is; undefined: it has no page. */
 export const addressOf = ({ resource, resource_id }: Pick<AuditLine, 'resource' | 'resource_id'>): string | undefined => {

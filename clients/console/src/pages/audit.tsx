@@ -40,15 +40,32 @@ const Which = ({ line }: { line: AuditLine }) => {
   return address === undefined ? name : <a href={linkTo(address)}>{name}</a>;
 };
 
-export const Outcome = ({ outcome }: Pick<AuditLine, 'outcome'>) => (
-  <ul className="changes">
-    {changesOf(outcome).map(({ field, before, after }) => (
-      <li key={field}>
-        <span className="small">{field}</span> {before !== undefined && <del>{before}</del>} <ins>{after}</ins>
-      </li>
-    ))}
-  </ul>
-);
+/** From what to what. What was new is told when it is asked for: it may be long. */
+export const Outcome = ({ outcome }: Pick<AuditLine, 'outcome'>) => {
+  const changes = changesOf(outcome);
+  const list = (
+    <ul className="changes">
+      {changes.map(({ field, before, after }) => (
+        <li key={field}>
+          <span className="small">{field}</span>{' '}
+          {before !== undefined && (
+            <>
+              <del>{before}</del> →{' '}
+            </>
+          )}
+          <ins>{after}</ins>
+        </li>
+      ))}
+    </ul>
+  );
+  if (changes.length <= 3 || changes.some(({ before }) => before !== undefined)) return list;
+  return (
+    <details>
+      <summary>{text.audit.fields(changes.length)}</summary>
+      {list}
+    </details>
+  );
+};
 
 const asMoment = (typed: string): string | undefined =>
   typed === '' || Number.isNaN(Date.parse(typed)) ? undefined : new Date(typed).toISOString();

@@ -4,7 +4,7 @@ import type { FirmwareDownload, Update } from '../../../api/src/index.ts';
 import { useApi } from '../api.ts';
 import { StatusBarPlain } from '../charts/status-bar.tsx';
 import { formatBytes, formatDuration, formatList, formatNumber } from '../format.ts';
-import { linkTo, runnersLink } from '../location.ts';
+import { goTo, linkTo, runnersLink } from '../location.ts';
 import { text } from '../text.ts';
 import { Button, ButtonLink, Field } from '../ui/controls.tsx';
 import { Confirmation } from '../ui/dialog.tsx';
@@ -29,7 +29,8 @@ export const FirmwarePage = ({ id }: { id: number }) => {
       lead={
         firmware && (
           <>
-            <FirmwareBadge status={firmware.status} /> {firmware.comment}
+            <FirmwareBadge status={firmware.status} />
+            {firmware.comment && ` · ${firmware.comment}`}
           </>
         )
       }
@@ -44,6 +45,15 @@ export const FirmwarePage = ({ id }: { id: number }) => {
 
 const Actions = ({ firmware }: { firmware: FirmwareDownload }) => {
   const [isOpen, setOpen] = useState(false);
+  if (wasNeverOut(firmware))
+    return (
+      <>
+        <Button kind="danger" scope="firmware:write" onClick={() => setOpen(true)}>
+          {text.firmwares.remove}
+        </Button>
+        {isOpen && <Remove firmware={firmware} onClose={() => setOpen(false)} />}
+      </>
+    );
   if (firmware.status !== 'available') return null;
   return (
     <>
@@ -60,6 +70,33 @@ const Actions = ({ firmware }: { firmware: FirmwareDownload }) => {
       </ButtonLink>
       {isOpen && <Withdraw firmware={firmware} onClose={() => setOpen(false)} />}
     </>
+  );
+};
+
+/** No device has ever had its file. */
+const wasNeverOut = ({ status }: Pick<FirmwareDownload, 'status'>): boolean =>
+  status === 'awaiting_upload' || status === 'awaiting_signature' || status === 'rejected';
+
+const Remove = ({ firmware, onClose }: { firmware: FirmwareDownload; onClose: () => void }) => {
+  const api = useApi();
+  const cache = useQueryClient();
+  const { mutate, isPending, error } = useMutation({
+    mutationFn: () => api.deleteFirmware(firmware.id),
+    onSuccess: async () => {
+      onClose();
+      goTo('/firmwares');
+      await cache.invalidateQueries({ queryKey: ['firmwares'] });
+    },
+  });
+  return (
+    <Confirmation
+      title={text.firmwares.removeTitle(firmware.hardware_type, firmware.version)}
+      act={text.firmwares.remove}
+      kind="danger"
+      {...{ onAct: mutate, onClose, isPending, error }}
+    >
+      <p>{text.firmwares.removeSays}</p>
+    </Confirmation>
   );
 };
 
@@ -94,7 +131,8 @@ const FirmwareBody = ({ firmware }: { firmware: FirmwareDownload }) => {
   const updates = useList(
     ['updates', 'of firmware', firmware.id],
     (page, options) => api.listUpdates({ ...page, firmware_id: firmware.id }, options),
-    { limit: 100, pollMilliseconds: 10_000 },
+    // Of one that never was available the service says that there is none to ask for.
+    { limit: 100, pollMilliseconds: 10_000, isEnabled: !wasNeverOut(firmware) },
   );
   const { data: stats } = useQuery({
     queryKey: ['stats', 'of firmware'],
@@ -106,6 +144,7 @@ const FirmwareBody = ({ firmware }: { firmware: FirmwareDownload }) => {
     ?.firmware_update_times.find(({ firmware_id }) => firmware_id === firmware.id);
   return (
     <>
+      {firmware.status === 'awaiting_upload' && <p className="situation">{text.firmwares.awaitsFile}</p>}
       <AwaitsSignatures firmware={firmware} />
       <Verdict firmware={firmware} updates={updates.items} />
       <Section title={text.firmwares.facts} aside={<ChangesLink resource="firmware" id={String(firmware.id)} />}>
@@ -121,6 +160,7 @@ const FirmwareBody = ({ firmware }: { firmware: FirmwareDownload }) => {
             [text.firmwares.ordinal, firmware.version_num],
             ['SHA-256', firmware.sha256 && <code>{firmware.sha256}</code>],
             [text.firmwares.whyStatus, firmware.reason],
+            [text.firmwares.uploadExpires, firmware.upload_expires_dt && <Time key="expires" dt={firmware.upload_expires_dt} />],
             [text.firmwares.signedBy, formatList(signersOf(firmware))],
             [
               text.firmwares.package,
@@ -144,20 +184,22 @@ const FirmwareBody = ({ firmware }: { firmware: FirmwareDownload }) => {
           ]}
         />
       </Section>
-      <Section title={text.firmwares.updates}>
-        <Answer query={{ ...updates, data: updates.items }} lines={3}>
-          {(items) =>
-            items.length === 0 ? (
-              <Empty>{text.firmwares.noUpdates}</Empty>
-            ) : (
-              <>
-                <UpdateTable updates={items} />
-                <More query={updates} />
-              </>
-            )
-          }
-        </Answer>
-      </Section>
+      {!wasNeverOut(firmware) && (
+        <Section title={text.firmwares.updates}>
+          <Answer query={{ ...updates, data: updates.items }} lines={3}>
+            {(items) =>
+              items.length === 0 ? (
+                <Empty>{text.firmwares.noUpdates}</Empty>
+              ) : (
+                <>
+                  <UpdateTable updates={items} />
+                  <More query={updates} />
+                </>
+              )
+            }
+          </Answer>
+        </Section>
+      )}
     </>
   );
 };

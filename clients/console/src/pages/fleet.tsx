@@ -38,6 +38,7 @@ export const deviceColumns: readonly Column<Device>[] = [
     title: text.fleet.seen,
     cell: ({ last_seen_dt }) => (last_seen_dt ? <Time dt={last_seen_dt} isRelative /> : text.fleet.never),
     isName: true,
+    isMinor: true,
     sort: 'last_seen_on',
   },
 ];

@@ -29,7 +29,7 @@ const columns: readonly Column<Update>[] = [
     ),
   },
   { title: text.updates.progress, cell: ({ counts, progress }) => <SmallStatusBar counts={counts} progress={progress} /> },
-  { title: text.updates.devices, cell: ({ counts }) => formatNumber(totalOf(counts)), isNumber: true },
+  { title: text.updates.devices, cell: ({ counts }) => formatNumber(totalOf(counts)), isNumber: true, isMinor: true },
   { title: text.updates.comment, cell: ({ comment }) => <span className="cut">{comment}</span>, isMinor: true },
   { title: text.updates.by, cell: ({ created_by }) => <span className="cut">{created_by}</span>, isMinor: true },
   { title: text.updates.requested, cell: ({ created_dt }) => <Time dt={created_dt} />, isMinor: true, isName: true },

@@ -7,6 +7,7 @@ import { text } from '../text.ts';
 import { Button, Field, Select } from '../ui/controls.tsx';
 import { hardwareTypesQuery, useHardwareTypes } from '../ui/hardware-types.ts';
 import { Failure } from '../ui/states.tsx';
+import { Icon } from '../ui/status.tsx';
 import { findWarning, guessFrom } from './file-looks.ts';
 import {
   addFile,
@@ -58,10 +59,12 @@ export const DropZone = () => {
           if (isAllowed) void add(event.dataTransfer.files);
         }}
       >
+        <Icon name="arrow" />
         <label htmlFor={id}>{text.upload.drop}</label>
         <input
           id={id}
           type="file"
+          className="visually-hidden"
           multiple
           disabled={!isAllowed}
           onChange={({ target }) => {
@@ -140,12 +143,14 @@ const UploadRow = ({ upload }: { upload: Upload }) => {
         <Progress upload={upload} />
         {phase === 'failed' && <Failure error={upload.error} />}
         <div className="actions">
-          {phase === 'done' && (
+          {upload.firmware && (
             <>
-              <a href={linkTo(`/firmwares/${upload.firmwareId}`)}>{text.upload.look}</a>
-              <a className="button primary" href={linkTo('/updates/new', { firmware: String(upload.firmwareId) })}>
-                {text.firmwares.updateWith}
-              </a>
+              <a href={linkTo(`/firmwares/${upload.firmware.id}`)}>{text.upload.look}</a>
+              {upload.firmware.status === 'available' && (
+                <a className="button primary" href={linkTo('/updates/new', { firmware: String(upload.firmware.id) })}>
+                  {text.firmwares.updateWith}
+                </a>
+              )}
             </>
           )}
           {isAtWork(upload) ? (
@@ -168,13 +173,14 @@ const UploadRow = ({ upload }: { upload: Upload }) => {
   );
 };
 
-const Progress = ({ upload: { phase, bytes, file } }: { upload: Upload }) => {
+const Progress = ({ upload: { phase, bytes, file, firmware } }: { upload: Upload }) => {
   if (phase === 'ready' || phase === 'failed') return null;
   const share = file.size === 0 ? 1 : bytes / file.size;
+  const word = firmware ? text.firmwareStatus[firmware.status] : text.upload.phases[phase];
   const isMeasured = phase === 'hashing' || phase === 'uploading';
   return (
     <p className="progress">
-      <span role="status">{text.upload.phases[phase]}</span>
+      <span role="status">{word}</span>
       {isMeasured && (
         <>
           <progress max={1} value={share} aria-label={text.upload.phases[phase]} />

@@ -1,6 +1,6 @@
 // The files that are being uploaded. They go on while somebody looks at another page of the console.
 import { useSyncExternalStore } from 'react';
-import { type Client, uploadFirmware } from '../../../api/src/index.ts';
+import { type Client, type ListedFirmware, uploadFirmware } from '../../../api/src/index.ts';
 import { type Look, lookedAtBytes, lookOf, type Neighbour } from './file-looks.ts';
 import { hashFile } from './hash-file.ts';
 
@@ -19,7 +19,8 @@ export interface Upload {
   sha256: string | undefined;
   look: Look;
   error: unknown;
-  firmwareId: number | undefined;
+  /** What has become of it: perhaps it has yet to be signed. */
+  firmware: { id: number; status: ListedFirmware['status'] } | undefined;
 }
 
 let uploads: readonly Upload[] = [];
@@ -45,7 +46,7 @@ export const changeUpload = (key: string, changes: Partial<Upload>): void =>
 
 export const addFile = async (file: File, guess: Pick<Upload, 'hardware_type' | 'version'>): Promise<void> => {
   const look = lookOf(new Uint8Array(await file.slice(0, lookedAtBytes).arrayBuffer()));
-  const untouched = { comment: '', phase: 'ready', bytes: 0, sha256: undefined, error: undefined, firmwareId: undefined } as const;
+  const untouched = { comment: '', phase: 'ready', bytes: 0, sha256: undefined, error: undefined, firmware: undefined } as const;
   set([...uploads, { ...untouched, ...guess, key: crypto.randomUUID(), file, look }]);
 };
 
@@ -72,7 +73,7 @@ export const startUpload = async (api: Client, { key, file, ...upload }: Upload)
       ...{ sha256, signal },
       onProgress: ({ phase, bytes }) => changeUpload(key, { phase, bytes }),
     });
-    changeUpload(key, { phase: 'done', firmwareId: firmware.id });
+    changeUpload(key, { phase: 'done', firmware });
     return true;
   } catch (error) {
     changeUpload(key, signal.aborted ? { phase: 'canceled' } : { phase: 'failed', error });

@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../../lib/clock.ts';
+import type { EventBus } from '../../../../lib/ports/event-bus.ts';
+import { confirmUpdate } from '../../../../lib/report/confirm-update.ts';
 import { cancelUpdate, pauseUpdate, resumeUpdate } from '../../../../lib/update/walk/control-update.ts';
-import { tellEvents } from '../../../../lib/update/walk/tell-events.ts';
+import { type Told, tellEvents } from '../../../../lib/update/walk/tell-events.ts';
 import { createTestDatabase } from '../../../support/database.ts';
-import { actor, givenDevices, givenFirmware, silentLog, startOfTime } from '../../../support/fixtures.ts';
+import { actor, confirmation, givenDevices, givenFirmware, silentLog, startOfTime } from '../../../support/fixtures.ts';
 import { InMemoryEventBus } from '../../../support/in-memory-event-bus.ts';
 import { createSimulatedWalk } from '../../../support/simulated-walk.ts';
 
@@ -148,6 +150,47 @@ describe('events', () => {
       expect(told).toEqual([...told].sort());
     }
   });
+
+  it.each(['older', 'newer'] as const)(
+    'say last what is so, when the older of two statuses is published last, and the %s is noted first',
+    async (first) => {
+      const walk = await given(1);
+      walk.backend.behave = () => ({ seconds: 600, result: 'succeeds' });
+      walk.events.failures = Number.POSITIVE_INFINITY;
+      await walk.run({ seconds: 10 });
+      walk.events.failures = 0;
+      const [execution] = await walk.executions(walk.id);
+      expect(execution).toMatchObject({ status: 'IN_PROGRESS', told_status: 'QUEUED' });
+      const tellBy = (publishEvents: EventBus['publishEvents']) =>
+        tellEvents({ db, events: { publishEvents }, log: silentLog, now: walk.clock.now }, walk.id);
+
+      const published = Promise.withResolvers<void>();
+      const noted = Promise.withResolvers<void>();
+      let newer: Promise<Told> | undefined;
+      const older = await tellBy(async (events) => {
+        // Of the two events of this step, the one about the execution: while it is on its way, the device refuses, and another step tells that.
+        if (events[0]?.type === 'Execution status changed') {
+          await confirmUpdate(walk.deps, [
+            confirmation({ external_id: walk.external_ids[0] ?? '', version: '0', status: 'REJECTED', execution_id: execution?.id }),
+          ]);
+          newer = tellBy(async (theirs) => {
+            await walk.events.publishEvents(theirs);
+            published.resolve();
+            if (first === 'older') await noted.promise;
+          });
+          await (first === 'older' ? published.promise : newer);
+        }
+        await walk.events.publishEvents(events);
+      });
+      noted.resolve();
+      expect({ older, newer: await newer }).toEqual(first === 'older' ? { older: 'all', newer: 'some' } : { older: 'some', newer: 'all' });
+      const told = () => toldOfExecutions(walk).get(execution?.id ?? 0);
+      expect(told()).toEqual(['REJECTED', 'IN_PROGRESS']);
+
+      expect(await tellBy((events) => walk.events.publishEvents(events))).toBe('all');
+      expect(told()).toEqual(['REJECTED', 'IN_PROGRESS', 'REJECTED']);
+    },
+  );
 
   it('of many devices that end at one moment are told within a few steps', async () => {
     const walk = await given(1, { rollout: { maximum_per_minute: 1 } });

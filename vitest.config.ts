@@ -2,8 +2,8 @@ import { defineConfig } from 'vitest/config';
 import type { Reporter } from 'vitest/node';
 
 /**
- * Says in one plain line what became of a run. Machines that read the closing lines of test runners know this form, and not all of them know
- * Vitest's own. A file that does not load and an error outside of every test count as failed.
+ * Prints the result of a run in one plain line. Programs that read the closing lines of test runners know this form; not all of them know
+ * Vitest's own. A file that does not load, and an error outside of every test, count as failed.
  */
 const closingLine: Reporter = {
   onTestRunEnd(modules, unhandledErrors) {

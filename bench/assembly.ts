@@ -1,4 +1,4 @@
-// What it takes to make packages: bytes a second, memory, requests to S3; beside the system's cpio with the same bytes in local files.
+// What making packages costs: bytes per second, memory, requests to S3; compared with the system's cpio and the same bytes in local files.
 import { fork, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
@@ -39,7 +39,7 @@ export interface AssemblyFigures {
 const mebibyte = 1024 ** 2;
 const bucket = 'bench';
 const credentials = { accessKeyId: 'bench', secretAccessKey: 'bench-secret' };
-/** Opens connections and loads what is loaded late, before anything counts. */
+/** A small package first: it opens connections and loads modules, before anything is measured. */
 const warmUpMebibytes = 0.003;
 
 /** @param sizes of packages in MiB; each has three parts. */

@@ -1,5 +1,5 @@
-// `npm run bench:brake`: how long the admin waits for the answer to a cancel, how long until all executions have ended, and what is read
-// of updates meanwhile and beside ten million executions of others.
+// `npm run bench:brake`: how long the admin waits for the answer to a cancel, how long until all executions have ended, and how long reads of
+// updates take meanwhile, beside ten million executions of other updates.
 import { parseArgs } from 'node:util';
 import { sql } from 'kysely';
 import { startPostgres } from '../dev/stack/postgres.ts';
@@ -53,7 +53,7 @@ async function timed<T>(name: string, work: () => Promise<T>): Promise<T> {
   return result;
 }
 
-/** In parts: a statement that takes as long as no statement of a function may would be given up. */
+/** Inserts in parts: one large statement would exceed the time limit for statements. */
 async function seedDevices(db: Db): Promise<void> {
   for (let first = 1; first <= devices; first += part) {
     await sql`
@@ -89,7 +89,7 @@ async function seedHistory(db: Db): Promise<void> {
   });
 }
 
-/** An update of all devices that was planned; as a request does it, but in parts, because planning is no matter of this bench. */
+/** Plans an update of all devices, with the same result as a request, but in parts, because this bench does not measure planning. */
 async function givenPlanned(db: Db): Promise<number> {
   const firmware = await givenFirmware(db);
   const { rows } = await sql<{ id: number }>`

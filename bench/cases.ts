@@ -87,7 +87,7 @@ export async function listCases(deps: HttpDeps & { db: Db; now: () => Date }, to
       function: 'confirm-update',
       handler: createConfirmUpdate(deps),
       calls: 50,
-      // Other devices each time, and every one of them runs something else than it did.
+      // Different devices each time, and each of them reports a new version.
       callOf: (i) => ({
         method: 'POST',
         path: '/v1/confirmations',

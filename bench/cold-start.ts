@@ -28,10 +28,10 @@ import { sqsEvent } from '../test/support/s3-events.ts';
 import { type Call, percentile, printRow } from './measure.ts';
 import { type FunctionRun, runFunction } from './memory.ts';
 
-/** Of loads; an odd number has a median that was measured. */
+/** How often each function is loaded; with an odd number the median is a measured value. */
 const loads = 15;
 const firstRequests = 5;
-/** Beside the first ones, in one process: what an environment of an update's functions does at most of one kind. */
+/** How many more chunks one process handles after its first events: a process of the update functions handles at most so many of one kind. */
 const chunksAtWork = 7;
 const chunk = 100;
 const scooters = (firstRequests + chunksAtWork) * chunk;
@@ -81,7 +81,7 @@ function mebibytes(bytes: number): number {
   return Math.round(bytes / 1024 ** 2);
 }
 
-/** In turns with an empty script, so that whatever else the machine does slows down both. */
+/** Alternates with an empty script, so that other work on the machine slows down both. */
 function measureLoad(bundle: string, env: Record<string, string>): string {
   const script = fileURLToPath(new URL('load.mjs', import.meta.url));
   const time = (...args: string[]) => {

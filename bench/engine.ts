@@ -1,4 +1,4 @@
-// The engine with its real SQL. Queues, backend, devices and the clock are simulated, so that what is measured is the engine's own.
+// The engine with its real SQL. Queues, backend, devices and the clock are simulated, so that only the engine itself is measured.
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { sql } from 'kysely';
@@ -28,7 +28,7 @@ const ownTime = (): number => {
   return (user + system) / 1_000;
 };
 
-/** What passes between two moments, for each of `count`. */
+/** Measures time and statements between two moments, divided by `count`. */
 const startCount = (count: number, postgresTime: () => number) => {
   const [began, own, theirs] = [performance.now(), ownTime(), postgresTime()];
   return () => ({

@@ -1,4 +1,4 @@
-// The fleet of `npm run bench:http`: scooters with what they run, cabinets that poll, and updates in whatever state a line begins with.
+// The fleet of `npm run bench:http`: scooters with what they run, cabinets that poll, and updates in the state that a line needs.
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../lib/db/database.ts';
 import { type IssuedToken, issueFirstTokens } from '../lib/ddi/issue-device-token.ts';
@@ -7,7 +7,7 @@ import { NewDevice } from '../lib/fleet/new-device.ts';
 import { givenFirmware } from '../test/support/fixtures.ts';
 import { seed } from './seed.ts';
 
-/** Of the storage, which has everything. */
+/** The bucket of the simulated storage, which has every object. */
 export const bucket = 'bench';
 
 export interface Fleet {
@@ -49,7 +49,7 @@ export async function givenSeenLately(db: Db): Promise<void> {
   await sql`UPDATE iot_devices SET config_data_dt = now()`.execute(db);
 }
 
-/** Their executions were never more than a state to begin with. */
+/** Ends unfinished updates of earlier lines; their executions were only a state to begin with. */
 const forgetUnfinished = async (db: Db): Promise<void> => {
   await sql`
     UPDATE update_executions

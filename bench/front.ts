@@ -1,5 +1,5 @@
-// Bundles of functions behind a thin HTTP server, in a process of their own: what API Gateway and Lambda are in a cloud, at next to no cost.
-// Its parent sends what to load, and is told the address.
+// Bundles of functions behind a thin HTTP server, in a separate process: in place of API Gateway and Lambda, at hardly any cost. The parent
+// process sends what to load, and gets the address.
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -33,7 +33,7 @@ interface Target {
   name: string;
 }
 
-/** Where events of queues go: its body is the event, the answer is the function's. */
+/** The path for events of queues: the body is the event, the answer is the function's. */
 export const invokePath = '/invoke/';
 
 async function start({ bundles, routes }: FrontOptions): Promise<void> {

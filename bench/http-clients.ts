@@ -1,4 +1,4 @@
-// Clients of HTTP that cost next to nothing: requests are made beforehand, and of answers only what is looked at is read.
+// HTTP clients that cost hardly anything: requests are made beforehand, and only the needed part of answers is read.
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -38,7 +38,7 @@ export class Connection {
     return new Connection(socket);
   }
 
-  /** @throws when the answer is not 200: what fails fast must not look fast. */
+  /** @throws when the answer is not 200, because a fast failure must not count as a fast answer. */
   send(request: Buffer): Promise<string> {
     return new Promise((resolve, reject) => {
       this.#done = resolve;
@@ -82,8 +82,8 @@ export interface Load {
 }
 
 /**
- * A client on each connection, with its next unit as soon as the last one is done, until the time is up and so many units are done, or there are
- * no more of them.
+ * Runs one client on each connection. Each sends its next unit as soon as the last one is done, until the time is up and at least `atLeast`
+ * units are done, or no more units are left.
  */
 export async function saturate(
   connections: readonly Connection[],

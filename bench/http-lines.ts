@@ -1,4 +1,4 @@
-// What `npm run bench:http` measures over HTTP: each line with the state it begins with, and its requests.
+// What `npm run bench:http` measures over HTTP: each line has a state to begin with, and its requests.
 import { sql } from 'kysely';
 import { sqsEvent } from '../test/support/s3-events.ts';
 import { cycleOf, pollOf } from './ddi-calls.ts';
@@ -12,16 +12,16 @@ export interface HttpLine {
   name: string;
   title: string;
   functions: readonly string[];
-  /** Of whatever the title counts, in a unit of work. */
+  /** How many of the things in the title a unit of work has. */
   per: number;
-  /** Whether it only reads: then pgbench sends its very statements, else one committed write of a row. */
+  /** Whether it only reads. Then pgbench sends exactly its statements for comparison; otherwise one committed write of a row. */
   reads: boolean;
   isHeavy?: true;
   /** Makes the state, and answers units in it: without end, or as many as the state has. */
   prepare(fleet: Fleet, token: string): Promise<Iterator<Unit>>;
 }
 
-/** Of scooters. Each line that needs devices without an update takes another one than the last. */
+/** Hardware types of scooters. Each line that needs devices without an update takes the next one. */
 const types = ['vega_mcu', 'vega_gsm', 'audio_lock', 'audio_locate', 'audio_unlock'];
 function* endless<Item>(items: readonly Item[]): Generator<Item, never> {
   for (;;) yield* items;
@@ -29,7 +29,7 @@ function* endless<Item>(items: readonly Item[]): Generator<Item, never> {
 const turns = endless(types);
 const nextType = (): string => turns.next().value;
 
-/** Each device in its turn, so that no row is read or written again before all others were. */
+/** Takes the devices in turn, so that no row is used again before all others were. */
 const inTurn = <Item>(items: readonly Item[], toUnit: (item: Item) => Unit) => endless(items.map(toUnit));
 
 const get = (call: Omit<Call, 'method'>): Unit => [toRequest({ method: 'GET', ...call })];
@@ -113,7 +113,7 @@ export const httpLines: readonly HttpLine[] = [
     async prepare(fleet, token) {
       const { db, scooters: count } = fleet;
       const hardware_type = nextType();
-      // Ended before it begins: only its firmware is wanted.
+      // An update without devices: only its firmware is needed.
       await givenUpdate(db, { phase: 'released', hardware_type, devices: sql`false`, limit: 1 });
       const { id: firmware_id } = await db
         .selectFrom('firmwares')

@@ -1,4 +1,4 @@
-// `npm run bench:http`: what each kind of request costs at saturation, in processor time of functions and of PostgreSQL, and beside pgbench.
+// `npm run bench:http`: what each kind of request costs at saturation, in processor time of functions and of PostgreSQL, compared with pgbench.
 // README.md says what the figures mean.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -46,7 +46,7 @@ const isChosen = (name: string) => (chosen.length === 0 ? values.rate === undefi
 
 /** Clients, and connections that each function holds. */
 const atOnce = 8;
-/** Of calls that keep a function's only thread busy for long: in a cloud each has a function of its own. */
+/** The same for calls that keep a function's only thread busy for long: in a cloud each has a process of its own. */
 const heavyAtOnce = 2;
 const seconds = isShort ? 2 : 8;
 const scooters = isShort ? 40_000 : 60_000;
@@ -54,7 +54,7 @@ const cabinets = isShort ? 1_500 : 4_000;
 /** Before any counts: connections are open then, code is compiled, and plans are kept. */
 const warmUpSeconds = 1;
 const warmUpUnits = 400;
-/** Also when others keep the machine busy. */
+/** The least number of measured units, even if the machine is busy and this takes longer. */
 const minimumUnits = 1_000;
 const callsForPgbench = 8;
 const million = isShort ? 100_000 : 1_000_000;

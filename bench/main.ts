@@ -20,14 +20,14 @@ const { values } = parseArgs({ options: { devices: { type: 'string', default: '1
 const devices = Number(values.devices);
 if (!Number.isInteger(devices) || devices < 60_000) throw new Error('--devices has to be 60000 or more: page 1,000 has to exist');
 
-/** As a small server would have them. */
+/** The settings of a small server. */
 const settings = [
   ...['shared_buffers=2GB', 'effective_cache_size=6GB', 'work_mem=16MB', 'maintenance_work_mem=512MB'],
   ...['max_wal_size=8GB', 'random_page_cost=1.1'],
 ];
 
 const turns = 5;
-/** Before any counts: connections are open then, and code is compiled. */
+/** Calls before measuring, so that connections are open and code is compiled. */
 const warmUpCalls = 20;
 
 await withUndo(run);
@@ -63,7 +63,7 @@ async function run(undo: Undo): Promise<void> {
   const seconds = ours.reduce((sum, { milliseconds }) => sum + milliseconds, 0) / 1_000;
   console.log(`\n${Math.round((ours.length * reportsPerCall) / seconds)} reports/s stored by confirm-update on one connection\n`);
 
-  // What autovacuum would do, which is off here so that it does not come between the turns.
+  // In place of autovacuum, which is off here so that it does not run during a measurement.
   await sql`SET statement_timeout = 0`.execute(db);
   await sql`VACUUM (ANALYZE)`.execute(db);
   const env = { DATABASE_URL: databaseUrl, JWT_ISSUER: issuer, JWT_AUDIENCE: audience, JWKS_URL: jwks_url };
@@ -94,7 +94,7 @@ interface Compared {
   bare: number[];
 }
 
-/** In turns, so that whatever else the machine does slows down both. */
+/** Alternates between both, so that other work on the machine slows down both. */
 async function compare({ handler, calls, callOf }: Case, databaseUrl: string, sent: Sent[]): Promise<Compared> {
   const callsFrom = (first: number, n: number) => Array.from({ length: n }, (_, i) => callOf(first + i));
   await measure(handler, callsFrom(calls, warmUpCalls), sent);

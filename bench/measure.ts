@@ -13,11 +13,11 @@ export interface Measured {
 }
 
 /**
- * Calls a function once for each of the events, one after the other, as one environment of it would be called. What counts is the
- * function's own work, from token to answer.
+ * Calls a function once for each of the events, one after the other, as in one process of Lambda. Measures the function's own work, from token
+ * to answer.
  *
  * @param sent where the function's database notes what is sent to it.
- * @throws when any answer is not 200: what fails fast must not look fast.
+ * @throws when any answer is not 200, because a fast failure must not count as a fast answer.
  */
 export async function measure(handler: HttpHandler, calls: readonly Call[], sent: Sent[]): Promise<Measured[]> {
   const measured: Measured[] = [];

@@ -1,4 +1,4 @@
-// The bare SQL of a call, measured by PostgreSQL's own client: what no code of ours can be faster than.
+// The bare SQL of a call, measured by PostgreSQL's own client: no code of this project can be faster.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

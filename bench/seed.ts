@@ -11,7 +11,7 @@ export const firmwareVersions = { oldest: '1.1.0', recent: `1.${firmwares - 10}.
 
 const types = `unnest(ARRAY['${hardwareTypes.join("', '")}'])`;
 
-/** Constraints hold by construction: foreign keys are not checked, row by row, while this runs. */
+/** The rows fulfil all constraints, so foreign keys are not checked row by row while this runs. */
 const statements = (devices: number): readonly (readonly [name: string, statement: string])[] => [
   ['chance, the same every time', 'SELECT setseed(0.42)'],
   [
@@ -35,7 +35,7 @@ const statements = (devices: number): readonly (readonly [name: string, statemen
   ],
   [
     'what each runs',
-    // Newer versions are run by more devices; one device in 200 runs what no catalogue has.
+    // More devices run newer versions; one device in 200 runs a version that is not in the catalogue.
     `INSERT INTO device_firmwares
        (device_id, hardware_type, firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, source)
      SELECT d.id, d.hardware_type, f.id, coalesce(f.version, 'dev-' || d.id % 40), observed_dt - interval '1 hour', seconds, observed_dt,

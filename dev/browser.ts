@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
 
-/** CHROMIUM names another one. */
+/** The path of Debian's chromium, or of the one that the variable CHROMIUM names. */
 export const findChromium = (): string | undefined =>
   process.env['CHROMIUM'] ?? ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path));
 

@@ -1,7 +1,7 @@
 // What `npm start` prints: lines, and on a terminal one line that is drawn again and again.
 export interface Display {
   line(text?: string): void;
-  /** Replaces the last progress on a terminal; elsewhere it is printed now and then. */
+  /** On a terminal, replaces the last progress; elsewhere, prints it now and then. */
   progress(text: string): void;
   /** Ends the progress with its last state. */
   done(): void;

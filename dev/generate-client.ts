@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { routes } from '../functions/routes.ts';
 import { createOpenApiDocument } from '../lib/http/openapi.ts';
 
-// Generates the client's types and operations from the routes' schemas. With --check: fails where the file that is there is another.
+// Generates the client's types and operations from the routes' schemas. With --check: fails if the existing file differs.
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const GENERATED = `${ROOT}clients/api/src/generated.ts`;
@@ -25,8 +25,8 @@ if (status !== 0) throw new Error(`orval failed: ${stderr}${stdout}`);
 const after = await readFile(GENERATED, 'utf8');
 if (isCheck && after !== before) {
   await writeFile(GENERATED, before);
-  console.error('clients/api/src/generated.ts is not what the routes say: run `npm run client` and commit what it writes.');
+  console.error('clients/api/src/generated.ts does not match the routes: run `npm run client` and commit what it writes.');
   process.exitCode = 1;
 } else {
-  console.log(isCheck ? 'clients/api/src/generated.ts is what the routes say.' : 'clients/api/src/generated.ts is written.');
+  console.log(isCheck ? 'clients/api/src/generated.ts matches the routes.' : 'clients/api/src/generated.ts is written.');
 }

@@ -1,4 +1,4 @@
-// The main job before the user's eyes, over HTTP like anybody's: register the fleet, upload a firmware, update everybody, look at what they run.
+// The main job, shown to the user: register the fleet, upload a firmware, update all devices, read what they run. It uses the HTTP API only.
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   all,
@@ -36,7 +36,7 @@ export interface UpdateResult {
   version: string;
   status: Update['status'];
   counts: Counts;
-  /** What does not add up; empty when all is as it should be. */
+  /** Numbers that contradict each other; empty when all is right. */
   contradictions: string[];
 }
 
@@ -54,7 +54,7 @@ export interface MainJob {
 const POLL_MILLISECONDS = 300;
 const REGISTRATION_SECONDS = 60;
 const STALL_SECONDS = 120;
-/** A device that says nothing is given up after so long: much longer than an installation takes here. */
+/** The deadline of a silent device; much longer than an installation takes here. */
 const IN_PROGRESS_MINUTES = 0.5;
 const UNSUCCESSFUL = ['FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED', 'REMOVED'] as const;
 
@@ -136,7 +136,7 @@ async function followUpdates(
     updates = await Promise.all(updates.map((update) => (update.finished_dt ? update : api.getUpdate(update.id))));
     const counts = totalOf(updates);
     const minutes = (Date.now() - startedAt) / 60_000;
-    // The reports that a killed run had left would look like a pace of a million at first.
+    // Reports left over from a killed run come all at once, and would look like a pace of a million per minute at first.
     const pace = minutes < 0.03 ? 0 : (finishedIn(counts) - finishedBefore) / minutes;
     display.progress(describeProgress(counts, pace));
     if (updates.every(({ finished_dt }) => finished_dt)) break;

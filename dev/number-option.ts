@@ -1,5 +1,5 @@
 /**
- * A number on a command line, written in digits as people write it, with a point at most. Undefined for everything else that JavaScript
- * would take for a number: `1e3`, `0x50`, spaces, nothing at all.
+ * A number on a command line: digits, and at most one decimal point. Undefined for other texts that JavaScript would accept as a number:
+ * `1e3`, `0x50`, spaces, an empty text.
  */
 export const numberOf = (text: string): number | undefined => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : undefined);

@@ -82,7 +82,7 @@ export function parseStartOptions(args: string[]): StartOptions {
   };
 }
 
-/** What the service would refuse is refused here, before anything starts. */
+/** Refuses, before anything starts, what the service would refuse later. */
 function firmwareOf(values: ReturnType<typeof parse>['values']): StartOptions['firmware'] {
   const { firmware: file, 'hardware-type': hardwareType, 'firmware-version': version } = values;
   if (file === undefined) {
@@ -98,7 +98,7 @@ function firmwareOf(values: ReturnType<typeof parse>['values']): StartOptions['f
   return { file, hardwareType, version };
 }
 
-/** A version made of the file's name and the time. Of the name only what is ASCII: it may be cut anywhere. */
+/** A version made of the file's name and the time. Only ASCII characters of the name are used, so that it can be cut anywhere. */
 export function versionFor(file: string, now: Date): string {
   const time = now.toISOString().slice(0, 19).replaceAll(/[-:]/g, '');
   return `${basename(file)

@@ -18,9 +18,9 @@ const FLEET_FILE = join(DIRECTORY, 'fleet.json');
 const STACK_FILE = join(DIRECTORY, 'stack.json');
 const GENERATED_FIRMWARE_BYTES = 64 * 1024;
 const DEFAULT_FLEET: FleetSize = { scooters: 1_000, cabinets: 20 };
-/** They talk to the service themselves, as cabinets do. */
+/** Scooters that poll the service, as cabinets do. */
 const OWN_IOT_SCOOTERS = 10;
-/** As on a street: some cannot be updated just now, a few never say a word, a few claim what is not so. */
+/** As in real life: some devices cannot be updated just now, a few never answer, a few claim a success that is none. */
 const ODD_DEVICES = { deferral_rate: 0.03, silent_rate: 0.005, lie_rate: 0.005 };
 
 /** Answers the exit code. */
@@ -90,7 +90,7 @@ function readOptions(): StartOptions | number {
   }
 }
 
-/** The first signal stops in order, from wherever we are; further ones change nothing. */
+/** The first signal makes everything stop in order; further signals change nothing. */
 function listenForSignals(display: Display): { signal: AbortSignal; exitCode(): number } {
   const controller = new AbortController();
   let exitCode = 0;
@@ -104,10 +104,10 @@ function listenForSignals(display: Display): { signal: AbortSignal; exitCode(): 
   process.on('SIGINT', () => stop('Ctrl-C', 130));
   process.on('SIGTERM', () => stop('SIGTERM', 143));
   process.on('SIGHUP', () => stop('The terminal is gone', 129));
-  process.stdout.on('error', () => {}); // nobody reads any more: no reason to leave processes behind
+  process.stdout.on('error', () => {}); // nobody reads any more; this must not end the process before its children are stopped
   process.stderr.on('error', () => {});
   if (process.env['npm_lifecycle_event'] !== undefined) {
-    // Killed by -9, npm takes no one along; what it started must not run on unseen.
+    // When npm is killed by -9, it does not end its children; they must not go on running unnoticed.
     const npm = process.ppid;
     setInterval(() => process.ppid !== npm && !controller.signal.aborted && stop('npm was killed', 137), 500).unref();
   }
@@ -154,7 +154,7 @@ function readFirmware(file: string): FirmwareFile['bytes'] {
   return bytes;
 }
 
-/** Of hardware types whose devices poll: a real device that somebody tries beside these is not updated, and not waited for. */
+/** For hardware types whose devices poll, only the simulated devices are updated: nobody waits for a real device that somebody tries out here. */
 function simulatedOnly(hardwareType: string, cabinets: number): Pick<FirmwareFile, 'external_ids'> {
   const kind = { cabinet: 'cabinet', yandex_iot: 'scooter' }[hardwareType];
   if (kind === undefined) return {};
@@ -167,7 +167,7 @@ interface FleetSize {
   cabinets: number;
 }
 
-/** Devices that are registered stay registered, so the simulated fleet must not forget them. */
+/** Devices of earlier runs are still registered, so the simulated fleet must not become smaller. */
 function chooseFleet(wanted: Record<keyof FleetSize, number | undefined>, display: Display): FleetSize {
   const kept = readPrivateJson<Partial<FleetSize>>(FLEET_FILE) ?? {};
   const choose = (kind: keyof FleetSize): number => {

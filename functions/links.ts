@@ -16,7 +16,7 @@ const update = (parameters: Record<string, string>) => ({
 });
 const scooter = (external_id: string) => ({ getScooter: { external_id }, listScooterUpdates: { external_id } });
 
-/** What may be asked next about what an operation answers. */
+/** For each operation, the operations that can be called next with values of its answer. */
 export const links: Links = {
   uploadFirmware: firmware(id),
   listFirmwares: firmware(firstId),

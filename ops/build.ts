@@ -11,11 +11,11 @@ import { leaveOut, partsLeftOut } from './leave-out.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** Without it Node would take the bundle for an ES module on this machine, and would have to find out on Lambda. */
+/** Without it Node would take the bundle for an ES module on this machine, and on Lambda it would have to try both forms. */
 const commonJs = Buffer.from('{"type":"commonjs"}\n');
-/** Of the console alone: what its pages load. */
+/** Only beside the function `console`: the files that its pages load. */
 const assetsFolder = 'assets';
-/** Of the functions that ask AWS: what they load of the SDK when they first do (lib/sdk). */
+/** Only beside functions that call AWS: the parts of the SDK, which they load at their first call (lib/sdk). */
 const sdkFolder = 'sdk';
 const deployedFiles = ['index.js', 'package.json', assetsFolder, sdkFolder];
 
@@ -24,15 +24,15 @@ interface BuildOptions {
   directory: string;
   logLevel: 'silent' | 'warning';
 }
-/** By function, and of what functions load of the SDK by `sdk/<file>`. */
+/** Sizes by function, and by `sdk/<file>` for the parts of the SDK. */
 export type BundleSizes = Record<string, { minified_bytes: number; gzip_bytes: number }>;
 
 /** Where the source maps of what was built in `directory` are (ops/trace.ts). */
 export const mapsIn = (directory: string): string => join(directory, 'maps');
 
 /**
- * Builds into `<directory>/functions/<name>/`, all of which is deployed, and writes the sizes to `<directory>/sizes.json`. Source maps are
- * no part of what is deployed: a function would read several MB of them at each start.
+ * Builds into `<directory>/functions/<name>/`, all of which is deployed, and writes the sizes to `<directory>/sizes.json`. Source maps are not
+ * deployed, because a function would read several MB of them at each start.
  * `npm start` and `npm test` may build at once: a file is only replaced, in one step, when its content changed,
  * so a stack that runs never loads half a bundle. Throws with esbuild's own messages when a function does not bundle.
  */
@@ -42,7 +42,7 @@ export async function build({
   logLevel = 'silent',
 }: Partial<BuildOptions> = {}): Promise<BundleSizes> {
   const names = await listFunctions(join(root, 'functions'));
-  // Those that are built alike together: esbuild then reads every library once.
+  // Functions with the same settings are built together, so that esbuild reads every library once.
   const alike = Object.values(Object.groupBy(names, (name) => partsLeftOut(name).join()));
   const options = { root, directory, logLevel };
   const bundles = await Promise.all(alike.map((group = []) => bundleFunctions(group, options)));
@@ -84,10 +84,10 @@ const common = {
   minify: true,
   platform: 'node',
   target: 'node24',
-  // An ES module that imports one of Node's own reads all that it exports, also what that loads when it is read: with `node:http` comes
-  // `WebSocket`, and with it undici, a second implementation of HTTP.
+  // CommonJS, because an ES module that imports a module of Node reads all of its exports, and some exports load more when they are read:
+  // `node:http` exports `WebSocket`, which loads undici, a second implementation of HTTP.
   format: 'cjs',
-  // What is loaded late is so by `require`: `import` would load Node's loader of ES modules as well.
+  // Late loading uses `require`, because `import` would also load Node's loader of ES modules.
   supported: { 'dynamic-import': false },
   legalComments: 'none',
   write: false,
@@ -111,7 +111,7 @@ async function bundleFunctions(names: string[], { root, directory, logLevel }: B
   return { outputFiles, loadsLate };
 }
 
-/** A function's bundle names the files of `lib/sdk` that it may need, and has nothing of them. */
+/** A function's bundle refers to the files of `lib/sdk` that it may need, but does not contain them. */
 const loadSdkLate: Plugin = {
   name: 'load-sdk-late',
   setup({ onResolve }) {
@@ -121,7 +121,7 @@ const loadSdkLate: Plugin = {
   },
 };
 
-/** Alike in all functions. */
+/** Bundles the parts of the SDK, which are the same for all functions. */
 async function bundleSdk({ root, directory, logLevel }: BuildOptions): Promise<{ file: string; contents: Uint8Array }[]> {
   const sources = await readdir(join(root, 'lib', sdkFolder)).catch(() => []);
   const { outputFiles } = await bundle({
@@ -129,7 +129,7 @@ async function bundleSdk({ root, directory, logLevel }: BuildOptions): Promise<{
     absWorkingDir: root,
     entryPoints: sources.filter((source) => source.endsWith('.ts')).map((source) => join(root, 'lib', sdkFolder, source)),
     outdir: join(directory, sdkFolder),
-    // The SDK's ES modules, of which esbuild leaves out what nobody imports; its CommonJS is one piece.
+    // The SDK's ES modules are used, because esbuild can leave out unused ones; its CommonJS form is one piece.
     mainFields: ['module', 'main'],
     plugins: [leaveOut(partsLeftOut(''))],
     logLevel,
@@ -159,7 +159,7 @@ async function replaceFile(path: string, contents: Uint8Array): Promise<void> {
   await rename(temporary, path);
 }
 
-/** The page is written last: until then it names files that are there. */
+/** The page is written last, so that it never names files that are not there yet. */
 async function writeAssets(directory: string, files: Awaited<ReturnType<typeof buildConsole>>): Promise<void> {
   const pageLast = files.toSorted((a, b) => Number(a.path === 'index.html') - Number(b.path === 'index.html'));
   for (const { path, contents } of pageLast) await replaceFile(join(directory, path), contents);
@@ -169,7 +169,7 @@ async function writeAssets(directory: string, files: Awaited<ReturnType<typeof b
   );
 }
 
-/** A function that was renamed or removed must not be deployed from yesterday's bundle, nor yesterday's bundle with today's. */
+/** Removes old bundles: a function that was renamed or removed must not be deployed, and old files not together with new ones. */
 async function removeAllBut(directory: string, names: readonly string[]): Promise<void> {
   const present = await readdir(directory).catch(() => []);
   // A name with a UUID is a file that another build is about to put into place.

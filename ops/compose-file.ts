@@ -21,7 +21,7 @@ export const COMPOSE_FILE = fileURLToPath(new URL('../localstack-compose.yml', i
 
 export const readComposeFile = (): ComposeFile => parse(readFileSync(COMPOSE_FILE, 'utf8')) as ComposeFile;
 
-/** Of a service that publishes one port, on this machine. */
+/** The address on this machine of a service that publishes one port. */
 const publishedAt = ({ ports }: ComposeService) => (ports[0] ?? '').split(':').slice(0, 2).join(':');
 
 export const localstackAddress = ({ services }: ComposeFile): string => `http://${publishedAt(services.localstack)}`;

@@ -4,15 +4,15 @@ import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { build as bundle, type Metafile, type OutputFile } from 'esbuild';
 
-/** The files of the console that a function of this name serves, by their names: none where the project has no console. */
+/** The files of the console; none if the project has no console. */
 export async function buildConsole(root: string, logLevel: 'silent' | 'warning'): Promise<Pick<OutputFile, 'path' | 'contents'>[]> {
   const source = join(root, 'clients', 'console', 'src');
   if (!existsSync(source)) return [];
   const { outputFiles, metafile } = await bundle({
     absWorkingDir: root,
-    // The worker is a program of its own, which the page starts by its address.
+    // The worker is a separate program, which the page starts by its address.
     entryPoints: { app: join(source, 'main.tsx'), 'hash-worker': join(source, 'upload', 'hash-worker.ts') },
-    // The names say what is in the files, so that browsers may keep them for ever.
+    // The names have a hash of the content, so that browsers may keep the files for ever.
     entryNames: '[name]-[hash]',
     outdir: join(root, 'console'),
     bundle: true,
@@ -41,7 +41,7 @@ export async function buildConsole(root: string, logLevel: 'silent' | 'warning')
   ];
 }
 
-/** The licences of what is bundled ask that their text comes along. */
+/** The licences of the bundled libraries, which have to be delivered with them. */
 const licencesOf = async (root: string, { inputs }: Metafile): Promise<string> => {
   const packages = new Set(Object.keys(inputs).flatMap((input) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)?.[0] ?? []));
   const texts = [...packages].sort().map(async (directory) => {

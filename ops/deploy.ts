@@ -27,11 +27,11 @@ export interface Deployment {
 
 export interface DeployOptions {
   stage: string;
-  /** The database was restored to an earlier moment: all ids go on beyond those that were given out since (docs/operations.md). */
+  /** The database was restored to an earlier moment, so all ids have to go on beyond those given out since (docs/operations.md). */
   restored?: boolean;
   /** How often this stage has been restored, this time included. */
   restores?: number;
-  /** Where AWS is, and what the stage has to be told (docs/operations.md). */
+  /** The region and credentials of AWS, and the settings of the stage (docs/operations.md). */
   env: Record<string, string | undefined>;
   /** Further arguments of `serverless deploy`. */
   args?: string[];
@@ -41,9 +41,9 @@ export interface DeployOptions {
 }
 
 /**
- * A stage that exists: the new migrations first, then the new functions, since migrations are such that the functions of before go on
- * working. A new stage: everything, then the migrations; nobody uses it yet. Safe to repeat wherever it stopped. Throws when a step
- * fails: CloudFormation then has put everything back, and migrations that were applied stay.
+ * Deploys a stage. An existing stage gets the new migrations first and then the new functions, because the old functions work with the new
+ * schema. A new stage gets everything first and then the migrations, because nobody uses it yet. May be repeated, wherever it stopped. Throws
+ * when a step fails: CloudFormation then has rolled back its changes, and applied migrations stay.
  */
 export async function deploy({
   stage,
@@ -80,7 +80,7 @@ export async function deploy({
     onStep('Packaging');
     await serverless('package', '--package', packaged, ...args);
     if (!isNew) {
-      // `serverless deploy function` knows no role that the stack itself makes.
+      // `serverless deploy function` cannot be used: it does not know roles that the stack itself makes.
       const FunctionName = `${name}-migrate`;
       await lambda.send(new UpdateFunctionCodeCommand({ FunctionName, ZipFile: await readFile(join(packaged, 'migrate.zip')) }));
       await waitUntilFunctionUpdatedV2({ client: lambda, maxWaitTime: 120 }, { FunctionName });
@@ -103,8 +103,8 @@ export async function deploy({
 }
 
 /**
- * In a folder that is named by the time of the deploy, beside the packages in the deployment bucket: `serverless remove` empties that, and
- * its pruning of old packages leaves this folder alone.
+ * Keeps the source maps in the deployment bucket, in a folder named by the time of the deploy. `serverless remove` empties the bucket, but the
+ * pruning of old packages does not touch this folder.
  */
 async function keepMaps(config: S3ClientConfig, directory: string, { bucket, stage }: { bucket: string; stage: string }): Promise<string> {
   const s3 = new S3Client({ ...config, forcePathStyle: 'endpoint' in config });
@@ -129,7 +129,7 @@ const credentialsOf = ({ AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_T
       }
     : {};
 
-/** The outputs of a stack that is there; a first deploy that failed leaves one that serverless deploys anew. */
+/** The outputs of an existing stack. A stack that a failed first deploy has left counts as none: serverless deploys it anew. */
 async function findStack(client: CloudFormationClient, StackName: string): Promise<Record<string, string> | undefined> {
   try {
     const { Stacks = [] } = await client.send(new DescribeStacksCommand({ StackName }));

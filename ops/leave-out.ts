@@ -1,6 +1,5 @@
-// What functions never reach, and what esbuild cannot leave out by itself: what libraries bring along, because a method that nobody calls
-// refers to it, and what is written about the API for its readers. Together about 15 % of a bundle, all of which would be loaded at each
-// cold start.
+// Leaves out of bundles what functions never use and esbuild cannot remove by itself: parts of libraries to which an uncalled method refers, and
+// the descriptions of the API. Together these are about 15 % of a bundle, which would be loaded at each cold start.
 import { readFile } from 'node:fs/promises';
 import type { Plugin } from 'esbuild';
 
@@ -63,11 +62,11 @@ const parts: Part[] = [
   { file: /pgpass\/lib\/index\.js$/, what: 'the file ~/.pgpass', instead: () => 'module.exports = (_connection, answer) => answer();' },
 ];
 
-/** What a function's bundle goes without: indexes of the list above. */
+/** The parts that a function's bundle does not need, as indexes of the list above. */
 export const partsLeftOut = (functionName: string): number[] =>
   parts.flatMap(({ except = [] }, index) => (except.includes(functionName) ? [] : [index]));
 
-/** Whoever does call what is left out gets an error that names it and this file. */
+/** If code calls a left-out part after all, it gets an error that names the part and this file. */
 export const leaveOut = (indexes: readonly number[]): Plugin => ({
   name: 'leave-out',
   setup({ onLoad }) {
@@ -94,10 +93,10 @@ const withoutMethods = (source: string, names: RegExp, what: string): string => 
 };
 
 const literal = /'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`/.source;
-/** Texts alone: what is put together from a variable is kept. */
+/** Matches only constant texts; a description that contains a variable is kept. */
 const description = new RegExp(`\\b(description|summary):\\s*(?:${literal})(?:\\s*\\+\\s*(?:${literal}))*(?=\\s*[,}])`, 'g');
 
-/** What a route answers is for its document alone. Braces within texts are no braces. */
+/** Removes the `responses` of routes, which only the OpenAPI document needs. Braces within texts do not count. */
 const withoutResponses = (source: string): string => {
   const start = /\bresponses: \{/.exec(source);
   if (!start) return source;
@@ -116,13 +115,13 @@ const withoutResponses = (source: string): string => {
 };
 
 /**
- * Making a schema changes nothing else, so that one which only the document needs can go. Of a chain of calls the mark is for all, and of those
- * among its arguments each has its own.
+ * Marks calls that make schemas as pure, so that esbuild can remove a schema that only the document needs. One mark is enough for a chain of
+ * calls; calls among the arguments have their own.
  */
 const withPureSchemas = (source: string): string =>
   source.replaceAll(/(?<![\w.])(?=z\s*\.(?!config\b)\w+\(|[A-Z]\w*\s*\.(?:check|register)\()/g, '/* @__PURE__ */ ');
 
-/** Each line stays in its place, so that a stack trace names the right one. */
+/** Removes descriptions but keeps all line breaks, so that a stack trace names the right line. */
 const withoutDescriptions = (source: string): string =>
   source.replaceAll(description, (text, key: string) => `${key}: ''${text.replaceAll(/[^\n]/g, '')}`);
 

@@ -1,5 +1,5 @@
-// `npm run lint:template`: what serverless.yml becomes for each kind of stage, held against CloudFormation's own specification by cfn-lint,
-// and localstack-compose.yml against the schema of the Compose Specification.
+// `npm run lint:template`: checks the template that serverless.yml becomes for each kind of stage with cfn-lint, against CloudFormation's own
+// specification; and localstack-compose.yml against the schema of the Compose Specification.
 import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ import { prepareServiceDirectory, SERVERLESS } from './service-directory.ts';
 
 const REQUIREMENTS = join(dirname(fileURLToPath(import.meta.url)), 'requirements-lint.txt');
 const SECRET = 'arn:aws:secretsmanager:eu-central-1:000000000000:secret:name-AbCdEf';
-/** What a stage has to be told; nobody is asked for any of it. */
+/** Values for the settings that a stage needs. No service is called with them. */
 const SETTINGS = {
   ...{ DATABASE_URL: 'postgres://user@database.example:5432/name', DATABASE_PASSWORD: SECRET, BACKEND_TOKEN: SECRET },
   ...{ BACKEND_URL: 'https://backend.example', JWT_ISSUER: 'https://identity.example', JWT_AUDIENCE: 'scooters-updater' },
@@ -41,11 +41,11 @@ try {
   const requirements = { name: 'lint', install: ['-r', REQUIREMENTS], madeOf: [REQUIREMENTS], minimumMinor: 9 };
   const bin = await pythonEnvironment({ ...requirements, onStep: console.log });
   run(join(bin, 'check-jsonschema'), ['--builtin-schema', 'vendor.compose-spec', COMPOSE_FILE]);
-  console.log('localstack-compose.yml is as the Compose Specification wants it');
+  console.log('localstack-compose.yml follows the Compose Specification');
   for (const [index, kind] of KINDS.entries()) {
     const out = join(directory, String(index));
     run(process.execPath, [SERVERLESS, 'package', ...kind, '--package', out]);
-    // W3005: osls writes dependencies that would be there without it. W8003: a stage's name is known before CloudFormation asks for it.
+    // W3005: osls writes dependencies that are implied anyway. W8003: conditions on the stage's name are constant in a template for one stage.
     run(join(bin, 'cfn-lint'), ['--ignore-checks', 'W3005', 'W8003', '--', join(out, 'cloudformation-template-update-stack.json')]);
     console.log(`cfn-lint has nothing to say about ${kind.join(' ')}`);
   }

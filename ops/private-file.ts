@@ -1,6 +1,6 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 
-/** Only its owner may read it, and a reader sees the old content or the new, never half of it. */
+/** Writes a file that only its owner may read. A reader sees the old content or the new one, never a part of it. */
 export function writePrivateFile(file: string, content: string): void {
   const temporary = `${file}.${process.pid}`;
   writeFileSync(temporary, content, { mode: 0o600 });

@@ -1,4 +1,4 @@
-// A lock file that names the process that holds it, and is worth nothing once that process is gone.
+// A lock file that names the process that holds it. When that process is gone, the lock no longer counts.
 import { execFileSync } from 'node:child_process';
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 
@@ -29,7 +29,7 @@ export function takeLock(file: string): { release(): void } {
     if (found === undefined) continue; // released in the meantime
     const holder = parse(found);
     if (holder && commandOf(holder.pid) === holder.command) throw new LockTakenError(file, holder.pid);
-    // Put aside under a name of our own first: of two processes that find the same dead lock, one must not remove the other's new one.
+    // The dead lock is renamed before it is removed: if two processes find it, one must not remove the new lock of the other.
     const aside = `${file}.${process.pid}`;
     try {
       renameSync(file, aside);

@@ -1,4 +1,4 @@
-// A Python virtual environment of our own for an emulator, with whatever Python the machine has that is new enough.
+// A separate Python virtual environment for an emulator, with any Python of the machine that is new enough.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, readFileSync } from 'node:fs';
@@ -19,7 +19,7 @@ export async function pythonEnvironment(options: {
   name: string;
   /** For pip; `-r` files and folders. */
   install: string[];
-  /** What the environment is made of: files whose change makes a new one. */
+  /** Files on which the environment depends: when one changes, it is made anew. */
   madeOf: string[];
   minimumMinor: number;
   onStep?: (text: string) => void;
@@ -48,7 +48,7 @@ export async function pythonEnvironment(options: {
   }
 }
 
-/** Debian's own Python may come without what a virtual environment needs; another one then does. */
+/** Tries several Pythons, because Debian's own may lack the venv module. */
 function createEnvironment(directory: string, minimumMinor: number): void {
   const failures: string[] = [];
   for (const python of pythons(minimumMinor)) {

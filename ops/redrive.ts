@@ -1,4 +1,4 @@
-// `npm run redrive -- --stage STAGE --queue NAME`: brings what lies in a dead-letter queue back into its queue.
+// `npm run redrive -- --stage STAGE --queue NAME`: moves the messages of a dead-letter queue back into its queue.
 import { parseArgs } from 'node:util';
 import {
   DeleteMessageBatchCommand,
@@ -11,8 +11,8 @@ import {
 import { readStackDefinition } from './stack-definition.ts';
 
 /**
- * Moves what the dead-letter queue holds now; a message that comes back to it meanwhile is left there. A message is sent before it is
- * deleted: interrupted, this leaves it in both, which consumers bear (lib/update/README.md).
+ * Moves the messages that the dead-letter queue has now; a message that fails again meanwhile is left there. Each message is sent before it is
+ * deleted, so after an interruption it may be in both queues. Consumers tolerate that (lib/update/README.md).
  *
  * @returns how many were moved.
  */
@@ -48,5 +48,5 @@ if (import.meta.main) {
   const sqs = new SQSClient({});
   const urlOf = async (QueueName: string) => (await sqs.send(new GetQueueUrlCommand({ QueueName }))).QueueUrl ?? '';
   const count = await redrive(sqs, { from: await urlOf(`${source.name}-dlq`), to: await urlOf(source.name) });
-  console.log(`${count} messages are in ${source.name} again.`);
+  console.log(`${count} messages were moved back into ${source.name}.`);
 }

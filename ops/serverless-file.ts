@@ -1,4 +1,4 @@
-// serverless.yml as data, the files it includes in their places. What only a deploy knows stays text: `${param:…}`, `AdvancesQueue.Arn`.
+// serverless.yml as data, with the files that it includes. Values that only a deploy knows stay text: `${param:…}`, `AdvancesQueue.Arn`.
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,10 +1,10 @@
-// `npm run signing-keys`: what manifests and packages are signed with, freshly made. `npm start` makes its own and keeps them in .local/.
+// `npm run signing-keys`: makes new keys for signing manifests and packages. `npm start` makes its own and keeps them in .local/.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import forge from 'node-forge';
 import { type PublicKeys, parseManifestKeys, toPublicKeys } from '../lib/firmware/manifest.ts';
 import { readPrivateJson, writePrivateFile } from './private-file.ts';
 
-/** Named as the functions' settings. All but the certificates is secret. */
+/** Named like the functions' settings. Everything except the certificates is secret. */
 export type SigningKeys = ReturnType<typeof createManifestKeys> & ReturnType<typeof createPackageKeys>;
 
 const YEARS = 20;
@@ -21,7 +21,7 @@ export function createPackageKeys() {
 
 export const createSigningKeys = (): SigningKeys => ({ ...createManifestKeys(), ...createPackageKeys() });
 
-/** With a file they are kept there, so that packages and devices of the last run go on fitting each other. */
+/** With a file the keys are kept there, so that devices of the last run still accept packages. */
 export function keepSigningKeys(file: string | undefined): SigningKeys {
   const kept = file === undefined ? undefined : readPrivateJson<SigningKeys>(file);
   const keys = kept ?? createSigningKeys();
@@ -29,7 +29,7 @@ export function keepSigningKeys(file: string | undefined): SigningKeys {
   return keys;
 }
 
-/** What is put into devices when they are made. */
+/** The public keys, which are put into devices when they are made. */
 export const publicKeysOf = ({ MANIFEST_SIGNING_KEYS, PACKAGE_CERTIFICATES }: SigningKeys): PublicKeys =>
   toPublicKeys(parseManifestKeys(MANIFEST_SIGNING_KEYS), PACKAGE_CERTIFICATES);
 

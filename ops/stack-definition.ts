@@ -1,4 +1,4 @@
-// What serverless.yml says about queues, their consumers and the bucket's notifications, for whoever runs the stack locally.
+// What serverless.yml says about queues, their consumers and the bucket's notifications, for stacks on this machine.
 import { readServerlessFile } from './serverless-file.ts';
 
 export interface QueueDefinition {

@@ -1,5 +1,5 @@
-// `npm run trace -- [FILE] [--maps FOLDER]`: reads what a function logged, from a file or its standard input, and prints the errors in it with
-// each place of a bundle put back to its place in the sources. docs/operations.md tells where the source maps of a release are.
+// `npm run trace -- [FILE] [--maps FOLDER]`: reads a function's log, from a file or standard input, and prints its errors with places in the
+// sources instead of places in the bundle. docs/operations.md says where the source maps of a release are.
 import { existsSync, readFileSync } from 'node:fs';
 import { SourceMap } from 'node:module';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ const place = /(?:file:\/\/)?[^\s()]*\bfunctions\/([\w-]+)\/index\.js:(\d+):(\d+
 
 export interface MappedTrace {
   text: string;
-  /** Functions in it that there is no source map of; their places are as they were. */
+  /** Functions in the log without a source map; their places are unchanged. */
   unmapped: string[];
 }
 
@@ -57,7 +57,7 @@ function unfold(line: string): string {
   }
 }
 
-/** From the outermost error to what caused it. */
+/** The stacks of an error and of its causes, beginning with the outermost error. */
 function stacksIn(value: unknown): string[] {
   if (typeof value !== 'object' || value === null) return [];
   const { stack, ...others } = value as { stack?: unknown };

@@ -1,7 +1,7 @@
-// What watches the stack, made of what the stack has: a function or queue that is added later is watched from its first deploy on.
+// Alarms and dashboard, made from the functions and queues of the stack: a new function or queue is watched from its first deploy on.
 // docs/operations.md says what each alarm means and what to do.
 
-/** As osls names what it makes for a function: `upload-firmware` is UploadDashfirmwareLambdaFunction. */
+/** The names that osls gives to a function's resources: `upload-firmware` becomes UploadDashfirmwareLambdaFunction. */
 const pascal = (name) => name.replace(/(?:^|-)(\w)/g, (_, letter) => letter.toUpperCase());
 
 module.exports = async ({ resolveConfigurationProperty, resolveVariable }) => {
@@ -32,7 +32,7 @@ module.exports = async ({ resolveConfigurationProperty, resolveVariable }) => {
         Threshold: threshold,
         EvaluationPeriods: periods,
         ...(datapoints && { DatapointsToAlarm: datapoints }),
-        // Idle is no fault.
+        // A function or queue without work is no fault.
         TreatMissingData: 'notBreaching',
         Namespace: namespace,
         MetricName: metric,
@@ -53,8 +53,8 @@ module.exports = async ({ resolveConfigurationProperty, resolveVariable }) => {
   });
 
   /**
-   * Twice within two hours, not twice in a row: a message whose work crashes comes again after half an hour, and a caller after a minute or
-   * an hour. A function that is called once, by a person or a schedule, has no second time.
+   * An alarm needs two periods with errors within two hours, which need not be in a row: a message whose work crashes comes again after half an
+   * hour, and a caller tries again after a minute or an hour. Functions that are called only once, by a person or a schedule, are excepted.
    */
   const twice = { period: 300, periods: 24, datapoints: 2 };
   const once = { period: 300, periods: 1 };
@@ -69,7 +69,7 @@ module.exports = async ({ resolveConfigurationProperty, resolveVariable }) => {
       ...{ namespace: 'AWS/Lambda', metric: 'Duration', dimensions, statistic: 'p99', threshold: 800 * timeout, ...times },
     });
     if (!isConsumer) continue;
-    // What a consumer hands back is no error of its function, and SQS leaves out of the age of a queue what was received three times.
+    // A message that a consumer hands back is no error of its function, and SQS does not count a message's age after its third delivery.
     const own = { service: prefix, function: `${prefix}-${name}` };
     alarm(`${pascal(name)}FailedMessages`, `${name} handed messages back because their work failed`, {
       ...{ namespace: 'scooters-updater', metric: 'failed_messages', dimensions: own, statistic: 'Sum', threshold: 0, ...twice },
@@ -91,7 +91,7 @@ module.exports = async ({ resolveConfigurationProperty, resolveVariable }) => {
     },
   });
   // Published whenever the API is asked for /v1/health or /v1/stats, and by the steps of other updates while there is a late one.
-  alarm('LateUpdates', 'An update takes no step: its message is lost, or nobody works on it', {
+  alarm('LateUpdates', 'An update takes no step: its message is lost, or the service cannot work on it', {
     ...{ namespace: 'scooters-updater', metric: 'late_updates', dimensions: { service: prefix }, statistic: 'Maximum', threshold: 0 },
     ...{ period: 300, periods: 1 },
   });

@@ -1,4 +1,4 @@
-// What a stage of the API has besides its routes. A program, because osls gives each deployment of the API another name.
+// Settings of a stage of the API besides its routes. This is a program because osls gives each deployment of the API another name.
 module.exports = async ({ resolveVariable, resolveConfigurationProperty }) => {
   const id = `ApiGatewayDeployment${await resolveVariable('sls:instanceId')}`;
   const { requestsPerSecond } = await resolveConfigurationProperty(['custom', 'api']);

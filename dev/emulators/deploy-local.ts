@@ -14,9 +14,9 @@ import type { DeployedStackOptions } from './deployed-stack.ts';
 const compose = readComposeFile();
 const UP = 'docker compose -f localstack-compose.yml up -d --wait';
 const DIRECTORY = fileURLToPath(new URL('../../.local/', import.meta.url));
-/** LocalStack's own name: to itself in a container, and to our loopback by public DNS. */
+/** LocalStack's own name. In a container it leads to LocalStack itself; on this machine public DNS resolves it to loopback. */
 const LOCALSTACK_NAME = 'localhost.localstack.cloud';
-/** As localstack-compose.yml names this machine for the functions' containers. */
+/** The name of this machine in the functions' containers (localstack-compose.yml). */
 const THIS_MACHINE = 'host.docker.internal';
 
 const HELP = `Usage: npm run deploy:local -- [options]
@@ -57,10 +57,10 @@ function readOptions(): Options {
   };
 }
 
-/** Of Docker on Linux, where containers reach this machine and nobody else does. */
+/** The address of Docker's bridge on Linux: containers reach this machine there, and nobody else does. */
 const bridgeAddress = () => networkInterfaces()['docker0']?.find(({ family }) => family === 'IPv4')?.address;
 
-/** A container's loopback is its own. */
+/** An address as a container can use it: a container's loopback is not this machine's. */
 const fromContainer = (address: string): string => {
   const url = new URL(address);
   if (/^(localhost|127\.|\[::1\])/.test(url.hostname)) url.hostname = THIS_MACHINE;

@@ -1,4 +1,4 @@
-// A deployed stack for the person at the keyboard: from its start over what is printed to Ctrl-C.
+// A deployed stack for the person at the keyboard: its start, what it prints, and its end at Ctrl-C.
 import { mkdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { dirname, relative } from 'node:path';
@@ -17,7 +17,7 @@ const FLEET = { scooters: 100, cabinets: 5 };
 export async function runDeployedStack(options: {
   envFile: string;
   prepare: (tools: { undo: Undo; onStep: (text: string) => void }) => Promise<Omit<DeployedStackOptions, 'simulator' | 'onStep'>>;
-  /** What goes on after Ctrl-C, and how to end that too. */
+  /** Printed after Ctrl-C: what still runs, and how to end it. */
   afterwards?: string;
 }): Promise<never> {
   const { envFile, prepare, afterwards = '' } = options;
@@ -35,7 +35,7 @@ export async function runDeployedStack(options: {
     };
     const lines = Object.entries(variables).map(([name, value]) => `export ${name}='${value}'`);
     mkdirSync(dirname(envFile), { recursive: true });
-    // Version 1 of the AWS CLI has an address of its own for SQS, whatever the environment says.
+    // Version 1 of the AWS CLI ignores the environment's address for SQS.
     writePrivateFile(envFile, [...lines, `aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }`, ''].join('\n'));
     undo.push(() => rm(envFile, { force: true }));
     console.log(`

@@ -1,4 +1,4 @@
-// serverless.yml deployed to an emulator of AWS, and beside it what is not AWS: the database, the identity provider, the simulated backend.
+// serverless.yml deployed to an emulator of AWS; and, beside it, the parts that are not AWS: the database, the identity provider, the backend.
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,10 +28,12 @@ export interface DeployedStackOptions {
   endpoint: string;
   /** Where keys, tokens and the state of the fleet stay. Without it they are new each time. */
   directory?: string | undefined;
-  /** A PostgreSQL that is there, and its address for the functions where that is another one; without it one is started, and thrown away. */
+  /** A PostgreSQL that is running, with its address for the functions if that differs. Without it one is started, and removed at the end. */
   database?: { url: string; from_functions?: string } | undefined;
-  /** Where the backend and the identity provider listen, and the name by which functions reach that. Functions in containers have no part
-   * in our loopback. */
+  /**
+   * Where the backend and the identity provider listen, and the name by which functions reach them. Functions in containers cannot reach this
+   * machine's loopback.
+   */
   machine?: { bind: string; from_functions: string };
   simulator?: Omit<SimulatorOptions, 'port' | 'host' | 'token' | 'journal' | 'updater_url' | 'updater_token'>;
   onStep?: (text: string) => void;
@@ -44,21 +46,21 @@ export interface DeployedStack extends StackDescription, Pick<Stack, 'tokenFor' 
   applied: string[];
   /** The name of each function's role. */
   roles: Record<string, string>;
-  /** What a deploy there has to be told, once more. */
+  /** The environment variables of the deploy, for deploying once more. */
   settings: Record<string, string>;
   /** ARNs of the secrets. */
   secrets: { database: string; backend: string };
 }
 
-/** What is kept in `directory`, so that a deploy of what is deployed changes nothing. */
+/** What is kept in `directory`, so that deploying the same again changes nothing. */
 interface Kept {
   ports: { identity: number; simulator: number };
   simulator_token?: string;
 }
 
 /**
- * Either all is deployed and the API answers a call with a token, or the promise rejects and nothing is left but what is in the emulator
- * and in a database that was given. Safe to repeat, wherever it stopped.
+ * Either everything is deployed and the API answers a call with a token, or the promise rejects; then nothing is left except what is in the
+ * emulator and in a database that was given. May be repeated, wherever it stopped.
  */
 export async function startDeployedStack(options: DeployedStackOptions): Promise<DeployedStack> {
   const { endpoint, onStep = () => {} } = options;
@@ -94,7 +96,7 @@ type Secrets = Awaited<ReturnType<typeof keepSecrets>>;
 /** Where functions run: on this machine, or in containers that reach it by another address. */
 const onThisMachine = { bind: '127.0.0.1', from_functions: '127.0.0.1' };
 
-/** What the deployed functions talk to: the database, whoever issues tokens, and the backend with its fleet, on the ports of the last time. */
+/** What the deployed functions need: the database, the identity provider, and the backend with its fleet. All use the ports of the last run. */
 async function startParts(options: DeployedStackOptions, undo: Undo) {
   const { machine = onThisMachine, onStep = () => {}, directory } = options;
   if (directory !== undefined) await mkdir(directory, { recursive: true });
@@ -201,7 +203,7 @@ async function startDatabase(undo: Undo): Promise<{ url: string; from_functions?
   return { url: await postgres.createDatabase('scooters_updater') };
 }
 
-/** Makes a secret, or gives the one that is there its value. Answers its ARN. */
+/** Makes a secret, or sets the value of an existing one. Answers its ARN. */
 async function keepSecret(endpoint: string, name: string, SecretString: string): Promise<string> {
   const callSecretsManager = openSecretsManager({ endpoint, region: REGION, credentials: CREDENTIALS });
   const call = async (operation: string, request: object) => {
@@ -222,7 +224,7 @@ async function keepSecret(endpoint: string, name: string, SecretString: string):
   }
 }
 
-/** One call that needs the database, and by its token the identity provider, so that what functions cannot reach is known at once. */
+/** Makes one call that needs the database and, to check its token, the identity provider. So it is known at once if functions cannot reach these. */
 async function expectAnswer(api_url: string, token: string, { DATABASE_URL, JWKS_URL }: Record<string, string>): Promise<void> {
   const answer = await fetch(`${api_url}/v1/hardware-types`, {
     headers: { authorization: `Bearer ${token}` },

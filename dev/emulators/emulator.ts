@@ -30,7 +30,7 @@ const NODE_BIN = join(HERE, '..', '..', 'node_modules', '.bin');
 const REGION = 'eu-central-1';
 const READY_SECONDS = 120;
 
-/** Runs functions on our own Node, checks every signature and every permission. Keeps everything in memory. */
+/** MiniStack runs functions on this Node, checks every signature and every permission, and keeps everything in memory. */
 export async function startMinistack(options: Options): Promise<Emulator> {
   const requirements = join(HERE, 'requirements-ministack.txt');
   const bin = await pythonEnvironment({
@@ -73,7 +73,7 @@ async function start(
   const port = wanted ?? (await freePort());
   const log_file = join(directory, `${name}.log`);
   const log = openSync(log_file, 'w', 0o600);
-  // A clean environment: MiniStack hands its own on to every function.
+  // A clean environment, because MiniStack passes its own on to every function.
   const PATH = [NODE_BIN, process.env['PATH']].join(delimiter);
   const child = spawn(program, args, {
     ...{ cwd: directory, detached: true, stdio: ['ignore', log, log] as const },
@@ -82,7 +82,7 @@ async function start(
   closeSync(log);
   const exited = once(child, 'exit').catch(() => {});
   const killGroup = (signal: NodeJS.Signals) => {
-    // The functions' processes are of its group.
+    // The process group is ended, which contains the functions' processes.
     try {
       if (child.pid !== undefined) process.kill(-child.pid, signal);
     } catch {

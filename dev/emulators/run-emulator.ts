@@ -21,5 +21,5 @@ await runDeployedStack({
     undo.push(emulator.stop);
     return { endpoint: emulator.endpoint };
   },
-  afterwards: 'Nothing of it is kept.',
+  afterwards: 'Nothing is kept.',
 });

@@ -1,8 +1,8 @@
-// How schemathesis is told what there is, and what is left out and why.
+// The configuration of schemathesis: which values exist, and what is not checked and why.
 import type { Seed } from './fuzz-seed.ts';
 
 type Value = string | number;
-/** By the place of a parameter or a field: what it is of three of four times, or always. */
+/** Values of parameters and fields, by their place. They are used three times out of four, or always. */
 type Known = Record<string, readonly Value[] | { always: readonly Value[] }>;
 
 const PROBABILITY = 0.75;
@@ -32,11 +32,11 @@ export function fuzzConfig({ token, seed, examples }: { token: string; seed: See
   ].join('\n');
 }
 
-/** By a regular expression of paths. */
+/** The known values, each with a regular expression of the paths for which they are used. */
 const knownOf = ({ controller, ...seed }: Seed): [string, Known][] => {
   const type = seed.hardware_types;
   const firmware = seed.firmware_ids;
-  // Always this device: a token is of one. What others get is seen by the check `ignored_auth`.
+  // Always this device, because a token belongs to one device. The check `ignored_auth` covers calls with a wrong token.
   const self: Known = { 'path.tenant': { always: ['default', 'DEFAULT'] }, 'path.controllerId': { always: [controller.id] } };
   const action = (ids: readonly number[]): Known => ({ ...self, 'path.actionId': ids });
   return [
@@ -74,7 +74,7 @@ const knownOf = ({ controller, ...seed }: Seed): [string, Known][] => {
 /** What is not checked, each with its reason. */
 export const exclusions: { reason: string; settings: string[] }[] = [
   {
-    reason: '422 is said of what is well-formed and impossible now: another state of the fleet would take it. A document cannot say which.',
+    reason: '422 means that a well-formed request is impossible now; in another state of the fleet it would succeed. A schema cannot say when.',
     settings: ['[checks.positive_data_acceptance]', 'expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 422, 429]'],
   },
   {
@@ -100,7 +100,7 @@ export const exclusions: { reason: string; settings: string[] }[] = [
     ],
   },
   {
-    reason: 'What is longer than a field may be can make the body larger than a body may be, which is told first (413).',
+    reason: 'A field that is too long can make the whole body too large, and this error (413) is reported first.',
     settings: [
       '[checks.negative_data_rejection]',
       'expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "413", "415", "422", "428", "429"]',
@@ -108,7 +108,7 @@ export const exclusions: { reason: string; settings: string[] }[] = [
   },
   {
     reason:
-      'Each report of a batch is judged on its own, and with `partial` each device: what is not well-formed is answered 200, as refused.',
+      'Each report of a batch, and with `partial` each device, is judged on its own: the answer is 200 and says which ones were refused.',
     settings: [
       '[[operations]]',
       'include-operation-id-regex = "^confirmVersions$|^registerDevices$"',

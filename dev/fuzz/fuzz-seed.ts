@@ -4,15 +4,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, createClient, startUpdate, type UpdateRequest, uploadFirmware } from '../../clients/api/src/index.ts';
 import type { Stack } from '../stack/stack.ts';
 
-/** What there is, by the name of the parameter or field that asks for it. */
+/** Values that exist, by the name of the parameter or field that takes them. */
 export interface Seed {
   hardware_types: string[];
   firmware_ids: number[];
   /** Parts of packages. */
   part_ids: number[];
-  /** Some have ended, some go on, and some begin in years. */
+  /** Some have ended, some are running, and some begin in years. */
   update_ids: number[];
-  /** To be paused and resumed, and not to be canceled. */
+  /** For requests that pause and resume; no request cancels these. */
   running_update_ids: number[];
   assembly_ids: number[];
   observation_ids: number[];
@@ -22,15 +22,15 @@ export interface Seed {
   controller: Controller;
 }
 
-/** A cabinet with work of its own, as its device protocol names it. Its actions by what it has to do about them. */
+/** A cabinet that polls and has work. Its actions (executions) are grouped by the kind of request that uses them. */
 interface Controller {
   id: string;
   token: string;
   filename: string;
-  /** Files of what it is to install. */
+  /** The firmwares whose files it is to install. */
   module_ids: number[];
   to_install: number[];
-  /** To be told about, which ends them: apart from those that other requests ask for. */
+  /** For feedback, which ends them; so no other requests use these. */
   to_report: number[];
   to_stop: number[];
   to_report_stopped: number[];
@@ -38,7 +38,7 @@ interface Controller {
 }
 
 const SCOOTERS = 30;
-/** The examples of the document, which generated requests begin with. */
+/** The device in the document's examples, with which generated requests begin. */
 const POLLING = 'C-17';
 const TENANT = 'default';
 const ACTIONS = { to_install: 3, to_report: 4, to_stop: 2, to_report_stopped: 4, installed: 2 } as const;
@@ -56,7 +56,7 @@ export async function seed(stack: Stack): Promise<Seed> {
     ],
   });
   const zones = await inTurn(['north', 'south'], async (name) => (await client.addZone({ name, time_zone: 'Europe/Berlin' })).name);
-  // First, so that its actions have the smallest numbers: those that boundaries of parameters are made of.
+  // This comes first, so that its actions have the smallest ids, which requests at the lower bound of a parameter use.
   const controller = await giveWork(stack, client);
 
   const mcu = await upload(client, 'vega_mcu', '1.1.0');
@@ -82,12 +82,12 @@ export async function seed(stack: Stack): Promise<Seed> {
     update_ids: [ended, open, ...scheduled],
     assembly_ids: [assembly.id],
     observation_ids: [observation.id],
-    // Not the one that polls: its token would be replaced by another.
+    // Without the polling cabinet: a request would replace its token.
     ...{ zones, scooters, cabinets: cabinets.slice(1), controller },
   };
 }
 
-/** Has the polling cabinet take as many actions as are needed: each of a hardware type of its own, since of one type it takes one at a time. */
+/** Makes the polling cabinet take as many actions as needed. Each has its own hardware type, because a device has one execution per type. */
 async function giveWork(stack: Stack, client: Client): Promise<Controller> {
   const { token } = await client.issueDeviceToken('cabinet', POLLING, {});
   const base = `${stack.api_url}/${TENANT}/controller/v1/cabinet.${POLLING}`;
@@ -145,7 +145,7 @@ const request = async (client: Client, update: UpdateRequest): Promise<number> =
 async function waitFor(what: string, isSo: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + WAIT_SECONDS * 1_000;
   while (!(await isSo())) {
-    if (Date.now() > deadline) throw new Error(`Not so after ${WAIT_SECONDS} s: ${what}`);
+    if (Date.now() > deadline) throw new Error(`Still not true after ${WAIT_SECONDS} s: ${what}`);
     await sleep(100);
   }
 }

@@ -17,7 +17,7 @@ import { seed } from './fuzz-seed.ts';
 const REQUIREMENTS = join(dirname(fileURLToPath(import.meta.url)), 'requirements-openapi.txt');
 /** Test cases of the fuzzing phase for each operation; examples, coverage and stateful come on top. */
 const EXAMPLES = 6;
-/** The same requests every time, so that a change is what makes a difference. */
+/** A fixed seed makes the same requests every time, so that a new finding comes from a change of the code. */
 const SEED = 20_261_126;
 
 const { values } = parseArgs({ options: { examples: { type: 'string' }, seed: { type: 'string' } } });
@@ -30,7 +30,7 @@ if (!examples || randomSeed === undefined) {
 
 process.exitCode = await withUndo(fuzz);
 
-/** Answers the exit code of the first that found something. */
+/** Answers the exit code of the first run that found something. */
 async function fuzz(undo: Undo): Promise<number> {
   const environment = { name: 'openapi', install: ['-r', REQUIREMENTS], madeOf: [REQUIREMENTS], minimumMinor: 10 };
   const bin = await pythonEnvironment({ ...environment, onStep: console.log });
@@ -60,7 +60,7 @@ async function fuzz(undo: Undo): Promise<number> {
   return code;
 }
 
-/** With what it is done, and what is not checked. */
+/** Prints versions and settings, and what is not checked. */
 async function announce(): Promise<void> {
   const versions = (await readFile(REQUIREMENTS, 'utf8')).split('\n').filter((line) => /^\w/.test(line));
   console.log(

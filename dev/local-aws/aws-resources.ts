@@ -19,7 +19,7 @@ export interface AwsQueues {
   depth(queue: string): Promise<number>;
 }
 
-/** Safe to repeat: a queue that is there keeps its messages and gets the settings that the definition has now. */
+/** May be repeated: an existing queue keeps its messages and gets the settings of the definition. */
 export async function createQueues(sqs: SQSClient, definitions: QueueDefinition[]): Promise<AwsQueues> {
   const urls: Record<string, string> = {};
   const arns: Record<string, string> = {};
@@ -61,7 +61,7 @@ export interface NewBucket {
   notifications: Omit<BucketNotification, 'bucket'>[];
 }
 
-/** A versioned bucket that tells the queues of its new objects, and may. Safe to repeat. */
+/** Makes a versioned bucket that sends events about new objects to the queues, with the permission to do so. May be repeated. */
 export async function createBucket(s3: S3Client, sqs: SQSClient, { bucket, region, queues, notifications }: NewBucket): Promise<void> {
   try {
     const CreateBucketConfiguration = { LocationConstraint: region as BucketLocationConstraint };

@@ -5,7 +5,7 @@ import { DeleteMessageBatchCommand, type Message, ReceiveMessageCommand, type SQ
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import type { EventSourceMapping } from '../../ops/stack-definition.ts';
 
-/** What Lambda starts with for a queue that sets no `maximumConcurrency`. */
+/** Lambda's initial concurrency for a queue without `maximumConcurrency`. */
 const DEFAULT_CONCURRENCY = 5;
 /** Short, because a stop waits for the poll under way: an abandoned one could still receive a message and hide it from everybody. */
 const POLL_SECONDS = 1;
@@ -73,7 +73,7 @@ export function startEventSourceMappings(options: {
     return messages;
   }
 
-  /** What is not deleted becomes visible again after the queue's visibility timeout, and in the end goes to the dead-letter queue. */
+  /** Messages that are not deleted become visible again after the queue's visibility timeout, and in the end go to the dead-letter queue. */
   async function handleBatch(mapping: Mapping, messages: Message[]): Promise<void> {
     try {
       const answer = await invoke(mapping.function_name, {

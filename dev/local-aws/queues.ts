@@ -82,8 +82,8 @@ export async function startQueues(options: {
 }
 
 /**
- * The consumers of a killed run are gone with it: nobody will delete what they had received. In the cloud such a message waits for its
- * visibility timeout, here that would be up to half an hour of apparent standstill.
+ * The consumers of a killed run are gone, so nobody will delete the messages that they had received. In the cloud such a message waits for its
+ * visibility timeout; here that would look like a standstill of up to half an hour.
  */
 function releaseMessagesInFlight(file: string): void {
   const database = new DatabaseSync(file);

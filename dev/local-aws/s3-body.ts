@@ -30,7 +30,7 @@ export async function receiveBody(request: IncomingMessage, payloadHash: string,
     }
   }
   const file = createWriteStream(path);
-  // Else a body that is refused at once is removed before its file is made, and stays.
+  // Without this, the file of a body that is refused at once would be created after it was removed, and stay.
   await once(file, 'open');
   await pipeline(chunked ? withoutChunks(request, trailers) : request, measure, file);
 

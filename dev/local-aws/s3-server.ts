@@ -1,5 +1,5 @@
-// A small S3 for local development and tests: always versioned, path style only. What it does not know it answers with 501: list delimiters,
-// lists of versions or parts, copies, subresources such as tags, conditions other than `If-None-Match: *`, signed chunks.
+// A small S3 for local development and tests: always versioned, path style only. It answers 501 to requests that it does not implement: list
+// delimiters, lists of versions or parts, copies, subresources such as tags, conditions other than `If-None-Match: *`, signed chunks.
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -56,7 +56,7 @@ export async function startS3Server(options: S3ServerOptions): Promise<{ url: st
   return { url: `http://${address}:${port}`, port, close };
 }
 
-/** As the bucket's own rule does (resources/firmware-bucket.yml): pages of any origin, by signed links. */
+/** Allows pages of any origin to use signed links, as the CORS rule of the bucket does (resources/firmware-bucket.yml). */
 function allowPages({ headers }: IncomingMessage, response: ServerResponse): void {
   if (headers.origin === undefined) return;
   response.setHeader('access-control-allow-origin', '*');

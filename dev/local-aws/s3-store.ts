@@ -14,7 +14,7 @@ export type Upload = { uploadId: string; key: string; initiated: string; headers
 /** Versions of a key are in the order of their creation. Uploads do not outlive the process. */
 export type Bucket = { name: string; directory: string; versions: Map<string, Version[]>; uploads: Map<string, Upload>; sequencer: number };
 
-/** How much of a file is read at once; by less, large files take most of their time for asking. */
+/** How much of a file is read at once. With less, large files would spend most of their time on single reads. */
 export const highWaterMark = 1024 ** 2;
 
 export function openBucket(parent: string, name: string): Bucket {
@@ -33,7 +33,7 @@ export const currentVersion = (bucket: Bucket, key: string) => bucket.versions.g
 export const findVersion = (bucket: Bucket, key: string, versionId: string) =>
   bucket.versions.get(key)?.find((version) => version.versionId === versionId);
 
-/** Synchronous: whoever looked at the current version in the same tick knows that nobody came between. */
+/** Synchronous, so that no other request can come between a look at the current version and this call in the same tick. */
 export function addVersion(bucket: Bucket, key: string, object?: StoredObject): Version {
   bucket.sequencer = Math.max(bucket.sequencer + 1, Date.now() * 1000);
   const versionId = randomUUID().replaceAll('-', '');

@@ -21,7 +21,7 @@ const zones = [
 ];
 const window = { from: '02:00', until: '05:00' };
 
-/** What pictures are taken of. */
+/** The objects that the pictures show. */
 export interface DemoPlaces {
   running: number;
   paused: number;
@@ -151,7 +151,7 @@ const until = async (isSo: () => Promise<boolean>): Promise<void> => {
 
 const daysBefore = 60;
 
-/** As if there had been reports on every day: versions come and go within some weeks. */
+/** Writes daily counts as if there had been reports on every day: versions come and go within some weeks. */
 const keepDays = async (database_url: string): Promise<void> => {
   const database = new pg.Client({ connectionString: database_url });
   await database.connect();

@@ -11,7 +11,7 @@ export interface Picture {
   prepare?: (page: Page) => Promise<void>;
 }
 
-/** Those that the documents show. */
+/** The pictures that README and docs show. */
 export const picturesOfDocuments = ({ running, firmware }: DemoPlaces): Picture[] => [
   { name: 'overview', place: '/' },
   { name: 'update', place: `/updates/${running}` },
@@ -72,7 +72,7 @@ export const takePictures = async (
       await page.getByRole('heading', { level: 1 }).waitFor();
       await page.locator('.loading').first().waitFor({ state: 'detached' });
       await prepare?.(page);
-      // What is drawn when its data has come: charts measure how much room there is.
+      // Charts are drawn only when their data has come.
       await page.waitForLoadState('networkidle');
       const ending = looks.length === 1 ? '' : `-${colorScheme}-${width}`;
       await page.screenshot({ path: join(directory, `${name}${ending}.png`), fullPage: isWhole });

@@ -1,5 +1,5 @@
-// What a device does with the signatures of a firmware's authors: the reference for who writes firmware (docs/devices.md). Without anything of
-// the service's own: whoever holds the service holds none of these keys.
+// What a device does with the signatures of a firmware's authors: the reference for people who write device software (docs/devices.md). It uses
+// none of the service's code or keys: somebody who controls the service must not be able to fool a device.
 import { createHash } from 'node:crypto';
 import { calculateJwkThumbprint, compactVerify, flattenedVerify, importJWK, type JWK } from 'jose';
 import { z } from 'zod';
@@ -10,7 +10,7 @@ const Key = z.discriminatedUnion('kty', [
   z.object({ kty: z.literal('EC'), crv: z.literal('P-256'), x: z.string(), y: z.string() }),
 ]);
 
-/** Which authors a device believes. It is born with one. */
+/** Says which authors a device believes. A device is made with a first root. */
 export const Root = z.object({
   version: z.int().min(1),
   iat: z.int(),
@@ -38,7 +38,7 @@ const Statement = z.object({
 });
 type Statement = z.infer<typeof Statement>;
 
-/** A file of which authors have said what it is. */
+/** A file, as authors have signed it. */
 export interface SignedFile {
   hardware_type: string;
   version: string;
@@ -47,12 +47,13 @@ export interface SignedFile {
   author_signatures: readonly string[];
 }
 
-/** By hardware type and owner: the highest `author_version` whose firmware has run. In memory that no update writes. */
+/** By hardware type and owner: the highest `author_version` whose firmware has run. The device keeps it in memory that no update writes. */
 export type AuthorVersions = ReadonlyMap<string, ReadonlyMap<string, number>>;
 
 /**
- * The root after those that a device fetched: each signed by enough root keys of the one before and of its own, none left out. A root that
- * has expired is followed to its successor, but installs nothing itself ({@link verifyAuthors}).
+ * Goes from a device's root through the ones that it has fetched, and answers the last one. Each has to be signed by enough root keys of the
+ * one before and by enough of its own, and none may be left out. An expired root still leads to its successor, but with an expired root
+ * nothing is installed ({@link verifyAuthors}).
  *
  * @throws {@link Refused}
  */
@@ -60,7 +61,7 @@ export async function followRoots(root: Root, documents: readonly SignedRoot[]):
   let current = root;
   for (const document of documents) {
     const next = Root.safeParse(parse(document.payload));
-    if (!next.success) throw new Refused('the author root is none');
+    if (!next.success) throw new Refused('the author root is not well-formed');
     if (next.data.version !== current.version + 1)
       throw new Refused(`author root ${current.version} is not followed by ${next.data.version}`);
     for (const signers of [current, next.data]) {
@@ -74,8 +75,8 @@ export async function followRoots(root: Root, documents: readonly SignedRoot[]):
 }
 
 /**
- * Whether enough different authors have signed that a file is this version, none of them an older one than has run. Returns the numbers to
- * be remembered once the firmware runs.
+ * Checks that enough different authors have signed that a file is this version. An author's signature does not count if a firmware with a
+ * higher number of that author has run. Returns the numbers to remember once the firmware runs.
  *
  * @throws {@link Refused}
  */
@@ -84,7 +85,7 @@ export async function verifyAuthors(
   { root, ran, now }: { root: Root; ran: AuthorVersions; now: Date },
 ): Promise<ReadonlyMap<string, number>> {
   const seconds = now.getTime() / 1_000;
-  // Whoever holds the service can keep new firmware and new roots away. The root's end makes that visible.
+  // Somebody who controls the service can hold back new firmware and new roots. The expiry of the root makes this visible.
   if (root.exp <= seconds) throw new Refused(`author root ${root.version} has expired: the service may be frozen; tell the owner`);
   const required = root.signatures_required[file.hardware_type] ?? 1;
   const known = ran.get(file.hardware_type);
@@ -105,7 +106,7 @@ export async function verifyAuthors(
   throw new Refused(`${required} authors have to sign ${file.hardware_type} ${file.version}; ${signed.size} did${why}`);
 }
 
-/** What these keys have signed about this very file. What is wrong, or about another file, counts for nothing. */
+/** The statements of these keys about exactly this file. Wrong signatures, and statements about other files, are ignored. */
 async function statementsOf(file: SignedFile, keys: readonly JWK[]): Promise<(Statement & { type: string | undefined })[]> {
   const found: (Statement & { type: string | undefined })[] = [];
   for (const key of keys) {
@@ -154,12 +155,12 @@ const parse = (payload: string): unknown => {
   }
 };
 
-/** In a package beside its parts. They are the service's word: a device that goes by authors takes nothing from them. */
+/** Files of a package that are no parts. The service has written them, so a device that believes authors only takes nothing from them. */
 const descriptions = ['sw-description', 'sw-description.sig', 'TRAILER!!!'];
 
 /**
- * The parts of a package, by hardware type, when the archive holds exactly those files that its authors have signed. Where each part goes, the
- * device knows by itself.
+ * The parts of a package, by hardware type, if the archive has exactly the files that its authors have signed. The device itself knows where
+ * each part has to be written.
  *
  * @throws {@link Refused}
  */

@@ -24,7 +24,7 @@ export interface BackendOptions {
 
 export type Backend = ReturnType<typeof createBackend>;
 
-/** What a simulated scooters-backend knows and does, without HTTP. With a journal it starts where the last one ended, however it ended. */
+/** What a simulated scooters-backend knows and does, without HTTP. With a journal it goes on where the last one ended, even after a crash. */
 export function createBackend(options: BackendOptions) {
   const { now, log } = options;
   const fleet = createFleet(options);
@@ -75,7 +75,7 @@ export function createBackend(options: BackendOptions) {
     return { kind, external_id, hardware_type, execution_id, attempt, occurred_dt: at, ...report };
   };
 
-  /** Decides one command. What is final goes to `entries`; it may take effect only after they are written. */
+  /** Decides one command. Final decisions go to `entries`, and may take effect only after these are written. */
   function command(command: Command, entries: JournalEntry[], starts: Accepted[], fresh: Map<string, Outcome>): Outcome {
     const key = keyOf(command);
     counts.commands += 1;
@@ -105,7 +105,7 @@ export function createBackend(options: BackendOptions) {
     return { outcome: 'accepted' };
   }
 
-  /** A deferral is the answer until its time has come; then the same command is considered anew. */
+  /** A deferred command is answered in the same way until its time has come; then it is decided anew. */
   function stillDeferred(key: string): Outcome | undefined {
     const found = deferred.get(key);
     const leftMs = (found?.until ?? 0) - now().getTime();
@@ -145,7 +145,7 @@ export function createBackend(options: BackendOptions) {
       for (const accepted of starts) installer.start(accepted);
       return results;
     },
-    /** What devices really run, each device once, and the ids that are none. */
+    /** What devices really run, each device once, and the unknown ids. */
     versions(kind: Kind, externalIds: string[]): { devices: DeviceVersions[]; unknown: string[] } {
       const observed_dt = now().toISOString();
       const answer: { devices: DeviceVersions[]; unknown: string[] } = { devices: [], unknown: [] };

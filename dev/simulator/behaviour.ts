@@ -20,7 +20,7 @@ const fields = {
   rejection_rate: rate,
   /** Added to every /v1 call, after its work is done: a caller that gives up before then has lost an answer, not a command. */
   slow_ms: z.int().min(0).max(600_000).default(0),
-  /** What every /v1 call meets instead of work. `hang` takes the call and never answers it. */
+  /** How every /v1 call fails; `hang` accepts the call and never answers it. */
   outage: z.enum(['off', '503', '429', '500', 'hang']).default('off'),
   /** Whether devices report IN_PROGRESS when their download starts. */
   report_progress: z.boolean().default(false),

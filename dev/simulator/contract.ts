@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-// What lib/ports/scooters-backend.openapi.yaml says, as schemas. test/dev/simulator/simulator.test.ts holds the two together.
+// lib/ports/scooters-backend.openapi.yaml as schemas. test/dev/simulator/simulator.test.ts checks that both agree.
 
 export const Kind = z.enum(['scooter', 'cabinet']);
 export type Kind = z.infer<typeof Kind>;

@@ -3,7 +3,7 @@ import type { Command } from './contract.ts';
 import { Refused, verifyFile } from './manifest-verifier.ts';
 
 interface WantedFile extends Pick<Command, 'url' | 'sha256' | 'size_bytes'> {
-  /** Of a package of which the device takes only what authors have signed. */
+  /** The signed parts of a package, if the device takes only what authors have signed. */
   signed_parts?: readonly SignedFile[] | undefined;
 }
 
@@ -11,8 +11,8 @@ const tries = 3;
 const tryTimeoutMs = 60_000;
 
 /**
- * Downloads the file of a command and checks it, keeping none of it but of a package whose parts are signed: that is opened. Answers what went wrong, in words that hold no link
- * (links are signed), or undefined. Throws only when `signal` ends it.
+ * Downloads the file of a command and checks it. The bytes are kept only for a package whose parts are signed, because it is opened. Answers
+ * what went wrong, or undefined; the text has no link, because links are secret. Throws only when `signal` ends it.
  */
 export async function downloadAndVerify(
   command: WantedFile,
@@ -24,7 +24,7 @@ export async function downloadAndVerify(
       return undefined;
     } catch (error) {
       signal.throwIfAborted();
-      // The bytes came, and are not those that were announced: trying again would not help.
+      // All bytes came, but they are not the announced ones: trying again would not help.
       if (error instanceof Refused) return error.message;
       if (attempt === tries) return `download failed after ${tries} tries: ${describe(error)}`;
     }

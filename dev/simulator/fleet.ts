@@ -1,7 +1,7 @@
 import type { Behaviour } from './behaviour.ts';
 import type { Command, Confirmation, Kind, Outcome } from './contract.ts';
 
-// The simulated fleet and its rules: no I/O, no clock, and all chance comes from a seed.
+// The simulated fleet and its rules, without I/O and clock. All random choices come from a seed.
 
 export const fittedHardwareTypes: Record<Kind, readonly string[]> = {
   scooter: ['vega_mcu', 'vega_gsm', 'audio_lock', 'audio_locate', 'audio_unlock', 'audio_battery_low'],
@@ -25,7 +25,7 @@ export interface Running {
 
 export type Fleet = ReturnType<typeof createFleet>;
 
-/** Devices are worked out from their number, so a large fleet costs memory only for what was installed on it. */
+/** Devices are computed from their number, so a large fleet needs memory only for what was installed on it. */
 export function createFleet({ scooters, cabinets }: { scooters: number; cabinets: number }) {
   const installed = new Map<string, Running>();
   const key = (device: Pick<Device, 'kind' | 'external_id'>, hardwareType: string) =>
@@ -50,7 +50,7 @@ export function createFleet({ scooters, cabinets }: { scooters: number; cabinets
     running,
     firmwares: (device: Device) =>
       fittedHardwareTypes[device.kind].map((hardware_type) => ({ hardware_type, ...running(device, hardware_type) })),
-    /** Installing what already runs changes nothing, also not since when it runs. */
+    /** Installing the version that already runs changes nothing, not even the time since which it runs. */
     install(device: Pick<Device, 'kind' | 'external_id'>, hardwareType: string, version: string, sinceDt: string) {
       if (running(device, hardwareType).version !== version) installed.set(key(device, hardwareType), { version, since_dt: sinceDt });
     },
@@ -80,7 +80,7 @@ const failures = [
 
 /** What the backend answers to a command for this device. */
 export function decide(command: Command, device: Device | undefined, behaviour: Behaviour, random: () => number, now: Date): Decision {
-  // Drawn first and in one order: changing one rate does not change what chance brings the others.
+  // All random numbers are drawn first and in a fixed order, so that changing one rate does not change the other decisions.
   const [rejection, deferral, fate, time, choice] = [random(), random(), random(), normal(random), random()];
   if (!device) return { outcome: 'rejected', reason: 'unknown device' };
   if (!fittedHardwareTypes[device.kind].includes(command.hardware_type))
@@ -98,7 +98,7 @@ export function decide(command: Command, device: Device | undefined, behaviour: 
   };
 }
 
-/** How an installation will go on a device that nobody asks whether it can be updated just now: it polls when it can. */
+/** How an installation goes on a device that polls. It is never deferred or rejected, because such a device polls when it can be updated. */
 export const planInstallation = (behaviour: Behaviour, random: () => number): Plan => {
   const [fate, time, choice] = [random(), normal(random), random()];
   return { fate: fateAt(fate, behaviour), install_ms: installTime(time, behaviour), failure: pick(failures, choice) };
@@ -121,7 +121,7 @@ const installTime = (time: number, { install_seconds }: Behaviour) =>
 
 export type Report = Pick<Confirmation, 'status' | 'version' | 'detail'>;
 
-/** What went wrong before the installation itself; no plan survives it. */
+/** What went wrong before the installation itself, whatever the plan was. */
 export interface Trouble {
   status: 'FAILED' | 'REJECTED';
   detail: string;
@@ -137,7 +137,7 @@ export function conclude(plan: Plan, wanted: string, before: string, trouble?: T
   return { runs: wanted, report: { version: wanted, status: 'SUCCEEDED' } };
 }
 
-/** Numbers in [0, 1) that depend on the parts alone, not on what happens elsewhere meanwhile (FNV-1a, then mulberry32). */
+/** Random numbers in [0, 1) that depend only on the given parts, not on other draws (FNV-1a, then mulberry32). */
 export function seededRandom(...parts: (string | number)[]): () => number {
   let state = 2_166_136_261;
   for (const character of parts.join('/')) state = Math.imul(state ^ character.charCodeAt(0), 16_777_619);

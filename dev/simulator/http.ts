@@ -36,7 +36,7 @@ export async function readJson(request: IncomingMessage): Promise<unknown> {
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.length;
-    // What is too much is read and thrown away, so that the caller gets the answer instead of a broken connection.
+    // The rest of a body that is too large is read and thrown away, so that the caller gets an answer instead of a broken connection.
     if (size <= maximumBodyBytes) chunks.push(chunk);
   }
   if (size > maximumBodyBytes) throw new Problem(413, 'request.too_large', `A body may have ${maximumBodyBytes} bytes.`);

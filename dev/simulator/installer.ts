@@ -24,7 +24,7 @@ export interface InstallerDeps {
   now: () => Date;
   log: (fields: Record<string, unknown>) => void;
   downloadRetryMs: number;
-  /** By them devices check manifests; without them they take every command for granted. */
+  /** The keys with which devices check manifests; without them they accept every command. */
   manifestKeys: JSONWebKeySet | undefined;
   /** Which authors devices believe; without it the service's word is enough. */
   authorRoot?: Root | undefined;
@@ -34,7 +34,7 @@ export interface InstallerDeps {
 
 export type Installer = ReturnType<typeof createInstaller>;
 
-/** Takes accepted commands through download and installation. A device does one thing at a time, in the order it was told. */
+/** Carries out accepted commands: download and installation. A device does one command at a time, in the order of their arrival. */
 export function createInstaller(deps: InstallerDeps) {
   const stop = new AbortController();
   const memories = new Map<string, Map<string, Remembered>>();
@@ -65,7 +65,7 @@ export function createInstaller(deps: InstallerDeps) {
     return undefined;
   }
 
-  /** Until the simulator ends; a real device keeps it for ever. */
+  /** What a device remembers, until the simulator ends; a real device remembers it for ever. */
   function memoryOf({ kind, external_id }: Pick<Command, 'kind' | 'external_id'>): Map<string, Remembered> {
     const device = `${kind}/${external_id}`;
     const memory = memories.get(device) ?? new Map<string, Remembered>();

@@ -12,14 +12,14 @@ export interface IotDevice {
 }
 
 export interface IotDeviceDeps {
-  /** Where its own routes begin. */
+  /** The address at which its own routes begin. */
   url: string;
   signal: AbortSignal;
   sleep(ms: number): Promise<void>;
   log(fields: Record<string, unknown>): void;
   /** How an installation will go. */
   plan(actionId: string): Plan;
-  /** It runs another version now; stored before it says so. */
+  /** Stores that it runs another version now; called before the device says so. */
   installed(version: string): void;
 }
 
@@ -43,10 +43,10 @@ interface Deployment {
 }
 
 const callTimeoutMs = 30_000;
-/** After an error it asks again a little later. */
+/** The pause after an error. */
 const retryMs = 1_000;
 
-/** Polls, installs and reports until `signal` ends it. Whatever happens on the way, it asks again. */
+/** Polls, installs and reports until `signal` ends it. After any error it goes on polling. */
 export async function runIotDevice(device: IotDevice, deps: IotDeviceDeps): Promise<void> {
   const { url, signal, sleep, log } = deps;
   const done = new Set<string>();
@@ -68,7 +68,7 @@ export async function runIotDevice(device: IotDevice, deps: IotDeviceDeps): Prom
     ).arrayBuffer();
   };
 
-  /** Reads every byte, following the way to S3, and says what is wrong with them. */
+  /** Downloads the whole file, following the redirection to S3, and says what is wrong with it. */
   const download = async ({ filename, size, hashes, _links }: Deployment['deployment']['chunks'][number]['artifacts'][number]) => {
     const response = await call('GET', _links['download']?.href ?? '');
     const bytes = Buffer.from(await response.arrayBuffer());
@@ -119,7 +119,7 @@ export async function runIotDevice(device: IotDevice, deps: IotDeviceDeps): Prom
     } catch (error) {
       if (!signal.aborted) log({ msg: 'iot_device.error', external_id: device.external_id, error: String(error) });
     }
-    // Nobody is hurried by one that does not report at all.
+    // A pause of 0 would make a polling loop without rest.
     await sleep(Math.max(waitMs, 250));
   }
 }

@@ -31,7 +31,7 @@ export interface IotFleetDevice {
 
 export const hardwareTypesThatPoll: Record<Kind, string> = { cabinet: 'cabinet', scooter: 'yandex_iot' };
 
-/** Which devices there are: their ids do not meet those of scooters-backend's fleet. */
+/** The simulated devices that poll. Their ids differ from all ids of scooters-backend's fleet. */
 export const listIotDevices = ({ cabinets, scooters }: Pick<IotFleetOptions, 'cabinets' | 'scooters'>): IotFleetDevice[] => {
   const named = (kind: Kind, prefix: string, count: number) =>
     Array.from({ length: count }, (_, i) => ({
@@ -40,7 +40,7 @@ export const listIotDevices = ({ cabinets, scooters }: Pick<IotFleetOptions, 'ca
   return [...named('cabinet', 'C-', cabinets), ...named('scooter', 'S-IOT-', scooters)];
 };
 
-/** Simulated cabinets and scooters that poll the updater, from now on until `close`. A restart finds them as they were. */
+/** Starts simulated cabinets and scooters that poll the updater until `close`. With a file, a restart continues with the same state. */
 export async function startIotFleet(options: IotFleetOptions): Promise<{ close(): void }> {
   const { file, url, tenant, log = () => {} } = options;
   const behaviour = Behaviour.parse(options);
@@ -73,7 +73,7 @@ export async function startIotFleet(options: IotFleetOptions): Promise<{ close()
     });
   }
   return {
-    /** At once, wherever the devices are, as in a power cut. */
+    /** Stops all devices at once, whatever they are doing, as a power cut does. */
     close() {
       stop.abort(new Error('the fleet is closing'));
       timers.clear();

@@ -12,7 +12,7 @@ export interface Accepted {
 export type JournalEntry =
   | ({ type: 'accepted'; at: string; key: string } & Accepted)
   | { type: 'rejected'; at: string; key: string; reason: string }
-  /** One line for what the device runs and for the report it owes, so that a crash cannot keep one and lose the other. */
+  /** One line has both what the device runs and the report that it still has to send, so that a crash cannot lose only one of them. */
   | {
       type: 'finished';
       at: string;
@@ -31,9 +31,9 @@ export interface Journal {
 export const noJournal: Journal = { append: () => {}, close: () => {} };
 
 /**
- * Opens a file of JSON lines and hands each whole line to `replay`. What is appended is with the operating system when `append`
- * returns: it survives a kill -9, not a power cut. A torn last line (killed while writing) was promised to nobody: it is cut off.
- * Throws when another line cannot be read. The file holds signed links, so only its owner may read it.
+ * Opens a file of JSON lines and hands each complete line to `replay`. When `append` returns, the operating system has the line: it survives
+ * a kill -9, but not a power cut. An incomplete last line (the process was killed while writing) is cut off; nobody has relied on it yet.
+ * Throws when another line cannot be read. The file has signed links, so only its owner may read it.
  */
 export function openJournal(path: string, replay: (entry: JournalEntry) => void): Journal {
   mkdirSync(dirname(path), { recursive: true });

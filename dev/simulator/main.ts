@@ -53,7 +53,7 @@ const flags = ['report-progress', 'quiet', 'help'] as const;
 
 const toOption = (name: string) => name.replaceAll('-', '_');
 
-/** The options as `startSimulator` takes them. Throws for an option it does not know or a number that is none. */
+/** The options as `startSimulator` takes them. Throws for an unknown option, or a text that should be a number and is not. */
 function parseOptions(args: string[], env: NodeJS.ProcessEnv): SimulatorOptions & { quiet?: boolean; help?: boolean } {
   const string = [...text, ...numbers, ...rates].map((name) => [name, { type: 'string' as const }] as const);
   const boolean = flags.map((name) => [name, { type: 'boolean' as const }] as const);

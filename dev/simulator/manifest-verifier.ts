@@ -1,4 +1,4 @@
-// What a device does with a manifest: the reference for who writes firmware (lib/firmware/README.md). Without anything of the service's own.
+// What a device does with a manifest: the reference for people who write device software (lib/firmware/README.md). Uses no code of the service.
 import { createHash } from 'node:crypto';
 import { compactVerify, createLocalJWKSet, type JSONWebKeySet } from 'jose';
 import { z } from 'zod';
@@ -32,7 +32,7 @@ const Claims = z.object({
 });
 export type Manifest = z.infer<typeof Claims>;
 
-/** What a device has to remember for each of its hardware types, in memory that survives a restart and that no update writes. */
+/** What a device has to remember for each of its hardware types. It needs memory that survives a restart and that no update overwrites. */
 export interface Accepted {
   /** Of the firmware that runs; null: not known. */
   version_num: number | null;
@@ -55,7 +55,7 @@ export interface Verification {
   root?: Root | undefined;
 }
 
-/** A device's clock may be behind by so much. */
+/** How wrong a device's clock may be. */
 const clockToleranceSeconds = 300;
 const type = 'firmware-manifest+jwt';
 const none: Accepted = { version_num: null, counter: null, sha256: null };
@@ -106,16 +106,16 @@ export async function verifySigned(
   return versions;
 }
 
-/** Of a package that no author has signed as a whole: what is to be taken from it, and nothing else. */
+/** The parts that a device may take from a package that no author has signed as a whole; undefined: the file itself is signed. */
 export const signedPartsOf = ({ author_signatures, parts }: Manifest): readonly SignedFile[] | undefined =>
   author_signatures.length === 0 && parts.length > 0 ? parts : undefined;
 
-/** What it does not know of itself, as when it came from the factory, a device cannot refuse by: the updater has looked at that, too. */
+/** A device that does not know its own version_num, such as a new one, cannot refuse by it. The updater has checked this rule, too. */
 const isLower = ({ version_num }: Accepted, minimum: number | null) => version_num !== null && minimum !== null && version_num < minimum;
 
 async function readSigned(jws: string, keys: JSONWebKeySet): Promise<Manifest> {
   try {
-    // One algorithm only, and only keys of its own: what the header says chooses among them, never beyond them.
+    // Only one algorithm, and only keys that the device has: the header can choose one of these, but no other.
     const { payload, protectedHeader } = await compactVerify(jws, createLocalJWKSet(keys), { algorithms: ['EdDSA'] });
     if (protectedHeader.typ !== type) throw new Error('it is another kind of document');
     return Claims.parse(JSON.parse(Buffer.from(payload).toString('utf8')));
@@ -125,8 +125,8 @@ async function readSigned(jws: string, keys: JSONWebKeySet): Promise<Manifest> {
 }
 
 /**
- * Whether the bytes are those of the manifest, to be asked while they are received and before they are installed. Takes no more of them
- * than were announced.
+ * Checks, while bytes are received and before they are installed, that they are those of the manifest. Reads no more bytes than the manifest
+ * says.
  *
  * @throws {@link Refused}
  */

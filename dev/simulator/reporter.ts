@@ -5,7 +5,7 @@ const maximumPerCall = 1000;
 const callTimeoutMs = 30_000;
 const longestDelayMs = 5000;
 const longestRetryAfterMs = 30_000;
-/** Worth another try although 4xx: a token that is renewed, a pace that is too high. */
+/** Client errors that are tried again: the token may be renewed, or the calls came too fast. */
 const retriedStatuses = new Set([401, 403, 408, 429]);
 
 export type Token = string | (() => Promise<string>);
@@ -20,7 +20,7 @@ export interface ReporterDeps {
 }
 
 interface Owed {
-  /** Missing where nothing is lost when the report is (IN_PROGRESS). */
+  /** Missing for reports that may be lost (IN_PROGRESS). */
   key?: string;
   confirmation: Confirmation;
 }
@@ -48,7 +48,7 @@ export function createReporter(deps: ReporterDeps) {
     return { status: response.status, retryAfterMs: retryAfterMs > 0 ? Math.min(retryAfterMs, longestRetryAfterMs) : 0 };
   }
 
-  /** Works until nothing is owed. After `close` a sleep never ends, and neither does this. */
+  /** Sends until no report is left. After `close` a sleep never ends, and so this function does not either. */
   async function work(): Promise<void> {
     let failures = 0;
     await deps.timers.sleep(deps.flushMs);

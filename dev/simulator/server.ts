@@ -22,9 +22,9 @@ export interface SimulatorOptions extends Partial<Behaviour> {
   token?: string | undefined;
   scooters?: number | undefined;
   cabinets?: number | undefined;
-  /** The same seed, ids and rates bring the same decisions. */
+  /** With the same seed, ids and rates the decisions are the same. */
   seed?: number | undefined;
-  /** What devices check the manifests of commands by; without it they check none. */
+  /** The keys with which devices check the manifests of commands; without them they check none. */
   manifest_keys?: JSONWebKeySet | undefined;
   /** Which authors devices believe; without it the service's word is enough. */
   author_root?: Root | undefined;

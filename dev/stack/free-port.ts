@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** A TCP port on loopback that nobody listens on now. Who needs it should listen soon: it is not held. */
+/** A TCP port on loopback on which nobody listens now. It is not reserved, so listen soon. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -26,7 +26,7 @@ async function isPortFree(port: number): Promise<boolean> {
   }
 }
 
-/** Waits a little: what a killed run had started takes a moment to notice and let go of its ports. */
+/** Waits a little before it says no: processes of a killed run need a moment to notice that and to release their ports. */
 export async function isPortFreeSoon(port: number): Promise<boolean> {
   const deadline = Date.now() + 3_000;
   for (;;) {

@@ -18,11 +18,11 @@ export const LOCAL_SCOPES = [
 export type LocalScope = (typeof LOCAL_SCOPES)[number];
 
 const AUDIENCE = 'scooters-updater-local';
-/** Who logs in by a browser here. */
+/** The user who logs in with a browser. */
 const LOCAL_PERSON = 'local-engineer';
 
 export interface LocalIdentity {
-  /** Its own address on this machine, which no real issuer has: a token made here is worthless anywhere else. */
+  /** Its address on this machine. No real issuer has this address, so a token from here is worthless elsewhere. */
   issuer: string;
   audience: string;
   jwks_url: string;
@@ -31,7 +31,7 @@ export interface LocalIdentity {
   close(): Promise<void>;
 }
 
-/** With a file the key pair is kept there, so that tokens of the last run go on working. A port of 0, the default, is any free one. */
+/** With a file the key pair is kept there, so that tokens of the last run still work. A port of 0, the default, means any free one. */
 export async function startLocalIdentity({
   file,
   port = 0,

@@ -1,5 +1,5 @@
-// How somebody logs in with the identity provider of a local stack: OpenID Connect Discovery, authorization code with PKCE, device code and
-// refresh token. It says yes at once, because whoever reaches loopback may do everything here anyway.
+// The login of a local stack's identity provider: OpenID Connect Discovery, authorization code with PKCE, device code and refresh token. It
+// accepts everybody at once, because anybody who reaches loopback may do everything here anyway.
 import { createHash, randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { text as textOf } from 'node:stream/consumers';
@@ -15,14 +15,14 @@ interface Promised {
   scopes: readonly string[];
   /** Of an authorization code. */
   proof?: { redirect_uri: string; code_challenge: string };
-  /** Of a device code: asked before the person has said yes. */
+  /** Of a device code: the user has not confirmed it yet. */
   isPending?: boolean;
 }
 
 const lifetimeSeconds = 3_600;
 const deviceCodeGrant = 'urn:ietf:params:oauth:grant-type:device_code';
 
-/** Answers requests below the issuer's address; false: it is none of these. */
+/** Answers requests below the issuer's address; false: the request is for something else. */
 export const createSignIn = ({ issuer, jwks_url, scopes, makeToken }: SignIn) => {
   const promised = new Map<string, Promised>();
   const promise = (what: Promised): string => {
@@ -99,13 +99,13 @@ export const createSignIn = ({ issuer, jwks_url, scopes, makeToken }: SignIn) =>
   };
 };
 
-/** On loopback alone: a page of the world must not get a code by sending a browser here. */
+/** Only addresses on loopback: a page of another site must not get a code by sending a browser here. */
 const callbackOf = (query: URLSearchParams): URL | undefined => {
   const address = query.get('redirect_uri') ?? '';
   return URL.canParse(address) && isLoopback(new URL(address)) ? new URL(address) : undefined;
 };
 
-/** A code counts for whoever has asked for it. */
+/** Whether the code is used by the client that has asked for it. */
 const isProven = ({ proof }: Promised, form: URLSearchParams): boolean =>
   proof === undefined ||
   (form.get('redirect_uri') === proof.redirect_uri &&

@@ -1,10 +1,10 @@
-// Loaded into `serverless offline` by --import: what it answers by itself, without any function, is a problem document, as what API Gateway
-// answers by itself is in the cloud (resources/gateway-responses.yml); and a body comes as it was sent.
+// Loaded into `serverless offline` by --import. It turns the answers that serverless-offline gives without a function into problem documents,
+// as API Gateway's own answers are in the cloud (resources/gateway-responses.yml), and passes bodies on as they were sent.
 import { randomUUID } from 'node:crypto';
 import { DomainError } from '../../lib/errors.ts';
 import { type Answer, toProblemAnswer } from '../../lib/http/problem.ts';
 
-/** What is used of its server, which is Hapi's. */
+/** The used part of serverless-offline's server, which is Hapi. */
 interface Server {
   match(method: string, path: string): { path: string } | null;
   ext(event: 'onPreHandler' | 'onPreResponse', method: (request: Request, toolkit: Toolkit) => unknown): void;
@@ -22,13 +22,13 @@ interface Toolkit {
   response(body: string): { code(status: number): { headers: Record<string, string> } };
 }
 
-/** The path by which serverless-offline takes whatever has no route. */
+/** serverless-offline's route for all requests that have no other route. */
 const noRoute = '/{p*}';
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'];
 
 const problemOf = (server: Server, { path, route, response }: Request): Answer | undefined => {
   const requestId = randomUUID();
-  // An address that cannot be decoded has come this way as well, and Hapi looks for no route of it.
+  // An address that cannot be decoded ends here, too, because Hapi finds no route for it.
   const isUnreadable = response.isBoom && response.output?.statusCode === 400;
   if (route.path === noRoute && !isUnreadable) {
     const allowed = methods.filter((method) => ![noRoute, undefined].includes(server.match(method.toLowerCase(), path)?.path));
@@ -56,10 +56,10 @@ const answerProblems = (server: Server): void =>
     return response;
   });
 
-/** Of these types serverless-offline parses the body: a text in it, or nothing for `null`, comes in the place of what was sent. */
+/** serverless-offline parses bodies of these types, and passes on the text inside a JSON text, or nothing for `null`, instead of the body. */
 const parsedTypes = ['application/json', 'application/vnd.api+json'];
 
-/** Whatever is no object and no list is put into a text of JSON, which it takes out again. */
+/** Wraps every body that is no object and no list in a JSON text, which serverless-offline then unwraps. */
 const keepBodies = (server: Server): void =>
   server.ext('onPreHandler', (request, toolkit) => {
     const text = request.payload?.toString();

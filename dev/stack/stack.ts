@@ -28,13 +28,13 @@ import { createUndo, type Undo } from './undo.ts';
 
 const STAGE = 'offline';
 const REGION = 'eu-central-1';
-/** Devices that poll do so often here: nobody wants to watch for five minutes. */
+/** Devices poll more often here than in production: nobody wants to watch for five minutes. */
 const POLL_SECONDS: PollIntervals = { idleSeconds: 4, waitingSeconds: 1 };
 
-/** What `stack.json` holds: by it other tools and tests find a running stack. */
+/** The content of `stack.json`, by which other tools and tests find a running stack. */
 export interface StackDescription {
   api_url: string;
-  /** What a device that polls is given for its server: SWUpdate's `-u`. Its token comes from POST /v1/devices/{kind}/{external_id}/token. */
+  /** The server address for a device that polls (SWUpdate's `-u`). Its token comes from POST /v1/devices/{kind}/{external_id}/token. */
   ddi_url: string;
   token: string;
   /** Who gives tokens: `scu login --issuer`. */
@@ -65,7 +65,7 @@ export interface StackOptions {
   /** Ends a start that is under way. */
   signal?: AbortSignal;
   onStep?: (text: string) => void;
-  /** The API answers, and with it the console; what asks it has yet to start. */
+  /** Called when the API and the console answer; devices start afterwards. */
   onApi?: (api_url: string) => void;
   /** Work that failed and will be tried again: a queue's message, say. */
   onError?: (where: string, error: unknown) => void;
@@ -181,8 +181,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       credentials,
       // One attempt: a repeated invocation would be a second delivery that the queue knows nothing of.
       maxAttempts: 1,
-      // A connection of its own for each: one that is kept may be closed by the other end at the moment it is used again, and the message
-      // would lie hidden for minutes.
+      // Each call has its own connection. A kept connection may be closed by the other end at the moment when it is used again; the call would
+      // fail, and its message would stay hidden for minutes.
       requestHandler: { httpAgent: { keepAlive: false, maxSockets: Number.POSITIVE_INFINITY } },
     });
     undo.push(() => lambda.destroy());
@@ -298,7 +298,7 @@ async function startEmbeddedAws(
   return { sqs, queues, credentials, endpoints: { s3: s3.url, sqs: queues.endpoint } };
 }
 
-/** Any answer of HTTP: what it can do is seen when it is asked to. */
+/** Checks only that something answers by HTTP; whether it is the right emulator shows later. */
 async function expectAnswer(endpoint: string): Promise<void> {
   try {
     await (await fetch(endpoint, { signal: AbortSignal.timeout(10_000) })).body?.cancel();

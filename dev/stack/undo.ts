@@ -1,11 +1,11 @@
-/** What takes back what was done, step by step. */
+/** Takes back what was done, step by step. */
 export interface Undo {
   push(step: () => unknown): void;
-  /** The last step first, each once: whoever calls again waits for the same end. */
+  /** Undoes the last step first, and each step once. A second call waits for the end of the first. */
   run(): Promise<void>;
 }
 
-/** For whoever starts several things, each of which has to be stopped when a later one fails. */
+/** For code that starts several things and has to stop them when a later one fails. */
 export const createUndo = (): Undo => {
   const steps: (() => unknown)[] = [];
   let running: Promise<void> | undefined;

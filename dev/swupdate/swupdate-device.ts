@@ -23,7 +23,7 @@ async function main(): Promise<void> {
   const configuration = join(FOLDER, 'swupdate.cfg');
   if (!existsSync(configuration)) writeFileSync(configuration, swupdateConfiguration({ cabinet_version: '1.0.0' }));
 
-  // The package brings the configuration in which the device tells its version: so it tells the new one after its restart.
+  // The package contains the configuration file from which the device tells its version, so that after its restart it tells the new one.
   const signer = createSigner(FOLDER);
   const version = `swupdate-${new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}`;
   const bytes = buildPackage(FOLDER, signer, {
@@ -43,7 +43,7 @@ async function main(): Promise<void> {
   console.log(`  ${client} "$(cat ${folder}/suricatta)"\n`);
   console.log('Its restart, after which it tells its new version:\n');
   console.log(`  ${client} "$(cat ${folder}/suricatta) -c 2"\n`);
-  console.log('What has become of it:\n');
+  console.log('Then see the result:\n');
   console.log(`  curl -s -H 'authorization: Bearer ${stack.token}' '${stack.api_url}/v1/updates/${id}/executions'`);
 }
 

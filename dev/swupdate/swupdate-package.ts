@@ -9,7 +9,7 @@ export interface Signer {
   key: string;
 }
 
-/** A key and its certificate with the purpose that SWUpdate asks for (emailProtection, its default). */
+/** A key and its certificate, whose purpose is the one that SWUpdate demands by default (emailProtection). */
 export function createSigner(directory: string, name = 'signer'): Signer {
   const signer = { certificate: join(directory, `${name}.cert.pem`), key: join(directory, `${name}.key.pem`) };
   execFileSync(

@@ -2,11 +2,11 @@ import { DomainError } from '../../lib/errors.ts';
 import { endpoint, type HttpDeps, operation } from '../../lib/http/endpoint.ts';
 import { consoleAssetRoute, consoleRoute } from './routes.ts';
 
-/** What the page has to know before anybody has logged in. None of it is secret. */
+/** What the page has to know before a user logs in. None of it is secret. */
 export interface ConsoleSettings {
   issuer: string;
   audience: string;
-  /** As which program the page logs people in; empty: logging in is not set up. */
+  /** The client id with which the page logs people in; empty: logging in is not set up. */
   clientId: string;
   /** Separated by spaces, as the issuer names them; empty: those of the API. */
   scopes: string;
@@ -14,7 +14,7 @@ export interface ConsoleSettings {
 
 export interface ConsoleDeps {
   settings: ConsoleSettings;
-  /** Origins beside its own that the page talks to: the issuer's, and that of the storage to which files are uploaded. */
+  /** Origins, besides its own, to which the page sends requests: the issuer's, and that of the storage to which files are uploaded. */
   connectsTo: readonly string[];
   /** The text of a file of the built console; undefined: there is none of this name. */
   readAsset(name: string): Promise<string | undefined>;
@@ -41,7 +41,7 @@ export const createHandler = (deps: HttpDeps & ConsoleDeps) => {
       'cache-control': cacheControl,
       'content-security-policy': policy,
       'cross-origin-opener-policy': 'same-origin',
-      // The address of the page holds a code of the issuer for a moment.
+      // For a moment the page's address has a code of the issuer, which must not be sent to other sites.
       'referrer-policy': 'no-referrer',
       'x-content-type-options': 'nosniff',
     },

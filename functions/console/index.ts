@@ -22,7 +22,7 @@ export const handler = createHandler({
     others: config.CONSOLE_CONNECTS_TO,
     env: process.env,
   }),
-  // The build puts the console beside the function: read when it is asked for, so that no start of the function waits for it.
+  // The build puts the console's files beside the function. Each is read when it is requested, so that the function's start does not wait.
   readAsset: (name) => readFile(join(__dirname, 'assets', name), 'utf8').catch(absentIfMissing),
   log: createLog(),
   metrics: createMetrics(),

@@ -1,7 +1,6 @@
 /**
- * Whom the console talks to beside its own service: the issuer, the storage that signed links of uploads lead to, and what a stage names.
- *
- * An issuer that is no address cannot be logged in at, and is left out.
+ * The origins to which the console sends requests besides its own service: the issuer, the storage to which files are uploaded, and those that
+ * a stage names. An issuer that is no address is left out, because nobody can log in there.
  */
 export const originsOf = ({
   issuer,

@@ -4,7 +4,7 @@ import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoin
 import { countLateUpdates, publishLateUpdates } from '../../lib/update/late-updates.ts';
 import { healthRoute } from './routes.ts';
 
-/** What is asked by a monitor every minute is also what notices updates that take no step: nothing here runs by itself. */
+/** A monitor asks for this every minute. So it also counts late updates: the service has no timer that could do it. */
 export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
   endpoint(
     operation(deps, healthRoute, async () => {

@@ -17,8 +17,8 @@ export interface MigrateDeps {
 }
 
 /**
- * `restored`: the database was restored to an earlier moment since this was called last. `restores`: how often this environment has been restored, this
- * time included.
+ * `restored`: the database was restored to an earlier moment since this function was called last. `restores`: how often this environment has
+ * been restored, this time included.
  */
 const MigrateEvent = z.strictObject({
   restored: z._default(z.boolean(), false),
@@ -28,14 +28,14 @@ const MigrateEvent = z.strictObject({
 export interface MigrateAnswer {
   /** Migrations that were applied now, by name. */
   applied: string[];
-  /** After a restore: where each sequence goes on. */
+  /** After a restore: the number at which each sequence goes on. */
   raised: Record<string, number>;
 }
 
 /**
- * Brings the database to the schema that this version of the service needs; a step of every deploy, before the new functions. Safe to
- * repeat, and while the old ones serve: migrations only add what the release before does not need (each says so in its first line).
- * Ids of executions begin where this environment's do from then on; after a restore, all ids go on beyond those that were given out since.
+ * Brings the database to the schema that this version of the service needs; every deploy calls it before it replaces the functions. May be
+ * repeated, and runs while the old functions serve: migrations keep the previous release working (each says so in its first line). Afterwards
+ * ids of executions begin where this environment's ids begin; after a restore, all ids go on beyond those that may have been given out.
  *
  * Throws when a migration fails; those before it stay.
  */

@@ -4,7 +4,7 @@ import { ObservationRequest } from '../../lib/observation/observation.ts';
 import { observeFleet } from '../../lib/observation/observe-fleet.ts';
 import type { RequestObservationDeps } from '../../lib/observation/request-observation.ts';
 
-/** What the schedule sends as `input` is the body of a POST /v1/observations. */
+/** The `input` of the schedule is the body of a POST /v1/observations. */
 export const createHandler =
   (deps: RequestObservationDeps & { log: Log }) =>
   (input: unknown, { awsRequestId }: Context): Promise<void> =>

@@ -5,7 +5,7 @@ import type { Queue } from '../../lib/ports/queue.ts';
 import type { ObjectVersion } from '../../lib/ports/storage.ts';
 import { type RegisterFirmwareDeps, registerFirmware } from '../../lib/registration/register-firmware.ts';
 
-/** `registrations`: S3 writes its messages, in its own words. */
+/** Reads the queue `registrations`, whose messages are written by S3 in its own form. */
 export const createHandler =
   (deps: RegisterFirmwareDeps & ConsumerDeps & { registrations: Queue<object> }): SQSHandler =>
   (event, context) =>
@@ -15,7 +15,7 @@ export const createHandler =
       work: (objects) => registerEach(deps, objects),
     });
 
-/** An object that fails keeps none of the others in its message from being registered. */
+/** Registers each object of a message; one that fails does not affect the others. */
 const registerEach = async (deps: RegisterFirmwareDeps, objects: readonly ObjectVersion[]): Promise<void> => {
   const errors: unknown[] = [];
   for (const object of objects) await registerFirmware(deps, object).catch((error: unknown) => errors.push(error));

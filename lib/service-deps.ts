@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from './clock.ts';
 import type { ApiConfig, Config, DatabaseConfig } from './config.ts';
 import { createDatabase, type Db } from './db/database.ts';
-import { createAuthenticate } from './http/authenticate.ts';
+import { authenticateBy } from './http/authenticate.ts';
 import type { HttpDeps } from './http/endpoint.ts';
 import { createLog, type Log } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
@@ -36,10 +36,5 @@ export const createServiceDeps = (config: Config<typeof DatabaseConfig>, { keeps
 /** The same for functions of the API, with the authentication of callers. */
 export const createApiDeps = (config: Config<typeof ApiConfig>, kind?: FunctionKind): ServiceDeps & HttpDeps => ({
   ...createServiceDeps(config, kind),
-  authenticate: createAuthenticate({
-    issuer: config.JWT_ISSUER,
-    audience: config.JWT_AUDIENCE,
-    jwksUrl: config.JWKS_URL,
-    jwksMaximumAgeSeconds: config.JWKS_MAXIMUM_AGE_SECONDS,
-  }),
+  authenticate: authenticateBy(config),
 });

@@ -74,7 +74,8 @@ const knownOf = ({ controller, ...seed }: Seed): [string, Known][] => {
 /** What is not checked, each with its reason. */
 export const exclusions: { reason: string; settings: string[] }[] = [
   {
-    reason: '422 means that a well-formed request is impossible now; in another state of the fleet it would succeed. A schema cannot say when.',
+    reason:
+      '422 means that a well-formed request is impossible now; in another state of the fleet it would succeed. A schema cannot say when.',
     settings: ['[checks.positive_data_acceptance]', 'expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 422, 429]'],
   },
   {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AuthConfig, ConsoleConfig, loadConfig, StorageConfig } from '../../lib/config.ts';
-import { createAuthenticate } from '../../lib/http/authenticate.ts';
+import { authenticateBy } from '../../lib/http/authenticate.ts';
 import { createLog } from '../../lib/log.ts';
 import { createMetrics } from '../../lib/metrics.ts';
 import { createHandler } from './handler.ts';
@@ -26,12 +26,7 @@ export const handler = createHandler({
   readAsset: (name) => readFile(join(__dirname, 'assets', name), 'utf8').catch(absentIfMissing),
   log: createLog(),
   metrics: createMetrics(),
-  authenticate: createAuthenticate({
-    issuer: config.JWT_ISSUER,
-    audience: config.JWT_AUDIENCE,
-    jwksUrl: config.JWKS_URL,
-    jwksMaximumAgeSeconds: config.JWKS_MAXIMUM_AGE_SECONDS,
-  }),
+  authenticate: authenticateBy(config),
 });
 
 function absentIfMissing(error: NodeJS.ErrnoException): undefined {

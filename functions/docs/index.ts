@@ -1,7 +1,7 @@
 import style from 'swagger-ui-dist/swagger-ui.css' with { type: 'text' };
 import bundle from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'text' };
 import { AuthConfig, loadConfig } from '../../lib/config.ts';
-import { createAuthenticate } from '../../lib/http/authenticate.ts';
+import { authenticateBy } from '../../lib/http/authenticate.ts';
 import { createLog } from '../../lib/log.ts';
 import { createMetrics } from '../../lib/metrics.ts';
 import { createHandler } from './handler.ts';
@@ -12,10 +12,5 @@ export const handler = createHandler({
   swaggerUi: { bundle, style },
   log: createLog(),
   metrics: createMetrics(),
-  authenticate: createAuthenticate({
-    issuer: config.JWT_ISSUER,
-    audience: config.JWT_AUDIENCE,
-    jwksUrl: config.JWKS_URL,
-    jwksMaximumAgeSeconds: config.JWKS_MAXIMUM_AGE_SECONDS,
-  }),
+  authenticate: authenticateBy(config),
 });

@@ -2,7 +2,6 @@ import { type RawBuilder, sql } from 'kysely';
 import { addSeconds } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import type { FirmwareStatus } from '../firmware/firmware.ts';
-import { readAnswer } from '../http/idempotency.ts';
 import { decodeIdCursor, listOf, type Page, toPage } from '../http/page.ts';
 import type { Assembly, AssemblyPart, AssemblyStatus, Install } from './assembly.ts';
 
@@ -31,26 +30,6 @@ export const insertParts = (trx: Trx, assembly_id: number, parts: readonly { fir
     .insertInto('assembly_parts')
     .values(parts.map(({ firmware_id, install }, position) => ({ assembly_id, position, firmware_id, ...install })))
     .execute();
-
-/** The request that the caller made with this key, and the answer to it. */
-export const findIdempotentAssembly = async (db: Db, created_by: string, idempotency_key: string) => {
-  const row = await db
-    .selectFrom('assemblies')
-    .select(['id', 'request_hash', sql<string | null>`answer::text`.as('answer')])
-    .where('created_by', '=', created_by)
-    .where('idempotency_key', '=', idempotency_key)
-    .executeTakeFirst();
-  return row && { ...row, answer: readAnswer<Assembly>(row.answer) };
-};
-
-/** Keeps the answer to a request, for a repetition of the request with the same key. */
-export const keepAssemblyAnswer = async (trx: Trx, answer: Assembly): Promise<void> => {
-  await trx
-    .updateTable('assemblies')
-    .set({ answer: JSON.stringify(answer) })
-    .where('id', '=', answer.id)
-    .execute();
-};
 
 /**
  * Longer than a message ever waits for its next try: at most the queue's visibility timeout of 1,800 s, or a delay of up to 900 s.

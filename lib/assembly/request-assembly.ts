@@ -1,6 +1,7 @@
 import { writeAuditLine } from '../audit/audit-queries.ts';
 import type { Clock } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
+import { findIdempotentRequest, keepAnswer, keyReused } from '../db/idempotent-requests.ts';
 import { DomainError, type FieldError, wrongField } from '../errors.ts';
 import { insertDraft } from '../firmware/draft-queries.ts';
 import { type Firmware, formatFirmwareKey } from '../firmware/firmware.ts';
@@ -13,7 +14,7 @@ import { hashOf } from '../http/idempotency.ts';
 import type { Queue } from '../ports/queue.ts';
 import { firstStepDelaySeconds } from '../walk.ts';
 import { type Assembly, type AssemblyRequest, packageFilename, toInstall } from './assembly.ts';
-import { findIdempotentAssembly, getRequestedAssembly, insertAssembly, insertParts, keepAssemblyAnswer } from './assembly-queries.ts';
+import { getRequestedAssembly, insertAssembly, insertParts } from './assembly-queries.ts';
 import { maximumFileBytes } from './cpio.ts';
 import type { AssembleMessage } from './messages.ts';
 
@@ -70,7 +71,7 @@ export async function requestAssembly(deps: RequestAssemblyDeps, input: RequestA
       }
       await insertParts(trx, id, parts);
       answer = await getRequestedAssembly(trx, id);
-      if (idempotency_key !== undefined) await keepAssemblyAnswer(trx, answer);
+      if (idempotency_key !== undefined) await keepAnswer(trx, 'assembly', answer);
       const outcome = { after: { firmware_id: answer.firmware_id, ...request } };
       const line = { action: 'request', resource: 'assembly', resource_id: String(id), outcome } as const;
       await writeAuditLine(trx, { subject: created_by, request_id }, line, created_dt);
@@ -84,13 +85,10 @@ export async function requestAssembly(deps: RequestAssemblyDeps, input: RequestA
 }
 
 const answerAgain = async (trx: Trx, created_by: string, idempotency_key: string | undefined, request_hash: string): Promise<Assembly> => {
-  const known = idempotency_key && (await findIdempotentAssembly(trx, created_by, idempotency_key));
+  const known = idempotency_key && (await findIdempotentRequest<Assembly>(trx, 'assembly', created_by, idempotency_key));
   if (!known) throw new Error('An assembly that could not be inserted because its key is known is not known');
   if (known.request_hash === request_hash) return known.answer ?? getRequestedAssembly(trx, known.id);
-  throw new DomainError('assembly.idempotency_key_reused', 'This Idempotency-Key was used for another request', {
-    errors: [{ in: 'header', path: 'idempotency-key', message: 'was used for another request' }],
-    answer: { assembly_id: known.id },
-  });
+  throw keyReused('assembly', known.id);
 };
 
 const checkedType = async (db: Db, { hardware_type, version }: AssemblyRequest): Promise<HardwareType> => {

@@ -168,7 +168,7 @@ export interface ObjectFacts {
  *
  * @param promised what the upload was reserved for; fields are null when nothing was promised.
  */
-export const findRefusal = (
+export const findFileRefusal = (
   object: ObjectFacts,
   promised: { size_bytes: number | null; sha256: string | null },
   maximumSizeBytes: number,

@@ -1,9 +1,8 @@
 import { type RawBuilder, sql } from 'kysely';
-import * as z from 'zod/mini';
 import type { Db, Trx } from '../db/database.ts';
+import { pageByName } from '../db/page-by-name.ts';
 import type { Channel, DeviceKind } from '../fleet/device.ts';
-import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
-import { requestedText } from '../text.ts';
+import { listOf, type Page } from '../http/page.ts';
 import type { HardwareType, Proof, VersionOrder } from './hardware-type.ts';
 
 const columns = [
@@ -64,23 +63,11 @@ export const isHardwareTypeUsed = async (trx: Trx, name: string): Promise<boolea
   return rows[0]?.is_used ?? false;
 };
 
-const Cursor = z.tuple([requestedText(63)]);
 const list = listOf('hardware types');
 
 /** In the order of their names. */
-export const listHardwareTypes = async (
-  db: Db,
-  { limit, cursor }: { limit: number; cursor?: string | undefined },
-): Promise<Page<HardwareType>> => {
-  const after = decodeCursor(list, Cursor, cursor);
-  let query = selectHardwareType(db);
-  if (after) query = query.where('name', '>', after[0]);
-  const rows = await query
-    .orderBy('name')
-    .limit(limit + 1)
-    .execute();
-  return toPage(list, rows, limit, (row) => [row.name]);
-};
+export const listHardwareTypes = (db: Db, page: { limit: number; cursor?: string | undefined }): Promise<Page<HardwareType>> =>
+  pageByName(list, selectHardwareType(db), page);
 
 /** The first key of the locks below; the second is a hash of the hardware type. If two types have the same hash, they only wait more often. */
 const catalogueLocks = sql.lit(1);

@@ -1,8 +1,7 @@
 import { sql } from 'kysely';
-import * as z from 'zod/mini';
 import type { Db, Trx } from '../db/database.ts';
-import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
-import { requestedText } from '../text.ts';
+import { pageByName } from '../db/page-by-name.ts';
+import { listOf, type Page } from '../http/page.ts';
 import type { Group, GroupFilter, NewGroup } from './group.ts';
 
 const selectGroups = (db: Db) => db.selectFrom('groups').select(['name', sql<GroupFilter>`filter`.as('filter'), 'comment', 'created_dt']);
@@ -34,17 +33,8 @@ export const deleteGroup = async (trx: Trx, name: string): Promise<void> => {
   await trx.deleteFrom('groups').where('name', '=', name).execute();
 };
 
-const Cursor = z.tuple([requestedText(64)]);
 const list = listOf('groups');
 
 /** In the order of their names. */
-export const listGroups = async (db: Db, { limit, cursor }: { limit: number; cursor?: string | undefined }): Promise<Page<Group>> => {
-  const after = decodeCursor(list, Cursor, cursor);
-  let query = selectGroups(db);
-  if (after) query = query.where(sql`name COLLATE "C"`, '>', after[0]);
-  const rows = await query
-    .orderBy(sql`name COLLATE "C"`)
-    .limit(limit + 1)
-    .execute();
-  return toPage(list, rows, limit, (row) => [row.name]);
-};
+export const listGroups = (db: Db, page: { limit: number; cursor?: string | undefined }): Promise<Page<Group>> =>
+  pageByName(list, selectGroups(db), page);

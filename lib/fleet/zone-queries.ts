@@ -1,8 +1,7 @@
 import { sql } from 'kysely';
-import * as z from 'zod/mini';
 import type { Db, Trx } from '../db/database.ts';
-import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
-import { requestedText } from '../text.ts';
+import { pageByName } from '../db/page-by-name.ts';
+import { listOf, type Page } from '../http/page.ts';
 import type { MaintenanceWindow } from './maintenance-window.ts';
 import type { NewZone, Zone } from './zone.ts';
 
@@ -46,20 +45,11 @@ export const deleteZone = async (trx: Trx, name: string): Promise<void> => {
   await trx.deleteFrom('zones').where('name', '=', name).execute();
 };
 
-const Cursor = z.tuple([requestedText(64)]);
 const list = listOf('zones');
 
 /** In the order of their names. */
-export const listZones = async (db: Db, { limit, cursor }: { limit: number; cursor?: string | undefined }): Promise<Page<Zone>> => {
-  const after = decodeCursor(list, Cursor, cursor);
-  let query = selectZones(db);
-  if (after) query = query.where(sql`name COLLATE "C"`, '>', after[0]);
-  const rows = await query
-    .orderBy(sql`name COLLATE "C"`)
-    .limit(limit + 1)
-    .execute();
-  return toPage(list, rows, limit, (row) => [row.name]);
-};
+export const listZones = (db: Db, page: { limit: number; cursor?: string | undefined }): Promise<Page<Zone>> =>
+  pageByName(list, selectZones(db), page);
 
 /** Which of the names are no zones. No names: no statement. */
 export const listUnknownZones = async (db: Db, names: readonly string[]): Promise<string[]> => {

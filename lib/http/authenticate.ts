@@ -1,4 +1,5 @@
 import { type JWTVerifyGetKey, jwtVerify } from 'jose';
+import type { AuthConfig, Config } from '../config.ts';
 import { DomainError } from '../errors.ts';
 import { isStorable } from '../text.ts';
 import { createKeySet, isKeySetUnavailable, type KeySet } from './key-set.ts';
@@ -47,6 +48,15 @@ export const createAuthenticate = ({ issuer, audience, jwksUrl, jwksMaximumAgeSe
 };
 
 const mostRemembered = 20;
+
+/** The same, by a function's settings. */
+export const authenticateBy = (config: Config<typeof AuthConfig>): Authenticate =>
+  createAuthenticate({
+    issuer: config.JWT_ISSUER,
+    audience: config.JWT_AUDIENCE,
+    jwksUrl: config.JWKS_URL,
+    jwksMaximumAgeSeconds: config.JWKS_MAXIMUM_AGE_SECONDS,
+  });
 
 /** Remembers valid tokens until they expire or the keys change, because checking a signature costs as much as a statement. */
 const remembering = ({ freshSince }: KeySet, check: (authorization: string | undefined) => Promise<Verified>): Authenticate => {

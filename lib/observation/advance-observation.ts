@@ -51,7 +51,7 @@ export async function advanceObservation(
   const { observation_id, step, created_dt } = message;
   const began = deps.now();
   const claimed = await claimStep(deps.db, observation_id, step, began, leaseSeconds);
-  if (claimed) await doStep(deps, claimed, { step, began, remainingMilliseconds });
+  if (claimed) await askNextChunk(deps, claimed, { step, began, remainingMilliseconds });
 
   const walk = await findWalk(deps.db, observation_id);
   if (!walk) {
@@ -78,7 +78,7 @@ interface Step {
   remainingMilliseconds: () => number;
 }
 
-const doStep = async (deps: AdvanceObservationDeps, observation: ClaimedObservation, step: Step): Promise<void> => {
+const askNextChunk = async (deps: AdvanceObservationDeps, observation: ClaimedObservation, step: Step): Promise<void> => {
   try {
     if (observation.add_unknown && isEndless(step.step, observation.maximum_per_minute))
       throw new BackendRefusal('backend lists its devices without end');

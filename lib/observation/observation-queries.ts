@@ -4,7 +4,6 @@ import type { Db, Trx } from '../db/database.ts';
 import type { DB } from '../db/schema.ts';
 import type { DeviceKind } from '../fleet/device.ts';
 import { filteredDevices } from '../fleet/device-filter-queries.ts';
-import { readAnswer } from '../http/idempotency.ts';
 import { decodeCursor, decodeIdCursor, listOf, type Page, toPage } from '../http/page.ts';
 import { isLate } from '../walk.ts';
 import type { Observation, ObservationFilter, ObservationStatus, ObservedChange } from './observation.ts';
@@ -32,26 +31,6 @@ export const insertObservation = (trx: Trx, { filter, ...observation }: NewObser
     .onConflict((oc) => oc.constraint('observations_created_by_idempotency_key_key').doNothing())
     .returning('id')
     .executeTakeFirst();
-
-/** The request that the caller made with this key, and the answer to it. */
-export const findIdempotentObservation = async (db: Db, created_by: string, idempotency_key: string) => {
-  const row = await db
-    .selectFrom('observations')
-    .select(['id', 'request_hash', sql<string | null>`answer::text`.as('answer')])
-    .where('created_by', '=', created_by)
-    .where('idempotency_key', '=', idempotency_key)
-    .executeTakeFirst();
-  return row && { ...row, answer: readAnswer<Observation>(row.answer) };
-};
-
-/** Keeps the answer to a request, for a repetition of the request with the same key. */
-export const keepObservationAnswer = async (trx: Trx, answer: Observation): Promise<void> => {
-  await trx
-    .updateTable('observations')
-    .set({ answer: JSON.stringify(answer) })
-    .where('id', '=', answer.id)
-    .execute();
-};
 
 const columns = [
   'id',

@@ -1,7 +1,7 @@
 import { writeAuditLine } from '../audit/audit-queries.ts';
 import type { Clock } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
-import { DomainError } from '../errors.ts';
+import { findIdempotentRequest, keepAnswer, keyReused } from '../db/idempotent-requests.ts';
 import { inBody, refuseMissingSubjects } from '../fleet/missing-subjects.ts';
 import { hashOf } from '../http/idempotency.ts';
 import type { Queue } from '../ports/queue.ts';
@@ -9,14 +9,7 @@ import { firstStepDelaySeconds } from '../walk.ts';
 import { wakeObservation } from './control-observation.ts';
 import type { ObserveMessage } from './messages.ts';
 import type { Observation, ObservationRequest } from './observation.ts';
-import {
-  countFilteredDevices,
-  findIdempotentObservation,
-  getRequestedObservation,
-  insertObservation,
-  keepObservationAnswer,
-  type NewObservation,
-} from './observation-queries.ts';
+import { countFilteredDevices, getRequestedObservation, insertObservation, type NewObservation } from './observation-queries.ts';
 
 export interface RequestObservationDeps {
   db: Db;
@@ -55,7 +48,7 @@ export async function requestObservation(deps: RequestObservationDeps, input: Re
     if (!inserted) return answerAgain(trx, deps.observations, created_by, idempotency_key, request_hash);
     if ('filter' in targets) await refuseMissingSubjects(trx, targets.filter, inBody('targets.filter'));
     const answer = await getRequestedObservation(trx, inserted.id);
-    if (idempotency_key !== undefined) await keepObservationAnswer(trx, answer);
+    if (idempotency_key !== undefined) await keepAnswer(trx, 'observation', answer);
     const line = {
       action: 'request',
       resource: 'observation',
@@ -95,7 +88,7 @@ const answerAgain = async (
   idempotency_key: string | undefined,
   request_hash: string,
 ): Promise<Observation> => {
-  const known = idempotency_key && (await findIdempotentObservation(trx, created_by, idempotency_key));
+  const known = idempotency_key && (await findIdempotentRequest<Observation>(trx, 'observation', created_by, idempotency_key));
   if (!known) throw new Error('An observation that could not be inserted because its key is known is not known');
   if (known.request_hash === request_hash) {
     const kept = known.answer && { ...known.answer, is_late: false };
@@ -103,8 +96,5 @@ const answerAgain = async (
     await wakeObservation(trx, observations, known.id);
     return answer;
   }
-  throw new DomainError('observation.idempotency_key_reused', 'This Idempotency-Key was used for another request', {
-    errors: [{ in: 'header', path: 'idempotency-key', message: 'was used for another request' }],
-    answer: { observation_id: known.id },
-  });
+  throw keyReused('observation', known.id);
 };

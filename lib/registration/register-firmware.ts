@@ -3,7 +3,14 @@ import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { type Draft, insertDraft, rejectDraft } from '../firmware/draft-queries.ts';
 import { type FileContent, FileInspector } from '../firmware/file-kind.ts';
-import { type Firmware, type FirmwareKey, findContentRefusal, findRefusal, isRegistered, parseFirmwareKey } from '../firmware/firmware.ts';
+import {
+  type Firmware,
+  type FirmwareKey,
+  findContentRefusal,
+  findFileRefusal,
+  isRegistered,
+  parseFirmwareKey,
+} from '../firmware/firmware.ts';
 import { findFirmwareByVersion, restoreFile } from '../firmware/firmware-queries.ts';
 import type { HardwareType } from '../firmware/hardware-type.ts';
 import { findHardwareType, lockHardwareType } from '../firmware/hardware-type-queries.ts';
@@ -60,7 +67,7 @@ export async function registerFirmware(deps: RegisterFirmwareDeps, object: Objec
 
   if (existing?.status === 'lost') return bringBack(deps, existing, object, facts);
   const { draft, isRefused } = existing ? { draft: existing, isRefused: undefined } : await insertDraftOf(deps, object.key, parsed, type);
-  const isBroken = findRefusal(facts, draft, type.max_size_bytes);
+  const isBroken = findFileRefusal(facts, draft, type.max_size_bytes);
   if (isBroken && draft.sha256 !== null && draft.object_key !== object.key) {
     throw new NobodysObject(`Another file is announced for version ${draft.version} of ${draft.hardware_type}. ${isBroken}`);
   }

@@ -52,7 +52,7 @@ export const learn = (items: readonly ReportItem[], now: Date): Lessons & { outc
   for (const [device_id, ofDevice] of Map.groupBy(items, (item) => item.device_id)) {
     let soFar = nothing;
     for (const item of inOrder(ofDevice, now)) {
-      const refusal = findRefusal(item);
+      const refusal = findReportRefusal(item);
       const taken = device_id === null || refusal ? undefined : take(item, device_id, soFar, now);
       soFar = taken?.learned ?? soFar;
       outcomes.set(item, { ...subjectOf(item), ...(taken?.outcome ?? { outcome: 'refused', ...refusal }) });
@@ -90,7 +90,7 @@ const timeOf = (item: ReportItem, now: Date) => ({
 
 const subjectOf = ({ report: { external_id, hardware_type } }: ReportItem) => ({ external_id, hardware_type });
 
-const findRefusal = ({
+const findReportRefusal = ({
   device_id,
   hardware_type_exists,
   execution,

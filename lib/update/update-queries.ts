@@ -68,26 +68,6 @@ export const insertUpdate = async (trx: Trx, { exponential, abort, window, ...up
   return row?.id;
 };
 
-/** The request that the caller made with this key, and the answer to it. */
-export const findIdempotentUpdate = async (db: Db, created_by: string, idempotency_key: string) => {
-  const row = await db
-    .selectFrom('updates')
-    .select(['id', 'request_hash', sql<string | null>`answer::text`.as('answer')])
-    .where('created_by', '=', created_by)
-    .where('idempotency_key', '=', idempotency_key)
-    .executeTakeFirst();
-  return row && { ...row, answer: readAnswer<Update>(row.answer) };
-};
-
-/** Keeps the answer to a request, for a repetition of the request with the same key. */
-export const keepUpdateAnswer = async (trx: Trx, answer: Update): Promise<void> => {
-  await trx
-    .updateTable('updates')
-    .set({ answer: JSON.stringify(answer) })
-    .where('id', '=', answer.id)
-    .execute();
-};
-
 export type Planned = Partial<Record<Eligibility, number>>;
 
 /** Stores how many of the chosen devices have each eligibility, and the size of the canary. */

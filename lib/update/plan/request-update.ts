@@ -1,6 +1,7 @@
 import { writeAuditLine } from '../../audit/audit-queries.ts';
 import type { Clock } from '../../clock.ts';
 import type { Db, Trx } from '../../db/database.ts';
+import { findIdempotentRequest, keepAnswer, keyReused } from '../../db/idempotent-requests.ts';
 import { DomainError } from '../../errors.ts';
 import type { Firmware } from '../../firmware/firmware.ts';
 import { findFirmware, findFirmwareForPlan } from '../../firmware/firmware-queries.ts';
@@ -10,15 +11,7 @@ import { firstStepDelaySeconds } from '../../walk.ts';
 import type { AdvanceMessage } from '../messages.ts';
 import { wakeUpdate } from '../reach/wake-update.ts';
 import { countEligible, type Update, type UpdateRequest } from '../update.ts';
-import {
-  findIdempotentUpdate,
-  getRequestedUpdate,
-  insertUpdate,
-  keepUpdateAnswer,
-  lockUpdate,
-  type NewUpdate,
-  setPlan,
-} from '../update-queries.ts';
+import { getRequestedUpdate, insertUpdate, lockUpdate, type NewUpdate, setPlan } from '../update-queries.ts';
 import { beginPlan, endAbandonedExecutions } from './abandoned-queries.ts';
 import { planCanary } from './canary.ts';
 import { chooseTargets } from './chosen-targets.ts';
@@ -33,7 +26,7 @@ export interface RequestUpdateDeps {
   now: Clock;
 }
 
-type IdempotentUpdate = NonNullable<Awaited<ReturnType<typeof findIdempotentUpdate>>>;
+type IdempotentUpdate = NonNullable<Awaited<ReturnType<typeof findIdempotentRequest<Update>>>>;
 
 export interface RequestUpdate extends UpdateRequest {
   idempotency_key: string | undefined;
@@ -58,7 +51,7 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
   const created_dt = deps.now();
   return deps.db.transaction().execute(async (trx) => {
     // This comes first, so that a repeated request gets its answer even if the firmware has been withdrawn since.
-    const known = idempotency_key && (await findIdempotentUpdate(trx, created_by, idempotency_key));
+    const known = idempotency_key && (await findIdempotentRequest<Update>(trx, 'update', created_by, idempotency_key));
     if (known) return answerAgain(trx, deps, known, request_hash);
     const firmware = toWanted(await findFirmwareForPlan(trx, input.firmware_id));
     if (firmware.version_num === null) throw notAvailable(await findFirmware(trx, firmware.id));
@@ -66,14 +59,14 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
     const id = await insertUpdate(trx, toNewUpdate(input, { request_hash, created_dt, told: deps.tellsEvents ? '' : null }));
     if (id === undefined) {
       // Another request with the same key was under way and has just been committed.
-      const other = await findIdempotentUpdate(trx, created_by, idempotency_key ?? '');
+      const other = await findIdempotentRequest<Update>(trx, 'update', created_by, idempotency_key ?? '');
       if (!other) throw new Error('An update that could not be inserted because its key is known is not known');
       return answerAgain(trx, deps, other, request_hash);
     }
     const choice = { targets, firmware, allow_downgrade, force, unknown_version, now: created_dt };
     await plan(trx, id, choice, input.canary, deps);
     const answer = await getRequestedUpdate(trx, id);
-    if (idempotency_key !== undefined) await keepUpdateAnswer(trx, answer);
+    if (idempotency_key !== undefined) await keepAnswer(trx, 'update', answer);
     await auditRequest(trx, input, answer);
     // The last act before the commit; README.md of this folder says why.
     await deps.advances.send([{ update_id: id, step: 0, created_dt }], { delaySeconds: firstStepDelaySeconds });
@@ -176,8 +169,5 @@ const answerAgain = async (
     if (locked) await wakeUpdate(trx, advances, locked, now());
     return answer;
   }
-  throw new DomainError('update.idempotency_key_reused', 'This Idempotency-Key was used for another request', {
-    errors: [{ in: 'header', path: 'idempotency-key', message: 'was used for another request' }],
-    answer: { update_id: known.id },
-  });
+  throw keyReused('update', known.id);
 };

@@ -1,8 +1,5 @@
 // What somebody who has taken over the service may try, with its database, its bucket and its signing keys in hand, against what a device does
 // that was born with a root of author keys.
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { SigningKey } from '../../../clients/cli/src/signing/signing-key.ts';
 import { signDowngrade } from '../../../clients/cli/src/signing/statement.ts';
@@ -16,7 +13,6 @@ import {
   verifyManifest,
   verifySigned,
 } from '../../../dev/simulator/manifest-verifier.ts';
-import { startSimulator } from '../../../dev/simulator/server.ts';
 import { addAuthorKey } from '../../../lib/authors/edit-author-keys.ts';
 import { addSeconds } from '../../../lib/clock.ts';
 import { getManifest } from '../../../lib/firmware/get-manifest.ts';
@@ -27,6 +23,7 @@ import { createAuthorKey, fileOf, release, rootOf, signedRoot } from '../../supp
 import { createTestDatabase } from '../../support/database.ts';
 import { silentLog, startOfTime } from '../../support/fixtures.ts';
 import { manifestKeySet, manifestSigner } from '../../support/manifest-signer.ts';
+import { startReportingFleet } from '../../support/reporting-fleet.ts';
 
 const { db } = await createTestDatabase();
 const assemblies = createAssemblyService(db);
@@ -321,49 +318,25 @@ it('keys change without anybody touching a device: it follows the roots from the
 });
 
 it('devices of the simulated fleet that were born with a root download nothing that its authors have not signed', async () => {
-  const downloads: string[] = [];
-  const server = createServer((request, response) => {
-    downloads.push(request.url ?? '');
-    response.end(genuine);
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const reports: { external_id: string; status: string; detail?: string }[] = [];
-  const updater = createServer(async (request, response) => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    reports.push(...JSON.parse(Buffer.concat(chunks).toString()).confirmations);
-    response.end('{}');
-  }).listen(0, '127.0.0.1');
-  await once(updater, 'listening');
-  const urlOf = (listening: typeof server) => `http://127.0.0.1:${(listening.address() as AddressInfo).port}`;
-  const simulator = await startSimulator({
-    ...{ token: 't', install_seconds: 0.001, flush_ms: 5, retry_ms: 5, now: () => startOfTime, manifest_keys: manifestKeySet },
-    ...{ updater_url: urlOf(updater), updater_token: 'u', author_root: root },
-  });
+  const fleet = await startReportingFleet(genuine, { author_root: root });
   try {
     const command = async (n: number, author_signatures: string[]) => ({
       ...{ execution_id: n, attempt: 1, kind: 'scooter', external_id: `S-0000${n}` },
-      ...{ ...newFile, url: `${urlOf(server)}/${n}`, expires_dt: '2099-01-01T00:00:00.000Z' },
+      ...{ ...newFile, url: `${fleet.fileUrl}/${n}`, expires_dt: '2099-01-01T00:00:00.000Z' },
       manifest: await manifestOf({ author_signatures }),
     });
     const commands = [await command(1, newSigned), await command(2, newSigned.slice(0, 1)), await command(3, [])];
-    const response = await fetch(`${simulator.url}/v1/firmware-commands`, {
-      method: 'POST',
-      headers: { authorization: 'Bearer t', 'idempotency-key': 'k', 'content-type': 'application/json' },
-      body: JSON.stringify({ commands }),
-    });
+    const response = await fleet.command(commands);
     expect(response.status).toBe(200);
-    await expect.poll(() => reports.length, { timeout: 10_000 }).toBe(3);
-    expect(reports.map(({ external_id, status, detail }) => [external_id, status, detail]).toSorted()).toEqual([
+    await expect.poll(() => fleet.reports.length, { timeout: 10_000 }).toBe(3);
+    expect(fleet.reports.map(({ external_id, status, detail }) => [external_id, status, detail]).toSorted()).toEqual([
       ['S-00001', 'SUCCEEDED', undefined],
       ['S-00002', 'REJECTED', '2 authors have to sign vega_mcu 1.5.0; 1 did'],
       ['S-00003', 'REJECTED', '2 authors have to sign vega_mcu 1.5.0; 0 did'],
     ]);
-    expect(downloads).toEqual(['/1']);
+    expect(fleet.downloads).toEqual(['/1']);
   } finally {
-    await simulator.close();
-    server.close();
-    updater.close();
+    await fleet.close();
   }
 });
 

@@ -1,12 +1,8 @@
 // What somebody in between may try, against what a device does about it: the reference verifier with manifests and bytes of the real code.
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { SignJWT, UnsecuredJWT } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { type Accepted, accept, Refused, type Verification, verifyFile, verifyManifest } from '../../../dev/simulator/manifest-verifier.ts';
-import { startSimulator } from '../../../dev/simulator/server.ts';
 import { addSeconds } from '../../../lib/clock.ts';
 import { getManifest } from '../../../lib/firmware/get-manifest.ts';
 import { createManifestSigner, type ManifestFacts, parseManifestKeys, toPublicKeys } from '../../../lib/firmware/manifest.ts';
@@ -15,6 +11,7 @@ import { createAssemblyService } from '../../support/assembly-service.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { givenDevices, startOfTime } from '../../support/fixtures.ts';
 import { manifestClaimsOf, manifestKeySet, manifestSigner } from '../../support/manifest-signer.ts';
+import { startReportingFleet } from '../../support/reporting-fleet.ts';
 import { createUpdateService } from '../../support/update-service.ts';
 
 const { db } = await createTestDatabase();
@@ -256,25 +253,7 @@ describe('attacks are refused', () => {
 
 describe('devices of the simulated fleet', () => {
   it('check the manifest of a command before they download anything, and say why they refuse', async () => {
-    const downloads: string[] = [];
-    const server = createServer((request, response) => {
-      downloads.push(request.url ?? '');
-      response.end(newer.bytes);
-    }).listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const reports: { external_id: string; status: string; detail?: string }[] = [];
-    const updater = createServer(async (request, response) => {
-      const chunks: Buffer[] = [];
-      for await (const chunk of request) chunks.push(chunk as Buffer);
-      reports.push(...JSON.parse(Buffer.concat(chunks).toString()).confirmations);
-      response.end('{}');
-    }).listen(0, '127.0.0.1');
-    await once(updater, 'listening');
-    const urlOf = (listening: Server) => `http://127.0.0.1:${(listening.address() as AddressInfo).port}`;
-    const simulator = await startSimulator({
-      ...{ token: 't', install_seconds: 0.001, flush_ms: 5, retry_ms: 5, now: () => startOfTime, manifest_keys: manifestKeySet },
-      ...{ updater_url: urlOf(updater), updater_token: 'u' },
-    });
+    const fleet = await startReportingFleet(newer.bytes);
     try {
       const { version, sha256, size_bytes } = newer.firmware;
       const command = (n: number, fields: object) => ({
@@ -288,27 +267,21 @@ describe('devices of the simulated fleet', () => {
           sha256,
           size_bytes,
         },
-        ...{ url: `${urlOf(server)}/${n}`, expires_dt: '2099-01-01T00:00:00.000Z', manifest: newer.manifest },
+        ...{ url: `${fleet.fileUrl}/${n}`, expires_dt: '2099-01-01T00:00:00.000Z', manifest: newer.manifest },
         ...fields,
       });
       const commands = [command(1, {}), command(2, { manifest: 'unsigned' }), command(3, { manifest: older.manifest })];
-      await fetch(`${simulator.url}/v1/firmware-commands`, {
-        method: 'POST',
-        headers: { authorization: 'Bearer t', 'idempotency-key': 'k', 'content-type': 'application/json' },
-        body: JSON.stringify({ commands }),
-      });
-      await expect.poll(() => reports.length, { timeout: 10_000 }).toBe(3);
-      const said = reports.map(({ external_id, status, detail }) => [external_id, status, detail]);
+      await fleet.command(commands);
+      await expect.poll(() => fleet.reports.length, { timeout: 10_000 }).toBe(3);
+      const said = fleet.reports.map(({ external_id, status, detail }) => [external_id, status, detail]);
       expect(said.toSorted()).toEqual([
         ['C-0001', 'SUCCEEDED', undefined],
         ['C-0002', 'REJECTED', 'the manifest is not one of the updater'],
         ['C-0003', 'REJECTED', `the manifest is for ${older.firmware.version}, the command for ${version}`],
       ]);
-      expect(downloads).toEqual(['/1']);
+      expect(fleet.downloads).toEqual(['/1']);
     } finally {
-      await simulator.close();
-      server.close();
-      updater.close();
+      await fleet.close();
     }
   });
 });

@@ -4,7 +4,7 @@ import {
   Comment,
   FileName,
   FirmwareId,
-  findRefusal,
+  findFileRefusal,
   formatFirmwareKey,
   HardwareTypeName,
   parseFirmwareKey,
@@ -128,8 +128,8 @@ describe('an object is refused', () => {
   const nothing = { size_bytes: null, sha256: null };
 
   it('never when it is what was promised, or nothing was promised', () => {
-    expect(findRefusal({ size_bytes: 5, sha256 }, { size_bytes: 5, sha256 }, 5)).toBeUndefined();
-    expect(findRefusal({ size_bytes: 5, sha256 }, nothing, 5)).toBeUndefined();
+    expect(findFileRefusal({ size_bytes: 5, sha256 }, { size_bytes: 5, sha256 }, 5)).toBeUndefined();
+    expect(findFileRefusal({ size_bytes: 5, sha256 }, nothing, 5)).toBeUndefined();
   });
 
   it.each([
@@ -150,6 +150,6 @@ describe('an object is refused', () => {
       'The file has 4 bytes; 5 were announced',
     ],
   ])('when %s', (_, object, promised, reason) => {
-    expect(findRefusal(object, promised, 10)).toBe(reason);
+    expect(findFileRefusal(object, promised, 10)).toBe(reason);
   });
 });

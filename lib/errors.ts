@@ -74,8 +74,6 @@ export interface DomainErrorOptions {
   errorCount?: number;
   /** Further members of the problem document; the caller sees them. */
   answer?: Readonly<Record<string, unknown>>;
-  /** For the log only. */
-  details?: Readonly<Record<string, unknown>>;
   cause?: unknown;
   retryAfterSeconds?: number;
 }

@@ -45,8 +45,8 @@ const conditions: Conditions = {
       ...(not ? [sql`NOT d.tags && ${not}::text[]`] : []),
     ]),
   revision: (revision) => sql`d.revision = ${revision}`,
-  running: (running) => runsAny(anyOf(placesOfRunning(running))),
-  not_running: (running) => sql`NOT ${runsAny(anyOf(placesOfRunning(running)))}`,
+  running: (running) => runsAny(anyOf(rangesOfRunning(running))),
+  not_running: (running) => sql`NOT ${runsAny(anyOf(rangesOfRunning(running)))}`,
   older_than_firmware_id: (firmware_id) =>
     runsAny(sql`EXISTS (
       SELECT FROM firmwares newer JOIN firmwares older ON older.hardware_type = newer.hardware_type
@@ -75,7 +75,7 @@ const runsAny = (condition: RawBuilder<unknown>) => sql`EXISTS (SELECT FROM devi
  * Conditions on `device_firmwares r` that find the devices that run a version; each is one range of an index. A version is found by its
  * firmware, or, while it is not in the catalogue or not linked yet, by its text.
  */
-export const placesOfRunning = (running: Running): RawBuilder<unknown>[] => {
+export const rangesOfRunning = (running: Running): RawBuilder<unknown>[] => {
   if ('firmware_id' in running) return [sql`r.firmware_id = ${running.firmware_id}`];
   const { hardware_type, version } = running;
   const isIt = sql`r.hardware_type = ${hardware_type} AND r.reported_version = ${version}`;

@@ -9,7 +9,7 @@ import {
   externalId,
   filteredDevices,
   numberOf,
-  placesOfRunning,
+  rangesOfRunning,
   unknownVersionOf,
   versionIs,
 } from './device-filter-queries.ts';
@@ -76,7 +76,7 @@ const installed = ({
   running,
   unknown_version,
 }: DeviceFilter): { places: RawBuilder<unknown>[]; field: keyof DeviceFilter } | undefined => {
-  if (running) return { places: placesOfRunning(running), field: 'running' };
+  if (running) return { places: rangesOfRunning(running), field: 'running' };
   if (unknown_version !== undefined) return { places: [unknownVersionOf(unknown_version)], field: 'unknown_version' };
   return undefined;
 };

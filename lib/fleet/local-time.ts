@@ -1,9 +1,9 @@
 import { type DayOfWeek, daysOfWeek, type MaintenanceWindow } from './maintenance-window.ts';
 
 /**
- * Windows are read off the clock on the wall: one is open whenever that clock shows a time in it, on a day on which it has opened. So where
- * summer time begins, a window whose beginning is left out opens as soon as the clock has jumped into it, and one that is left out as a whole
- * does not open on that day; where it ends, an hour that comes twice is open twice.
+ * Windows follow the local clock: a window is open whenever this clock shows a time in it, on a day on which it has opened. When summer time
+ * begins and the clock jumps over a window's beginning, the window opens at the jump; if the clock jumps over the whole window, it does not open
+ * on that day. When summer time ends, an hour that comes twice is open twice.
  */
 export interface LocalWindows {
   /** By its name in the IANA database. */
@@ -15,7 +15,7 @@ export interface LocalWindows {
 const millisecondsPerMinute = 60_000;
 const minutesPerDay = 1_440;
 
-/** Making one takes far longer than using it. */
+/** Formats are kept, because making one takes far longer than using it. */
 const formatters = new Map<string, Intl.DateTimeFormat>();
 const formatterOf = (timeZone: string): Intl.DateTimeFormat => {
   const known = formatters.get(timeZone);
@@ -26,7 +26,7 @@ const formatterOf = (timeZone: string): Intl.DateTimeFormat => {
   return formatter;
 };
 
-/** What the clock on the wall shows, as minutes since it showed the beginning of 1970. */
+/** The local time, as minutes since the local beginning of 1970. */
 const minuteOf = (moment: Date, timeZone: string): number => {
   const shown = Object.fromEntries(
     formatterOf(timeZone)
@@ -58,24 +58,24 @@ export const isOpen = ({ time_zone, windows }: LocalWindows, moment: Date): bool
   return windows.every((window) => isMinuteIn(window, minute));
 };
 
-/** Every day of the week comes within these, also when on one of them a window is left out. */
+/** Every day of the week comes within this many days, even if the clock jumps over the window on one of them. */
 const daysAhead = 15;
 
-/** When they open next, this moment if they are open; null: never, because there is no time in all of them. */
+/** When all windows are open next; now, if they are open; null: never, because no time is in all of them. */
 export const nextOpening = (local: LocalWindows, moment: Date): Date | null => {
   if (isOpen(local, moment)) return moment;
   const openings = candidatesOf(local, moment).filter((candidate) => candidate > moment && isOpen(local, candidate));
   return openings.length === 0 ? null : new Date(Math.min(...openings.map(Number)));
 };
 
-/** Nothing opens but when the clock comes to the beginning of a window, or jumps. */
+/** The moments at which a window can open: when the clock reaches its beginning, or jumps. */
 const candidatesOf = ({ time_zone, windows }: LocalWindows, moment: Date): Date[] => {
   const today = Math.floor(minuteOf(moment, time_zone) / minutesPerDay);
   const days = Array.from({ length: daysAhead + 1 }, (_, i) => today + i);
   const around = [today - 1, ...days, today + daysAhead + 1, today + daysAhead + 2];
   const offsets = new Map(around.map((day) => [day, offsetAt(day * minutesPerDay, time_zone)]));
   return days.flatMap((day) => {
-    // A day of the clock on the wall begins up to a day before or after that of UTC.
+    // A local day begins up to a day before or after the day in UTC.
     const [before, after] = [offsets.get(day - 1) as number, offsets.get(day + 2) as number];
     const shown = windows.map(({ from }) => day * minutesPerDay + minuteOfDay(from));
     const beginnings = [...new Set([before, after])].flatMap((offset) => shown.map((minute) => minute - offset));
@@ -84,10 +84,10 @@ const candidatesOf = ({ time_zone, windows }: LocalWindows, moment: Date): Date[
   });
 };
 
-/** By how many minutes the clock on the wall is ahead of UTC. */
+/** How many minutes the local clock is ahead of UTC. */
 const offsetAt = (minute: number, timeZone: string): number => minuteOf(new Date(minute * millisecondsPerMinute), timeZone) - minute;
 
-/** The first minute with the offset of the second one, of two between which it changes once. */
+/** The first minute that has the later offset. The offset changes once between the two moments. */
 const jumpBetween = (first: number, second: number, timeZone: string): number => {
   if (second - first <= 1) return second;
   const middle = Math.floor((first + second) / 2);

@@ -12,8 +12,8 @@ export interface ZoneBudget {
 }
 
 /**
- * How many more devices of a kind each budget lets be asked, in their order; null: any number. What any update has at work counts, a device
- * once whatever it has to install. Without a budget, asks nothing.
+ * How many more devices of a kind may be asked under each budget, in the order of the budgets; null: any number. Devices at work for any update
+ * count, each once, however many updates it has. No budgets: no statement.
  */
 export const listPlaces = async (db: Db, kind: DeviceKind, budgets: readonly ZoneBudget[]): Promise<(number | null)[]> => {
   const zones = [...new Set(budgets.filter(({ percentage }) => percentage < 100).map(({ zone }) => zone))];

@@ -7,7 +7,7 @@ import { findUpdate } from './update-queries.ts';
 /** What an event tells of an update: its status, and afterwards, once, that the last of its executions has ended. */
 const toldOf = ({ status, finished_dt }: Pick<Update, 'status' | 'finished_dt'>): string => (finished_dt ? `${status} finished` : status);
 
-/** Two steps told something else at one moment, and nobody knows which came last: it is told once more, so that the last word is right. */
+/** Two steps told different things at one moment, and nobody knows which event came last. It is told once more, so that the last event is right. */
 const toldTwice = '';
 
 const currentlyTold = sql<string>`status || CASE WHEN finished_dt IS NULL THEN '' ELSE ' finished' END`;
@@ -83,8 +83,8 @@ export const listUntoldExecutions = (db: Db, update_id: number, limit: number): 
     .execute();
 
 /**
- * Notes which statuses were told. The executions may have moved on since; then they are told again. false: of some, another step told another
- * status meanwhile, so that they have to be told again.
+ * Notes which statuses were told. The executions may have moved on since; then they are told again. false: another step told other statuses of
+ * some executions meanwhile, so that these have to be told again.
  */
 export const markExecutionsTold = async (
   db: Db,

@@ -6,7 +6,7 @@ import { DeviceKind } from '../fleet/device.ts';
 import type { MaintenanceWindow } from '../fleet/maintenance-window.ts';
 import { decodeCursor, decodeIdCursor, listOf, type Page, toPage } from '../http/page.ts';
 import { listPlaces } from './budget-queries.ts';
-import { type ExecutionStatus, executionStatuses, type Phase } from './execution.ts';
+import { type ExecutionStatus, executionStatuses, isUnfinished, type Phase } from './execution.ts';
 import { findPlaces } from './place-queries.ts';
 import { unsentTries } from './predicates.ts';
 import type { DeviceExecution, Execution } from './shown-execution.ts';
@@ -67,7 +67,7 @@ const selectExecutions = (db: Db, detail: RawBuilder<string | null>) =>
 
 type ExecutionRow = Awaited<ReturnType<ReturnType<typeof selectExecutions>['executeTakeFirstOrThrow']>>;
 
-/** Its facts are in what it waits for. */
+/** The API's execution: the columns that only say what it waits for become `waits_for`. */
 const toExecution = <Row extends ExecutionRow>(row: Row, waits_for: WaitsFor | null) => {
   const { phase, channel, last_seen_dt, update_status, start_dt, paused_dt, due_dt, released_dt, is_unanswered, zone, ...others } = row;
   const { firmware_status, is_canary_open, gate_failures, gate_closed_until, time_zone, maintenance_window, ...rest } = others;
@@ -81,7 +81,7 @@ const toExecutions = async <Row extends ExecutionRow>(db: Db, rows: readonly Row
   return rows.map((row, i) => toExecution(row, waits[i] ?? null));
 };
 
-/** What each waits for. Whether a budget is in the way is asked only where nothing else is. */
+/** What each execution waits for. The budget is read only for executions that nothing else holds back. */
 const findWaits = async (db: Db, rows: readonly ExecutionRow[], now: Date): Promise<(WaitsFor | null)[]> => {
   const openings = openingsOf(rows, now);
   const facts = rows.map((row, i) => ({ ...row, opening: openings[i] as Opening, is_budget_full: false }));
@@ -156,8 +156,8 @@ const idsAlong = (
     LIMIT ${size}
   ) page`;
 
-const unfinishedStatuses = ['QUEUED', 'IN_PROGRESS'] as const;
-const endedStatuses = ['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED', 'REMOVED'] as const;
+const unfinishedStatuses = executionStatuses.filter(isUnfinished);
+const endedStatuses = executionStatuses.filter((status) => !isUnfinished(status));
 
 const byId = [sql`e.id`];
 const byEnd = [sql`e.finished_dt`, sql`e.id`];

@@ -23,7 +23,7 @@ export const unasked = inPhases('waiting', 'released', 'offered');
 /** Its device is asked, and its deadline runs. */
 export const atWork = inPhases('calling', 'asked', 'canceling', 'installed');
 
-/** Its device is at work, about to be, or may be without our knowing: it takes a place of its zone's availability budget. */
+/** Its device is at work or about to be, or may be at work because an answer is missing: it takes a place of its zone's availability budget. */
 export const outOfService = sql<boolean>`(${handedOver} OR (${waiting} AND e.is_unanswered))`;
 
 /** A device that polls is at work on it and can be asked to stop. A device that has refused once is not asked again. */

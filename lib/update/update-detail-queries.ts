@@ -34,7 +34,7 @@ const endedLately = (now: Date) => sql<Lately>`(
     AND e.finished_dt > greatest(${now}::timestamptz - make_interval(secs => ${latelySeconds}), u.canary_passed_dt)
 )`;
 
-/** Of devices that are at work: when the first of them was asked, and when the last sign of any of them came. */
+/** Of the devices at work: when the first of them was asked, and when any of them was last heard of. */
 const workOf = sql<{ since_dt: string | null; heard_dt: string | null }>`(
   SELECT jsonb_build_object('since_dt', min(e.sent_dt), 'heard_dt', max(greatest(e.sent_dt, e.progress_dt)))
   FROM update_executions e
@@ -83,7 +83,7 @@ const estimateEnd = (update: Update, at_work: UpdateDetail['at_work'], lately: L
   return addSeconds(now, ((counts.QUEUED + counts.IN_PROGRESS) / lately.ended) * seconds);
 };
 
-/** Once everybody is asked: a device that is at work for longer than the slowest one lately is silent, and nothing ends it but its deadline. */
+/** When all devices are asked: a device that has been at work for longer than the slowest one lately is silent, and only its deadline ends it. */
 const estimateLastProof = ({ since_dt, deadline_dt }: NonNullable<UpdateDetail['at_work']>, lately: Lately, now: Date): Date => {
   const slowest = addSeconds(since_dt, lately.slowest_seconds ?? 0);
   return slowest > now ? slowest : deadline_dt;

@@ -4,7 +4,6 @@ import type { Db, Trx } from '../db/database.ts';
 import type { FirmwareStatus } from '../firmware/firmware.ts';
 import type { DeviceKind } from '../fleet/device.ts';
 import type { MaintenanceWindow } from '../fleet/maintenance-window.ts';
-import { readAnswer } from '../http/idempotency.ts';
 import { firstStepDelaySeconds, isLate } from '../walk.ts';
 import { noCounts } from './execution.ts';
 import { countsOf, lateSuccessesOf } from './figure-queries.ts';

@@ -80,7 +80,7 @@ export interface WaitFacts {
   is_canary_open: boolean;
   /** Whether devices of its zone may be asked now. */
   opening: Opening;
-  /** Whether as many devices of its zone are at work as may be. */
+  /** Whether the availability budget of its zone is used up. */
   is_budget_full: boolean;
   gate_failures: number;
   gate_closed_until: Date | null;

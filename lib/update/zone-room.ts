@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Opening } from './zone-rules.ts';
 
-/** What a zone leaves an update that has devices waiting there. */
+/** How many devices a zone allows an update whose devices wait there. */
 export interface ZoneRoom {
   /** '': devices without a zone. */
   zone: string;
@@ -10,16 +10,16 @@ export interface ZoneRoom {
   places: number | null;
 }
 
-/** A zone of which so many executions may be taken. */
+/** A zone, and how many executions may be taken from it. */
 export interface ZonePlaces {
   zone: string;
   places: number;
 }
 
-/** The largest that PostgreSQL takes for a LIMIT in an integer. */
+/** Stands for "no limit": the largest integer of PostgreSQL. */
 const anyNumber = 2_147_483_647;
 
-/** Zones whose devices may be asked again, if they have their places already. */
+/** Zones whose devices may be asked again if they keep a place already. */
 export const openRooms = (rooms: readonly ZoneRoom[]): ZonePlaces[] =>
   rooms.filter(({ opening }) => opening.isOpen).map(({ zone }) => ({ zone, places: anyNumber }));
 
@@ -27,16 +27,16 @@ export const openRooms = (rooms: readonly ZoneRoom[]): ZonePlaces[] =>
 export const freeRooms = (rooms: readonly ZoneRoom[]): ZonePlaces[] =>
   rooms.filter(({ opening, places }) => opening.isOpen && places !== 0).map(({ zone, places }) => ({ zone, places: places ?? anyNumber }));
 
-/** `update_executions e` in any of the zones; null: wherever they stand. */
+/** `update_executions e` whose device is in one of the zones; null: in any zone or none. */
 export const inZones = (zones: readonly ZonePlaces[] | null): RawBuilder<unknown> =>
   zones === null ? sql`true` : sql`e.zone = ANY (${zones.map(({ zone }) => zone)}::text[])`;
 
 /**
- * The first ones of executions that wait, in the order of their turns, of each zone no more than it has places. Of each zone only so many are
- * looked at: those of a zone that is closed or full, however many they are and however long they wait, cost nothing.
+ * The first waiting executions in their order, from each zone no more than it has places. From each zone only this many are read, so that a zone
+ * that is closed or full costs nothing, however many executions wait there.
  *
  * @param waiting selects `id` and `next_attempt_dt` of `update_executions e`, with conditions
- * @param zones null: wherever they stand
+ * @param zones null: any zone or none
  */
 export const firstOfZones = (
   waiting: RawBuilder<unknown>,

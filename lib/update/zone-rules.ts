@@ -1,7 +1,7 @@
 import { isOpen, type LocalWindows, nextOpening } from '../fleet/local-time.ts';
 import type { MaintenanceWindow } from '../fleet/maintenance-window.ts';
 
-/** Where devices stand, as far as that says when they may be asked. */
+/** The rules of a zone that say when its devices may be asked. */
 export interface ZoneWindow {
   /** '': devices without a zone. */
   zone: string;
@@ -10,17 +10,17 @@ export interface ZoneWindow {
   maintenance_window: MaintenanceWindow | null;
 }
 
-/** What an update says of that itself. */
+/** The rules of an update that say when devices may be asked. */
 export interface UpdateWindow {
   window: MaintenanceWindow | null;
-  /** Also outside the windows of zones. */
+  /** Whether devices are asked also outside of their zones' windows. */
   ignore_window: boolean;
 }
 
 /** Whether devices of a zone may be asked now; `opens_dt`: when they may be again, null: never. */
 export type Opening = { isOpen: true } | { isOpen: false; opens_dt: Date | null };
 
-/** What devices without a zone have for local time. */
+/** The local time of devices without a zone. */
 const timeZoneOfNowhere = 'UTC';
 
 const windowsOf = ({ time_zone, maintenance_window, window, ignore_window }: ZoneWindow & UpdateWindow): LocalWindows => ({
@@ -31,7 +31,7 @@ const windowsOf = ({ time_zone, maintenance_window, window, ignore_window }: Zon
 /** Whether an update may ask devices of a zone now. */
 export const mayAsk = (rules: ZoneWindow & UpdateWindow, now: Date): boolean => isOpen(windowsOf(rules), now);
 
-/** Of each, in their order. To look for the next opening takes milliseconds, and mostly there are many with the same windows. */
+/** The answer for each, in their order. Finding the next opening takes milliseconds, so it is done once for equal windows. */
 export const openingsOf = (rules: readonly (ZoneWindow & UpdateWindow)[], now: Date): Opening[] => {
   const found = new Map<string, Opening>();
   return rules.map((each) => {

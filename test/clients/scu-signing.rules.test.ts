@@ -78,7 +78,7 @@ describe('a key', () => {
     }
   });
 
-  it('is refused with a sentence, and without a piece of it, when it is none, of another kind, or its command fails', async () => {
+  it('is refused with a sentence that quotes nothing of it: when it is no key, of another kind, or its command fails', async () => {
     const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
     await expect(readSigningKey(await fileWith('rsa.pem', pem(rsa.privateKey)))).rejects.toThrow(/a key is Ed25519 or P-256/);
     const broken = pem(ed25519.privateKey).replace('MC4CAQ', 'XXXXXX');

@@ -214,7 +214,7 @@ describe.each([
   });
 
   describe('the latest version of a key', () => {
-    it('is the one that was written last, and there is none of a key that nobody wrote', async () => {
+    it('is the one that was written last; a key that was never written has none', async () => {
       const { storage, put } = await open();
       expect(await storage.findLatest(strangeKey)).toBeUndefined();
       await put(strangeKey, firmware);

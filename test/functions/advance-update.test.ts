@@ -54,7 +54,7 @@ describe('the advances queue', () => {
     expect(service.deps.dispatches.sent).toEqual([{ dispatch_id: dispatch?.id }]);
   });
 
-  it('tells the alarm of another update whose step is late, and says nothing while there is none', async () => {
+  it('publishes that another update is late, and nothing while none is', async () => {
     const metrics = createRecordingMetrics();
     const told = () => metrics.published.splice(0).flatMap(({ values }) => values['late_updates'] ?? []);
     const step = (message: unknown) =>

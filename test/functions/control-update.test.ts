@@ -195,7 +195,7 @@ describe('every control', () => {
     expect(await control<ProblemBody>(action, 999_999)).toMatchObject({ statusCode: 404, body: { code: 'update.not_found' } });
   });
 
-  it.each(actions)('400: %s with an id that is none, or a field it does not know', async (action) => {
+  it.each(actions)('400: %s with an id that is not valid, or an unknown field', async (action) => {
     const { control, id } = await given({ devices: 1 });
     expect(await control<ProblemBody>(action, 'x')).toMatchObject({ statusCode: 400, body: { errors: [{ in: 'path', path: 'id' }] } });
     expect(await control<ProblemBody>(action, id, { body: { hurry: true } })).toMatchObject({

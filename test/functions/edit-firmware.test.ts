@@ -165,7 +165,7 @@ describe('PATCH /v1/firmwares/{id}', () => {
     expect(await stored(id)).toEqual(before);
   });
 
-  it('400: an id that is none', async () => {
+  it('400: an id that is not valid', async () => {
     expect(await edit(0, { comment: 'x' })).toMatchObject({ statusCode: 400, body: { errors: [{ in: 'path', path: 'id' }] } });
   });
 

@@ -62,7 +62,7 @@ describe('PATCH /v1/hardware-types/{name}', () => {
     expect(await one('PATCH', name, { version_attribute: '__proto__' })).toMatchObject({ statusCode: 200, body: { max_size_bytes: 13 } });
   });
 
-  it('400: what would make no sense as a whole, and a pattern that is none or looks back', async () => {
+  it('400: fields that make no sense together, and a pattern that is invalid or has back references', async () => {
     const name = await givenType();
     expect(await one('PATCH', name, { scooter_versions: [] })).toMatchObject({
       statusCode: 400,

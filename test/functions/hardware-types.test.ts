@@ -171,7 +171,7 @@ describe('POST /v1/hardware-types', () => {
     expect(await storedNames()).toEqual(before);
   });
 
-  it('400, 413, 415: a body that is none, too large, or in another format', async () => {
+  it('400, 413, 415: a body that is no JSON, too large, or in another format', async () => {
     expect(await add<Problem>('{"name":')).toMatchObject({ statusCode: 400, body: { code: 'request.malformed' } });
     expect(await add({ ...valid, name: 'x'.repeat(65 * 1024) })).toMatchObject({ statusCode: 413 });
     expect(await add('name=x', { headers: { 'content-type': 'text/plain' } })).toMatchObject({ statusCode: 415 });

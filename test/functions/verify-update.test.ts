@@ -57,7 +57,7 @@ const given = async (devices = 3) => {
 };
 
 describe('verify-update', () => {
-  it('a device that runs nearly what is wanted is told from others at once, and keeps that to its end', async () => {
+  it('a device that runs a slightly different version is marked at once, and stays marked to its end', async () => {
     const { verify, asked, runs, external_ids, firmware, executions, id, clock } = await given(2);
     const [near = '', other = ''] = external_ids;
     asked.fleet.push(runs(near, `v${firmware.version}`), runs(other, '0.0.1'));

@@ -58,7 +58,7 @@ describe('a secret', () => {
     await expect(createSecret(ARN, { field: 'other' }).read()).rejects.toThrow(SecretUnavailable);
   });
 
-  it('is read again for whom it was refused to, but not by every one of many', async () => {
+  it('is read again when it was refused, but not once for each of many callers', async () => {
     answers = ['old', 'new', 'newest'];
     let time = 0;
     const secret = createSecret(ARN, { now: () => time });
@@ -77,7 +77,7 @@ describe('a secret', () => {
     expect(await secret.read()).toBe('hunter2');
   });
 
-  it('that begins as JSON does and is none is quoted by no error, nor by its cause', async () => {
+  it('that begins like JSON but is none is quoted by no error, nor by its cause', async () => {
     for (const text of ['{"password":"hunter2"', '{hunter2', '{"password":"hunter2"} hunter2', ' {"other":"hunter2"}']) {
       answers = [text];
       const error = await createSecret(ARN)

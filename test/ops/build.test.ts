@@ -86,12 +86,12 @@ it('leaves a bundle alone whose content did not change, and removes that of a fu
   expect(await readdir(join(root, '.build', 'maps'))).toEqual(['stays.js.map']);
 });
 
-it('says which import of which function is wrong', async () => {
+it('names the wrong import and its function', async () => {
   const root = await project({ broken: `import { missing } from '../dev/missing.ts'; export const handler = missing;` });
   await expect(build({ root })).rejects.toThrow(/functions\/broken\/index\.ts.*missing\.ts/s);
 });
 
-it('leaves out what functions never reach, and says so to whoever reaches it', async () => {
+it('leaves out what functions never use; using it after all is an error that says so', async () => {
   const root = await project({
     reads: `import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely';
             const db = new Kysely({ dialect: { createAdapter: () => new PostgresAdapter(), createDriver: () => new DummyDriver(),

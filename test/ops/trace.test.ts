@@ -59,7 +59,7 @@ describe('npm run trace', () => {
     expect(unmapped).toEqual([]);
   });
 
-  it('takes a bare trace, with the paths that it has on Lambda, and leaves alone what is none of ours', () => {
+  it('takes a bare trace, with the paths that it has on Lambda, and leaves other places alone', () => {
     const trace =
       runFunction()
         .match(/"stack":"(Error: broken.*?)"[,}]/)?.[1]
@@ -71,7 +71,7 @@ describe('npm run trace', () => {
     expect(text).toMatch(/at node:internal\/timers:5:5$/);
   });
 
-  it('says of which function it has no map, and leaves its places as they are', () => {
+  it('names the function without a map, and leaves its places as they are', () => {
     const line = 'at a (/var/task/.build/functions/other/index.js:1:5)';
     expect(mapTrace(line, maps)).toEqual({ text: line, unmapped: ['other'] });
   });

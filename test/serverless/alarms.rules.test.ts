@@ -38,7 +38,7 @@ const callsAfter = (id: string) => {
 };
 
 describe('an alarm that could not fire', () => {
-  it('a crash every half hour calls somebody: of a message that comes again after 1,800 s, and of any other function', () => {
+  it('a crash every half hour raises an alarm, also where a message comes again only after 1,800 s', () => {
     for (const name of ['register-firmware', 'assemble-firmware', 'advance-update', 'confirm-update', 'get-updates']) {
       const { times, seconds } = callsAfter(`${pascalCase(name)}Errors`);
       expect(times, name).toBe(2);
@@ -47,7 +47,7 @@ describe('an alarm that could not fire', () => {
     }
   });
 
-  it('a function that is called once, by a deploy or a schedule, calls somebody at its first crash', () => {
+  it('a function that is called once, by a deploy or a schedule, raises an alarm at its first crash', () => {
     for (const name of ['migrate', 'observe-fleet']) {
       expect(callsAfter(`${pascalCase(name)}Errors`)).toEqual({ times: 1, seconds: 300 });
       expect(callsAfter(`${pascalCase(name)}Duration`)).toEqual({ times: 1, seconds: 300 });
@@ -69,14 +69,14 @@ describe('an alarm that could not fire', () => {
     }
   });
 
-  it('a sequence of which less than a fifth is left calls somebody', () => {
+  it('a sequence with less than a fifth of its ids left raises an alarm', () => {
     expect(made['IdsLeftAlarm']?.Properties).toMatchObject({
       ...{ Namespace: 'scooters-updater', MetricName: 'ids_left_percent', Threshold: 20, ComparisonOperator: 'LessThanThreshold' },
       ...{ Statistic: 'Minimum', EvaluationPeriods: 1, Dimensions: [{ Name: 'service', Value: 'scooters-updater-prod' }] },
     });
   });
 
-  it('an update whose step is late calls somebody', () => {
+  it('an update whose step is late raises an alarm', () => {
     expect(made['LateUpdatesAlarm']?.Properties).toMatchObject({
       ...{ Namespace: 'scooters-updater', MetricName: 'late_updates', Threshold: 0, EvaluationPeriods: 1 },
       Dimensions: [{ Name: 'service', Value: 'scooters-updater-prod' }],
@@ -84,7 +84,7 @@ describe('an alarm that could not fire', () => {
   });
 });
 
-it('an alarm goes to whoever is on call, and is silent while nothing happens', () => {
+it('an alarm goes to the people on call, and is silent while nothing happens', () => {
   for (const id of alarms)
     expect(made[id]?.Properties, id).toMatchObject({ AlarmActions: [{ Ref: 'AlarmTopic' }], TreatMissingData: 'notBreaching' });
 });

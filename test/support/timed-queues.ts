@@ -2,8 +2,8 @@ import { addSeconds, type Clock, secondsBetween } from '../../lib/clock.ts';
 import { checkedDelay, type Queue, type SendOptions } from '../../lib/ports/queue.ts';
 import type { TestClock } from './fixtures.ts';
 
-/** As of the work queues in resources/queues.yml. */
-const visibilitySeconds = 174;
+/** Of the work queues in resources/queues.yml, like the number of receives. */
+export const visibilitySeconds = 174;
 const maximumReceives = 100;
 
 /** A message in a queue. */

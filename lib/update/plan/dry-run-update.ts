@@ -46,7 +46,7 @@ export async function dryRunUpdate(
   return { when, eligible: countEligible(Object.fromEntries(reasons.map(({ reason, count }) => [reason, count]))), reasons, parts };
 }
 
-/** From the moment on at which the update would begin. All eligible devices are of one kind. */
+/** When devices would be asked, from the start of the update on. All eligible devices are of one kind. */
 const findWhen = async (
   db: Db,
   eligible: readonly EligibleZone[],

@@ -39,7 +39,7 @@ const PartChanges = z
   .register(z.globalRegistry, { id: 'PartChanges' });
 export type PartChanges = z.infer<typeof PartChanges>;
 
-/** When the turn of the eligible devices comes, as far as their zones say. */
+/** When the eligible devices may be asked, as far as their zones decide it. */
 const When = z
   .object({
     now: z.int().check(z.meta({ description: 'Devices that no window and no budget holds back; the pace of the update does not count' })),

@@ -76,11 +76,11 @@ export interface EligibleZone extends ZoneWindow, ZoneBudget {
 export interface Eligibilities {
   /** By eligibility, each group with its number and its first devices. */
   reasons: EligibilityGroup[];
-  /** Where those stand that would be updated. */
+  /** The zones of the devices that would be updated. */
   zones: EligibleZone[];
 }
 
-/** What becomes of the chosen devices, in one statement that changes nothing. */
+/** The eligibility of the chosen devices, in one statement that changes nothing. */
 export const listEligibilityGroups = async (db: Db, choice: Choice, devicesPerGroup: number): Promise<Eligibilities> => {
   const { rows } = await sql<EligibilityGroup & { zones: EligibleZone[] | null }>`
     WITH classified AS (

@@ -11,7 +11,7 @@ export interface ZoneTurn {
   places: number | null;
 }
 
-/** When devices are asked, as far as zones say. What is held back by a closed window is not said to wait for a budget as well. */
+/** When devices are asked, as far as zones decide it. Devices behind a closed window are not also counted as waiting for a budget. */
 export const whenOf = (zones: readonly ZoneTurn[]): When => {
   const turns = zones.map((zone) => ({ ...zone, now: nowOf(zone) }));
   const later = turns.flatMap(({ zone, count, opening, now }) => {
@@ -27,5 +27,5 @@ export const whenOf = (zones: readonly ZoneTurn[]): When => {
 const nowOf = ({ count, opening, places }: ZoneTurn): number => (opening.isOpen ? Math.min(count, places ?? count) : 0);
 const opensOf = ({ opens_dt }: Opening & { isOpen: false }) => ({ opens_dt });
 
-/** Those without a time come last. */
+/** Sorts by time; entries without a time come last. */
 const timeOf = ({ opens_dt }: { opens_dt: Date | null }): number => opens_dt?.getTime() ?? Number.MAX_SAFE_INTEGER;

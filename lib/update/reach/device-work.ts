@@ -46,7 +46,7 @@ export interface OfferedFirmware {
  * | state     | phase              | the device is shown                                       | left by                            |
  * | --------- | ------------------ | --------------------------------------------------------- | ---------------------------------- |
  * | held      | waiting or offered | nothing: paused, scheduled, stopped, firmware withdrawn, a closed window | resume, start_dt, its opening |
- * | waiting   | waiting            | nothing: the pace and the slots leave no room yet         | `offered`                          |
+ * | waiting   | waiting            | nothing: the pace and the places leave no room yet        | `offered`                          |
  * | offered   | offered            | the deployment                                            | `taken`, `unclaimed` (it waits on) |
  * | working   | asked              | the deployment, until it says how it ended                | `installed`, `failed`, `declined`  |
  * | canceling | canceling          | that it should stop                                       | `canceled`, `cancel_refused`       |

@@ -82,7 +82,7 @@ export interface Dispatch {
   manifest_counter: number;
   request_id: string;
   in_progress_minutes: number;
-  /** Of its devices; null: no window holds anybody back. */
+  /** The zones of its devices; null: no window holds any device back. */
   zones: ZoneWindow[] | null;
   window: MaintenanceWindow | null;
   ignore_window: boolean;
@@ -92,7 +92,7 @@ export interface Dispatch {
 const isFree = (now: Date, leaseSeconds: number) =>
   sql<boolean>`(d.sent_dt IS NULL OR d.sent_dt < ${now}::timestamptz - make_interval(secs => ${leaseSeconds}))`;
 
-/** Where the devices of a chunk stand, where that may say that they must not be asked now. */
+/** The zones of a chunk's devices, if a window could hold them back. */
 const zonesOfChunk = sql<ZoneWindow[] | null>`CASE
   WHEN NOT u.ignore_window AND (u."window" IS NOT NULL OR EXISTS (SELECT FROM zones WHERE maintenance_window IS NOT NULL)) THEN (
     SELECT jsonb_agg(jsonb_build_object('zone', e.zone, 'time_zone', z.time_zone, 'maintenance_window', z.maintenance_window))

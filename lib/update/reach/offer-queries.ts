@@ -37,7 +37,7 @@ export interface Offer {
   limit: number;
   /** As in a release: only the canary, and so many new ones. null: there is none, or it has passed. */
   newCanaries: number | null;
-  /** What zones leave; null: no window or budget holds anybody back. */
+  /** How many devices the zones allow; null: no window or budget holds any device back. */
   rooms: readonly ZoneRoom[] | null;
   times: OfferTimes;
   now: Date;

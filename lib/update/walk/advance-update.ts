@@ -150,7 +150,7 @@ interface Step {
 interface Stepped {
   change: UpdateChange;
   isCanceling?: boolean;
-  /** What zones left before the release; null: no window or budget holds anybody back. */
+  /** How many devices the zones allowed before the release; null: no window or budget holds any device back. */
   rooms?: readonly ZoneRoom[] | null;
 }
 
@@ -291,7 +291,7 @@ export const delayUntilNextStep = ({
   lastReleaseDt: Date;
   remaining: Pick<Remaining, 'next_attempt_dt'>;
   isReleasing: boolean;
-  /** Whether nobody is at work, and nobody may be asked before a window opens: nothing has to be looked at until then. */
+  /** Whether no device is at work, and none may be asked before a window opens: until then no step is needed. */
   isResting: boolean;
 }): number => {
   const dueDt = isReleasing ? remaining.next_attempt_dt : null;

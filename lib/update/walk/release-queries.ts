@@ -17,15 +17,15 @@ export interface Release {
    * the oldest devices. null: there is no canary, or it has passed.
    */
   newCanaries: number | null;
-  /** What zones leave; null: no window or budget holds anybody back. */
+  /** How many devices the zones allow; null: no window or budget holds any device back. */
   rooms: readonly ZoneRoom[] | null;
   chunkSize: number;
   now: Date;
 }
 
 /**
- * The executions that wait longest; those whose answer is missing first, because their devices may be at work without our knowing: they have
- * their places, also in the budget of their zone.
+ * The executions that wait longest. Those whose answer is missing come first, because their devices may be at work already; they keep their
+ * places, also in the budget of their zone.
  */
 const dueExecutions = ({ update_id, limit, places, newCanaries, rooms, now }: Release) => {
   const isDue = sql`e.update_id = ${update_id} AND ${waiting} AND e.channel = 'telematics'
@@ -39,7 +39,7 @@ const dueExecutions = ({ update_id, limit, places, newCanaries, rooms, now }: Re
   return sql`(${asked}) UNION ALL (${unasked}) LIMIT ${limit}`;
 };
 
-/** Of the canary already, or drawn by lot to be. */
+/** Executions that belong to the canary already, or are drawn by lot for it now. */
 const inCanary = (update_id: number, newCanaries: number, left: readonly ZonePlaces[] | null) => sql`(e.is_canary OR e.id IN (
   SELECT e.id FROM update_executions e
   WHERE e.update_id = ${update_id} AND ${waiting} AND e.status = 'QUEUED' AND e.channel = 'telematics' AND NOT e.is_canary AND ${inZones(left)}
@@ -83,8 +83,8 @@ export interface Remaining {
   /** Whether any is in a chunk or an offer, or a device is at work on it. */
   isHandedOver: boolean;
   /**
-   * When the next waiting execution may be released: in the past when it waits for the pace only; null when none waits, or only for a place
-   * of a budget, or for a window that never opens.
+   * When the next waiting execution may be released: in the past if it waits only for the pace; null if none waits, or if they wait only for a
+   * budget or for a window that never opens.
    */
   next_attempt_dt: Date | null;
 }
@@ -94,7 +94,7 @@ export const findRemaining = async (
   trx: Trx,
   update_id: number,
   now: Date,
-  /** `offerTimes`: null: no device of the update polls. `rooms`: null: no window or budget holds anybody back. */
+  /** `offerTimes` is null if no device of the update polls. `rooms` is null if no window or budget holds any device back. */
   { offerTimes, rooms }: { offerTimes: OfferTimes | null; rooms: readonly ZoneRoom[] | null },
 ): Promise<Remaining> => {
   const left = rooms && freeRooms(rooms);

@@ -7,7 +7,7 @@ import type { LockedUpdate } from '../update-queries.ts';
 import type { ZoneRoom } from '../zone-room.ts';
 import { type Opening, openingsOf, type ZoneWindow } from '../zone-rules.ts';
 
-/** Whether any window or budget may hold back devices of an update; most have neither, and cost no statement for it. */
+/** Whether a window or budget may hold back devices of an update. Most updates have neither, and then no statement is needed. */
 export const isLimitedByZones = (update: LockedUpdate): boolean => hasWindows(update) || hasBudgets(update);
 
 const hasWindows = ({ ignore_window, window, has_zone_windows }: LockedUpdate): boolean =>
@@ -16,13 +16,13 @@ const hasBudgets = ({ maximum_unavailable_percentage, has_zone_budgets }: Locked
   maximum_unavailable_percentage < 100 || has_zone_budgets;
 
 /**
- * Until the transaction ends no other step counts or takes places of a budget, of whatever update. Before they are counted, so that this one
- * sees what the one before has taken.
+ * Locks the budgets: until the transaction ends, no step of any other update counts or takes places of a budget. Call it before counting, so
+ * that the count includes what the step before has taken.
  */
 const takeTurnInReleasing = sql`SELECT pg_advisory_xact_lock('zones'::regclass::oid::integer, 0)`;
 const noTurn = sql`SELECT`;
 
-/** What each zone leaves, of those in which the update has devices waiting; where there are budgets, to nobody else until the transaction ends. */
+/** How many devices each zone allows, for zones in which devices of the update wait. Budgets are locked until the transaction ends. */
 export const listRooms = async (trx: Trx, update: LockedUpdate, now: Date): Promise<ZoneRoom[]> => {
   const { id, device_kind, maximum_unavailable_percentage } = update;
   const [, zones] = await inOneTrip<[unknown, ZoneWindow & ZoneBudget]>(

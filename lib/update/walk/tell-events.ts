@@ -23,8 +23,8 @@ export type Told = 'all' | 'some' | 'failed';
 /**
  * Publishes events about what has changed since the last time: the update's status, and the statuses of its executions, up to 100 of one
  * status in an event. What was told is noted afterwards, so that a crash repeats events but loses none, and events only say what was
- * committed. Two steps may publish at one moment, and then the older status may come last: the step that notes second sees this, and the next
- * step tells it again. Code that changes a status does nothing for its event: the rows show what was not told yet.
+ * committed. If two steps publish at one moment, the older status may come last: the step that notes second notices this, and the next step
+ * tells the status again. Code that changes a status does nothing for its event: the rows show what was not told yet.
  */
 export async function tellEvents({ db, events, log, now }: TellEventsDeps, update_id: number): Promise<Told> {
   if (!events) return 'all';

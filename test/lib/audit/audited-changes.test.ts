@@ -84,7 +84,7 @@ describe('a change that a caller asks for', () => {
 /** `npm run test:soak` tries every boundary; otherwise the last three have to do: around the line, the commit and the answer. */
 const tried = process.env['BOUNDARIES'] === 'all' ? Number.POSITIVE_INFINITY : 3;
 
-describe('whoever dies between a change and its line', () => {
+describe('a function that dies between a change and its line', () => {
   it.each(table)('leaves both or neither, and who asks again finds one line: %s', { timeout: 120_000 }, async (_, change) => {
     const undisturbed = await given(change);
     await undisturbed.service.callOnce(change.function, undisturbed.request);

@@ -198,7 +198,7 @@ describe('a gateway', () => {
   const isRegistered = async () =>
     (await db.selectFrom('devices').select('channel').where('external_id', '=', 'C-self').executeTakeFirst())?.channel;
 
-  it('speaks for every device that polls, when it is let in at all, and for one at a time', async () => {
+  it('speaks for every device that polls, one at a time, if gateways are allowed', async () => {
     const { cabinet, id, firmware } = await open.givenTaken();
     expect((await open.poll({ ...cabinet, token: '' }, { authorization })).statusCode).toBe(200);
     expect((await open.deployment({ ...cabinet, token: '' }, others.id, { authorization })).statusCode).toBe(404);

@@ -21,7 +21,7 @@ describe('a version in configData', () => {
     expect(told(value)).toMatchObject({ problem: expect.stringMatching(/./) });
   });
 
-  it('is kept as it was sent, and in bounds, where it is none', () => {
+  it('is kept as it was sent, cut to its limit, if it is no version', () => {
     expect(told({ token: `TargetToken ${'x'.repeat(1_000)}` })).toMatchObject({ sent: '{"token":"…"}' });
     expect((told('y'.repeat(5_000)) as { sent: string }).sent).toBe(`"${'y'.repeat(255)}`);
     expect(told('1.9.0\n')).toMatchObject({ sent: '"1.9.0\\n"' });

@@ -164,7 +164,7 @@ describe('what a device tells of itself', () => {
     expect(await ddi.runs(device)).toMatchObject({ reported_version: '2.0' });
   });
 
-  it('stays within 100 attributes, of which the newest are kept', async () => {
+  it('keeps at most 100 attributes, the newest ones', async () => {
     const device = await givenDevice();
     const named = (letter: string, n: number) => Object.fromEntries(Array.from({ length: n }, (_, i) => [`${letter}${i}`, 'v']));
     await put(device, named('a', 90));

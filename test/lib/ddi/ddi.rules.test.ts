@@ -39,7 +39,7 @@ describe('what a device says', () => {
   });
 });
 
-describe('closed with a result that is none of the protocol', () => {
+describe('closed with a result that the protocol does not know', () => {
   it.each([
     ['an unknown word', { finished: 'failed' }, 'failed'],
     ['another spelling', { finished: 'SUCCESS' }, 'SUCCESS'],

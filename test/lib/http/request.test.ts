@@ -413,7 +413,7 @@ describe('a field that may have several forms', () => {
 });
 
 describe('an external id', () => {
-  it.each(['.', '..'])('400: %s is none, since no address can name it', (id) => {
+  it.each(['.', '..'])('400: %s is no id, because no address can name it', (id) => {
     expect(ExternalId.safeParse(id).success).toBe(false);
   });
 

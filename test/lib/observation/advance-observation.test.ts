@@ -244,7 +244,7 @@ describe('unknown devices', () => {
     expect(await world.get(id)).toMatchObject({ status: 'COMPLETED', devices_answered: 2, reports_stored: 2 });
   });
 
-  it('are not added with a generation that is none', async () => {
+  it('are not added with an unknown generation', async () => {
     const world = createObservationWorld(db);
     world.backend.fleet.push(inBackend('G-3', { vega_mcu: '1.0.0' }, { version: 3 }), inBackend('G-1'));
     const { id } = await world.request({ targets: { external_ids: ['G-3', 'G-1'] }, add_unknown: true });
@@ -299,7 +299,7 @@ describe('an import', () => {
     expect((await lookUpDevices(db, 'scooter', ['K-1', 'K-2'])).unknown).toEqual(['K-1']);
   });
 
-  it('passes over devices whose id or kind is none that is possible here, and counts them', async () => {
+  it('passes over devices whose id or kind is not valid here, and counts them', async () => {
     const world = createObservationWorld(db);
     world.backend.fleet.push(inBackend('with space'), inBackend('P-1'), inBackend('B-1', {}, { kind: 'bicycle' }));
     const { id } = await world.request({ targets: { filter: {} }, add_unknown: true });

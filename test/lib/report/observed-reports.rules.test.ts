@@ -34,6 +34,6 @@ it.each([
   expect(reports).toHaveLength(1);
 });
 
-it('does without a time since which it runs when there is none', () => {
+it('accepts a version without the time since which it runs', () => {
   expect(toReports([{ ...device, firmwares: [{ ...firmware, since_dt: 'unknown' }] }]).reports).toMatchObject([{ since_dt: undefined }]);
 });

@@ -151,7 +151,7 @@ describe('a backend that slows down', () => {
 });
 
 describe('the gate', () => {
-  it('lets through a share from 0 to 1 of what is wanted, and nothing while it is closed, whatever calls end in whatever order', () => {
+  it('lets through 0 to 100 % of the pace, and nothing while it is closed, in whatever order calls end', () => {
     const calls = fc.array(
       fc.record({
         isTaken: fc.boolean(),

@@ -7,6 +7,7 @@ import { createTestDatabase } from '../../../support/database.ts';
 import { actor, confirmation, givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
 import { untilWaiting } from '../../../support/locks.ts';
 import { manifestClaimsOf } from '../../../support/manifest-signer.ts';
+import { visibilitySeconds } from '../../../support/timed-queues.ts';
 import { createUpdateService, type UpdateService } from '../../../support/update-service.ts';
 
 const { db } = await createTestDatabase();
@@ -381,7 +382,7 @@ describe('a backend that is not there', () => {
     service.deps.backend.failure = new TypeError('a bug');
     await expect(service.dispatch(chunk)).rejects.toThrow('a bug');
     service.deps.backend.failure = undefined;
-    service.clock.advance(174);
+    service.clock.advance(visibilitySeconds);
     await service.dispatch(chunk);
     expect(await service.find(update.id)).toMatchObject({ counts: { IN_PROGRESS: 1 } });
   });

@@ -127,7 +127,7 @@ describe('a device at work', () => {
     expect(await service.find(given.update.id)).toMatchObject({ counts: { TIMED_OUT: 1 }, reasons: [{ reason: 'NOT_CONFIRMED' }] });
   });
 
-  it('is given up at ten times its deadline, whoever was asked', async () => {
+  it('is given up at ten times its deadline, even without any answer', async () => {
     const given = await service.givenSent({ timeouts: { in_progress_minutes: 2 } });
     const message = await pass(given.message, 20);
     expect(await service.find(given.update.id)).toMatchObject({ counts: { IN_PROGRESS: 1 } });

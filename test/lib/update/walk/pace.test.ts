@@ -8,6 +8,7 @@ import { UnderWay } from '../../../../lib/walk.ts';
 import { createTestDatabase } from '../../../support/database.ts';
 import { confirmation, startOfTime } from '../../../support/fixtures.ts';
 import { Simulation } from '../../../support/simulation.ts';
+import { visibilitySeconds } from '../../../support/timed-queues.ts';
 import { createRandom, createUpdateService } from '../../../support/update-service.ts';
 
 const { db } = await createTestDatabase();
@@ -50,7 +51,7 @@ const simulate = async ({ seed, devices, maximum_per_minute, maximum_in_progress
       await work(message);
     } catch (error) {
       if (!(error instanceof UnderWay) && !(error instanceof Crash)) throw error;
-      simulation.schedule(174, () => receive(message, work));
+      simulation.schedule(visibilitySeconds, () => receive(message, work));
     }
   };
   class Crash extends Error {}

@@ -1,6 +1,7 @@
-// Bundles the command into dist/scu.mjs, one file without dependencies, and beside it the licences of what is bundled.
+// Bundles the command into dist/scu.mjs and a file for each part that is loaded when it is called, without dependencies; beside them the
+// licences of what is bundled.
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build as bundle, type Metafile, stop } from 'esbuild';
@@ -9,11 +10,14 @@ const PACKAGE = fileURLToPath(new URL('.', import.meta.url));
 
 /** Answers the path of the bundle. */
 export const buildCommand = async (directory = join(PACKAGE, 'dist')): Promise<string> => {
-  const outfile = join(directory, 'scu.mjs');
+  // Names of parts change with what is in them: those of the build before would be packed too.
+  await rm(directory, { recursive: true, force: true });
   const { metafile } = await bundle({
     absWorkingDir: PACKAGE,
-    entryPoints: ['src/main.ts'],
-    outfile,
+    entryPoints: { scu: 'src/main.ts' },
+    outdir: directory,
+    outExtension: { '.js': '.mjs' },
+    splitting: true,
     bundle: true,
     minify: true,
     platform: 'node',
@@ -27,7 +31,7 @@ export const buildCommand = async (directory = join(PACKAGE, 'dist')): Promise<s
   });
   await mkdir(directory, { recursive: true });
   await writeFile(join(directory, 'LICENSES.txt'), await licencesOf(metafile));
-  return outfile;
+  return join(directory, 'scu.mjs');
 };
 
 /** MIT asks that its text comes along. */

@@ -1,3 +1,4 @@
+import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import type { UpdateDetail, Wait } from '../../clients/api/src/index.ts';
 import { formatCsvRow, parseCsv } from '../../clients/cli/src/csv.ts';
@@ -77,15 +78,15 @@ it('cuts a line to what is seen of it: colours take no room', () => {
   expect(cut('\x1b[31mabcdefg\x1b[0m', 6)).toBe('\x1b[31mabcde…\x1b[0m');
 });
 
-it('every command has a summary and a help with an example', () => {
-  const help = (command: ReturnType<typeof createProgram>): string => {
+it('every command has a summary and a help with an example', async () => {
+  const help = (command: Command): string => {
     let text = '';
     command.configureOutput({ writeOut: (part) => (text += part) }).outputHelp();
     return text;
   };
-  const leaves = (command: ReturnType<typeof createProgram>): ReturnType<typeof createProgram>[] =>
+  const leaves = (command: Command): Command[] =>
     [command, ...command.commands.flatMap(leaves)].filter(({ options }) => options.some(({ long }) => long === '--json'));
-  const commands = leaves(createProgram());
+  const commands = leaves(await createProgram());
   expect(commands.map((command) => [command.parent?.name(), command.name()].filter((name) => name !== 'scu').join(' '))).toEqual([
     ...['login', 'logout', 'whoami'],
     ...['firmware upload', 'firmware sign', 'firmware list', 'firmware view', 'firmware download', 'firmware withdraw'],
@@ -100,6 +101,15 @@ it('every command has a summary and a help with an example', () => {
     expect(help(command)).toMatch(/\nExamples?:\n {2}\$ /);
     expect(help(command)).toContain('--json');
   }
+});
+
+it('only the command that is called is loaded; the help says the same of all others', async () => {
+  const summaries = (program: Command) => program.commands.map((command) => [command.name(), command.summary()]);
+  const [all, one] = [await createProgram(), await createProgram('stats')];
+  expect(summaries(one)).toEqual(summaries(all));
+  expect(one.commands.filter(({ commands, options }) => commands.length + options.length > 0).map((each) => each.name())).toEqual([
+    'stats',
+  ]);
 });
 
 const now = new Date('2026-11-26T05:00:00Z');

@@ -1,4 +1,10 @@
+import type { Send } from './request.ts';
 import type { PutFile } from './upload.ts';
+
+export const send: Send = async (url, { method, headers, body, signal }) => {
+  const answer = await fetch(url, { method, headers, signal, ...(body !== undefined && { body }) });
+  return { status: answer.status, text: await answer.text(), headerOf: (name) => answer.headers.get(name) };
+};
 
 /** The SHA-256 of a file. WebCrypto cannot stream: a page with large files hashes them in a worker and hands the hash over. */
 export const sha256Of = async (file: Blob, onBytes: (bytes: number) => void): Promise<string> => {

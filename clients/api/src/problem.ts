@@ -33,10 +33,10 @@ export class ApiUnreachable extends Error {
   }
 }
 
-/** `fetch` says only "fetch failed"; the reason is below it. */
+/** `fetch` says only "fetch failed", and a host with several addresses nothing at all; the reason is below it. */
 const reasonOf = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error);
   const { cause } = error;
-  if (cause instanceof AggregateError && cause.errors[0] instanceof Error) return cause.errors[0].message;
+  for (const each of [error, cause]) if (each instanceof AggregateError && each.errors[0] instanceof Error) return each.errors[0].message;
   return cause instanceof Error && cause.message !== '' ? cause.message : error.message;
 };

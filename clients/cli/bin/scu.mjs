@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// What is published is one bundled file. In a clone of the repository the command runs from its sources, without a build.
+// What is published is bundled. In a clone of the repository the command runs from its sources, without a build.
 import { existsSync } from 'node:fs';
 import module from 'node:module';
 

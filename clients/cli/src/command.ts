@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type Client, createClient } from '../../api/src/index.ts';
 import { type ExitCode, exitCodes } from './exit-codes.ts';
 import { formatDuration } from './format.ts';
+import { interruption } from './interruption.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
 import { confirm } from './question.ts';
@@ -53,12 +54,6 @@ export const addCommand = (parent: Command, usage: string, { summary, details, e
 export const addGroup = (program: Command, name: string, summary: string): Command =>
   program.command(name).summary(summary).description(summary);
 
-let interruption: AbortSignal = new AbortController().signal;
-/** Said once, before commands run. */
-export const setInterruption = (signal: AbortSignal): void => {
-  interruption = signal;
-};
-
 /** The action of a command: its work gets the context, the options and the arguments, and may answer an exit code. */
 export const action =
   <Options extends object = object, Arguments extends unknown[] = []>(
@@ -80,15 +75,15 @@ const createContext = ({ url, json, csv, yes = false }: CommonOptions): Context 
   return {
     output: new Output(json ? 'json' : csv ? 'csv' : 'table'),
     progress,
-    signal: interruption,
+    signal: interruption(),
     session,
-    client: ({ attempts, signal = interruption } = {}) => {
+    client: ({ attempts, signal = interruption() } = {}) => {
       const { url: address, token } = session();
       const onRetry = ({ seconds, error }: { seconds: number; error: Error }) =>
         progress.show(`${error.message}; tried again in ${formatDuration(seconds)}`);
       return createClient({ url: address, token, signal, onRetry, ...(attempts !== undefined && { attempts }) });
     },
-    confirm: (question) => confirm(question, { yes, signal: interruption }),
+    confirm: (question) => confirm(question, { yes, signal: interruption() }),
   };
 };
 

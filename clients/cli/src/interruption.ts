@@ -5,14 +5,17 @@ export class Interrupted extends Error {
   override readonly name = 'Interrupted';
 }
 
-/** The first Ctrl-C ends what is under way in order, the second one at once. */
-export const listenForInterruption = (): AbortSignal => {
-  const controller = new AbortController();
+const controller = new AbortController();
+
+/** Aborted by Ctrl-C, or when the process is told to end. */
+export const interruption = (): AbortSignal => controller.signal;
+
+/** From now on the first Ctrl-C ends what is under way in order, the second one at once. */
+export const listenForInterruption = (): void => {
   const stop = () => {
     if (controller.signal.aborted) process.exit(exitCodes.interrupted);
     controller.abort(new Interrupted('Interrupted'));
   };
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
-  return controller.signal;
 };

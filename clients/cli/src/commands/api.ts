@@ -26,11 +26,11 @@ export const addApiCommand = (program: Command): void => {
       action<ApiOptions, [string, string]>(async ({ client, output }, { data, header = [] }, method, path) => {
         if (!path.startsWith('/')) throw new UsageError(`The path begins with /v1/, not ${path}`);
         const body = data?.startsWith('@') ? await readText(data.slice(1)) : data;
-        const headers = new Headers(body === undefined ? {} : { 'content-type': 'application/json' });
+        const headers: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' };
         for (const each of header) {
           const [, name, value = ''] = /^([^:]+):\s*(.*)$/.exec(each) ?? [];
           if (name === undefined) throw new UsageError(`--header ${each}: name: value is wanted`);
-          headers.set(name, value);
+          headers[name.toLowerCase()] = value;
         }
         const { connection } = client();
         const answer = await request(path, { connection, method: method.toUpperCase(), headers, ...(body !== undefined && { body }) });

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { completionSummary } from '../program.ts';
 
 const directives = { files: 0, noFiles: 4 };
 
@@ -25,7 +26,7 @@ export const addCompletionCommands = async (program: Command): Promise<void> => 
   });
   program.commands
     .find((command) => command.name() === 'completion')
-    ?.summary('print what makes a shell complete commands and options')
+    ?.summary(completionSummary)
     .hook('postAction', (_, { args: [shell] }) => {
       if (shell === 'bash') console.log(bashAddition);
     })

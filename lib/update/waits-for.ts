@@ -52,7 +52,7 @@ export const WaitsFor = z
       z.meta({
         description:
           'Of PACE, how far the turn is: 1 is next. Only where one device was asked for, by `external_id` or by its own list of updates; ' +
-          'null behind the 10,000th, and in an open canary',
+          'null behind the 10,000th, and in an open canary. Devices whose zone is closed or full count, though others pass them',
       }),
     ),
   })

@@ -2532,7 +2532,7 @@ export interface WaitsFor {
   until_dt: string | null;
   /** Since when, where that is known; of POLL, when the device was last seen */
   since_dt: string | null;
-  /** Of PACE, how far the turn is: 1 is next. Only where one device was asked for, by `external_id` or by its own list of updates; null behind the 10,000th, and in an open canary */
+  /** Of PACE, how far the turn is: 1 is next. Only where one device was asked for, by `external_id` or by its own list of updates; null behind the 10,000th, and in an open canary. Devices whose zone is closed or full count, though others pass them */
   place: number | null;
 }
 

@@ -24,6 +24,9 @@ export const formatClock = (dt: string | Date): string => clock.format(new Date(
 export const formatClockIn = (dt: Date, timeZone: string): string =>
   new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit', timeZone }).format(dt);
 export const formatDay = (dt: string | Date): string => day.format(new Date(dt));
+const weekday = new Intl.DateTimeFormat(language, { weekday: 'short', timeZone: 'UTC' });
+/** 0 is Monday. */
+export const formatWeekday = (index: number): string => weekday.format(new Date(Date.UTC(2024, 0, 1 + index)));
 export const formatList = (items: readonly string[]): string => list.format(items);
 export const viewerTimeZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 

@@ -9,7 +9,6 @@ import { canarySizeOf, type Draft, type Wrong } from './wizard/draft.ts';
 
 const count = (number: number, one: string, many = `${one}s`): string => `${formatNumber(number)} ${number === 1 ? one : many}`;
 const devices = (number: number): string => count(number, 'device');
-const because = (reason: string | null): string => (reason === null ? '' : `: ${reason}`);
 
 const executionStatus: Record<Execution['status'], string> = {
   QUEUED: 'Waiting',
@@ -65,6 +64,8 @@ const reason: Record<string, string> = {
   FIRMWARE_LOST: 'The file of the firmware is missing',
   DEVICE_CANCELED: 'The device stopped when it was asked to',
   AWAITING_PROOF: 'Says it is done; what it runs is being looked up',
+  FAILURE_RATE: 'too many failures',
+  CANARY_FAILED: 'the canary failed',
   CANCEL_REQUESTED: 'Asked to stop',
   CANCEL_REFUSED: 'Goes on although it was asked to stop',
 };
@@ -74,6 +75,8 @@ const waits: Record<string, string> = {
   RESUME: 'waits until the update is resumed',
   STEP: 'the next step of the update is late',
   CANARY: 'waits for the canary',
+  WINDOW: 'waits until its maintenance window opens',
+  BUDGET: 'waits until others of its zone are back in service',
   PACE: 'waits for its turn',
   RETRY: 'waits for its next try',
   DEFERRAL: 'is asked again later',
@@ -83,6 +86,23 @@ const waits: Record<string, string> = {
   DEVICE: 'installs; its proof is awaited',
   END: 'ends with the next step',
 };
+
+/** `waits until the maintenance window opens, in 5 hr.` */
+const waitsFor = ({ cause, until_dt, place }: WaitsFor): string =>
+  [
+    waits[cause] ?? cause,
+    place === null ? '' : `, ${place === 1 ? 'as the next one' : `behind ${formatNumber(place - 1)} others`}`,
+    until_dt === null ? '' : `, ${formatRelative(until_dt, new Date())}`,
+  ].join('');
+
+/** A code with what stands behind it in words: `FAILURE_RATE: 20 of 162 devices asked ended as FAILED or TIMED_OUT`. */
+const spoken = (whole: string): string => {
+  const [, code = '', rest = ''] = /^([A-Z_]+)(?::\s*(.*))?$/s.exec(whole) ?? [];
+  if (code === '') return whole;
+  const words = rest.replaceAll(/\b[A-Z_]{4,}\b/g, (word) => executionStatus[word as Execution['status']]?.toLowerCase() ?? word);
+  return [reason[code] ?? code, words].filter(Boolean).join(': ');
+};
+const because = (why: string | null): string => (why === null ? '' : `: ${spoken(why)}`);
 
 /** What an update does now, and why; the first thing on its page. */
 const situation = (now: Situation): string => {
@@ -94,7 +114,7 @@ const situation = (now: Situation): string => {
       return `${now.status === 'ABORTED' ? 'Stopped by a rule' : 'Canceled'}${because(now.reason)}. ${succeeded}.`;
     }
     case 'stopping':
-      return `${now.status === 'ABORTED' ? 'Stopped by a rule' : 'Canceled'}${because(now.reason)}. Nobody else is asked; ${devices(now.atWork)} still at work.`;
+      return `${now.status === 'ABORTED' ? 'Stopped by a rule' : 'Canceled'}${because(now.reason)}. Nobody else is asked${now.atWork === 0 ? '; those that wait are being ended' : `; ${devices(now.atWork)} still at work`}.`;
     case 'paused':
       return `Paused${because(now.reason)}. ${devices(now.waiting)} wait until it is resumed; ${formatNumber(now.atWork)} at work finish.`;
     case 'late':
@@ -120,7 +140,7 @@ const situation = (now: Situation): string => {
     case 'atLimit':
       return `${devices(now.atWork)} at work, as many as may be at once. The next ones follow as these end.`;
     case 'nobodyAsked':
-      return `Nobody was asked in the last minute; ${devices(now.waiting)} wait.`;
+      return `Nobody was asked in the last minute; ${devices(now.waiting)} wait.${now.first === null ? '' : ` The first of them ${waitsFor(now.first)}.`}`;
     case 'asking':
       return `Devices are being asked, up to ${formatNumber(now.perMinute)} a minute${now.slowedTo === null ? '' : `; the backend slows it down to ${formatShare(now.slowedTo)}`}.`;
   }
@@ -245,6 +265,7 @@ export const text = {
   updateStatus,
   eligibility,
   reason,
+  spoken,
   situation,
   wrong,
   kinds,
@@ -259,12 +280,7 @@ export const text = {
     withdrawn: 'Withdrawn',
     rejected: 'Rejected',
   },
-  waitsFor: ({ cause, until_dt, place }: WaitsFor) =>
-    [
-      waits[cause] ?? cause,
-      place === null ? '' : `, ${place === 1 ? 'as the next one' : `behind ${formatNumber(place - 1)} others`}`,
-      until_dt === null ? '' : `, ${formatRelative(until_dt, new Date())}`,
-    ].join(''),
+  waitsFor,
 
   places: {
     overview: 'Overview',
@@ -679,8 +695,8 @@ export const text = {
     budget: 'Out of service at once',
     window: 'Updates only',
     always: 'at any time',
-    windowOf: (from: string, until: string, days: readonly string[]) =>
-      `${from} to ${until}${days.length > 0 && days.length < 7 ? `, ${days.join(', ')}` : ''}`,
+    windowOf: (from: string, until: string, days: string) => `${from} to ${until}${days === '' ? '' : `, ${days}`}`,
+    days: 'On',
     from: 'From',
     until: 'Until',
     windowHint: 'Both empty: at any time. In the time of the zone; may go across midnight.',

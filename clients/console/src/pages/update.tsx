@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query';
 import { useRef } from 'react';
-import type { UpdateDetail } from '../../../api/src/index.ts';
+import type { UpdateDetail, WaitsFor } from '../../../api/src/index.ts';
 import { useApi } from '../api.ts';
 import { StatusBar } from '../charts/status-bar.tsx';
 import { formatClock, formatWholeShare } from '../format.ts';
@@ -46,6 +46,18 @@ export const UpdatePage = ({ id }: { id: number }) => {
   );
 };
 
+/** Why nothing happens: what holds back the first one, holds back those behind it. */
+const useFirstThatWaits = ({ id }: UpdateDetail, isAsked: boolean): WaitsFor | null => {
+  const api = useApi();
+  const { data } = useQuery({
+    queryKey: ['update', id, 'first that waits'],
+    queryFn: async ({ signal }) => (await api.listExecutions(id, { status: 'QUEUED', limit: 1 }, { signal })).items[0]?.waits_for ?? null,
+    enabled: isAsked,
+    refetchInterval: 30_000,
+  });
+  return isAsked ? (data ?? null) : null;
+};
+
 const UpdateLead = ({ update }: { update: UpdateDetail }) => (
   <>
     <UpdateBadge status={update.status} />{' '}
@@ -58,6 +70,7 @@ const UpdateLead = ({ update }: { update: UpdateDetail }) => (
 
 const UpdateBody = ({ update, updatedAt, isStale }: { update: UpdateDetail; updatedAt: number; isStale: boolean }) => {
   const now = useNow();
+  const first = useFirstThatWaits(update, situationOf(update, now).kind === 'nobodyAsked');
   const [query, change] = useQueryOfPage();
   const wanted = query.get('status');
   const status = executionStatuses.find((each) => each === wanted);
@@ -65,7 +78,7 @@ const UpdateBody = ({ update, updatedAt, isStale }: { update: UpdateDetail; upda
   return (
     <>
       <p className="situation" aria-live="polite">
-        {text.situation(situationOf(update, now))}
+        {text.situation(situationOf(update, now, first))}
       </p>
       <Section
         title={text.update.progress}

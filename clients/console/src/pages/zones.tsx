@@ -3,6 +3,7 @@ import { useState } from 'react';
 import type { Zone } from '../../../api/src/index.ts';
 import { useApi } from '../api.ts';
 import { formatNumber } from '../format.ts';
+import { linkTo } from '../location.ts';
 import { text } from '../text.ts';
 import { Button, Field, NumberField } from '../ui/controls.tsx';
 import { Confirmation } from '../ui/dialog.tsx';
@@ -11,6 +12,8 @@ import { Page } from '../ui/page.tsx';
 import { Answer, Empty } from '../ui/states.tsx';
 import { type Column, More, Table } from '../ui/table.tsx';
 import { TimeThere } from '../ui/time.tsx';
+import { fromWindow, isWindow, toWindow, type WindowDraft } from '../ui/window.ts';
+import { WindowFields, windowText } from '../ui/window-fields.tsx';
 
 const scope = 'devices:write';
 
@@ -20,7 +23,11 @@ export const ZonesPage = () => {
   const list = useList(['zones'], (page, options) => api.listZones(page, options));
   const columns: readonly Column<Zone>[] = [
     { title: text.zones.name, cell: ({ name }) => name, isName: true },
-    { title: text.updates.devices, cell: ({ devices }) => formatNumber(devices), isNumber: true },
+    {
+      title: text.updates.devices,
+      cell: ({ name, devices }) => <a href={linkTo('/fleet', { zone: name })}>{formatNumber(devices)}</a>,
+      isNumber: true,
+    },
     { title: text.zones.budget, cell: ({ maximum_unavailable_percentage: percentage }) => `${formatNumber(percentage)} %`, isNumber: true },
     { title: text.zones.window, cell: ({ maintenance_window }) => windowText(maintenance_window) },
     {
@@ -69,23 +76,19 @@ export const ZonesPage = () => {
   );
 };
 
-const windowText = (window: Zone['maintenance_window']): string =>
-  window === null ? text.zones.always : text.zones.windowOf(window.from, window.until, window.days ?? []);
-
 const ZoneDialog = ({ zone, onClose }: { zone: Zone | undefined; onClose: () => void }) => {
   const api = useApi();
   const cache = useQueryClient();
   const [name, setName] = useState(zone?.name ?? '');
   const [timeZone, setTimeZone] = useState(zone?.time_zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone);
   const [budget, setBudget] = useState(String(zone?.maximum_unavailable_percentage ?? 100));
-  const [from, setFrom] = useState(zone?.maintenance_window?.from ?? '');
-  const [until, setUntil] = useState(zone?.maintenance_window?.until ?? '');
+  const [window, setWindow] = useState<WindowDraft>(() => fromWindow(zone?.maintenance_window ?? null));
+  const [comment, setComment] = useState(zone?.comment ?? '');
   const { mutate, isPending, error } = useMutation({
     mutationFn: () => {
-      const days = zone?.maintenance_window?.days;
       const settings = {
-        ...{ time_zone: timeZone, maximum_unavailable_percentage: Number(budget) },
-        maintenance_window: from === '' && until === '' ? null : { from, until, ...(days && { days }) },
+        ...{ time_zone: timeZone, maximum_unavailable_percentage: Number(budget), comment },
+        maintenance_window: toWindow(window),
       };
       return zone ? api.changeZone(zone.name, settings) : api.addZone({ name, ...settings });
     },
@@ -98,7 +101,7 @@ const ZoneDialog = ({ zone, onClose }: { zone: Zone | undefined; onClose: () => 
     <Confirmation
       title={zone ? text.zones.changeTitle(zone.name) : text.zones.add}
       act={text.zones.save}
-      isBlocked={name === '' || timeZone === '' || budget === '' || (from === '') !== (until === '')}
+      isBlocked={name === '' || timeZone === '' || budget === '' || !isWindow(window)}
       {...{ onAct: mutate, onClose, isPending, error }}
     >
       {!zone && (
@@ -120,13 +123,11 @@ const ZoneDialog = ({ zone, onClose }: { zone: Zone | undefined; onClose: () => 
       </Field>
       <NumberField label={text.zones.budget} unit="%" step="any" {...{ minimum: 0, maximum: 100, value: budget, onChange: setBudget }} />
       <div className="fields">
-        <Field label={text.zones.from}>
-          {(ids) => <input {...ids} type="time" value={from} onChange={(event) => setFrom(event.target.value)} />}
-        </Field>
-        <Field label={text.zones.until} hint={text.zones.windowHint}>
-          {(ids) => <input {...ids} type="time" value={until} onChange={(event) => setUntil(event.target.value)} />}
-        </Field>
+        <WindowFields draft={window} onChange={setWindow} hint={text.zones.windowHint} />
       </div>
+      <Field label={text.updates.comment}>
+        {(ids) => <input {...ids} type="text" maxLength={2000} value={comment} onChange={(event) => setComment(event.target.value)} />}
+      </Field>
     </Confirmation>
   );
 };

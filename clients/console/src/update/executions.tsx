@@ -15,7 +15,7 @@ import { tellingReasons } from './reasons.tsx';
 /** What a device says, or what it waits for while it has nothing to say. */
 export const Why = ({ reason, detail, waits_for, late_success_dt }: Execution) => (
   <span className="why">
-    {reason && <span>{text.reason[reason.split(':')[0] ?? ''] ?? reason}</span>}
+    {reason && <span>{text.spoken(reason)}</span>}
     {detail && <q>{detail}</q>}
     {waits_for && <span className="small">{text.waitsFor(waits_for)}</span>}
     {late_success_dt && <span className="small">{text.update.lateSuccess}</span>}

@@ -28,7 +28,7 @@ export const Reasons = ({
             <span className="of">
               <ExecutionBadge status={status} />
               <button type="button" className="as-link" onClick={() => onChoose(status, reason ?? undefined)}>
-                {text.reason[reason ?? ''] ?? reason ?? text.update.noReason}
+                {reason === null ? text.update.noReason : text.spoken(reason)}
               </button>
               <strong className="number">{formatNumber(count)}</strong>
             </span>
@@ -39,8 +39,7 @@ export const Reasons = ({
               <ul className="words">
                 {texts.map((each) => (
                   <li key={each.text}>
-                    <q>{text.reason[each.text] ?? each.text}</q>{' '}
-                    {each.count > 1 && <span className="small">{formatNumber(each.count)}×</span>}
+                    <q>{text.spoken(each.text)}</q> {each.count > 1 && <span className="small">{formatNumber(each.count)}×</span>}
                   </li>
                 ))}
               </ul>

@@ -1,0 +1,33 @@
+// What the console says of codes, filters and situations.
+import { describe, expect, it } from 'vitest';
+import { text } from '../../../clients/console/src/text.ts';
+
+describe('the console says', () => {
+  it('a code in words, with what stands behind it', () => {
+    expect(text.spoken('FAILURE_RATE: 20 of 162 devices asked ended as FAILED or TIMED_OUT')).toBe(
+      'too many failures: 20 of 162 devices asked ended as failed or timed out',
+    );
+    expect(text.spoken('QUEUED_TOO_LONG')).toBe('Waited too long for its turn');
+    expect(text.spoken('just looking: at it')).toBe('just looking: at it');
+    expect(text.spoken('SOMETHING_NEW: 5')).toBe('SOMETHING_NEW: 5');
+  });
+
+  it('a filter in one line', () => {
+    const filter = { kind: 'scooter', zone: 'north', retired: false } as const;
+    expect(text.filterOf({ ...filter, tags: { all: ['night'], none: ['staff'] } })).toBe(
+      'scooters, in zone north, tagged night, not tagged staff',
+    );
+    expect(text.filterOf({ zone: 'none', running: { hardware_type: 'vega_mcu', version: '1.4' } })).toBe(
+      'all devices, in no zone, running vega_mcu 1.4',
+    );
+  });
+
+  it('why nothing happens, where something is known', () => {
+    const first = { cause: 'RETRY', until_dt: null, since_dt: null, place: null } as const;
+    expect(text.situation({ kind: 'nobodyAsked', waiting: 3, first })).toBe(
+      'Nobody was asked in the last minute; 3 devices wait. The first of them waits for its next try.',
+    );
+    expect(text.waitsFor({ ...first, cause: 'PACE', place: 4 })).toBe('waits for its turn, behind 3 others');
+    expect(text.waitsFor({ ...first, cause: 'PACE', place: 1 })).toBe('waits for its turn, as the next one');
+  });
+});

@@ -168,8 +168,9 @@ const wrong: Record<NonNullable<Wrong[Exclude<keyof Wrong, 'filter'>]>, string> 
   percentage: 'Between 0 and 100.',
   tooMany: 'At most 10,000 ids. Choose more by a filter.',
   none: 'At least one id.',
-  comment: 'A comment is needed when devices go back to an older version.',
+  comment: 'A comment is needed when devices go back to an older version, or windows do not count.',
   group: 'Which group?',
+  hours: 'From when until when, and on which days?',
 };
 
 const kindsMany = { scooter: 'scooters', cabinet: 'cabinets' } as const;
@@ -234,6 +235,9 @@ const sentence = ({
     `Updates ${kindOf(draft.kind, plan.eligible)}${ofWhom(draft)} to ${firmware.hardware_type} ${firmware.version}`,
     ...(canary > 0 ? [`, ${formatNumber(canary)} first`] : []),
     `, at most ${formatNumber(Number(draft.perMinute))} a minute`,
+    ...(draft.window === 'own' ? [`, between ${draft.hours.from} and ${draft.hours.until}`] : []),
+    ...(draft.window === 'ignore' ? [', outside maintenance windows too'] : []),
+    ...(draft.budget === '' ? [] : [`, never more than ${draft.budget} % of a zone at once`]),
     ...(draft.atWork === '' ? [] : [` and ${formatNumber(Number(draft.atWork))} at once`]),
     ...(draft.start === '' ? [] : [`, from ${formatDateTime(draft.start)} on`]),
     `; ${draft.stopAction === 'ABORT' ? 'stops' : 'pauses'} when ${draft.stopAt} % have failed.`,
@@ -446,6 +450,9 @@ export const text = {
     growing: 'Growing pace',
     growingOf: ({ base_per_minute, increment_factor, after_succeeded }: NonNullable<Update['rollout']['exponential']>) =>
       `${formatNumber(base_per_minute)} a minute at first, ${formatNumber(increment_factor)} times as fast after each ${formatNumber(after_succeeded)} that succeeded`,
+    window: 'Only between',
+    ignoresWindow: 'Outside maintenance windows too',
+    budget: 'Out of service in a zone, at most',
     downgrade: 'Also to an older version',
     force: 'Also devices that failed it three times',
     unknownVersion: 'Devices on an unknown version',
@@ -510,6 +517,18 @@ export const text = {
     atWorkHint: 'Empty: no limit.',
     start: 'Begin',
     startHint: `Empty: at once. In your time zone, ${Intl.DateTimeFormat().resolvedOptions().timeZone}.`,
+    window: 'Maintenance windows',
+    windows: { zones: 'As zones say', own: 'Only within my own', ignore: 'Do not count (asks for a comment)' },
+    hoursHint: 'In the time of each zone; may go across midnight. A window of the zone holds as well.',
+    budget: 'Out of service at once',
+    budgetHint: 'Of a zone, over all updates. Empty: what each zone allows.',
+    now: (number: number) => `${devices(number)} may be asked at once, at the pace below`,
+    later: (zone: string | null, cause: 'WINDOW' | 'BUDGET', opens: string | null, number: number) => {
+      const where = zone === null ? 'of devices without a zone' : `of zone ${zone}`;
+      if (cause === 'BUDGET') return `${devices(number)} wait for the budget ${where}`;
+      return `${devices(number)} wait for the window ${where}${opens === null ? ', which never opens' : `: ${formatDateTime(opens)}`}`;
+    },
+    there: (clock: string) => `${clock} there`,
     canaries: { default: 'As usual', own: 'My own', none: 'None' },
     canaryHint: (number: string) =>
       number === '0' ? 'Nobody goes first.' : `${number} go first; the rest follows when 90 % have succeeded.`,

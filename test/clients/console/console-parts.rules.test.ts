@@ -6,7 +6,16 @@ import { readClaims } from '../../../clients/console/src/login/claims.ts';
 import { gaugeOf, pollInterval, situationOf } from '../../../clients/console/src/update/situation.ts';
 import { addUp, verdictOf } from '../../../clients/console/src/update/verdict.ts';
 import { findWarning, guessFrom, lookOf } from '../../../clients/console/src/upload/file-looks.ts';
-import { canarySizeOf, draftFrom, emptyDraft, findWrong, idsOf, idsOfCsv, requestOf } from '../../../clients/console/src/wizard/draft.ts';
+import {
+  canarySizeOf,
+  draftFrom,
+  emptyDraft,
+  findWrong,
+  idsOf,
+  idsOfCsv,
+  planOf,
+  requestOf,
+} from '../../../clients/console/src/wizard/draft.ts';
 
 const none = { QUEUED: 0, IN_PROGRESS: 0, SUCCEEDED: 0, FAILED: 0, TIMED_OUT: 0, REJECTED: 0, CANCELED: 0, REMOVED: 0 };
 const now = new Date('2026-11-26T12:00:00Z');
@@ -61,6 +70,22 @@ describe('the draft of an update', () => {
       ...{ perMinute: 'number', percentage: 'percentage', stopAt: 'percentage', retries: 'number', filter: { of: 'version' } },
     });
     expect(findWrong({ ...draft, allowDowngrade: true, comment: ' ' }, [])).toEqual({ comment: 'comment' });
+  });
+
+  it('takes a window, a budget and a moment, which the dry run knows as well', () => {
+    const hours = { from: '22:00', until: '04:00', days: ['monday' as const] };
+    const filled = { ...draft, window: 'own' as const, hours, budget: '2.5', start: '2026-12-01T03:00' };
+    const planned = {
+      window: { from: '22:00', until: '04:00', days: ['monday'] },
+      rollout: { maximum_per_minute: 1000, maximum_in_progress: null, maximum_unavailable_percentage: 2.5 },
+      start_dt: new Date(2026, 11, 1, 3).toISOString(),
+    };
+    expect(planOf(filled, 3, [])).toMatchObject(planned);
+    expect(requestOf(filled, 3, [])).toMatchObject(planned);
+    expect(planOf({ ...draft, window: 'ignore' }, 3, [])).toMatchObject({ ignore_window: true, comment: '-' });
+    expect(findWrong({ ...draft, window: 'ignore', budget: '101' }, [])).toEqual({ comment: 'comment', budget: 'percentage' });
+    expect(findWrong({ ...draft, window: 'own', hours: { ...hours, until: '' } }, [])).toEqual({ hours: 'hours' });
+    expect(findWrong({ ...draft, window: 'own', hours: { ...hours, days: [] } }, [])).toEqual({ hours: 'hours' });
   });
 
   it('takes a group, and a sample of it', () => {

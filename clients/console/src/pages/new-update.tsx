@@ -11,7 +11,7 @@ import { Failure } from '../ui/states.tsx';
 import { useSettled } from '../ui/use-settled.ts';
 import { takeChosen } from '../wizard/chosen-devices.ts';
 import { DevicesStep } from '../wizard/devices-step.tsx';
-import { type Catalogue, type Draft, draftFrom, findWrong, hasTargets, planOf, requestOf } from '../wizard/draft.ts';
+import { type Catalogue, canPlan, type Draft, draftFrom, findWrong, planOf, requestOf } from '../wizard/draft.ts';
 import { DryRunStep } from '../wizard/dry-run-step.tsx';
 import { FirmwareStep } from '../wizard/firmware-step.tsx';
 import { SafetyStep } from '../wizard/safety-step.tsx';
@@ -39,7 +39,7 @@ export const NewUpdatePage = () => {
   const firmware = firmwares.data?.find(({ id }) => id === draft.firmwareId);
   const catalogue = firmwares.data ?? [];
   const wrong = findWrong(draft, catalogue);
-  const isChosen = hasTargets(wrong);
+  const isChosen = canPlan(wrong);
   const dryRun = useDryRun(useDeferredValue(draft), firmware, isChosen, catalogue);
   const plan = firmware && isChosen ? dryRun.data : undefined;
   const eligible = plan?.eligible ?? 0;

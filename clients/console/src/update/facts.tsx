@@ -7,6 +7,7 @@ import { linkTo } from '../location.ts';
 import { text } from '../text.ts';
 import { Facts, Section } from '../ui/page.tsx';
 import { Time } from '../ui/time.tsx';
+import { windowText } from '../ui/window-fields.tsx';
 import { canaryWaitEnds, gaugeOf } from './situation.ts';
 
 type Part = { update: UpdateDetail };
@@ -127,6 +128,12 @@ export const Settings = ({ update }: Part) => (
         [text.update.retries, text.update.retriesOf(update.retry)],
         [text.update.timeouts, text.update.timeoutsOf(update.timeouts)],
         [text.update.growing, update.rollout.exponential && text.update.growingOf(update.rollout.exponential)],
+        [text.update.window, update.window && windowText(update.window)],
+        [text.update.ignoresWindow, update.ignore_window ? text.yes : null],
+        [
+          text.update.budget,
+          update.rollout.maximum_unavailable_percentage < 100 && `${formatNumber(update.rollout.maximum_unavailable_percentage)} %`,
+        ],
         [text.update.downgrade, update.allow_downgrade ? text.yes : null],
         [text.update.force, update.force ? text.yes : null],
         [text.update.unknownVersion, text.update.unknownVersions[update.unknown_version]],

@@ -9,6 +9,7 @@ import {
   type WrongFilter,
   wordsOf,
 } from '../filter/filter.ts';
+import { isWindow, noWindow, toWindow, type WindowDraft } from '../ui/window.ts';
 
 export interface Draft {
   firmwareId: number | null;
@@ -31,6 +32,11 @@ export interface Draft {
   retries: string;
   minutesAtWork: string;
   start: string;
+  /** When devices may be asked: as their zones say, within a window of its own too, or whatever zones say. */
+  window: 'zones' | 'own' | 'ignore';
+  hours: WindowDraft;
+  /** Of a zone's devices, in per cent. */
+  budget: string;
   allowDowngrade: boolean;
   force: boolean;
   unknownVersion: 'INCLUDE' | 'EXCLUDE';
@@ -58,6 +64,9 @@ export const emptyDraft: Draft = {
   retries: '1',
   minutesAtWork: '60',
   start: '',
+  window: 'zones',
+  hours: { ...noWindow, from: '02:00', until: '05:00' },
+  budget: '',
   allowDowngrade: false,
   force: false,
   unknownVersion: 'INCLUDE',
@@ -104,7 +113,9 @@ const decimal = (typed: string): number | undefined => (typed.trim() === '' || N
 export type Catalogue = readonly Pick<FirmwareListItem, 'id' | 'hardware_type' | 'version'>[];
 
 export type DraftField = keyof Draft;
-export type Wrong = Partial<Record<Exclude<DraftField, 'filter'>, 'number' | 'percentage' | 'tooMany' | 'none' | 'comment' | 'group'>> & {
+export type Wrong = Partial<
+  Record<Exclude<DraftField, 'filter'>, 'number' | 'percentage' | 'tooMany' | 'none' | 'comment' | 'group' | 'hours'>
+> & {
   filter?: WrongFilter;
 };
 
@@ -136,12 +147,15 @@ export const findWrong = (draft: Draft, catalogue: Catalogue): Wrong => {
   wants('stopFrom', (whole(draft.stopFrom) ?? 0) >= 1, 'number');
   wants('retries', whole(draft.retries) !== undefined, 'number');
   wants('minutesAtWork', (decimal(draft.minutesAtWork) ?? 0) > 0, 'number');
-  wants('comment', !draft.allowDowngrade || draft.comment.trim() !== '', 'comment');
+  wants('comment', !(draft.allowDowngrade || draft.window === 'ignore') || draft.comment.trim() !== '', 'comment');
+  wants('hours', draft.window !== 'own' || (draft.hours.from !== '' && isWindow(draft.hours)), 'hours');
+  wants('budget', draft.budget === '' || percentage(draft.budget), 'percentage');
   return wrong;
 };
 
-/** Fields without which nobody is chosen. */
-export const hasTargets = ({ ids, percentage, group, filter }: Wrong): boolean => !ids && !percentage && !group && !filter;
+/** Whether enough is filled in to ask who takes part, and when. */
+export const canPlan = ({ ids, percentage, group, filter, hours, budget, perMinute, atWork }: Wrong): boolean =>
+  !ids && !percentage && !group && !filter && !hours && !budget && !perMinute && !atWork;
 
 const targetsOf = (draft: Draft, catalogue: Catalogue): RequestUpdateBody['targets'] => {
   const { kind, choice, group } = draft;
@@ -158,7 +172,17 @@ export const planOf = (draft: Draft, firmware_id: number, catalogue: Catalogue):
   allow_downgrade: draft.allowDowngrade,
   force: draft.force,
   unknown_version: draft.unknownVersion,
-  comment: draft.comment.trim() || (draft.allowDowngrade ? '-' : ''),
+  comment: draft.comment.trim() || (draft.allowDowngrade || draft.window === 'ignore' ? '-' : ''),
+  ...(draft.window === 'own' && { window: toWindow(draft.hours) }),
+  ...(draft.window === 'ignore' && { ignore_window: true }),
+  ...(draft.start !== '' && { start_dt: new Date(draft.start).toISOString() }),
+  rollout: rolloutOf(draft),
+});
+
+const rolloutOf = ({ perMinute, atWork, budget }: Draft): NonNullable<RequestUpdateBody['rollout']> => ({
+  maximum_per_minute: whole(perMinute) ?? 1,
+  maximum_in_progress: whole(atWork) ?? null,
+  ...(decimal(budget) !== undefined && { maximum_unavailable_percentage: decimal(budget) ?? 0 }),
 });
 
 const canaryOf = (draft: Draft): Pick<RequestUpdateBody, 'canary'> => {
@@ -176,7 +200,6 @@ const canaryOf = (draft: Draft): Pick<RequestUpdateBody, 'canary'> => {
 export const requestOf = (draft: Draft, firmware_id: number, catalogue: Catalogue): UpdateRequest => ({
   ...planOf(draft, firmware_id, catalogue),
   comment: draft.comment.trim(),
-  rollout: { maximum_per_minute: whole(draft.perMinute) ?? 0, maximum_in_progress: whole(draft.atWork) ?? null },
   ...canaryOf(draft),
   abort: {
     threshold_percentage: decimal(draft.stopAt) ?? 0,
@@ -185,7 +208,6 @@ export const requestOf = (draft: Draft, firmware_id: number, catalogue: Catalogu
   },
   timeouts: { in_progress_minutes: decimal(draft.minutesAtWork) ?? 0 },
   retry: { number_of_retries: whole(draft.retries) ?? 0 },
-  ...(draft.start !== '' && { start_dt: new Date(draft.start).toISOString() }),
 });
 
 /** Of the service's default canary: 0.5 % but at least 50, for updates of 200 devices or more. */

@@ -2,12 +2,13 @@ import type { UseQueryResult } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { DryRun, DryRunDevices, FirmwareListItem } from '../../../api/src/index.ts';
 import { useApi } from '../api.ts';
-import { formatNumber } from '../format.ts';
+import { formatClockIn, formatNumber } from '../format.ts';
 import { deviceLink, linkTo } from '../location.ts';
 import { text } from '../text.ts';
 import { useList } from '../ui/list.ts';
 import { Failure, Loading } from '../ui/states.tsx';
 import { More } from '../ui/table.tsx';
+import { useZones } from '../ui/zones.ts';
 import type { StepProps } from './devices-step.tsx';
 import { type Catalogue, planOf } from './draft.ts';
 
@@ -44,6 +45,7 @@ export const DryRunStep = ({
         <p className={`big ${query.isPlaceholderData ? 'counting' : ''}`}>
           <strong>{formatNumber(plan.eligible)}</strong> {text.wizard.eligible(draft.kind, plan.eligible)}
         </p>
+        <When when={plan.when} eligible={plan.eligible} />
         <ul className="plan">
           {plan.reasons.map((reason) => (
             <ReasonOfPlan key={reason.reason} reason={reason} request={planOf(draft, firmware.id, catalogue)} kind={draft.kind} />
@@ -77,6 +79,26 @@ export const DryRunStep = ({
     </fieldset>
   </section>
 );
+
+/** When their turn comes, as far as zones say: nothing where all of them may be asked at once. */
+const When = ({ when: { now, later }, eligible }: { when: DryRun['when']; eligible: number }) =>
+  later.length === 0 || eligible === 0 ? null : (
+    <ul className="when">
+      <li>{text.wizard.now(now)}</li>
+      {later.map(({ zone, cause, opens_dt, count }) => (
+        <li key={`${zone} ${cause}`}>
+          {text.wizard.later(zone, cause, opens_dt, count)}
+          {opens_dt !== null && zone !== null && <ClockOfZone zone={zone} dt={opens_dt} />}
+        </li>
+      ))}
+    </ul>
+  );
+
+/** The same moment by the clock on the wall there. */
+const ClockOfZone = ({ zone: name, dt }: { zone: string; dt: string }) => {
+  const zone = useZones().find((each) => each.name === name);
+  return zone ? <span className="small"> · {text.wizard.there(formatClockIn(new Date(dt), zone.time_zone))}</span> : null;
+};
 
 const isTaken = (reason: string): boolean => reason.startsWith('ELIGIBLE');
 

@@ -1,6 +1,7 @@
 import { formatNumber } from '../format.ts';
 import { text } from '../text.ts';
 import { Field, NumberField, Select } from '../ui/controls.tsx';
+import { WindowFields } from '../ui/window-fields.tsx';
 import { type StepProps, wrongText } from './devices-step.tsx';
 import { canarySizeOf, type Draft } from './draft.ts';
 
@@ -24,6 +25,7 @@ export const SafetyStep = ({ draft, wrong, change, eligible }: StepProps & { eli
         {(ids) => <input {...ids} type="datetime-local" value={draft.start} onChange={(event) => change({ start: event.target.value })} />}
       </Field>
     </div>
+    <WindowAndBudget {...{ draft, wrong, change }} />
     <div className="fields">
       <Select
         label={text.update.canary}
@@ -104,4 +106,25 @@ export const SafetyStep = ({ draft, wrong, change, eligible }: StepProps & { eli
       </Field>
     </div>
   </section>
+);
+
+const WindowAndBudget = ({ draft, wrong, change }: StepProps) => (
+  <div className="fields">
+    <Select
+      label={text.wizard.window}
+      value={draft.window}
+      hint={wrongText(wrong.hours)}
+      options={(['zones', 'own', 'ignore'] as const).map((value) => ({ value, label: text.wizard.windows[value] }))}
+      onChange={(value) => change({ window: value as Draft['window'] })}
+    />
+    <NumberField
+      label={text.wizard.budget}
+      hint={text.wizard.budgetHint}
+      error={wrongText(wrong.budget)}
+      unit="%"
+      step="any"
+      {...{ minimum: 0, maximum: 100, value: draft.budget, onChange: (value) => change({ budget: value }) }}
+    />
+    {draft.window === 'own' && <WindowFields draft={draft.hours} onChange={(hours) => change({ hours })} hint={text.wizard.hoursHint} />}
+  </div>
 );

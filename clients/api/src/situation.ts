@@ -1,5 +1,5 @@
 // What an update does now, and why; also why nothing happens. Without words, so that it can be said in any language.
-import type { Update, UpdateDetail, WaitsFor } from './generated.ts';
+import type { Update, UpdateDetail } from './generated.ts';
 
 type Counts = Update['counts'];
 
@@ -21,12 +21,11 @@ export type Situation =
   | { kind: 'canaryWaits'; until: string }
   | { kind: 'putOff'; waiting: number; atWork: number }
   | { kind: 'atLimit'; atWork: number }
-  /** And what the first that waits waits for, where that was asked for. */
-  | { kind: 'nobodyAsked'; waiting: number; first: WaitsFor | null }
+  | { kind: 'nobodyAsked'; waiting: number }
   | { kind: 'asking'; perMinute: number; slowedTo: number | null };
 
 /** The first that holds. */
-export const situationOf = (update: UpdateDetail, now: Date, first: WaitsFor | null = null): Situation => {
+export const situationOf = (update: UpdateDetail, now: Date): Situation => {
   const { status, counts, reason } = update;
   const atWork = counts.IN_PROGRESS;
   if (update.finished_dt !== null)
@@ -35,7 +34,7 @@ export const situationOf = (update: UpdateDetail, now: Date, first: WaitsFor | n
   if (status === 'PAUSED') return { kind: 'paused', reason, atWork, waiting: counts.QUEUED };
   if (update.walk.is_late) return { kind: 'late', due: update.walk.due_dt };
   if (status === 'SCHEDULED') return { kind: 'scheduled', start: update.start_dt };
-  return whyItWaits(update, now) ?? howItGoes(update, first);
+  return whyItWaits(update, now) ?? howItGoes(update);
 };
 
 const whyItWaits = (update: UpdateDetail, now: Date): Situation | undefined => {
@@ -67,9 +66,9 @@ const whatTheCanaryWaitsFor = (update: UpdateDetail, now: Date): Situation | und
   return until > now ? { kind: 'canaryWaits', until: until.toISOString() } : { kind: 'canaryStarts', size: canary.size };
 };
 
-const howItGoes = ({ pace_per_minute, rollout, backend_gate, counts }: UpdateDetail, first: WaitsFor | null): Situation =>
+const howItGoes = ({ pace_per_minute, rollout, backend_gate, counts }: UpdateDetail): Situation =>
   pace_per_minute === 0 && counts.IN_PROGRESS === 0
-    ? { kind: 'nobodyAsked', waiting: counts.QUEUED, first }
+    ? { kind: 'nobodyAsked', waiting: counts.QUEUED }
     : { kind: 'asking', perMinute: rollout.maximum_per_minute, slowedTo: backend_gate.share < 1 ? backend_gate.share : null };
 
 /** A stop rule as a gauge: how far the failures are from the threshold. */

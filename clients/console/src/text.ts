@@ -1,5 +1,5 @@
 // Every English text of the console. Another language is another file of this shape.
-import type { DryRun, Execution, Group, Stats, Update, WaitsFor } from '../../api/src/index.ts';
+import type { DryRun, Execution, Group, Stats, Update, Wait, WaitsFor } from '../../api/src/index.ts';
 import { formatClock, formatDateTime, formatDuration, formatList, formatNumber, formatRelative, formatShare } from './format.ts';
 import type { PackageDraft, WrongPackage } from './package/package-draft.ts';
 import type { Gauge, Situation } from './update/situation.ts';
@@ -140,7 +140,7 @@ const situation = (now: Situation): string => {
     case 'atLimit':
       return `${devices(now.atWork)} at work, as many as may be at once. The next ones follow as these end.`;
     case 'nobodyAsked':
-      return `Nobody was asked in the last minute; ${devices(now.waiting)} wait.${now.first === null ? '' : ` The first of them ${waitsFor(now.first)}.`}`;
+      return `Nobody was asked in the last minute; ${devices(now.waiting)} wait: see below for what.`;
     case 'asking':
       return `Devices are being asked, up to ${formatNumber(now.perMinute)} a minute${now.slowedTo === null ? '' : `; the backend slows it down to ${formatShare(now.slowedTo)}`}.`;
   }
@@ -402,6 +402,11 @@ export const text = {
     overTimeLabel: 'How many devices were in each status, from the start until now',
     leftOut: (part: number, chosen: number) =>
       `${formatNumber(part)} of ${devices(chosen)} chosen take part (${formatShare(part / Math.max(1, chosen))}).`,
+    allWait: (waiting: number) => `What the ${devices(waiting)} wait for that nobody has asked yet:`,
+    firstWait: (seen: number, waiting: number) =>
+      `What the first ${formatNumber(seen)} of the ${devices(waiting)} wait for that nobody has asked yet:`,
+    waitOf: ({ cause, count: number, until_dt }: Wait) =>
+      `${formatNumber(number)}: ${waits[cause] ?? cause}${until_dt === null ? '' : `, the first of them until ${formatDateTime(until_dt)}`}`,
     whoIsLeftOut: (number: number) => `Who is left out: ${formatNumber(number)}`,
     pace: 'Pace',
     paceNow: 'asked in the last minute',

@@ -119,7 +119,7 @@ describe('what an update does now', () => {
 
   it.each([
     ['asks devices', { counts, pace_per_minute: 5 }, { kind: 'asking', perMinute: 100, slowedTo: null }],
-    ['asked nobody of late', { counts: { ...none, QUEUED: 4 } }, { kind: 'nobodyAsked', waiting: 4, first: null }],
+    ['asked nobody of late', { counts: { ...none, QUEUED: 4 } }, { kind: 'nobodyAsked', waiting: 4 }],
     ['is paused', { counts, status: 'PAUSED', reason: 'tea' }, { kind: 'paused', reason: 'tea', atWork: 2, waiting: 10 }],
     ['is late', { counts, walk: { due_dt: '2026-11-26T11:00:00Z', is_late: true } }, { kind: 'late', due: '2026-11-26T11:00:00Z' }],
     ['has asked everybody', { counts: { ...none, IN_PROGRESS: 3 } }, { kind: 'everybodyAsked', atWork: 3, deadline: null }],

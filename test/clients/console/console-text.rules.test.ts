@@ -23,11 +23,9 @@ describe('the console says', () => {
   });
 
   it('why nothing happens, where something is known', () => {
-    const first = { cause: 'RETRY', until_dt: null, since_dt: null, place: null } as const;
-    expect(text.situation({ kind: 'nobodyAsked', waiting: 3, first })).toBe(
-      'Nobody was asked in the last minute; 3 devices wait. The first of them waits for its next try.',
-    );
-    expect(text.waitsFor({ ...first, cause: 'PACE', place: 4 })).toBe('waits for its turn, behind 3 others');
-    expect(text.waitsFor({ ...first, cause: 'PACE', place: 1 })).toBe('waits for its turn, as the next one');
+    const wait = { cause: 'RETRY', until_dt: null, since_dt: null, place: null } as const;
+    expect(text.update.waitOf({ cause: 'RETRY', count: 3, since_dt: null, until_dt: null })).toBe('3: waits for its next try');
+    expect(text.waitsFor({ ...wait, cause: 'PACE', place: 4 })).toBe('waits for its turn, behind 3 others');
+    expect(text.waitsFor({ ...wait, cause: 'PACE', place: 1 })).toBe('waits for its turn, as the next one');
   });
 });

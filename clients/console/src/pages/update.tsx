@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query';
 import { useRef } from 'react';
-import type { UpdateDetail, WaitsFor } from '../../../api/src/index.ts';
+import type { UpdateDetail } from '../../../api/src/index.ts';
 import { useApi } from '../api.ts';
 import { StatusBar } from '../charts/status-bar.tsx';
 import { formatClock, formatWholeShare } from '../format.ts';
@@ -17,6 +17,7 @@ import { LeftOut } from '../update/left-out.tsx';
 import { OverTime } from '../update/over-time.tsx';
 import { Reasons } from '../update/reasons.tsx';
 import { endedOf, pollInterval, situationOf, totalOf } from '../update/situation.ts';
+import { Waits } from '../update/waits.tsx';
 
 export const useUpdate = (id: number) => {
   const api = useApi();
@@ -46,18 +47,6 @@ export const UpdatePage = ({ id }: { id: number }) => {
   );
 };
 
-/** Why nothing happens: what holds back the first one, holds back those behind it. */
-const useFirstThatWaits = ({ id }: UpdateDetail, isAsked: boolean): WaitsFor | null => {
-  const api = useApi();
-  const { data } = useQuery({
-    queryKey: ['update', id, 'first that waits'],
-    queryFn: async ({ signal }) => (await api.listExecutions(id, { status: 'QUEUED', limit: 1 }, { signal })).items[0]?.waits_for ?? null,
-    enabled: isAsked,
-    refetchInterval: 30_000,
-  });
-  return isAsked ? (data ?? null) : null;
-};
-
 const UpdateLead = ({ update }: { update: UpdateDetail }) => (
   <>
     <UpdateBadge status={update.status} />{' '}
@@ -70,7 +59,6 @@ const UpdateLead = ({ update }: { update: UpdateDetail }) => (
 
 const UpdateBody = ({ update, updatedAt, isStale }: { update: UpdateDetail; updatedAt: number; isStale: boolean }) => {
   const now = useNow();
-  const first = useFirstThatWaits(update, situationOf(update, now).kind === 'nobodyAsked');
   const [query, change] = useQueryOfPage();
   const wanted = query.get('status');
   const status = executionStatuses.find((each) => each === wanted);
@@ -78,7 +66,7 @@ const UpdateBody = ({ update, updatedAt, isStale }: { update: UpdateDetail; upda
   return (
     <>
       <p className="situation" aria-live="polite">
-        {text.situation(situationOf(update, now, first))}
+        {text.situation(situationOf(update, now))}
       </p>
       <Section
         title={text.update.progress}
@@ -93,6 +81,7 @@ const UpdateBody = ({ update, updatedAt, isStale }: { update: UpdateDetail; upda
           {update.late_successes > 0 && <> · {text.update.late(update.late_successes)}</>}
         </p>
         <StatusBar counts={update.counts} chosen={status} onChoose={choose} />
+        <Waits update={update} />
         <LeftOut update={update} />
       </Section>
       <div className="columns">

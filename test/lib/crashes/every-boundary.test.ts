@@ -5,15 +5,15 @@ import { createMortalService, type Life, passStatement } from '../../support/mor
 import { scenarios } from './scenarios.ts';
 
 /**
- * A function may die at any moment. Each scenario is played once undisturbed; then once for every call to the outside that any function
- * in it made: the function dies before that call, or, after its last one, before it can answer. What is so in the end must be the same.
+ * A function may die at any moment. Each scenario is played once undisturbed, and then once for every outside call that any of its functions
+ * made: the function dies before that call or, after its last one, before it can answer. The result must be the same each time.
  */
 
 const { url } = await createTestDatabase();
 const db = createDatabase({ url, maxConnections: 5, onStatement: passStatement });
 afterAll(() => db.destroy());
 
-/** Two calls of a function that asked the same of the outside, in the same order, die in the same ways. */
+/** If two runs of a function made the same outside calls in the same order, it is enough to let one of them die. */
 const kindsOf = (lives: readonly Life[]): { life: number; kind: Life }[] => {
   const seen = new Set<string>();
   return lives.flatMap((kind, life) => {
@@ -24,7 +24,7 @@ const kindsOf = (lives: readonly Life[]): { life: number; kind: Life }[] => {
   });
 };
 
-/** `npm run test:soak` tries every boundary; otherwise one of so many has to do. */
+/** `npm run test:soak` tries every boundary; otherwise only every seventh is tried. */
 const stride = process.env['BOUNDARIES'] === 'all' ? 1 : 7;
 
 const totals = new Map<string, { boundaries: number; settled: number }>();

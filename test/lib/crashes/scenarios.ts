@@ -5,12 +5,12 @@ import { actor, givenDevices, givenFirmware } from '../../support/fixtures.ts';
 import type { MortalService } from '../../support/mortal-service.ts';
 
 /**
- * What people, the backend and devices do with the service, from a beginning to an end. Whatever dies on the way, each of them does what it
- * would do in reality: a caller asks again, a queue delivers again, a device polls again.
+ * What people, the backend and devices do with the service, from beginning to end. When a function dies, each of them does what it would do
+ * in reality: a caller asks again, a queue delivers again, a device polls again.
  */
 export interface Scenario {
   name: string;
-  /** Plays it with devices and firmwares of its own, and answers what is so in the end, without ids and times. */
+  /** Plays it with devices and firmwares of its own, and answers the result, without ids and times. */
   play: (service: MortalService, db: Db) => Promise<unknown>;
 }
 
@@ -30,7 +30,7 @@ const post = (path: string, body: unknown, more: Record<string, string> = {}) =>
   ...(Object.keys(more).length > 0 && { pathParameters: more }),
 });
 
-/** Scooters behind scooters-backend, each with a conduct of its own: they do what new commands ask of them, and report. */
+/** Scooters behind scooters-backend, each with its own conduct: they carry out new commands in this way, and report. */
 const createScooters = async (service: MortalService, db: Db, conducts: readonly Conduct[]) => {
   const external_ids = await givenDevices(db, conducts.length);
   const conductOf = new Map(external_ids.map((external_id, i) => [external_id, conducts[i]]));
@@ -48,7 +48,7 @@ const createScooters = async (service: MortalService, db: Db, conducts: readonly
     for (const command of service.backend.commands) {
       const { execution_id, attempt, external_id, hardware_type, version } = command;
       const key = `${execution_id} ${attempt}`;
-      // The same command again is no other one.
+      // A repeated command is not carried out again.
       if (done.has(key)) continue;
       const isFirst = ![...done].some((other) => other.startsWith(`${execution_id} `));
       done.add(key);
@@ -66,7 +66,7 @@ const createScooters = async (service: MortalService, db: Db, conducts: readonly
   return { external_ids, act };
 };
 
-/** What an update has come to: of each device, in their order, how its execution ended and what it runs. */
+/** The result of an update: for each device, in their order, how its execution ended and what the device runs. */
 const outcomeOf = async (db: Db, external_ids: readonly string[], service: MortalService) => {
   const executions = await db
     .selectFrom('update_executions as e')
@@ -159,12 +159,12 @@ const stopRule: Scenario = {
     await service.call('retry-update', post('/v1/updates/{id}/retry', { comment: 'again' }, { id: String(body.id) }));
     await service.settle(scooters.act);
     const { devices, ...rest } = await outcomeOf(db, scooters.external_ids, service);
-    // Which two of them are asked first is no promise.
+    // It is not promised which two of them are asked first.
     return { ...rest, devices: devices.map((device) => JSON.stringify(device)).sort() };
   },
 };
 
-/** A control while an update is on its way, and what follows from it. */
+/** A control in the middle of an update, and what follows from it. */
 const controlled = (name: string, work: (service: MortalService, id: number, act: () => Promise<void>) => Promise<void>): Scenario => ({
   name,
   async play(service, db) {

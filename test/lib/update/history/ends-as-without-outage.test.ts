@@ -11,7 +11,7 @@ import { backUp, forgetHistory, takeSnapshot } from './snapshot.ts';
 import { type Deps, World } from './world.ts';
 
 /**
- * An update ends as it would have ended without an outage, whatever was away, however long, and how often: each example is played twice,
+ * An update ends as it would have ended without outages, whatever was away, for however long, and however often. Each example is played twice,
  * undisturbed and disturbed.
  */
 
@@ -58,7 +58,7 @@ type Example = {
   request: typeof request extends fc.Arbitrary<infer R> ? R : never;
 };
 
-/** Until everything has ended; what is away is away for its time, and everybody goes on trying. */
+/** Plays an update to its end. Dependencies are away for the given times, and everything that needs them goes on trying. */
 const play = async (deps: Deps, { devices, request: settings }: Example, outages: readonly Outage[]) => {
   const { db, external_ids } = deps;
   await forgetHistory(db, deps.pristine);
@@ -114,8 +114,8 @@ describe('an update', () => {
     const example = fc.record({ devices: fc.array(device, { minLength: deviceCount, maxLength: deviceCount }), request });
     const property = fc.asyncProperty(example, fc.array(outage, { minLength: 1, maxLength: 3 }), async (what, outages) => {
       const { ends: undisturbed } = await play(small, what, []);
-      // Whether a rule stops an update may depend on who is first, and so on the moment. One that cannot stop it, however the ends follow
-      // each other, must not stop it after an outage either.
+      // Whether a rule stops an update may depend on the order in which devices end. A rule that cannot stop it in any order must not stop it
+      // after an outage either.
       const failures = undisturbed.devices.filter(({ status }) => status !== 'SUCCEEDED').length;
       const smallest = Math.min(...what.request.abort.map(({ minimum_executions }) => minimum_executions));
       fc.pre(undisturbed.updates[0] !== 'ABORTED' && failures < smallest);

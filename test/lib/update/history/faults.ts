@@ -1,10 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { DomainError } from '../../../../lib/errors.ts';
 
-/** What hinders one run of a use case: the function dies before its n-th statement or call, or a send stores only a part and fails. */
+/** What goes wrong in one run of a use case: the function dies before its n-th statement or call, or a send stores only a part and fails. */
 export type Fault = { crashBefore: number } | { sendStores: number } | null;
 
-/** What the functions stand on; the backend has modes of its own (simulated-fleet.ts). */
+/** What the functions depend on. The backend has modes of its own (simulated-fleet.ts). */
 export const dependencies = ['database', 'queue', 'storage', 'signing keys', 'identity provider'] as const;
 export type Dependency = (typeof dependencies)[number];
 
@@ -32,7 +32,7 @@ export interface Run {
 
 export const runs = new AsyncLocalStorage<Run>();
 
-/** Called before everything that a use case waits for. */
+/** Called before every operation for which a use case waits. */
 export const passBy = (): void => {
   const fault = runs.getStore()?.fault;
   if (!fault || !('crashBefore' in fault)) return;
@@ -60,14 +60,14 @@ export const use = (dependency: Dependency): void => {
   throw failure;
 };
 
-/** Whether an error is, or comes from, a dependency that is away in this world. Any other one is of the real database, by the real time. */
+/** Whether an error comes from a dependency that is away in this world. Any other error comes from the real database. */
 export const isSimulated = (error: unknown): boolean => {
   if (!(error instanceof Error)) return false;
   if (error instanceof AggregateError) return error.errors.some(isSimulated);
   return error instanceof Crash || simulated.has(error) || isSimulated(error.cause);
 };
 
-/** For `createDatabase`: what hinders can come before any statement, the commit included. */
+/** For `createDatabase`: a fault can come before any statement, including the commit. */
 export const hinderStatement = (statement: string): void => {
   if (statement !== 'rollback') use('database');
 };

@@ -5,8 +5,8 @@ import type { Snapshot } from './snapshot.ts';
 import type { Deps, Fact } from './world.ts';
 
 /**
- * What must be true of a history, whatever happened in it: a simple model that is told the facts and looks at the rows. It knows the
- * promises (docs/architecture.md), not how the engine keeps them.
+ * What must be true in a history, whatever happened in it. A simple model gets the facts and reads the rows. It knows the guarantees
+ * (docs/architecture.md), but not how the engine keeps them.
  */
 
 type Execution = Snapshot['executions'][number];
@@ -23,12 +23,12 @@ export const claim = (condition: boolean, what: string, ...details: unknown[]): 
 
 const finals = ['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED', 'REMOVED'];
 export const isFinal = ({ status }: { status: string }): boolean => finals.includes(status);
-/** It only waits to be canceled, and hinders nobody: nobody was asked, and nobody will be. */
+/** It only waits to be canceled: its device was not asked and will not be, so it does not keep the device from another update. */
 const isAbandoned = ({ phase, update_status, firmware_status }: Execution): boolean =>
   ['waiting', 'released', 'offered'].includes(phase) &&
   (['CANCELED', 'ABORTED'].includes(update_status) || firmware_status === 'withdrawn');
 const rankOf = (execution: Execution): number => (isFinal(execution) ? 2 : execution.status === 'IN_PROGRESS' ? 1 : 0);
-/** What may still change when an execution has ended, with what is its update's and its firmware's own. */
+/** The fields that may still change when an execution has ended, including those of its update and its firmware. */
 const mayChange = ({ late_success_dt, told_status, update_status, firmware_status }: Execution) => ({
   ...{ late_success_dt, told_status, update_status, firmware_status },
 });
@@ -53,14 +53,14 @@ const none: Snapshot = { executions: [], updates: [], known: [] };
 
 /** What the model remembers. */
 const createMemory = () => ({
-  /** What devices may be known to run: one of these. Whether a report was an answer to a command is known only to who sent that. */
+  /** What devices may be known to run: one of these. The model cannot know whether a report was an answer to a command. */
   known: new Map<string, Known[]>(),
   learned: [] as Learned[],
-  /** Devices, by hardware type, that have stated a time that cannot be right: from then on nobody can tell in which order their words belong. */
+  /** Devices, by hardware type, that have stated a time that cannot be right: from then on nobody can tell the order of their reports. */
   liars: new Set<string>(),
   calls: [] as Called[],
   promised: new Map<number, Promised[]>(),
-  /** Updates that must not ask anybody any more, and the number of the fact that says so. */
+  /** Updates that must not ask any device any more, and the number of the fact after which this holds. */
   halted: new Map<number, number>(),
   taken: new Map<number, Set<string>>(),
   lateSuccesses: new Set<number>(),
@@ -87,7 +87,7 @@ export class Model {
     return structuredClone(this.#memory);
   }
 
-  /** The database was restored: what has happened since is forgotten, but not by the backend and the devices. */
+  /** The database was restored: the service forgets what has happened since, but the backend and the devices do not. */
   goBack(memory: Memory, facts: readonly Fact[]): void {
     this.#memory = structuredClone(memory);
     this.#facts = facts.length;
@@ -154,7 +154,7 @@ export class Model {
     }
   }
 
-  /** What is told was so: an execution is there, or has moved on since. */
+  /** An event was true: the execution has this status, or has moved on since. */
   #takeEvent({ update, executions }: Extract<Fact, { kind: 'told' }>, after: Snapshot): void {
     if (update) this.#memory.told.set(update.id, `${update.status} ${update.isFinished}`);
     for (const told of executions) {
@@ -165,7 +165,7 @@ export class Model {
     }
   }
 
-  /** When nothing is left to be done: of everybody the last was told. */
+  /** When nothing is left to do, the last status of everything was told. */
   checkTold({ executions, updates }: Snapshot): void {
     for (const { id, status, finished_dt } of updates) {
       const told = this.#memory.told.get(id);
@@ -199,7 +199,7 @@ export class Model {
     const execution = report.execution_id ? mine.find(({ id }) => id === report.execution_id) : mine.at(-1);
     this.#memory.learned.push(fact);
     if (source === 'confirmation' && !canBeRight(fact)) this.#memory.liars.add(keyOf(report));
-    // What a device that has not succeeded says of the version wanted is not taken for what it runs.
+    // If a report is no success and names the wanted version, this is not what the device runs.
     if (report.status !== 'SUCCEEDED' && (!execution || report.version === execution.wanted_version)) return;
     const before = this.#memory.known.get(keyOf(report)) ?? [undefined];
     const mayBeAnswer = report.execution_id !== undefined || report.version === execution?.wanted_version;
@@ -224,7 +224,7 @@ export class Model {
     }
   }
 
-  /** Who takes part is what the rules say of what is known; and all of them have an execution. */
+  /** The devices that take part are those that the rules say, and all of them have an execution. */
   #checkPlan({ update_id, request }: Extract<Fact, { kind: 'requested' }>, after: Snapshot): void {
     if (!('external_ids' in request.targets)) return;
     const firmware = this.#deps.firmwares.find(({ id }) => id === request.firmware_id);
@@ -261,7 +261,7 @@ export class Model {
       claim(execution !== undefined, 'no execution is lost', before);
       if (!execution) continue;
       claim(rankOf(execution) >= rankOf(before), 'statuses move forward', before, execution);
-      // A try that was granted, and that nobody was sent before the end, was none.
+      // A try that was granted but not sent before the end does not count.
       const unsent = isFinal(execution) && ['waiting', 'released'].includes(before.phase) && before.retries > 0 ? 1 : 0;
       const areCounted = execution.attempt >= before.attempt - unsent && execution.retries >= before.retries - unsent;
       claim(areCounted, 'attempts are counted upwards', before, execution);
@@ -290,7 +290,7 @@ export class Model {
     }
   }
 
-  /** A rule that pauses is judged by enough executions that have ended since an admin last resumed the update. */
+  /** A rule that pauses needs enough executions that have ended since an admin last resumed the update. */
   #checkPause({ id, status, reason, abort }: Snapshot['updates'][number], { executions }: Snapshot): void {
     const wasPaused = this.#memory.before.updates.find((update) => update.id === id)?.status === 'PAUSED';
     if (wasPaused || status !== 'PAUSED' || !reason?.startsWith('FAILURE_RATE')) return;
@@ -321,7 +321,7 @@ export class Model {
     }
   }
 
-  /** Of a device whose clock has lied: whatever it has told, as of the moment that is stored. */
+  /** For a device whose clock was wrong: any of its reports, as of the stored moment. */
   #toldBy({ observed_dt: at, source, ...row }: Snapshot['known'][number]): Known[] {
     const told = this.#memory.learned.filter(({ report }) => keyOf(report) === keyOf(row));
     return told.map(({ report }) => ({ version: report.version, at, stated: report.occurred_dt, source: source as Known['source'] }));
@@ -369,7 +369,7 @@ export class Model {
     }
   }
 
-  /** Whether the device may be at work, for all that the backend has said; what it has put off, and what waits for a retry, is not. */
+  /** Whether the device may be at work, by the backend's answers; not if the backend has put it off, or it waits for a retry. */
   #isAtWork({ id, attempt }: Execution): boolean {
     const last = this.#memory.calls.flatMap(({ commands }) => commands).findLast((command) => command.execution_id === id);
     return last?.attempt === attempt && (last.outcome === 'accepted' || last.outcome === 'none');
@@ -391,7 +391,7 @@ export class Model {
     }
   }
 
-  /** A command is another one only after the backend has answered the one before, or after a counted retry. */
+  /** A new attempt comes only after the backend has answered the one before, or after a counted retry. */
   #checkAttempts({ executions }: Snapshot): void {
     const commands = this.#memory.calls.flatMap((call) => call.commands);
     for (const { id, attempt, retries } of executions) {
@@ -407,17 +407,17 @@ export class Model {
     }
   }
 
-  /** When at the latest an update ends that nothing hinders any more. */
+  /** The latest end of an update once no fault disturbs it any more. */
   deadlineOf(id: number, { updates }: Snapshot, now: Date): Date {
     const update = updates.find((row) => row.id === id);
     if (!update) throw new Error(`There is no update ${id}`);
-    // From this moment on, whatever was before: time in which nobody could hear does not count.
+    // Counted from this moment on, because time in which devices could not be heard does not count.
     const start = Math.max(now.getTime(), update.start_dt?.getTime() ?? 0);
     // A message that is invisible at the moment, what was asked in the last moment, and a few steps.
     const slackSeconds = 360;
     const longestRetrySeconds = 240;
-    // An outage whose end nobody notices, because nobody needs what was away any more, counts for so long after it was met last: that of the
-    // identity provider longest, since who was refused may report seldom.
+    // If nobody needs a dependency any more, nobody notices that it is back. The outage then counts for so long after it was last noticed; for the
+    // identity provider this is longest, because refused callers may report seldom.
     const unnoticedSeconds = 3_600;
     const perTry = update.in_progress_minutes * 60 + longestRetrySeconds;
     const seconds =
@@ -426,10 +426,10 @@ export class Model {
   }
 }
 
-/** A report comes within a day, and tells nothing of the future. */
+/** A stated time can be right if it is at most a day old and not in the future. */
 const canBeRight = ({ report: { occurred_dt }, at }: Learned): boolean => occurred_dt <= at && occurred_dt >= addSeconds(at, -86_400);
 
-/** What may be known after a report. A time ahead is taken as the moment in which it came, and then the order is that of coming. */
+/** What may be known after a report. A time in the future counts as the moment when the report came; then the order of arrival decides. */
 const nextOf = ({ report, at, source }: Learned, known: Known | undefined, mayBeAnswer: boolean): Known[] => {
   const { version, occurred_dt: stated } = report;
   if (known?.version === version && known.stated.getTime() === stated.getTime()) {
@@ -448,7 +448,7 @@ const nextOf = ({ report, at, source }: Learned, known: Known | undefined, mayBe
   return mayBeAnswer ? [byTime, asItCame] : [byTime];
 };
 
-/** The later one; of two about one moment the device's own; else the greater text. */
+/** Whether a report wins: if it is later; at the same moment, if it is the device's own; otherwise, if its version text is greater. */
 const supersedes = (report: Learned['report'], source: Learned['source'], known: Known): boolean => {
   const later = report.occurred_dt.getTime() - known.at.getTime();
   if (later !== 0) return later > 0;

@@ -19,13 +19,13 @@ const histories = Number(process.env['HISTORIES'] ?? 60);
 const seed = process.env['SEED'] ? Number(process.env['SEED']) : undefined;
 /** With the path from the message of a failure besides, that history alone. */
 const path = process.env['HISTORY_PATH'];
-/** The same histories in each run of CI, others in each soak: what a soak finds is mended before it stops everybody. */
+/** The same histories in each run of CI, others in each soak, so that a fault that only some histories show is found by a soak, not by CI. */
 const firstSeed = process.env['RANDOM_SEED'] === 'true' ? Date.now() : 20_261_126;
 /** Side by side, each in a database of its own: all updates of one database share the backend. */
 const lanes = seed === undefined ? 3 : 1;
 
 const deviceCount = 4;
-/** So many things happen in a history at most. A soak has longer ones: more that meets by chance, for what each history begins and ends with. */
+/** The most events in a history. A soak has longer ones: more coincidences for the cost of one beginning and one end. */
 const maxCommands = Number(process.env['COMMANDS'] ?? 16);
 /** How many shorter histories are tried when one fails; 0 shows at once what has failed. */
 const maximumShrinks = Number(process.env['SHRINKS'] ?? 200);
@@ -46,7 +46,7 @@ interface Setting {
   world: World;
 }
 
-/** One thing that happens, after which everything promised must be true. */
+/** One event, after which all guarantees must hold. */
 class Event implements fc.AsyncCommand<Model, World> {
   readonly #name: string;
   readonly #happen: (world: World, model: Model) => Promise<void> | void;
@@ -62,7 +62,7 @@ class Event implements fc.AsyncCommand<Model, World> {
 
   async run(model: Model, world: World): Promise<void> {
     const done = this.#happen(world, model);
-    // What happens outside changes no row by itself.
+    // Events outside of the service change no row.
     if (!done) return;
     await done;
     await check({ model, world });
@@ -164,7 +164,7 @@ const controlAction: fc.Arbitrary<ControlAction> = fc.oneof(
   rollout.map((pace) => ({ pace })),
 );
 
-/** What a device says without having been asked, also about the past and a little ahead of time. */
+/** A report that no command has led to, also about the past or the near future. */
 const claimed = fc.record({
   device: deviceNumber,
   firmware: fc.nat(2),
@@ -212,7 +212,7 @@ const events = [
   }),
   event('time passes', fc.constantFrom(1, 7, 30, 60, 200), (world, seconds) => world.clock.advance(seconds)),
   event('time jumps', fc.constantFrom(1_800, 7_200, 86_400), (world, seconds) => world.clock.advance(seconds)),
-  // Whoever depends on it goes on trying meanwhile.
+  // Everything that depends on it goes on trying meanwhile.
   event('an outage', fc.tuple(fc.constantFrom(...dependencies, 'backend' as const), outageSeconds), async (world, [what, seconds]) => {
     const { mode } = world.fleet;
     if (what === 'backend') world.fleet.mode = 'unavailable';
@@ -296,7 +296,7 @@ const history = fc.tuple(
   fc.commands(events, { maxCommands, size: 'max' }),
 );
 
-/** What an admin does about a walk that stands because its message was lost: any control brings it back. */
+/** What an admin does if a walk has stopped because its message was lost: any control makes it go on. */
 const revive = async (world: World, updates: Snapshot['updates']): Promise<void> => {
   const walking = new Set(world.messages.filter(({ queue }) => queue === 'advances').map(({ body }) => (body as AdvanceMessage).update_id));
   for (const { id, status, finished_dt, told } of updates) {
@@ -306,7 +306,7 @@ const revive = async (world: World, updates: Snapshot['updates']): Promise<void>
   }
 };
 
-/** Nothing hinders any more, and time goes on until nothing is left but paused updates, which wait for the admin: answers their ids. */
+/** Without further faults, lets time pass until only paused updates are left, which wait for the admin; answers their ids. */
 const settle = async (setting: Setting): Promise<number[]> => {
   const { model, world } = setting;
   world.fleet.mode = 'up';
@@ -359,16 +359,16 @@ const end = async (setting: Setting): Promise<void> => {
     claim(detail?.late_successes === late, 'late successes add up', detail, mine);
   }
 
-  // Everything once more, when it is over, and a request that was never committed is waited for no more.
+  // When all is over, every message and report comes once more. Nobody waits any more for requests that were never committed.
   world.clock.advance(61);
   const calls = world.facts.length;
   const failures = world.realFailures.length;
   for (const message of world.gone.slice(-15)) await world.deliver({ ...message, receives: 0 });
   const told = world.facts.slice(calls).filter(({ kind }) => kind === 'called');
-  // A failure that names no execution is about the latest one: another one than then, perhaps. And of a device whose clock has lied nobody
-  // can tell whether it says something again or anew.
+  // A failure that names no execution is about the latest one, which may be another one than before. And if a device's clock was wrong, nobody
+  // can tell whether a report is repeated or new.
   const liars = new Set(world.lied);
-  // Nor is a report under way for more than a day: one that is older is taken for the word of a clock that was put back.
+  // Nor is a report under way for more than a day: an older one counts as new, from a clock that was put back.
   const oldest = addSeconds(world.now(), -86_400);
   const clear = world.arrived.filter(
     ({ external_id, status, execution_id, occurred_dt }) =>
@@ -382,7 +382,7 @@ const end = async (setting: Setting): Promise<void> => {
   claim(JSON.stringify(promised(after)) === JSON.stringify(promised(before)), 'old messages and reports change nothing', before, after);
 };
 
-/** All but what only the walk itself reads: a message that was lost, and comes when all is over, is counted as a step. */
+/** Everything except what only the walk itself reads: a lost message that comes when all is over still counts as a step. */
 const promised = ({ updates, ...rest }: Snapshot) => ({
   ...rest,
   updates: updates.map(({ next_step, sent_step, stepped_dt, ...update }) => update),

@@ -19,7 +19,7 @@ interface Outage {
 
 /** An update whose backend goes down and comes back, to its end. */
 const runOutage = async ({ devices, perMinute, downAt = 30, downSeconds, settings = {}, backend: told = {} }: Outage) => {
-  // The gate is one for all updates: a test begins with a backend that is well.
+  // All updates share one gate, so each test begins with an open one.
   await db.updateTable('backend_gate').set(openGate(startOfTime)).execute();
   const walk = createSimulatedWalk(db);
   const { backend } = walk;
@@ -43,9 +43,9 @@ const runOutage = async ({ devices, perMinute, downAt = 30, downSeconds, setting
   await walk.run();
   const update = await walk.find(id);
   const perMinuteBetween = (from: number, seconds: number) => (backend.commandsBetween(from, from + seconds) * 60) / seconds;
-  /** Below the pace asked for by what a call takes: commands count until they are answered. */
+  /** Lower than the requested pace by the duration of calls, because commands count until they are answered. */
   const paceBefore = perMinuteBetween(downAt - 20, 20);
-  /** Of the pace that it had before, in the 20 s that begin so many seconds after the return. */
+  /** The pace in the 20 s that begin `seconds` after the return, as a share of the pace before. */
   const paceAfterReturn = (seconds: number) => perMinuteBetween(back + seconds, 20) / paceBefore;
   const recovery = [0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55].find((seconds) => paceAfterReturn(seconds) >= 0.95);
   return { ...walk, update, paceAfterReturn, recovery, commandsPerDevice: backend.commands.length / devices };
@@ -59,7 +59,7 @@ const expectNothingLost = async (
   expect({ left: messagesLeft(), dead: deadLetters(), receives: mostReceives() }).toEqual({ left: 0, dead: 0, receives: 1 });
 };
 
-/** `npm run test:soak` tries the return at every phase of the probes; otherwise one of each has to do. */
+/** `npm run test:soak` tries the return at every phase of the probes; otherwise only one phase is tried. */
 const isSoak = process.env['SOAK'] === 'true';
 
 // Half a minute of work: `.ci/run` and the soak have it.
@@ -83,10 +83,10 @@ describe.runIf(isSoak)('a backend that is down for an hour', () => {
       await expectNothingLost(outage, devices);
       expect(commandsPerDevice).toBeLessThanOrEqual(1.1);
       expect(paceAfterReturn(30)).toBeGreaterThanOrEqual(0.95);
-      // After the first ones it was asked by questions that are no commands, about one device at a time.
+      // After the first failures the backend got only questions about one device at a time, and no commands.
       expect(failed.length).toBeLessThanOrEqual(10);
       expect(probes.every(({ external_ids }) => external_ids.length === 1)).toBe(true);
-      // Every device was commanded once only, as the backend counts: the same attempt again is no other command.
+      // Every device was commanded only once: the backend counts a repeated attempt as the same command.
       expect(new Set(backend.commands.map(({ execution_id, attempt }) => `${execution_id} ${attempt}`)).size).toBe(devices);
       const calls = failed.length + probes.length;
       expect(outage.update.backend_errors).toEqual([{ error: 'backend answered 503', calls, last_dt: expect.any(Date) }]);

@@ -10,9 +10,8 @@ import type { Confirmation } from '../../../../lib/report/confirmation.ts';
 import { passBy, runs } from './faults.ts';
 
 /**
- * What a device does with a command that it was given:
- * installs and says so; installs and keeps silent; fails and says so; says that it has done, with another version; says that it will not;
- * does nothing at all.
+ * What a device does with a command: installs and reports it; installs and keeps silent; fails and reports it; reports success with another
+ * version; declines; does nothing at all.
  */
 export const conducts = ['installs', 'installs silently', 'fails', 'installs another', 'declines', 'ignores'] as const;
 /** What the backend says to a command for the device. */
@@ -32,7 +31,7 @@ export interface SimulatedDevice {
   installed: { hardware_type: string; version: string; at: Date }[];
 }
 
-/** `lost`: the commands are taken, and the answer does not arrive. `forgetful`: it leaves the outcomes of odd ids out of its answer. */
+/** `lost`: the commands are taken, but the answer does not arrive. `forgetful`: the outcomes of odd ids are missing from the answer. */
 export const backendModes = ['up', 'unavailable', 'busy', 'lost', 'forgetful', 'refusing', 'slow'] as const;
 export type BackendMode = (typeof backendModes)[number];
 
@@ -48,7 +47,7 @@ export interface Command {
   outcome: CommandOutcome['outcome'] | 'none';
 }
 
-/** Whoever wants to know of what the fleet does. */
+/** Observes what the fleet does. */
 export interface Witness {
   called(commands: Command[]): void;
   reports(report: Report, due: Date): void;

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Stats, VersionDays } from '../../../api/src/index.ts';
 import { action, addCommand, wholeNumber } from '../command.ts';
-import { CommandError, exitCodes } from '../exit-codes.ts';
+import { UsageError } from '../exit-codes.ts';
 import { bar, formatCounts, formatNumber, formatShare, formatTime } from '../format.ts';
 import { type Column, type Output, tableLines } from '../output.ts';
 
@@ -87,7 +87,7 @@ const addTimes = (stats: Command): void => {
     action<object, [string]>(async ({ client, output }, _, type) => {
       const { hardware_types } = await client().getStats({});
       const found = hardware_types.find(({ hardware_type }) => hardware_type === type);
-      if (!found) throw new CommandError(`There is no hardware type ${type}: scu type list`, exitCodes.refused);
+      if (!found) throw new UsageError(`There is no hardware type ${type}: scu type list`);
       const { update_times, firmware_update_times } = found;
       if (output.format === 'csv') return output.list(update_times?.histogram ?? [], bucketColumns);
       await output.item({ hardware_type: type, update_times, firmware_update_times }, () => describeTimes(found));

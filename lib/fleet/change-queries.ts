@@ -134,7 +134,7 @@ export const changeDevices = async (trx: Db, devices: readonly ChangeableDevice[
       UNION ALL
       SELECT device_id, kind, last_seen_on, coalesce(zone, ''), 1 FROM moved WHERE retired_dt IS NULL
     ), open_executions AS (
-      -- In the order of ids, as everything that writes many executions.
+      -- In the order of ids, like all statements that write many executions.
       SELECT e.id, coalesce(moved.zone, '') AS zone
       FROM update_executions e JOIN moved ON moved.device_id = e.device_id
       WHERE e.status IN ('QUEUED', 'IN_PROGRESS') AND e.zone <> coalesce(moved.zone, '')

@@ -41,7 +41,7 @@ const selectDeviceRows = <More = unknown>(chosen: RawBuilder<unknown>, order: Ra
     FROM devices d
     LEFT JOIN device_firmwares r ON r.device_id = d.id
     LEFT JOIN firmwares f ON f.id = r.firmware_id
-    -- Found by the index, and once for all devices of a hardware type.
+    -- Found by the index, once for all devices of a hardware type.
     LEFT JOIN LATERAL (
       SELECT n.version_num FROM firmwares n
       WHERE n.hardware_type = r.hardware_type AND n.status = 'available'

@@ -21,7 +21,7 @@ export async function removeOldHistory(trx: Trx, { before, limit }: Removal): Pr
       SELECT * FROM (SELECT *, bool_and(observed_dt < ${before}) OVER (ORDER BY id) AS are_all_old FROM next) so_far WHERE are_all_old
     ), removed AS (
       DELETE FROM device_firmware_history WHERE id = ANY (ARRAY(
-        -- Those before it have gone when this one's turn was.
+        -- Only the row before it: still earlier rows were removed when that row's turn came.
         SELECT (
           SELECT h.id FROM device_firmware_history h
           WHERE h.device_id = old.device_id AND h.hardware_type = old.hardware_type AND h.id < old.id
@@ -45,7 +45,7 @@ const removeZeros = (table: string, key: readonly string[], limit: number): RawB
     WITH unused AS (
       SELECT ${columns} FROM ${counts} GROUP BY ${columns} HAVING sum(device_count) = 0 LIMIT ${limit}
     ), locked AS (
-      -- As they are when nobody else is at them; nobody is waited for, so nobody waits in a circle.
+      -- Locked rows are skipped, so this never waits, and nobody waits in a circle.
       SELECT * FROM ${counts} WHERE (${columns}) IN (SELECT * FROM unused) FOR UPDATE SKIP LOCKED
     ), zeros AS (
       SELECT ${columns} FROM locked GROUP BY ${columns} HAVING sum(device_count) = 0

@@ -94,7 +94,7 @@ export const selectReportFacts = (subjects: readonly ReportSubject[], now: Date)
            d.id AS device_id, d.created_dt AS registered_dt, h.name IS NOT NULL AS hardware_type_exists, f.id AS firmware_id,
            r.firmware_id AS known_firmware_id, r.reported_version, r.firmware_update_dt, r.firmware_update_time, r.observed_dt, r.occurred_dt,
            r.source, ${isDayBegun(sql`coalesce(part.hardware_type, s.hardware_type)`, now)} AS is_day_begun,
-           -- Looked for only where a report is so old that its time alone does not say what it is (device-clock.ts).
+           -- Read only if a report is so old that its time alone does not say whether it is new (device-clock.ts).
            part.id IS NULL AND r.observed_dt > s.occurred_dt + make_interval(secs => ${longestUnderWaySeconds}) AND EXISTS (
              SELECT FROM device_firmware_history x
              WHERE x.device_id = d.id AND x.hardware_type = s.hardware_type AND x.reported_version = s.version AND x.occurred_dt = s.occurred_dt

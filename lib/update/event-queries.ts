@@ -93,7 +93,7 @@ export const markExecutionsTold = async (
   const ids = told.map(({ id }) => id);
   const { rows } = await sql<{ is_certain: boolean | null }>`
     WITH locked AS (
-      -- In the order of ids, as everything that writes many executions.
+      -- In the order of ids, like all statements that write many executions.
       SELECT id FROM update_executions WHERE id = ANY (${ids}::integer[]) ORDER BY id FOR NO KEY UPDATE
     ), marked AS (
       UPDATE update_executions e

@@ -101,7 +101,7 @@ export const moved = (moves: RawBuilder<unknown>, now: Date, brought: Brought = 
     SET phase = m.to_phase,
         status = coalesce(m.to_status, e.status),
         reason = CASE WHEN m.keeps_reason THEN e.reason ELSE coalesce(${reason}, m.to_reason) END,
-        -- What was said on the way belongs to how it has ended, unless all is well.
+        -- Earlier words of the device are kept with the end, unless it is a success.
         detail = CASE
           WHEN m.keeps_reason THEN e.detail
           WHEN m.to_phase = 'ended' AND m.to_status <> 'SUCCEEDED' AND ${detail} IS NULL THEN e.detail
@@ -109,7 +109,7 @@ export const moved = (moves: RawBuilder<unknown>, now: Date, brought: Brought = 
           ELSE nullif(left(concat_ws(E'\n', ${detail}, e.detail), ${longestDetail}::integer), '')
         END,
         dispatch_id = CASE m.to_phase WHEN 'waiting' THEN NULL ELSE coalesce(${dispatch_id}, e.dispatch_id) END,
-        -- Repeated after a crash, a call keeps the time of the first one: what a device said since then is an answer.
+        -- A call that is repeated after a crash keeps the time of the first one: whatever a device has said since is an answer.
         sent_dt = CASE
           WHEN m.effect = 'hand_over' OR (m.effect = 'hold_back' AND NOT e.is_unanswered) THEN NULL
           WHEN m.effect = 'send' THEN coalesce(e.sent_dt, ${now})
@@ -121,7 +121,7 @@ export const moved = (moves: RawBuilder<unknown>, now: Date, brought: Brought = 
           WHEN 'answer' THEN false WHEN 'retry' THEN false
           ELSE e.is_unanswered
         END,
-        -- A try that was due and not sent when it ended was none.
+        -- A try that was due but not sent before the end does not count.
         attempt = e.attempt + CASE WHEN m.effect = 'retry' THEN 1 WHEN m.to_phase = 'ended' THEN - (${unsentTries}) ELSE 0 END,
         retries = e.retries + CASE WHEN m.effect = 'retry' THEN 1 WHEN m.to_phase = 'ended' THEN - (${unsentTries}) ELSE 0 END,
         next_attempt_dt = CASE m.to_phase WHEN 'waiting' THEN ${next_attempt_dt} END,
@@ -187,7 +187,7 @@ export const lockReportedExecutions = (subjects: readonly ExecutionSubject[]) =>
     ), found AS MATERIALIZED (
       SELECT s.ordinal, e.id, ${unfinished} AS is_unfinished
       FROM subjects s CROSS JOIN LATERAL (
-        -- Two branches, so that each uses its own index. The latest one is the unfinished one, if there is any.
+        -- Two branches, so that each uses its own index. If there is an unfinished execution, it is the latest one.
         SELECT id, status FROM update_executions x
         WHERE x.id = s.execution_id AND x.device_id = s.device_id AND x.hardware_type = s.hardware_type
         UNION ALL
@@ -198,7 +198,7 @@ export const lockReportedExecutions = (subjects: readonly ExecutionSubject[]) =>
         )
       ) e
     ), locked AS (
-      -- As it is when nobody else is at it any more. In the order of ids, as everything that writes many executions.
+      -- Read again after the lock is taken. In the order of ids, like all statements that write many executions.
       SELECT * FROM update_executions WHERE id IN (SELECT id FROM found WHERE is_unfinished) ORDER BY id FOR NO KEY UPDATE
     ), executions AS (
       SELECT * FROM locked

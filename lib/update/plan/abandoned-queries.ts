@@ -26,7 +26,7 @@ export const endAbandonedExecutions = async (trx: Trx, choice: Choice): Promise<
   if (ids.length === 0) return true;
   await sql`
     WITH locked AS (
-      -- In the order of ids, as everything that writes many executions.
+      -- In the order of ids, like all statements that write many executions.
       SELECT e.id, e.phase, e.update_id, 'canceled' AS event
       FROM update_executions e
       WHERE e.id = ANY (${ids}::integer[]) AND ${abandoned}

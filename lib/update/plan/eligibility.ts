@@ -82,13 +82,13 @@ export const classifiedDevices = ({ firmware, allow_downgrade, force, unknown_ve
       WHEN c.device_id IN (
         SELECT e.device_id
         FROM updates u JOIN update_executions e ON e.update_id = u.id AND e.status = 'FAILED'
-          -- One that runs it after all was no failure of the firmware.
+          -- If the device runs the version after all, the firmware has not failed.
           AND e.late_success_dt IS NULL
         WHERE u.firmware_id = ${firmware.id} AND NOT ${force}::boolean
         GROUP BY e.device_id
         HAVING count(*) >= ${blockedAfterFailures}
       ) THEN 'BLOCKED'
-      -- It runs something, and nobody knows what is newer.
+      -- The device runs an unknown version, so nobody knows which is newer.
       WHEN r.device_id IS NOT NULL AND r.firmware_id IS NULL
         THEN ${unknown_version === 'EXCLUDE' ? 'UNKNOWN_VERSION' : 'ELIGIBLE_UNKNOWN_VERSION'}
       ELSE 'ELIGIBLE'
@@ -97,8 +97,8 @@ export const classifiedDevices = ({ firmware, allow_downgrade, force, unknown_ve
   CROSS JOIN (SELECT * FROM hardware_types WHERE name = ${firmware.hardware_type}) h
   LEFT JOIN device_firmwares r ON r.device_id = c.device_id AND r.hardware_type = h.name
   LEFT JOIN firmwares current ON current.id = r.firmware_id
-  -- One look into the unique index per device, and one hash table below: how plain joins are done depends on a guess at sizes, and with
-  -- a wrong one, as just after an import, each is compared with each.
+  -- One look into the unique index per device, and one hash table below. For plain joins PostgreSQL chooses by estimated sizes, and with
+  -- a wrong estimate, for example just after an import, it would compare each row with each.
   LEFT JOIN LATERAL (
     SELECT e.update_id FROM update_executions e
     WHERE e.device_id = c.device_id AND e.hardware_type = h.name AND ${unfinished} AND NOT ${abandoned}

@@ -31,7 +31,7 @@ export const insertExecutions = async (
       INSERT INTO update_executions
         (update_id, device_id, hardware_type, channel, zone, status, phase, told_status, reason, queued_dt, finished_dt)
       SELECT ${update_id}::integer, device_id, ${choice.firmware.hardware_type}, channel, zone,
-             -- How it begins is no change to be told.
+             -- Its first status is no change, so no event tells it.
              ${status}, CASE WHEN ${isEligible} THEN 'waiting' ELSE 'ended' END, ${tellsEvents ? status : sql`NULL`},
              CASE WHEN ${isEligible} THEN NULL ELSE ${reasons.alreadyOnTarget} END,
              ${choice.now}::timestamptz,
@@ -42,8 +42,8 @@ export const insertExecutions = async (
       ON CONFLICT (device_id, hardware_type) WHERE status IN ('QUEUED', 'IN_PROGRESS') DO NOTHING
       RETURNING device_id
     ), taken AS (
-      -- By IN, which looks up a hash table: how a join of the two is done depends on a guess at their sizes, and with a wrong one
-      -- compares each with each.
+      -- IN looks up a hash table. For a join PostgreSQL would choose by estimated sizes, and with a wrong estimate
+      -- compare each row with each.
       SELECT external_id, kind, eligibility, channel, coalesce(device_id IN (SELECT device_id FROM inserted), false) AS takes_part
       FROM classified
     ), outcome AS (

@@ -174,7 +174,7 @@ const claimExecutions = async (
 ): Promise<ClaimedCommand[]> => {
   const { rows } = await sql<ClaimedCommand>`
     WITH locked AS (
-      -- In the order of ids, as everything that writes many executions.
+      -- In the order of ids, like all statements that write many executions.
       SELECT e.id, e.phase, 'claimed' AS event
       FROM update_executions e
       WHERE e.dispatch_id = ${dispatch_id} AND ${unfinished} ${openZones ? sql`AND e.zone = ANY (${openZones}::text[])` : sql``}
@@ -275,7 +275,7 @@ const longestWindowSeconds = 60;
 export const gatherFailures = async (db: Db, id: number, now: Date): Promise<void> => {
   await sql`
     WITH latest AS (
-      -- Locked first: what gathers this one at the same moment leaves nothing to gather here.
+      -- Locked first: if another call merges this row at the same moment, nothing is left to do here.
       SELECT id, update_id, error FROM update_dispatches WHERE id = ${id} AND error IS NOT NULL FOR NO KEY UPDATE
     ), gathered AS (
       DELETE FROM update_dispatches WHERE id IN (

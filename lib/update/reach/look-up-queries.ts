@@ -45,7 +45,7 @@ export const scheduleVerifications = async (
               ${Math.min(longestVerificationMinutes, in_progress_minutes)}::double precision,
               ${firstVerificationMinutes(in_progress_minutes)}::double precision * 2 ^ (d.verification_round + 1)
             )),
-            -- At the deadline, too: nobody is given up who was not asked about then.
+            -- A look-up is due at the deadline, too: no device is given up without a question after its deadline.
             CASE WHEN d.sent_dt + ${deadline} > ${now} THEN d.sent_dt + ${deadline} END
           )
         END

@@ -36,7 +36,7 @@ export const cancelExecutions = async (trx: Trx, { update_id, which, reason, lim
   const ends = which === 'all' ? sql`true` : unasked;
   const { rows } = await sql<{ chosen: number; canceled: number }>`
     WITH chosen AS (
-      -- Each in the order of its index, so that no batch looks at what others have ended. Those that are handed over first.
+      -- Each part in the order of its index, so that no batch reads executions that earlier ones have ended. Handed over ones come first.
       (
         SELECT e.id FROM update_executions e
         WHERE e.update_id = ${update_id} AND ${handedOver} AND (${ends} OR ${stoppable})
@@ -50,7 +50,7 @@ export const cancelExecutions = async (trx: Trx, { update_id, which, reason, lim
       )
       LIMIT ${limit}
     ), locked AS (
-      -- In the order of ids, as everything that writes many executions.
+      -- In the order of ids, like all statements that write many executions.
       SELECT e.id, e.phase, CASE WHEN ${ends} THEN 'canceled' ELSE 'cancel_requested' END AS event
       FROM update_executions e
       WHERE e.id = ANY (ARRAY(SELECT id FROM chosen)) AND (${ends} OR ${stoppable})

@@ -64,15 +64,15 @@ export const getProgress = async (
         SELECT count(*) FROM update_executions e WHERE e.update_id = ${id} AND e.is_canary AND ${waiting}
       ) AS canary_waiting,
       (
-        -- A chunk that was released counts until its answer has left the window: when a command arrives during a call is not known here,
-        -- only that it was before the answer. One that was held back is no command.
+        -- A released chunk counts until its answer has left the window: it is not known when exactly a command arrives during a call,
+        -- only that it is before the answer. A chunk that was held back is no command.
         SELECT coalesce(sum(commands), 0) FROM update_dispatches
         WHERE update_id = ${id} AND (
           answered_dt IS NULL OR (sent_dt IS NOT NULL AND answered_dt > ${now}::timestamptz - make_interval(secs => ${windowSeconds}))
         )
       ) AS commands_in_window,
       EXISTS (
-        -- Of any update; a call that has run for so long has nobody waiting for it any more.
+        -- Chunks of all updates; if a call has run for so long, no function waits for it any more.
         SELECT FROM update_dispatches
         WHERE answered_dt IS NULL AND coalesce(sent_dt, released_dt) > ${now}::timestamptz - make_interval(secs => ${leaseSeconds})
       ) AS is_under_way,

@@ -61,9 +61,9 @@ export const releaseExecutions = async (trx: Trx, release: Release): Promise<num
       OVERRIDING SYSTEM VALUE
       SELECT dispatch_id, ${update_id}, ${step}, commands, ${now}::timestamptz FROM chunks
     ), locked AS (
-      -- In the order of ids, as everything that writes many executions: two such statements cannot wait for each other in a circle.
-      -- Nothing about the phase: with it the planner, who knows nothing yet of executions just inserted, walks all that wait once for each
-      -- one due, instead of finding each by its primary key.
+      -- In the order of ids, like all statements that write many executions: two such statements cannot wait for each other in a circle.
+      -- No condition on the phase: with it the planner, which has no statistics of new executions yet, would read all waiting ones for each
+      -- due one, instead of finding each by its primary key.
       SELECT e.id, e.phase, 'released' AS event, due.chunk
       FROM update_executions e JOIN due ON due.id = e.id
       ORDER BY e.id

@@ -28,6 +28,8 @@ export interface DemoPlaces {
   completed: number;
   /** The newest version, which most updates bring. */
   firmware: number;
+  /** Of another hardware type, which one zone has. */
+  modem: number;
   awaitingSignature: number;
   device: string;
 }
@@ -111,7 +113,7 @@ const writeHistory = async (api: Client, stack: StackDescription): Promise<DemoP
   });
   await api.changeHardwareType('audio_locate', { author_signatures_required: 1 });
   const awaitingSignature = await upload(api, 'audio_locate', '3.0', 'Louder in the rain', 96);
-  return { running: running.id, paused: paused.id, completed, firmware, awaitingSignature, device: idOf(1) };
+  return { running: running.id, paused: paused.id, completed, firmware, modem, awaitingSignature, device: idOf(1) };
 };
 
 /** What simulated devices do from now on. */

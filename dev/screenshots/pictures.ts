@@ -12,15 +12,15 @@ export interface Picture {
 }
 
 /** The pictures that README and docs show. */
-export const picturesOfDocuments = ({ running, firmware }: DemoPlaces): Picture[] => [
+export const picturesOfDocuments = ({ running, modem }: DemoPlaces): Picture[] => [
   { name: 'overview', place: '/' },
   { name: 'update', place: `/updates/${running}` },
   {
     name: 'new-update',
-    place: `/updates/new?firmware=${firmware}&zone=lisbon`,
+    place: `/updates/new?firmware=${modem}&zone=north`,
     prepare: async (page) => {
-      await page.getByText('would be updated').first().waitFor();
-      await page.getByText('2 · Devices').scrollIntoViewIfNeeded();
+      await page.getByText(/^\d+ scooters would be updated/).waitFor();
+      await page.getByRole('button', { name: /^Update \d+ scooters/ }).scrollIntoViewIfNeeded();
     },
   },
   { name: 'statistics', place: '/statistics' },

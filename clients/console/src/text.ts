@@ -402,11 +402,11 @@ export const text = {
     overTimeLabel: 'How many devices were in each status, from the start until now',
     leftOut: (part: number, chosen: number) =>
       `${formatNumber(part)} of ${devices(chosen)} chosen take part (${formatShare(part / Math.max(1, chosen))}).`,
-    allWait: (waiting: number) => `What the ${devices(waiting)} wait for that nobody has asked yet:`,
+    allWait: (waiting: number) => `Of the ${devices(waiting)} that nobody has asked yet:`,
     firstWait: (seen: number, waiting: number) =>
-      `What the first ${formatNumber(seen)} of the ${devices(waiting)} wait for that nobody has asked yet:`,
+      `Of the first ${formatNumber(seen)} of the ${devices(waiting)} that nobody has asked yet:`,
     waitOf: ({ cause, count: number, until_dt }: Wait) =>
-      `${formatNumber(number)}: ${waits[cause] ?? cause}${until_dt === null ? '' : `, the first of them until ${formatDateTime(until_dt)}`}`,
+      `${waits[cause] ?? cause}: ${formatNumber(number)}${until_dt === null ? '' : ` (the first of them until ${formatDateTime(until_dt)})`}`,
     whoIsLeftOut: (number: number) => `Who is left out: ${formatNumber(number)}`,
     pace: 'Pace',
     paceNow: 'asked in the last minute',

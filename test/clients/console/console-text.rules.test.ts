@@ -24,7 +24,7 @@ describe('the console says', () => {
 
   it('why nothing happens, where something is known', () => {
     const wait = { cause: 'RETRY', until_dt: null, since_dt: null, place: null } as const;
-    expect(text.update.waitOf({ cause: 'RETRY', count: 3, since_dt: null, until_dt: null })).toBe('3: waits for its next try');
+    expect(text.update.waitOf({ cause: 'RETRY', count: 3, since_dt: null, until_dt: null })).toBe('waits for its next try: 3');
     expect(text.waitsFor({ ...wait, cause: 'PACE', place: 4 })).toBe('waits for its turn, behind 3 others');
     expect(text.waitsFor({ ...wait, cause: 'PACE', place: 1 })).toBe('waits for its turn, as the next one');
   });

@@ -13,13 +13,15 @@ export const Waits = ({ update: { id, counts, finished_dt } }: { update: UpdateD
     enabled: isOpen,
     refetchInterval: isOpen ? 30_000 : false,
   });
-  if (!isOpen || !waits || waits.length === 0) return null;
-  const seen = waits.reduce((sum, { count }) => sum + count, 0);
+  const seen = waits?.reduce((sum, { count }) => sum + count, 0) ?? 0;
+  // That others are before it is what the pace says above.
+  const held = waits?.filter(({ cause }) => cause !== 'PACE') ?? [];
+  if (!isOpen || held.length === 0) return null;
   return (
     <div className="left-out">
       <p>{seen < counts.QUEUED ? text.update.firstWait(seen, counts.QUEUED) : text.update.allWait(counts.QUEUED)}</p>
       <ul>
-        {waits.map((wait) => (
+        {held.map((wait) => (
           <li key={wait.cause}>{text.update.waitOf(wait)}</li>
         ))}
       </ul>

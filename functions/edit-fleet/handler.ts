@@ -5,7 +5,10 @@ import { addGroup, changeGroup, deleteGroup } from '../../lib/fleet/edit-group.t
 import { addZone, changeZone, deleteZone } from '../../lib/fleet/edit-zone.ts';
 import { tagDevices } from '../../lib/fleet/tag-devices.ts';
 import { endpoint, type HttpDeps, json, noContent, operation } from '../../lib/http/endpoint.ts';
+import type { Queue } from '../../lib/ports/queue.ts';
 import { changeDevice } from '../../lib/update/change-device.ts';
+import type { AdvanceMessage } from '../../lib/update/messages.ts';
+import { wakeSleepers } from '../../lib/update/reach/wake-update.ts';
 import {
   addGroupRoute,
   addZoneRoute,
@@ -17,7 +20,7 @@ import {
   tagDevicesRoute,
 } from './routes.ts';
 
-export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
+export const createHandler = (deps: HttpDeps & { db: Db; advances: Queue<AdvanceMessage>; now: Clock }) =>
   endpoint(
     operation(deps, changeDeviceRoute, async (request, caller) =>
       json(200, await changeDevice(deps, request.path, request.body, actorOf(request, caller))),
@@ -28,7 +31,15 @@ export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
       return json(isNew ? 201 : 200, answer);
     }),
     operation(deps, changeZoneRoute, async (request, caller) =>
-      json(200, await changeZone(deps, request.path.name, request.body, actorOf(request, caller))),
+      json(
+        200,
+        await changeZone(
+          { ...deps, wakeSleepers: (trx) => wakeSleepers(trx, deps.advances, deps.now()) },
+          request.path.name,
+          request.body,
+          actorOf(request, caller),
+        ),
+      ),
     ),
     operation(deps, deleteZoneRoute, async (request, caller) => {
       await deleteZone(deps, request.path.name, actorOf(request, caller));

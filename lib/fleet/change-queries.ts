@@ -55,6 +55,27 @@ export const takeTurnInRegistering = async (trx: Trx): Promise<void> => {
   await sql`SELECT pg_advisory_xact_lock('devices'::regclass::oid::integer, 0)`.execute(trx);
 };
 
+/**
+ * A lock that plans of updates share, while the retirement of a device, and its move to another zone, take it alone. So these find the
+ * executions that a plan has inserted before, and a plan made afterwards finds the device as it is then. Before any device is locked.
+ */
+export const planLock = sql`'update_executions'::regclass::oid::integer, 0`;
+export const waitForPlans = async (trx: Trx): Promise<void> => {
+  await sql`SELECT pg_advisory_xact_lock(${planLock})`.execute(trx);
+};
+
+/** Whether any of the devices stands in another zone than is given. Sends no statement if none is given. */
+export const isAnyMoved = async (trx: Trx, devices: readonly NewDevice[]): Promise<boolean> => {
+  const placed = devices.filter(({ zone }) => zone !== undefined);
+  if (placed.length === 0) return false;
+  const { rows } = await sql`
+    SELECT FROM (${givenDevices(placed)}) given
+    JOIN devices d ON d.kind = given.kind AND d.external_id = given.external_id
+    WHERE coalesce(d.zone, '') <> given.zone
+    LIMIT 1`.execute(trx);
+  return rows.length > 0;
+};
+
 /** The fields of a known device that can be changed. */
 export interface ChangeableDevice {
   id: number;

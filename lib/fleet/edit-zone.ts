@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Actor } from '../audit/actor.ts';
 import { differenceOf, writeAuditLine } from '../audit/audit-queries.ts';
 import type { Clock } from '../clock.ts';
-import type { Db } from '../db/database.ts';
+import type { Db, Trx } from '../db/database.ts';
 import { violatedConstraint } from '../db/database-error.ts';
 import { DomainError } from '../errors.ts';
 import type { NewZone, Zone, ZoneChange } from './zone.ts';
@@ -11,6 +11,11 @@ import { deleteZone as deleteRow, findZone, insertZone, lockZone, updateZone } f
 export interface EditZoneDeps {
   db: Db;
   now: Clock;
+}
+
+export interface ChangeZoneDeps extends EditZoneDeps {
+  /** The last act before the change of a zone is committed: wakes what sleeps until its window opens. */
+  wakeSleepers: (trx: Trx) => Promise<void>;
 }
 
 const resource = 'zone';
@@ -44,7 +49,7 @@ export async function addZone({ db, now }: EditZoneDeps, zone: NewZone, actor: A
 }
 
 /** Changes settings of a zone, with effect from now on. @throws `zone.not_found` */
-export async function changeZone({ db, now }: EditZoneDeps, name: string, change: ZoneChange, actor: Actor): Promise<Zone> {
+export async function changeZone({ db, now, wakeSleepers }: ChangeZoneDeps, name: string, change: ZoneChange, actor: Actor): Promise<Zone> {
   return db.transaction().execute(async (trx) => {
     const existing = await lockZone(trx, name);
     if (!existing) throw notFound(name);
@@ -53,6 +58,7 @@ export async function changeZone({ db, now }: EditZoneDeps, name: string, change
     if (isDeepStrictEqual(before, after)) return existing;
     await updateZone(trx, after);
     await writeAuditLine(trx, actor, { action: 'change', resource, resource_id: name, outcome: differenceOf(before, after) }, now());
+    await wakeSleepers(trx);
     return { ...existing, ...after };
   });
 }

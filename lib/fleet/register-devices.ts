@@ -3,7 +3,7 @@ import { writeAuditLine } from '../audit/audit-queries.ts';
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { DomainError, type FieldError } from '../errors.ts';
-import { takeTurnInRegistering, upsertDevices } from './change-queries.ts';
+import { isAnyMoved, takeTurnInRegistering, upsertDevices, waitForPlans } from './change-queries.ts';
 import type { NewDevice } from './new-device.ts';
 import { refuseUnknownZone } from './unknown-zone.ts';
 
@@ -27,6 +27,7 @@ export async function registerDevices(
   if (errors.length > 0) throw new DomainError('request.invalid', `${errors.length} devices come more than once`, { errors });
   const { created, changed } = await db.transaction().execute(async (trx) => {
     await takeTurnInRegistering(trx);
+    if (await isAnyMoved(trx, devices)) await waitForPlans(trx);
     const outcome = await upsertDevices(trx, devices, now()).catch(refuseUnknownZone);
     const isChange = outcome.created + outcome.changed > 0;
     if (isChange) await writeAuditLine(trx, actor, { action: 'register', resource: 'device', resource_id: null, outcome }, now());

@@ -5,14 +5,13 @@ import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { violatedConstraint } from '../db/database-error.ts';
 import { DomainError, wrongField } from '../errors.ts';
-import { type ChangeableDevice, changeDevices, lockDevice, renameDevice } from '../fleet/change-queries.ts';
+import { type ChangeableDevice, changeDevices, lockDevice, renameDevice, waitForPlans } from '../fleet/change-queries.ts';
 import { Channel, type DeviceKind, ExternalId, ScooterVersion } from '../fleet/device.ts';
 import { deviceNotFound } from '../fleet/device-exists.ts';
 import { getDevice } from '../fleet/get-devices.ts';
 import { devicePlace } from '../fleet/new-device.ts';
 import type { Device } from '../fleet/shown-device.ts';
 import { refuseUnknownZone } from '../fleet/unknown-zone.ts';
-import { waitForPlans } from './plan/abandoned-queries.ts';
 import { removeExecutions } from './retire-queries.ts';
 
 export const DeviceChange = z
@@ -59,7 +58,7 @@ export async function changeDevice(
   if (kind !== 'scooter' && change.version) throw wrongField('request.invalid', 'version', 'only scooters have a version');
   const isRetiring = change.retired === true;
   return db.transaction().execute(async (trx) => {
-    if (isRetiring) await waitForPlans(trx);
+    if (isRetiring || change.zone !== undefined) await waitForPlans(trx);
     const locked = await lockDevice(trx, kind, external_id);
     if (!locked) throw deviceNotFound(kind, external_id);
     const before = { ...locked, external_id };

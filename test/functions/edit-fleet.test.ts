@@ -7,16 +7,18 @@ import { createHandler as createGetStats } from '../../functions/get-stats/handl
 import { createHandler as createListDevices } from '../../functions/list-devices/handler.ts';
 import { createHandler as createRegisterDevices } from '../../functions/register-devices/handler.ts';
 import { confirmUpdate } from '../../lib/report/confirm-update.ts';
+import type { AdvanceMessage } from '../../lib/update/messages.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { confirmation, silentLog, TestClock } from '../support/fixtures.ts';
 import { type Call, call, createIdentity } from '../support/http.ts';
+import { InMemoryQueue } from '../support/in-memory-queue.ts';
 
 const { db } = await createTestDatabase();
 const { authenticate, token } = await createIdentity();
 const writer = await token({ scopes: ['devices:write'], subject: 'admin' });
 const reader = await token({ scopes: ['read'] });
 const clock = new TestClock();
-const deps = { db, authenticate, log: silentLog, now: clock.now };
+const deps = { db, advances: new InMemoryQueue<AdvanceMessage>(), authenticate, log: silentLog, now: clock.now };
 const editFleet = createEditFleet(deps);
 const getFleet = createGetFleet(deps);
 

@@ -4,9 +4,11 @@ import { createHandler as createEditFleet } from '../../functions/edit-fleet/han
 import { createHandler as createGetFleet } from '../../functions/get-fleet/handler.ts';
 import { upsertDevices } from '../../lib/fleet/change-queries.ts';
 import { NewDevice } from '../../lib/fleet/new-device.ts';
+import type { AdvanceMessage } from '../../lib/update/messages.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { givenFirmware, registeredLongAgo, silentLog, TestClock } from '../support/fixtures.ts';
 import { type Call, call, createIdentity } from '../support/http.ts';
+import { InMemoryQueue } from '../support/in-memory-queue.ts';
 import { createUpdateApi } from '../support/update-api.ts';
 
 const { db } = await createTestDatabase();
@@ -15,7 +17,7 @@ const { authenticate, token } = identity;
 const api = await createUpdateApi(db, identity);
 const writer = await token({ scopes: ['devices:write'], subject: 'admin' });
 const reader = await token({ scopes: ['read'] });
-const deps = { db, authenticate, log: silentLog, now: new TestClock().now };
+const deps = { db, advances: new InMemoryQueue<AdvanceMessage>(), authenticate, log: silentLog, now: new TestClock().now };
 
 type Answer = Record<string, unknown> & { code: string; items: { external_id: string; name: string }[]; next_cursor: string | null };
 const write = (method: string, path: string, body?: unknown, more: Partial<Call> = {}) =>

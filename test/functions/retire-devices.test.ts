@@ -6,9 +6,11 @@ import { createHandler as createGetFleet } from '../../functions/get-fleet/handl
 import { upsertDevices } from '../../lib/fleet/change-queries.ts';
 import { NewDevice } from '../../lib/fleet/new-device.ts';
 import { confirmUpdate } from '../../lib/report/confirm-update.ts';
+import type { AdvanceMessage } from '../../lib/update/messages.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { confirmation, givenFirmware, registeredLongAgo, silentLog, TestClock } from '../support/fixtures.ts';
 import { call, createIdentity } from '../support/http.ts';
+import { InMemoryQueue } from '../support/in-memory-queue.ts';
 import { createUpdateApi } from '../support/update-api.ts';
 
 const { db } = await createTestDatabase();
@@ -19,7 +21,7 @@ const writer = await token({ scopes: ['devices:write'], subject: 'admin' });
 const auditor = await token({ scopes: ['audit:read'] });
 const reader = await token({ scopes: ['read'] });
 const clock = new TestClock();
-const deps = { db, authenticate, log: silentLog, now: clock.now };
+const deps = { db, advances: new InMemoryQueue<AdvanceMessage>(), authenticate, log: silentLog, now: clock.now };
 const { id: firmware_id, version } = await givenFirmware(db);
 
 interface Line {

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Trx } from '../../db/database.ts';
+import { planLock } from '../../fleet/change-queries.ts';
 import { reasons } from '../execution.ts';
 import { moved, movesOf } from '../move-executions.ts';
 import { unfinished } from '../predicates.ts';
@@ -44,21 +45,12 @@ export const endAbandonedExecutions = async (trx: Trx, choice: Choice): Promise<
   return true;
 };
 
-/**
- * A lock that plans share, while the retirement of a device takes it alone. So the retirement ends the executions that a plan has inserted
- * before, and a plan made afterwards finds the device retired.
- */
-const planning = sql`'update_executions'::regclass::oid::integer, 0`;
-export const waitForPlans = async (trx: Trx): Promise<void> => {
-  await sql`SELECT pg_advisory_xact_lock(${planning})`.execute(trx);
-};
-
-/** Begins a plan: no device is retired until the transaction ends. Answers whether any stopped update still has executions to end. */
+/** Begins a plan: no device is retired or moved to another zone until the transaction ends. Answers whether any stopped update still has executions to end. */
 export const beginPlan = async (trx: Trx): Promise<boolean> => {
   const { rows } = await sql<{ has: boolean }>`
     SELECT EXISTS (
       SELECT FROM updates u JOIN firmwares f ON f.id = u.firmware_id
       WHERE u.finished_dt IS NULL AND (u.status IN ('CANCELED', 'ABORTED') OR f.status = 'withdrawn')
-    ) AS has, pg_advisory_xact_lock_shared(${planning})`.execute(trx);
+    ) AS has, pg_advisory_xact_lock_shared(${planLock})`.execute(trx);
   return rows[0]?.has ?? false;
 };

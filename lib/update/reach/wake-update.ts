@@ -4,7 +4,7 @@ import type { Queue } from '../../ports/queue.ts';
 import { firstStepDelaySeconds } from '../../walk.ts';
 import { hasUntold } from '../event-queries.ts';
 import type { AdvanceMessage } from '../messages.ts';
-import { changeUpdate, type LockedUpdate } from '../update-queries.ts';
+import { changeUpdate, type LockedUpdate, lockUpdate } from '../update-queries.ts';
 import { adoptDispatches } from './dispatch-queries.ts';
 import { leaseSeconds } from './dispatch-update.ts';
 import { hastenVerifications } from './look-up-queries.ts';
@@ -33,4 +33,26 @@ export const wakeUpdate = async (
   await hastenVerifications(trx, id, now);
   await changeUpdate(trx, id, { due_dt: addSeconds(now, firstStepDelaySeconds) });
   await advances.send([message], { delaySeconds: firstStepDelaySeconds });
+};
+
+/** No walk that waits for its devices looks at them less often. */
+const longestUsualDelaySeconds = 30;
+
+/**
+ * Wakes every update that sleeps until a window opens, because what it sleeps for may have changed. As the last act before the commit.
+ *
+ * @throws `queue.unavailable`
+ */
+export const wakeSleepers = async (trx: Trx, advances: Queue<AdvanceMessage>, now: Date): Promise<void> => {
+  const sleepers = await trx
+    .selectFrom('updates')
+    .select('id')
+    .where('finished_dt', 'is', null)
+    .where('due_dt', '>', addSeconds(now, longestUsualDelaySeconds))
+    .orderBy('id')
+    .execute();
+  for (const { id } of sleepers) {
+    const locked = await lockUpdate(trx, id);
+    if (locked) await wakeUpdate(trx, advances, locked, now);
+  }
 };

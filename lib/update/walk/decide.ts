@@ -53,20 +53,22 @@ export const decide = (
   if (stop) return { ...nothing, stop };
 
   const { canary } = update;
-  const { chosen, waiting, succeeded, failed } = progress.canary;
+  const { chosen, isDrawn, waiting, succeeded, failed } = progress.canary;
+  // Retired devices neither succeed nor fail. Others take their places, as long as there are any.
+  const size = isDrawn ? Math.min(canary?.size ?? 0, chosen) : (canary?.size ?? 0);
   let isCanary = canary !== null && update.canary_passed_dt === null;
   let hasPassed = false;
   if (canary && isCanary) {
     const startedDt = update.canary_started_dt;
     const hasWaited = startedDt !== null && startedDt <= heardSince(now, canary.minimum_wait_minutes * 60, outages);
-    const verdict = judgeCanary({ ...canary, succeeded, failed, hasWaited });
+    const verdict = judgeCanary({ ...canary, size, succeeded, failed, hasWaited });
     if (verdict === 'failed') {
-      return { ...nothing, stop: { action: 'ABORT', reason: `CANARY_FAILED: ${failed} of ${canary.size} failed` } };
+      return { ...nothing, stop: { action: 'ABORT', reason: `CANARY_FAILED: ${failed} of ${size} failed` } };
     }
     hasPassed = verdict === 'passed';
     isCanary = !hasPassed;
   }
-  const newCanaries = canary && isCanary ? Math.max(0, canary.size - chosen) : 0;
+  const newCanaries = canary && isCanary ? Math.max(0, size - chosen) : 0;
   const places = freePlaces(update.maximum_in_progress, progress.inProgress);
   const { standing, takenInWindow, offerable } = progress.offers ?? { standing: 0, takenInWindow: 0, offerable: 0 };
   const limits = {

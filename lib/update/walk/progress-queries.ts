@@ -11,8 +11,11 @@ export interface Progress {
   counts: Counts;
   /** As stop rules judge them. */
   judged: Counts;
-  /** `waiting`: devices of the canary that were put off by the backend or wait for a retry. */
-  canary: { chosen: number; waiting: number; succeeded: number; failed: number };
+  /**
+   * `chosen`: without those that were retired since. `isDrawn`: no other device is left that could take a place in it. `waiting`: devices of the
+   * canary that were put off by the backend or wait for a retry.
+   */
+  canary: { chosen: number; isDrawn: boolean; waiting: number; succeeded: number; failed: number };
   commandsInWindow: number;
   isUnderWay: boolean;
   /**
@@ -92,7 +95,8 @@ export const getProgress = async (
     counts: { ...noCounts(), ...row.counts },
     judged: judgedCounts(row.counts, row.late),
     canary: {
-      chosen: Object.values(canary).reduce((sum, n) => sum + n, 0),
+      chosen: Object.values(canary).reduce((sum, n) => sum + n, 0) - canary.REMOVED,
+      isDrawn: (row.counts.QUEUED ?? 0) <= canary.QUEUED,
       waiting: row.canary_waiting,
       succeeded: canary.SUCCEEDED,
       failed: canary.FAILED + canary.TIMED_OUT + canary.REJECTED,

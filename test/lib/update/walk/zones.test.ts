@@ -2,15 +2,20 @@ import { sql } from 'kysely';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../../lib/clock.ts';
 import { changeDevices, lockDevice } from '../../../../lib/fleet/change-queries.ts';
+import { changeZone } from '../../../../lib/fleet/edit-zone.ts';
 import { daysOfWeek } from '../../../../lib/fleet/maintenance-window.ts';
 import { BackendUnavailable } from '../../../../lib/ports/backend.ts';
+import type { Queue } from '../../../../lib/ports/queue.ts';
+import { changeDevice } from '../../../../lib/update/change-device.ts';
 import { getExecutions } from '../../../../lib/update/get-update.ts';
 import type { AdvanceMessage } from '../../../../lib/update/messages.ts';
 import { dryRunUpdate } from '../../../../lib/update/plan/dry-run-update.ts';
+import { wakeSleepers } from '../../../../lib/update/reach/wake-update.ts';
 import { changePace } from '../../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../../support/database.ts';
 import { createDevicesThatPoll, linkedIn } from '../../../support/devices-that-poll.ts';
 import { actor, givenDevices, givenFirmware, startOfTime, updateRequest } from '../../../support/fixtures.ts';
+import { untilWaiting } from '../../../support/locks.ts';
 import { createUpdateService, type UpdateService } from '../../../support/update-service.ts';
 
 const { db, takeStatements } = await createTestDatabase();
@@ -225,6 +230,23 @@ describe('the availability budget of a zone', () => {
     expect(await asked(update.id)).toHaveLength(3);
   });
 
+  it('is that of the zone to which a device is moved while its update is being planned', async () => {
+    const [from, to] = [await givenZone(), await givenZone()];
+    const [external_id = ''] = await givenDevices(db, 1, { zone: from });
+    const firmware = await givenFirmware(db);
+    let moved: Promise<unknown> = Promise.resolve();
+    const advances: Queue<AdvanceMessage> = {
+      // The plan is made, and not committed.
+      async send() {
+        moved = changeDevice(service.deps, { kind: 'scooter', external_id }, { zone: to }, actor);
+        await untilWaiting(db, 1);
+      },
+    };
+    const update = await service.request({ firmware_id: firmware.id, targets: { external_ids: [external_id] } }, {}, { advances });
+    await moved;
+    expect((await service.executions(update.id)).map(({ zone }) => zone)).toEqual([to]);
+  });
+
   it('costs a step three statements, and one without windows and budgets none', async () => {
     const aboutZones = () => takeStatements().filter((statement) => /'zones'|"zones"|FROM zones|device_seen_counts/.test(statement));
     const plain = await givenUpdate(await givenDevices(db, 3, { zone: await givenZone() }));
@@ -281,6 +303,20 @@ describe('a maintenance window', () => {
     service.clock.advance(1_800);
     await step(next);
     expect(await asked(update.id)).toContain(devices.both[0]);
+  });
+
+  it('that is changed wakes the walks that sleep until it opens', async () => {
+    const name = await givenZone({ window: closed });
+    const { update, message } = await givenUpdate(await givenDevices(db, 2, { zone: name }));
+    await step(message);
+    const { advances } = service.deps;
+    const change = { maintenance_window: null };
+    await changeZone({ ...service.deps, wakeSleepers: (trx) => wakeSleepers(trx, advances, service.clock.now()) }, name, change, actor);
+    expect(advances.delays.every((delay) => delay === 1)).toBe(true);
+    const woken = advances.take().find(({ update_id }) => update_id === update.id);
+    service.clock.advance(1);
+    await step(woken as AdvanceMessage);
+    expect(await asked(update.id)).toHaveLength(2);
   });
 
   it('is not minded by an update that ignores windows', async () => {
@@ -346,6 +382,43 @@ describe('a maintenance window', () => {
     const found = await asked(update.id);
     expect(found).toHaveLength(5);
     expect(found.every((id) => there.includes(id))).toBe(true);
+  });
+});
+
+describe('a canary that a retired device was part of', () => {
+  const retire = (external_id: string) => changeDevice(service.deps, { kind: 'scooter', external_id }, { retired: true }, actor);
+  const report = (external_id: string, version: string) =>
+    service.confirm({
+      ...{ kind: 'scooter', hardware_type: 'vega_mcu', status: 'SUCCEEDED' },
+      ...{ external_id, version, occurred_dt: service.clock.now() },
+    });
+  const canary = { size: 2, success_percentage: 100 };
+
+  it('is filled up by another device', async () => {
+    const { firmware, update, message } = await givenUpdate(await givenDevices(db, 5), { canary });
+    let { next } = await step(message);
+    const [retired = '', other = ''] = await asked(update.id);
+    await retire(retired);
+    await report(other, firmware.version);
+    service.clock.advance(1);
+    ({ next } = await step(next));
+    const [third = '', ...others] = await asked(update.id);
+    expect(others).toEqual([]);
+    await report(third, firmware.version);
+    service.clock.advance(1);
+    await step(next);
+    expect(await asked(update.id)).toHaveLength(2);
+  });
+
+  it('is judged by those that are left where no other device is', async () => {
+    const { firmware, update, message } = await givenUpdate(await givenDevices(db, 2), { canary });
+    const { next } = await step(message);
+    const [retired = '', other = ''] = await asked(update.id);
+    await retire(retired);
+    await report(other, firmware.version);
+    service.clock.advance(1);
+    await service.advance(next);
+    expect(await service.find(update.id)).toMatchObject({ status: 'COMPLETED', counts: { SUCCEEDED: 1, REMOVED: 1 } });
   });
 });
 

@@ -1,6 +1,7 @@
 import type { Route } from '../lib/http/route.ts';
 import {
   addAuthorKeyRoute,
+  approveAuthorKeyRoute,
   getAuthorRootRoute,
   listAuthorKeysRoute,
   listAuthorRootsRoute,
@@ -9,7 +10,14 @@ import {
 } from './author-keys/routes.ts';
 import { confirmUpdateRoute } from './confirm-update/routes.ts';
 import { consoleAssetRoute, consoleRoute } from './console/routes.ts';
-import { cancelUpdateRoute, changePaceRoute, pauseUpdateRoute, resumeUpdateRoute } from './control-update/routes.ts';
+import {
+  approveUpdateRoute,
+  cancelUpdateRoute,
+  changePaceRoute,
+  pauseUpdateRoute,
+  rejectUpdateRoute,
+  resumeUpdateRoute,
+} from './control-update/routes.ts';
 import { docsAssetRoute, docsRoute, openapiRoute } from './docs/routes.ts';
 import { deleteFirmwareRoute, editFirmwareRoute } from './edit-firmware/routes.ts';
 import {
@@ -71,6 +79,7 @@ export const routes: readonly Route[] = [
   getKeysRoute,
   addAuthorKeyRoute,
   listAuthorKeysRoute,
+  approveAuthorKeyRoute,
   revokeAuthorKeyRoute,
   publishAuthorRootRoute,
   listAuthorRootsRoute,
@@ -111,6 +120,8 @@ export const routes: readonly Route[] = [
   cancelUpdateRoute,
   pauseUpdateRoute,
   resumeUpdateRoute,
+  approveUpdateRoute,
+  rejectUpdateRoute,
   changePaceRoute,
   retryUpdateRoute,
   listScooterUpdatesRoute,

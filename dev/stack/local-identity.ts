@@ -11,6 +11,7 @@ export const LOCAL_SCOPES = [
   'firmware:write',
   'devices:write',
   'updates:write',
+  'updates:approve',
   'devices:report',
   'keys:write',
   'audit:read',

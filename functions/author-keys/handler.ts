@@ -1,13 +1,12 @@
 import { actorOf } from '../../lib/audit/actor.ts';
 import { listAuthorKeys } from '../../lib/authors/author-key-queries.ts';
-import { addAuthorKey, revokeAuthorKey } from '../../lib/authors/edit-author-keys.ts';
+import { addAuthorKey, approveAuthorKey, type EditAuthorKeysDeps, revokeAuthorKey } from '../../lib/authors/edit-author-keys.ts';
 import { getRoot, publishRoot } from '../../lib/authors/publish-root.ts';
 import { listRoots } from '../../lib/authors/root-queries.ts';
-import type { Clock } from '../../lib/clock.ts';
-import type { Db } from '../../lib/db/database.ts';
 import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';
 import {
   addAuthorKeyRoute,
+  approveAuthorKeyRoute,
   getAuthorRootRoute,
   listAuthorKeysRoute,
   listAuthorRootsRoute,
@@ -15,13 +14,16 @@ import {
   revokeAuthorKeyRoute,
 } from './routes.ts';
 
-export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
+export const createHandler = (deps: HttpDeps & EditAuthorKeysDeps) =>
   endpoint(
     operation(deps, addAuthorKeyRoute, async (request, caller) => {
       const { isNew, answer } = await addAuthorKey(deps, request.body, actorOf(request, caller));
       return json(isNew ? 201 : 200, answer);
     }),
     operation(deps, listAuthorKeysRoute, async ({ query }) => json(200, await listAuthorKeys(deps.db, query))),
+    operation(deps, approveAuthorKeyRoute, async (request, caller) =>
+      json(200, await approveAuthorKey(deps, request.path.id, actorOf(request, caller))),
+    ),
     operation(deps, revokeAuthorKeyRoute, async (request, caller) =>
       json(200, await revokeAuthorKey(deps, request.path.id, request.body.reason, actorOf(request, caller))),
     ),

@@ -15,8 +15,8 @@ export const addAuthorKeyRoute = defineRoute({
   scope: 'keys:write',
   summary: 'Add the public key of somebody who makes firmware',
   description:
-    'What its owner signs is believed from then on, for the hardware types named. Send the public half alone: the service never has a private ' +
-    'one. The same request again changes nothing.',
+    'What its owner signs is believed from then on, for the hardware types named; where approval is on, from its approval on. Send the ' +
+    'public half alone: the service never has a private one. The same request again changes nothing.',
   body: NewAuthorKey,
   responses: {
     201: { description: 'Added', body: AuthorKey },
@@ -34,6 +34,19 @@ export const listAuthorKeysRoute = defineRoute({
   summary: 'Author keys, in the order in which they were added',
   query: z.strictObject(PageQuery),
   responses: { 200: { description: 'A page of author keys', body: pageOf(AuthorKey) } },
+});
+
+export const approveAuthorKeyRoute = defineRoute({
+  operationId: 'approveAuthorKey',
+  method: 'POST',
+  path: '/v1/author-keys/{id}/approve',
+  tag: 'Firmwares',
+  scope: 'keys:write',
+  summary: 'Approve an author key that somebody else has added',
+  description: 'Where approval is on, what a key signs is believed from then on. A key that is believed already is not changed.',
+  pathParameters: IdInPath,
+  responses: { 200: { description: 'The key as it is now', body: AuthorKey } },
+  problems: [403, 404, 409],
 });
 
 export const revokeAuthorKeyRoute = defineRoute({

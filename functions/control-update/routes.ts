@@ -61,6 +61,28 @@ export const resumeUpdateRoute = defineRoute({
   body: z.prefault(z.strictObject({}), {}),
 });
 
+const remark = requestedText(2_000);
+const decision = { ...common, scope: 'updates:approve', problems: [403, 404, 409, 422], method: 'POST' } as const;
+
+export const approveUpdateRoute = defineRoute({
+  operationId: 'approveUpdate',
+  ...decision,
+  path: '/v1/updates/{id}/approve',
+  summary: 'Let an update begin that waits for approval',
+  description:
+    'Never by who requested it (403 `approval.second_person`). Repeating it changes nothing. Refused when the update has ended, or its firmware is withdrawn.',
+  body: z.prefault(z.strictObject({ remark: z._default(remark, '').check(z.meta({ description: 'Shown with the update' })) }), {}),
+});
+
+export const rejectUpdateRoute = defineRoute({
+  operationId: 'rejectUpdate',
+  ...decision,
+  path: '/v1/updates/{id}/reject',
+  summary: 'End an update that waits for approval',
+  description: 'Never by who requested it (403 `approval.second_person`), who can cancel it. The update is CANCELED.',
+  body: z.strictObject({ remark: remark.check(z.minLength(1), z.meta({ description: 'Why; shown with the update' })) }),
+});
+
 export const changePaceRoute = defineRoute({
   operationId: 'changeUpdatePace',
   ...common,

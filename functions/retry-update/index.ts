@@ -1,12 +1,13 @@
-import { AdvancesConfig, ApiConfig, EventsConfig, loadConfig } from '../../lib/config.ts';
+import { AdvancesConfig, ApiConfig, ApprovalConfig, EventsConfig, loadConfig } from '../../lib/config.ts';
 import { createSqsQueue } from '../../lib/ports/sqs-queue.ts';
 import { createApiDeps } from '../../lib/service-deps.ts';
 import { createHandler } from './handler.ts';
 
-const config = loadConfig({ ...ApiConfig, ...AdvancesConfig, ...EventsConfig }, process.env);
+const config = loadConfig({ ...ApiConfig, ...AdvancesConfig, ...EventsConfig, ...ApprovalConfig }, process.env);
 
 export const handler = createHandler({
   ...createApiDeps(config),
   advances: createSqsQueue(config.ADVANCES_QUEUE_URL),
   tellsEvents: config.EVENT_BUS_NAME !== '',
+  approvalAbove: config.APPROVAL_ABOVE,
 });

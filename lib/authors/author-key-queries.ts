@@ -1,4 +1,4 @@
-import type { Db } from '../db/database.ts';
+import type { Db, Trx } from '../db/database.ts';
 import { decodeIdCursor, listOf, type Page, toPage } from '../http/page.ts';
 import type { AuthorKey, AuthorPublicKey } from './author-key.ts';
 
@@ -10,6 +10,9 @@ const columns = [
   'hardware_types',
   'valid_from_dt',
   'valid_until_dt',
+  'needs_approval',
+  'approved_by',
+  'approved_dt',
   'revoked_dt',
   'revoked_by',
   'revocation_reason',
@@ -22,6 +25,7 @@ const selectAuthorKey = (db: Db) => db.selectFrom('author_keys').select(columns)
 
 export interface AuthorKeyRow extends Pick<AuthorKey, 'kid' | 'owner' | 'public_key' | 'hardware_types' | 'valid_from_dt'> {
   valid_until_dt: Date | null;
+  needs_approval: boolean;
   created_by: string;
   created_dt: Date;
 }
@@ -45,6 +49,14 @@ export const listAuthorKeysByKid = (db: Db, kids: readonly string[]): Promise<Au
     : selectAuthorKey(db)
         .where('kid', 'in', [...kids])
         .execute();
+
+/** For whoever decides about a key and then changes it. */
+export const lockAuthorKey = (trx: Trx, id: number): Promise<AuthorKey | undefined> =>
+  selectAuthorKey(trx).where('id', '=', id).forUpdate().executeTakeFirst();
+
+/** Only while the key is locked. */
+export const approveKey = (trx: Trx, id: number, approval: { approved_by: string; approved_dt: Date }): Promise<AuthorKey> =>
+  trx.updateTable('author_keys').set(approval).where('id', '=', id).returning(columns).$narrowType<Narrowed>().executeTakeFirstOrThrow();
 
 /** Undefined when there is no such key, or it was revoked before. */
 export const revokeKey = (

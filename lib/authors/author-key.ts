@@ -39,6 +39,9 @@ export const AuthorKey = z
     hardware_types: z.array(z.string()),
     valid_from_dt: Timestamp,
     valid_until_dt: z.nullable(Timestamp),
+    needs_approval: z.boolean().check(z.meta({ description: 'Somebody else than who added it has to approve it before it is believed' })),
+    approved_by: z.nullable(z.string()),
+    approved_dt: z.nullable(Timestamp),
     revoked_dt: z.nullable(Timestamp),
     revoked_by: z.nullable(z.string()),
     revocation_reason: z.nullable(z.string()),
@@ -51,6 +54,7 @@ export type AuthorKey = z.infer<typeof AuthorKey>;
 /** Why a key may not sign for a hardware type at a moment, or undefined when it may. */
 export const findKeyRefusal = (key: AuthorKey, hardware_type: string, now: Date): string | undefined => {
   if (key.revoked_dt) return `the key of ${key.owner} was revoked`;
+  if (key.needs_approval && !key.approved_dt) return `the key of ${key.owner} waits for approval`;
   if (key.valid_from_dt > now) return `the key of ${key.owner} is not valid yet`;
   if (key.valid_until_dt && key.valid_until_dt <= now) return `the key of ${key.owner} is not valid any more`;
   if (!key.hardware_types.includes(hardware_type)) return `${key.owner} may not sign ${hardware_type}`;

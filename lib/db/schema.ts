@@ -61,11 +61,14 @@ export interface AuditLines {
 }
 
 export interface AuthorKeys {
+  approved_by: string | null;
+  approved_dt: Timestamp | null;
   created_by: string;
   created_dt: Timestamp;
   hardware_types: string[];
   id: Generated<number>;
   kid: string;
+  needs_approval: Generated<boolean>;
   owner: string;
   public_key: Json;
   revocation_reason: string | null;
@@ -391,6 +394,10 @@ export interface Updates {
   comment: string;
   created_by: string;
   created_dt: Timestamp;
+  decided_by: string | null;
+  decided_dt: Timestamp | null;
+  decision: string | null;
+  decision_remark: string | null;
   due_dt: Timestamp | null;
   executions_removed_dt: Timestamp | null;
   exponential: Json | null;

@@ -4,7 +4,16 @@ import { DomainError } from '../errors.ts';
 import { isStorable } from '../text.ts';
 import { createKeySet, isKeySetUnavailable, type KeySet } from './key-set.ts';
 
-export const scopes = ['read', 'firmware:write', 'devices:write', 'updates:write', 'devices:report', 'keys:write', 'audit:read'] as const;
+export const scopes = [
+  'read',
+  'firmware:write',
+  'devices:write',
+  'updates:write',
+  'updates:approve',
+  'devices:report',
+  'keys:write',
+  'audit:read',
+] as const;
 export type Scope = (typeof scopes)[number];
 
 /** A caller, with what the credentials permit, of whatever kind these are. */

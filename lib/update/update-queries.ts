@@ -9,6 +9,7 @@ import { noCounts } from './execution.ts';
 import { countsOf, lateSuccessesOf } from './figure-queries.ts';
 import type { StopRule } from './rules.ts';
 import {
+  type Approval,
   type CanaryPlan,
   type Counts,
   countEligible,
@@ -69,15 +70,21 @@ export const insertUpdate = async (trx: Trx, { exponential, abort, window, ...up
 
 export type Planned = Partial<Record<Eligibility, number>>;
 
-/** Stores how many of the chosen devices have each eligibility, and the size of the canary. */
-export const setPlan = async (
-  trx: Trx,
-  id: number,
-  { planned, includes_iot, canary }: { planned: Planned; includes_iot: boolean; canary: CanaryPlan | null },
-): Promise<void> => {
+export interface Plan {
+  planned: Planned;
+  includes_iot: boolean;
+  canary: CanaryPlan | null;
+  needs_approval: boolean;
+}
+
+/** Stores how many of the chosen devices have each eligibility, the size of the canary, and whether the update has to be approved. */
+export const setPlan = async (trx: Trx, id: number, { planned, canary, needs_approval, ...plan }: Plan): Promise<void> => {
   await trx
     .updateTable('updates')
-    .set({ planned: JSON.stringify(planned), includes_iot, canary: canary && JSON.stringify(canary) })
+    .set({
+      ...{ ...plan, needs_approval, planned: JSON.stringify(planned), canary: canary && JSON.stringify(canary) },
+      ...(needs_approval && { status: 'WAITING_FOR_APPROVAL' }),
+    })
     .where('id', '=', id)
     .execute();
 };
@@ -114,6 +121,11 @@ const selectUpdates = (db: Db) =>
       'u.allow_downgrade',
       'u.force',
       'u.unknown_version',
+      'u.needs_approval',
+      'u.decision',
+      'u.decided_by',
+      'u.decided_dt',
+      'u.decision_remark',
       'u.comment',
       'u.created_by',
       'u.request_id',
@@ -123,7 +135,12 @@ const selectUpdates = (db: Db) =>
       'u.executions_removed_dt',
       'u.due_dt',
     ])
-    .$narrowType<{ status: UpdateStatus; firmware_status: FirmwareStatus; unknown_version: UnknownVersion }>();
+    .$narrowType<{
+      status: UpdateStatus;
+      firmware_status: FirmwareStatus;
+      unknown_version: UnknownVersion;
+      decision: Approval['decision'];
+    }>();
 
 type UpdateRow = Awaited<ReturnType<ReturnType<typeof selectUpdates>['executeTakeFirstOrThrow']>>;
 
@@ -136,7 +153,8 @@ export const selectCountedUpdates = (db: Db) =>
 
 export const toUpdate = (row: UpdateRow & { counts: Partial<Counts>; late_successes: number }, now: Date): Update => {
   const { planned, maximum_per_minute, maximum_in_progress, exponential, maximum_unavailable_percentage, due_dt, ...rest } = row;
-  const { queued_minutes, in_progress_minutes, number_of_retries, retry_failure_types, ...update } = rest;
+  const { queued_minutes, in_progress_minutes, number_of_retries, retry_failure_types, ...decided } = rest;
+  const { needs_approval, decision, decided_by, decided_dt, decision_remark, ...update } = decided;
   const { ELIGIBLE: _eligible, ELIGIBLE_UNKNOWN_VERSION: _unknown, ALREADY_ON_TARGET: _onTarget, ...not_eligible } = planned;
   const counts = { ...noCounts(), ...row.counts };
   return {
@@ -147,6 +165,7 @@ export const toUpdate = (row: UpdateRow & { counts: Partial<Counts>; late_succes
     rollout: { maximum_per_minute, maximum_in_progress, exponential, maximum_unavailable_percentage },
     timeouts: { queued_minutes, in_progress_minutes },
     retry: { number_of_retries, failure_types: retry_failure_types },
+    approval: needs_approval ? { decision, decided_by, decided_dt, remark: decision_remark } : null,
     walk: { due_dt, is_late: isLate(due_dt, now) },
   };
 };
@@ -164,10 +183,15 @@ export const isUpdate = async (db: Db, id: number): Promise<boolean> =>
 export const getRequestedUpdate = async (db: Db, id: number): Promise<Update> => {
   const row = await selectUpdates(db).where('u.id', '=', id).executeTakeFirstOrThrow();
   const { ALREADY_ON_TARGET = 0 } = row.planned;
-  const asRequested = { status: 'SCHEDULED', reason: null, firmware_status: 'available' } as const;
+  const status = row.needs_approval ? 'WAITING_FOR_APPROVAL' : 'SCHEDULED';
+  const asRequested = { status, reason: null, firmware_status: 'available' } as const;
   const notYet = {
     canary_started_dt: null,
     canary_passed_dt: null,
+    decision: null,
+    decided_by: null,
+    decided_dt: null,
+    decision_remark: null,
     started_dt: null,
     finished_dt: null,
     executions_removed_dt: null,
@@ -209,6 +233,9 @@ export const lockUpdate = (trx: Trx, id: number) =>
       'u.number_of_retries',
       'u.retry_failure_types',
       'u.start_dt',
+      'u.needs_approval',
+      'u.decision',
+      'u.created_by',
       'u.paused_dt',
       'u.paused_seconds',
       sql<Partial<Counts> | null>`u.resumed_counts`.as('resumed_counts'),
@@ -246,6 +273,10 @@ export interface UpdateChange {
   paused_seconds?: number;
   resumed_counts?: Counts;
   cancels_all?: boolean;
+  decision?: 'APPROVED' | 'REJECTED';
+  decided_by?: string;
+  decided_dt?: Date;
+  decision_remark?: string;
   rollout?: Rollout;
 }
 

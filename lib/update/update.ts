@@ -236,6 +236,16 @@ export const Update = z
     allow_downgrade: z.boolean(),
     force: z.boolean(),
     unknown_version: UnknownVersion,
+    approval: z
+      .nullable(
+        z.object({
+          decision: z.nullable(z.enum(['APPROVED', 'REJECTED'])).check(z.meta({ description: 'null: nobody has decided' })),
+          decided_by: z.nullable(z.string()),
+          decided_dt: z.nullable(Timestamp),
+          remark: z.nullable(z.string()),
+        }),
+      )
+      .check(z.meta({ description: 'Of an update that somebody else than who requested it has to approve; null: nobody has to' })),
     comment: z.string(),
     created_by: z.string(),
     request_id: z.string(),
@@ -266,6 +276,7 @@ export const Update = z
   .register(z.globalRegistry, { id: 'Update' });
 export type Update = z.infer<typeof Update>;
 export type Counts = Record<ExecutionStatus, number>;
+export type Approval = NonNullable<Update['approval']>;
 export type CanaryPlan = NonNullable<Update['canary']>;
 
 /** What only the answer about one update has. */

@@ -7,6 +7,7 @@ import type { UpdateStatus } from './update-status.ts';
 import type { Opening } from './zone-rules.ts';
 
 const causes = [
+  'APPROVAL',
   'START',
   'RESUME',
   'STEP',
@@ -28,7 +29,7 @@ export const WaitsFor = z
     cause: z.enum(causes).check(
       z.meta({
         description:
-          'START: the update begins later; RESUME: the update is paused; STEP: the next step of the update should have ' +
+          'APPROVAL: somebody else than who requested the update has to approve it; START: the update begins later; RESUME: the update is paused; STEP: the next step of the update should have ' +
           'come a minute ago or more: the service cannot work on it, or its message is lost, which a control of the update sends again; CANARY: other devices go first; ' +
           'WINDOW: the maintenance window of its zone or of the update is closed, until `until_dt`, where it ever opens; ' +
           'BUDGET: as many devices of its zone are at work as may be at one moment; PACE: its turn, or a free place; ' +
@@ -119,6 +120,7 @@ export const waitsFor = (facts: WaitFacts, now: Date): WaitsFor | null => {
 /** What the whole update waits for; undefined: it goes on. */
 const waitOfUpdate = ({ update_status, start_dt, paused_dt, due_dt, firmware_status }: WaitFacts, now: Date): WaitsFor | undefined => {
   const isOver = update_status === 'CANCELED' || update_status === 'ABORTED' || firmware_status === 'withdrawn';
+  if (update_status === 'WAITING_FOR_APPROVAL' && !isOver) return wait('APPROVAL');
   if (update_status === 'PAUSED' && !isOver) return wait('RESUME', { since: paused_dt });
   if (due_dt && now > addSeconds(due_dt, slowStepSeconds)) return wait('STEP', { since: due_dt });
   if (isOver) return wait('END');

@@ -61,7 +61,7 @@ describe('GET /v1/stats', () => {
         { kind: 'scooter', devices: 0, not_seen: 0, never_seen: 0 },
         { kind: 'cabinet', devices: 0, not_seen: 0, never_seen: 0 },
       ],
-      updates: { SCHEDULED: 0, IN_PROGRESS: 0, PAUSED: 0, COMPLETED: 0, CANCELED: 0, ABORTED: 0 },
+      updates: { WAITING_FOR_APPROVAL: 0, SCHEDULED: 0, IN_PROGRESS: 0, PAUSED: 0, COMPLETED: 0, CANCELED: 0, ABORTED: 0 },
       executions: noExecutions,
     });
     expect(body.hardware_types).toHaveLength(8);

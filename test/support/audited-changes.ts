@@ -83,6 +83,14 @@ const givenPaused = async (service: MortalService, db: Db): Promise<string> => {
   return id;
 };
 
+/** Of somebody else, for approval. */
+const givenWaiting = async (service: MortalService, db: Db): Promise<string> => {
+  const id = await givenUpdate(service, db);
+  const waiting = { needs_approval: true, status: 'WAITING_FOR_APPROVAL', created_by: 'somebody else' };
+  await db.updateTable('updates').set(waiting).where('id', '=', Number(id)).execute();
+  return id;
+};
+
 const observationOf = async (db: Db) => request('POST', '/v1/observations', { targets: { external_ids: [await givenScooter(db)] } });
 
 /** Every change that a caller can ask for, at least one for each operation that changes anything. */
@@ -169,6 +177,15 @@ export const auditedChanges: readonly AuditedChange[] = [
     ...{ operationId: 'addAuthorKey', function: 'author-keys' },
     given: async () => request('POST', '/v1/author-keys', newKey()),
     line: { action: 'add', resource: 'author_key', resource_id: '{id}' },
+  },
+  {
+    ...{ operationId: 'approveAuthorKey', function: 'author-keys' },
+    given: async (service, db) => {
+      const { id } = await answerOf(service, 'author-keys', request('POST', '/v1/author-keys', newKey()));
+      await db.updateTable('author_keys').set({ needs_approval: true, created_by: 'somebody else' }).where('id', '=', id).execute();
+      return request('POST', '/v1/author-keys/{id}/approve', undefined, { id: String(id) });
+    },
+    line: { action: 'approve', resource: 'author_key', resource_id: '{id}' },
   },
   {
     ...{ operationId: 'revokeAuthorKey', function: 'author-keys' },
@@ -328,6 +345,16 @@ export const auditedChanges: readonly AuditedChange[] = [
     ...{ operationId: 'cancelUpdate', function: 'control-update' },
     given: async (service, db) => control(await givenUpdate(service, db), 'cancel', { reason: 'too early' }),
     line: { action: 'cancel', resource: 'update', resource_id: '{id}' },
+  },
+  {
+    ...{ operationId: 'approveUpdate', function: 'control-update' },
+    given: async (service, db) => control(await givenWaiting(service, db), 'approve', { remark: 'read and agreed' }),
+    line: { action: 'approve', resource: 'update', resource_id: '{id}' },
+  },
+  {
+    ...{ operationId: 'rejectUpdate', function: 'control-update' },
+    given: async (service, db) => control(await givenWaiting(service, db), 'reject', { remark: 'not on a Friday' }),
+    line: { action: 'reject', resource: 'update', resource_id: '{id}' },
   },
   {
     ...{ operationId: 'changeUpdatePace', function: 'control-update' },

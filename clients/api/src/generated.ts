@@ -600,6 +600,11 @@ export interface AuthorKey {
   hardware_types: string[];
   valid_from_dt: string;
   valid_until_dt: string | null;
+  /** Somebody else than who added it has to approve it before it is believed */
+  needs_approval: boolean;
+  /** @nullable */
+  approved_by: string | null;
+  approved_dt: string | null;
   revoked_dt: string | null;
   /** @nullable */
   revoked_by: string | null;
@@ -1913,7 +1918,7 @@ export interface DryRunDevices {
  * withdrawn: devices that were not asked yet will not be; lost: they wait until its file is there again
  */
 export type UpdateFirmwareStatus = 'awaiting_upload' | 'awaiting_signature' | 'available' | 'lost' | 'withdrawn' | 'rejected';
-export type UpdateStatus = 'SCHEDULED' | 'IN_PROGRESS' | 'PAUSED' | 'COMPLETED' | 'CANCELED' | 'ABORTED';
+export type UpdateStatus = 'WAITING_FOR_APPROVAL' | 'SCHEDULED' | 'IN_PROGRESS' | 'PAUSED' | 'COMPLETED' | 'CANCELED' | 'ABORTED';
 /**
  * Executions by status
  */
@@ -2043,6 +2048,23 @@ export type UpdateRetry = {
 
 export type UpdateUnknownVersion = 'INCLUDE' | 'EXCLUDE';
 /**
+ * null: nobody has decided
+ */
+export type UpdateApprovalDecision = 'APPROVED' | 'REJECTED' | null;
+/**
+ * Of an update that somebody else than who requested it has to approve; null: nobody has to
+ */
+export type UpdateApproval = {
+  /** null: nobody has decided */
+  decision: UpdateApprovalDecision;
+  /** @nullable */
+  decided_by: string | null;
+  decided_dt: string | null;
+  /** @nullable */
+  remark: string | null;
+} | null;
+
+/**
  * An update is carried out step by step
  */
 export type UpdateWalk = {
@@ -2104,6 +2126,8 @@ export interface Update {
   allow_downgrade: boolean;
   force: boolean;
   unknown_version: UpdateUnknownVersion;
+  /** Of an update that somebody else than who requested it has to approve; null: nobody has to */
+  approval: UpdateApproval;
   comment: string;
   created_by: string;
   request_id: string;
@@ -2121,7 +2145,7 @@ export interface Update {
  * withdrawn: devices that were not asked yet will not be; lost: they wait until its file is there again
  */
 export type UpdateDetailFirmwareStatus = 'awaiting_upload' | 'awaiting_signature' | 'available' | 'lost' | 'withdrawn' | 'rejected';
-export type UpdateDetailStatus = 'SCHEDULED' | 'IN_PROGRESS' | 'PAUSED' | 'COMPLETED' | 'CANCELED' | 'ABORTED';
+export type UpdateDetailStatus = 'WAITING_FOR_APPROVAL' | 'SCHEDULED' | 'IN_PROGRESS' | 'PAUSED' | 'COMPLETED' | 'CANCELED' | 'ABORTED';
 /**
  * Executions by status
  */
@@ -2250,6 +2274,23 @@ export type UpdateDetailRetry = {
 };
 
 export type UpdateDetailUnknownVersion = 'INCLUDE' | 'EXCLUDE';
+/**
+ * null: nobody has decided
+ */
+export type UpdateDetailApprovalDecision = 'APPROVED' | 'REJECTED' | null;
+/**
+ * Of an update that somebody else than who requested it has to approve; null: nobody has to
+ */
+export type UpdateDetailApproval = {
+  /** null: nobody has decided */
+  decision: UpdateDetailApprovalDecision;
+  /** @nullable */
+  decided_by: string | null;
+  decided_dt: string | null;
+  /** @nullable */
+  remark: string | null;
+} | null;
+
 /**
  * An update is carried out step by step
  */
@@ -2419,6 +2460,8 @@ export interface UpdateDetail {
   allow_downgrade: boolean;
   force: boolean;
   unknown_version: UpdateDetailUnknownVersion;
+  /** Of an update that somebody else than who requested it has to approve; null: nobody has to */
+  approval: UpdateDetailApproval;
   comment: string;
   created_by: string;
   request_id: string;
@@ -3177,6 +3220,11 @@ export type StatsZonesItem = {
  * Updates by status
  */
 export type StatsUpdates = {
+  /**
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  WAITING_FOR_APPROVAL: number;
   /**
      * @minimum -9007199254740991
      * @maximum 9007199254740991
@@ -5376,7 +5424,7 @@ limit?: number;
 cursor?: string;
 };
 
-export type ListUpdatesStatus = 'SCHEDULED' | 'IN_PROGRESS' | 'PAUSED' | 'COMPLETED' | 'CANCELED' | 'ABORTED';
+export type ListUpdatesStatus = 'WAITING_FOR_APPROVAL' | 'SCHEDULED' | 'IN_PROGRESS' | 'PAUSED' | 'COMPLETED' | 'CANCELED' | 'ABORTED';
 export type ListUpdatesSort = 'created_dt_descending' | 'created_dt_ascending';
 export type ListUpdates200 = {
   items: Update[];
@@ -5539,6 +5587,25 @@ export type PauseUpdateBody = {
 };
 
 export type ResumeUpdateBody = { [key: string]: unknown };
+
+export type ApproveUpdateBody = {
+  /**
+     * Shown with the update
+     * @maxLength 2000
+     * @pattern ^[^\u0000]*$
+     */
+  remark?: string;
+};
+
+export type RejectUpdateBody = {
+  /**
+     * Why; shown with the update
+     * @minLength 1
+     * @maxLength 2000
+     * @pattern ^[^\u0000]*$
+     */
+  remark: string;
+};
 
 export type RetryUpdateHeaders = {
 /**
@@ -6173,7 +6240,7 @@ export const getAddAuthorKeyUrl = () => {
 }
 
 /**
- * What its owner signs is believed from then on, for the hardware types named. Send the public half alone: the service never has a private one. The same request again changes nothing.
+ * What its owner signs is believed from then on, for the hardware types named; where approval is on, from its approval on. Send the public half alone: the service never has a private one. The same request again changes nothing.
  * @summary Add the public key of somebody who makes firmware
  */
 export const addAuthorKey = async (addAuthorKeyBody: AddAuthorKeyBody, options?: Parameters<typeof request>[1]): Promise<AuthorKey> => {
@@ -6227,6 +6294,31 @@ export const listAuthorKeys = async (params?: ListAuthorKeysParams, options?: Pa
   {
     ...options,
     method: 'GET'
+
+
+  }
+);}
+
+
+
+export const getApproveAuthorKeyUrl = (id: number,) => {
+
+
+
+
+  return `/v1/author-keys/${encodeURIComponent(String(id))}/approve`
+}
+
+/**
+ * Where approval is on, what a key signs is believed from then on. A key that is believed already is not changed.
+ * @summary Approve an author key that somebody else has added
+ */
+export const approveAuthorKey = async (id: number, options?: Parameters<typeof request>[1]): Promise<AuthorKey> => {
+
+  return request<AuthorKey>(getApproveAuthorKeyUrl(id),
+  {
+    ...options,
+    method: 'POST'
 
 
   }
@@ -7613,6 +7705,86 @@ return request<ControlAnswer>(getResumeUpdateUrl(id),
     method: 'POST',
     headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
     body: JSON.stringify(resumeUpdateBody)
+  }
+);}
+
+
+
+export const getApproveUpdateUrl = (id: number,) => {
+
+
+
+
+  return `/v1/updates/${encodeURIComponent(String(id))}/approve`
+}
+
+/**
+ * Never by who requested it (403 `approval.second_person`). Repeating it changes nothing. Refused when the update has ended, or its firmware is withdrawn.
+ * @summary Let an update begin that waits for approval
+ */
+export const approveUpdate = async (id: number,
+    approveUpdateBody?: ApproveUpdateBody, options?: Parameters<typeof request>[1]): Promise<ControlAnswer> => {
+
+    const getHeaders = (h?: NonNullable<RequestInit['headers']>): Record<string, string | readonly string[]> => {
+    if (!h) return {};
+    if (h instanceof Headers) return Object.fromEntries(h.entries());
+    if (Symbol.iterator in h) {
+      return Object.fromEntries(
+        Array.from(h as Iterable<Iterable<string>>, (entry) => Array.from(entry) as [string, string]),
+      );
+    }
+    const headers: Record<string, string | readonly string[]> = {};
+    for (const [name, value] of Object.entries<string | readonly string[] | undefined>(h)) {
+      if (value !== undefined) headers[name] = value;
+    }
+    return headers;
+  };
+return request<ControlAnswer>(getApproveUpdateUrl(id),
+  {
+    ...options,
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
+    body: JSON.stringify(approveUpdateBody)
+  }
+);}
+
+
+
+export const getRejectUpdateUrl = (id: number,) => {
+
+
+
+
+  return `/v1/updates/${encodeURIComponent(String(id))}/reject`
+}
+
+/**
+ * Never by who requested it (403 `approval.second_person`), who can cancel it. The update is CANCELED.
+ * @summary End an update that waits for approval
+ */
+export const rejectUpdate = async (id: number,
+    rejectUpdateBody: RejectUpdateBody, options?: Parameters<typeof request>[1]): Promise<ControlAnswer> => {
+
+    const getHeaders = (h?: NonNullable<RequestInit['headers']>): Record<string, string | readonly string[]> => {
+    if (!h) return {};
+    if (h instanceof Headers) return Object.fromEntries(h.entries());
+    if (Symbol.iterator in h) {
+      return Object.fromEntries(
+        Array.from(h as Iterable<Iterable<string>>, (entry) => Array.from(entry) as [string, string]),
+      );
+    }
+    const headers: Record<string, string | readonly string[]> = {};
+    for (const [name, value] of Object.entries<string | readonly string[] | undefined>(h)) {
+      if (value !== undefined) headers[name] = value;
+    }
+    return headers;
+  };
+return request<ControlAnswer>(getRejectUpdateUrl(id),
+  {
+    ...options,
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
+    body: JSON.stringify(rejectUpdateBody)
   }
 );}
 

@@ -12,6 +12,8 @@ const say = (now: Situation, id: number): string => {
       return `Stopped${why(now)}. ${devices(now.atWork)} at work, which it waits for.`;
     case 'paused':
       return `Paused${why(now)}. Nobody is asked; ${devices(now.atWork)} at work. Go on: scu update resume ${id}`;
+    case 'waitsForApproval':
+      return `Waits until somebody else than ${now.by} approves it: scu update approve ${id}, or scu update reject ${id}`;
     case 'late':
       return `Its next step was due at ${formatTime(now.due)} and has not come. Send its message again: scu update resume ${id}`;
     case 'scheduled':

@@ -49,7 +49,8 @@ export const watch = async (context: Context, id: number, options: WatchOptions)
 /** Undefined: nothing is decided yet. An update without a canary has passed it. */
 const afterCanary = ({ canary, canary_passed_dt, status }: UpdateDetail): ExitCode | undefined => {
   if (canary === null || canary_passed_dt !== null) return exitCodes.done;
-  return status === 'SCHEDULED' || status === 'IN_PROGRESS' || status === 'COMPLETED' ? undefined : exitCodes.unsuccessful;
+  const mayPass = status === 'WAITING_FOR_APPROVAL' || status === 'SCHEDULED' || status === 'IN_PROGRESS' || status === 'COMPLETED';
+  return mayPass ? undefined : exitCodes.unsuccessful;
 };
 
 type IsAccepted = (failed: number, total: number) => boolean;

@@ -119,6 +119,8 @@ const situation = (now: Situation): string => {
       return `Paused${because(now.reason)}. ${devices(now.waiting)} wait until it is resumed; ${formatNumber(now.atWork)} at work finish.`;
     case 'late':
       return `Its next step was due ${now.due === null ? 'long ago' : `at ${formatDateTime(now.due)}`} and has not come. Pause and resume it: that sends its message again.`;
+    case 'waitsForApproval':
+      return `Waits until somebody else than ${situation.by} approves it.`;
     case 'scheduled':
       return now.start === null ? 'Begins in a moment.' : `Begins ${formatDateTime(now.start)}.`;
     case 'withdrawn':

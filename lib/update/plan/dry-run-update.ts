@@ -7,13 +7,14 @@ import { chooseTargets } from './chosen-targets.ts';
 import type { DryRun, DryRunDevices, DryRunPage, When } from './dry-run.ts';
 import type { Choice } from './eligibility.ts';
 import { type EligibleZone, listEligibilityDevices, listEligibilityGroups, listPartChanges } from './plan-queries.ts';
-import { getWantedFirmware } from './request-update.ts';
+import { getWantedFirmware, needsApproval } from './request-update.ts';
 import { whenOf } from './when.ts';
 
 const devicesPerGroup = 100;
 
 export interface DryRunDeps {
   db: Db;
+  approvalAbove?: number | null;
   now: Clock;
 }
 
@@ -25,7 +26,7 @@ export interface DryRunDeps {
  *   when there is no such firmware.
  */
 export async function dryRunUpdate(
-  { db, now }: DryRunDeps,
+  { db, approvalAbove, now }: DryRunDeps,
   request: UpdateRequest,
   page: DryRunPage | undefined,
 ): Promise<DryRun | DryRunDevices> {
@@ -43,7 +44,8 @@ export async function dryRunUpdate(
   const { assembly_id } = choice.firmware;
   const parts = assembly_id === null ? [] : await listPartChanges(db, choice, assembly_id);
   const when = await findWhen(db, zones, request, choice.now);
-  return { when, eligible: countEligible(Object.fromEntries(reasons.map(({ reason, count }) => [reason, count]))), reasons, parts };
+  const eligible = countEligible(Object.fromEntries(reasons.map(({ reason, count }) => [reason, count])));
+  return { when, eligible, needs_approval: needsApproval(eligible, approvalAbove), reasons, parts };
 }
 
 /** When devices would be asked, from the start of the update on. All eligible devices are of one kind. */

@@ -66,6 +66,7 @@ export const DryRun = z
   .object({
     eligible: z.int().check(z.meta({ description: 'Devices that would be updated' })),
     when: When.check(z.meta({ description: 'When devices would be asked, seen from the moment at which the update would begin' })),
+    needs_approval: z.boolean().check(z.meta({ description: 'Whether somebody else would have to approve the update' })),
     reasons: z
       .array(z.object({ reason: z.enum(eligibilities), count: z.int(), devices: z.array(DryRunDevice) }))
       .check(z.meta({ description: 'Every reason with its number of devices and the first 100 of them' })),

@@ -23,6 +23,8 @@ export interface RequestUpdateDeps {
   advances: Queue<AdvanceMessage>;
   /** Whether there is a bus that the update's events go to (tell-events.ts). */
   tellsEvents?: boolean;
+  /** An update of more devices waits until somebody else approves it; null or missing: none does. */
+  approvalAbove?: number | null;
   now: Clock;
 }
 
@@ -79,6 +81,7 @@ const auditRequest = async (trx: Trx, { created_by, request_id, targets, retry_o
   const outcome = {
     ...{ firmware_id, hardware_type, firmware_version, rollout, comment },
     targets: 'external_ids' in targets ? { kind: targets.kind, devices: targets.external_ids.length } : targets,
+    needs_approval: answer.approval !== null,
     ...{ eligible: counts.QUEUED, already_on_target: counts.SUCCEEDED, not_eligible },
     ...(retry_of_update_id !== undefined && { retry_of_update_id }),
   };
@@ -111,7 +114,7 @@ const plan = async (
   id: number,
   choice: Choice,
   canary: UpdateRequest['canary'],
-  { tellsEvents }: Pick<RequestUpdateDeps, 'tellsEvents'>,
+  { tellsEvents, approvalAbove }: Pick<RequestUpdateDeps, 'tellsEvents' | 'approvalAbove'>,
 ): Promise<void> => {
   if ((await beginPlan(trx)) && !(await endAbandonedExecutions(trx, choice))) throw canceling();
   const { planned, includes_iot } = await insertExecutions(trx, id, choice, tellsEvents);
@@ -119,8 +122,17 @@ const plan = async (
   if (eligible === 0 && !planned.ALREADY_ON_TARGET) {
     throw new DomainError('update.nothing_eligible', 'None of the chosen devices can be updated', { answer: { not_eligible: planned } });
   }
-  await setPlan(trx, id, { planned, includes_iot, canary: planCanary(canary, eligible) });
+  await setPlan(trx, id, {
+    planned,
+    includes_iot,
+    canary: planCanary(canary, eligible),
+    needs_approval: needsApproval(eligible, approvalAbove),
+  });
 };
+
+/** Whether somebody else has to approve an update of so many devices. */
+export const needsApproval = (eligible: number, approvalAbove: number | null | undefined): boolean =>
+  approvalAbove != null && eligible > approvalAbove;
 
 const canceling = (): DomainError =>
   new DomainError(

@@ -124,9 +124,9 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: Offe
     await changeUpdate(trx, update_id, { next_step: step + 1 });
     return { kind: 'done', nextDelaySeconds: null, finished_dt: update.finished_dt };
   }
-  if (isRunning(update.status) && update.start_dt && update.start_dt > now) {
-    const seconds = Math.ceil(secondsBetween(now, update.start_dt));
-    const nextDelaySeconds = Math.min(longestScheduleDelaySeconds, Math.max(shortestDelaySeconds, seconds));
+  const startsInSeconds = secondsUntilStart(update, now);
+  if (startsInSeconds > 0) {
+    const nextDelaySeconds = Math.min(longestScheduleDelaySeconds, Math.max(shortestDelaySeconds, Math.ceil(startsInSeconds)));
     await changeUpdate(trx, update_id, { next_step: step + 1, due_dt: addSeconds(now, nextDelaySeconds) });
     return { kind: 'done', nextDelaySeconds, finished_dt: null };
   }
@@ -134,6 +134,12 @@ const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: Offe
   const due_dt = nextDelaySeconds === null ? null : addSeconds(now, nextDelaySeconds);
   await changeUpdate(trx, update_id, { ...change, next_step: step + 1, stepped_dt: now, due_dt });
   return { kind: 'done', nextDelaySeconds, finished_dt: change.finished_dt ?? null };
+};
+
+/** One that waits for approval is woken by it. */
+const secondsUntilStart = ({ status, firmware_status, start_dt }: LockedUpdate, now: Date): number => {
+  if (status === 'WAITING_FOR_APPROVAL') return firmware_status === 'withdrawn' ? 0 : Number.POSITIVE_INFINITY;
+  return isRunning(status) && start_dt ? secondsBetween(now, start_dt) : 0;
 };
 
 /** A step of an update that is locked and has not finished. */
@@ -186,6 +192,10 @@ const walkOn = async (context: Step): Promise<{ change: UpdateChange; nextDelayS
 const goOn = async (context: Step, outages: readonly Outage[]): Promise<Stepped> => {
   const { trx, update, now } = context;
   if (isRunning(update.status)) return releaseOrStop(context, outages);
+  if (update.status === 'WAITING_FOR_APPROVAL') {
+    const change = { status: 'ABORTED', reason: reasons.firmwareWithdrawn } as const;
+    return { change, isCanceling: await cancelWaiting(trx, { ...update, ...change }, now) };
+  }
   // Executions that the last step or the cancel left over, and those that were on their way to the backend then and were not taken by it.
   return { change: {}, isCanceling: isEnded(update.status) && (await cancelWaiting(trx, update, now)) };
 };

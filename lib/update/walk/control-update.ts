@@ -17,7 +17,7 @@ import { wakeUpdate } from '../reach/wake-update.ts';
 import type { Rollout, Update } from '../update.ts';
 import { changeUpdate, findUpdate, type LockedUpdate, lockUpdate, type UpdateChange } from '../update-queries.ts';
 import { isEnded, isRunning, type UpdateStatus } from '../update-status.ts';
-import { cancelExecutions, countAtWork, maximumCanceledByCall } from './cancel-queries.ts';
+import { cancelExecutions, countAtWork, maximumCanceledByCall, type Unfinished } from './cancel-queries.ts';
 
 export interface ControlUpdateDeps {
   db: Db;
@@ -64,21 +64,69 @@ export const cancelUpdate = (
   control(deps, id, { actor, action: 'cancel' }, async (trx, update, now) => {
     if (isEnded(update.status) && update.status !== 'CANCELED' && !force) return { refusal: ended(update) };
     if (update.finished_dt) return {};
-    const which = force || update.cancels_all ? 'all' : 'unasked';
-    const { canceled, isMore } = await cancelExecutions(trx, {
-      update_id: id,
-      which,
-      reason: reasons.updateCanceled,
-      limit: maximumCanceledByCall,
-      now,
-    });
     const change: UpdateChange = {
       ...(!isEnded(update.status) && { status: 'CANCELED', reason }),
       ...(force && !update.cancels_all && { cancels_all: true }),
     };
-    const left = isMore && { spared: which === 'all' ? 0 : await countAtWork(trx, id) };
-    return { canceled, ...left, ...(Object.keys(change).length > 0 && { change }) };
+    const canceled = await cancelSome(trx, id, force || update.cancels_all ? 'all' : 'unasked', now);
+    return { ...canceled, ...(Object.keys(change).length > 0 && { change }) };
   });
+
+/** Ends as many executions of an update that has just been stopped as a call bears. */
+const cancelSome = async (trx: Trx, update_id: number, which: Unfinished, now: Date): Promise<Pick<Controlled, 'canceled' | 'spared'>> => {
+  const cancel = { update_id, which, reason: reasons.updateCanceled, limit: maximumCanceledByCall, now };
+  const { canceled, isMore } = await cancelExecutions(trx, cancel);
+  return { canceled, ...(isMore && { spared: which === 'all' ? 0 : await countAtWork(trx, update_id) }) };
+};
+
+/**
+ * Lets an update begin that waits for approval. Repeating it, by whomever, does nothing more.
+ *
+ * @throws `update.not_found`, `approval.second_person` for whoever requested it, `update.ended`, also when it was rejected;
+ *   `update.not_waiting_for_approval` when nobody has to approve it; `firmware.not_available` when its firmware is withdrawn by now.
+ */
+export const approveUpdate = (deps: ControlUpdateDeps, id: number, { remark }: { remark: string }, actor: Actor) =>
+  control(deps, id, { actor, action: 'approve' }, async (_trx, update, now) => {
+    const refusal = findDecisionRefusal(update, actor);
+    if (refusal) return { refusal };
+    if (update.decision === 'APPROVED') return {};
+    if (isEnded(update.status)) return { refusal: ended(update) };
+    if (update.firmware_status === 'withdrawn') return { refusal: firmwareWithdrawn(update) };
+    return { change: { status: 'SCHEDULED', ...decisionOf('APPROVED', remark, actor, now) } };
+  });
+
+/**
+ * Ends an update that waits for approval. Repeating it, by whomever, does nothing more.
+ *
+ * @throws `update.not_found`, `approval.second_person` for whoever requested it, `update.ended`; `update.not_waiting_for_approval` when
+ *   nobody has to approve it, or somebody has.
+ */
+export const rejectUpdate = (deps: ControlUpdateDeps, id: number, { remark }: { remark: string }, actor: Actor) =>
+  control(deps, id, { actor, action: 'reject' }, async (trx, update, now) => {
+    const refusal = findDecisionRefusal(update, actor);
+    if (refusal) return { refusal };
+    if (update.decision === 'REJECTED') return {};
+    if (isEnded(update.status)) return { refusal: ended(update) };
+    if (update.decision === 'APPROVED') return { refusal: notWaiting(update, 'was approved before') };
+    const change: UpdateChange = { status: 'CANCELED', reason: `REJECTED: ${remark}`, ...decisionOf('REJECTED', remark, actor, now) };
+    return { change, ...(await cancelSome(trx, id, 'unasked', now)) };
+  });
+
+const decisionOf = (decision: 'APPROVED' | 'REJECTED', decision_remark: string, { subject }: Actor, decided_dt: Date) => ({
+  ...{ decision, decided_by: subject, decided_dt, decision_remark },
+});
+
+const findDecisionRefusal = (update: LockedUpdate, { subject }: Actor): DomainError | undefined => {
+  if (!update.needs_approval) return notWaiting(update, 'needs no approval');
+  if (update.created_by !== subject) return undefined;
+  return new DomainError('approval.second_person', `You have requested update ${update.id}: somebody else has to decide about it`);
+};
+
+const notWaiting = ({ id, status }: LockedUpdate, why: string): DomainError =>
+  new DomainError('update.not_waiting_for_approval', `Update ${id} ${why}`, { answer: { update_status: status } });
+
+const firmwareWithdrawn = ({ firmware_id }: LockedUpdate): DomainError =>
+  new DomainError('firmware.not_available', `Firmware ${firmware_id} is withdrawn`, { answer: { firmware_status: 'withdrawn' } });
 
 /**
  * Pauses an update: no more devices are asked until it is resumed. What was handed over already goes on to its end.
@@ -163,10 +211,11 @@ const control = async (
 };
 
 /** Of what callers decide about. */
-const whatChanges = (locked: LockedUpdate, { status, reason, cancels_all, rollout }: UpdateChange = {}) => {
+const whatChanges = (locked: LockedUpdate, { status, reason, cancels_all, rollout, decision, decision_remark }: UpdateChange = {}) => {
   const before = { status: locked.status, reason: locked.reason, cancels_all: locked.cancels_all, rollout: rolloutOf(locked) };
   const changed = Object.entries({ status, reason, cancels_all, rollout }).filter(([, value]) => value !== undefined);
-  return differenceOf(before, { ...before, ...Object.fromEntries(changed) });
+  const difference = differenceOf(before, { ...before, ...Object.fromEntries(changed) });
+  return { ...difference, ...(decision && { decision, remark: decision_remark }) };
 };
 
 const rolloutOf = ({ maximum_per_minute, maximum_in_progress, exponential, maximum_unavailable_percentage }: LockedUpdate): Rollout => ({

@@ -16,7 +16,7 @@ describe('an update', () => {
   });
 
   it('has no status beside these', () => {
-    expect(updateStatuses).toEqual(['SCHEDULED', 'IN_PROGRESS', 'PAUSED', 'COMPLETED', 'CANCELED', 'ABORTED']);
+    expect(updateStatuses).toEqual(['WAITING_FOR_APPROVAL', 'SCHEDULED', 'IN_PROGRESS', 'PAUSED', 'COMPLETED', 'CANCELED', 'ABORTED']);
   });
 
   it.each([

@@ -58,7 +58,15 @@ const addList = (group: Command): void => {
     hasCsv: true,
   })
     .addOption(
-      new Option('--status <status>', 'in this status').choices(['SCHEDULED', 'IN_PROGRESS', 'PAUSED', 'COMPLETED', 'CANCELED', 'ABORTED']),
+      new Option('--status <status>', 'in this status').choices([
+        'WAITING_FOR_APPROVAL',
+        'SCHEDULED',
+        'IN_PROGRESS',
+        'PAUSED',
+        'COMPLETED',
+        'CANCELED',
+        'ABORTED',
+      ]),
     )
     .option('--firmware <firmware>', `to this firmware: ${firmwareNameHelp}`)
     .option('--type <name>', 'to firmwares of this hardware type')

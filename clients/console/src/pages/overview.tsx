@@ -9,7 +9,7 @@ import { Page, Section } from '../ui/page.tsx';
 import { Answer, Empty } from '../ui/states.tsx';
 import { UpdateTable } from './updates.tsx';
 
-const running: readonly ListUpdatesStatus[] = ['IN_PROGRESS', 'PAUSED', 'SCHEDULED'];
+const running: readonly ListUpdatesStatus[] = ['IN_PROGRESS', 'PAUSED', 'WAITING_FOR_APPROVAL', 'SCHEDULED'];
 
 export const OverviewPage = () => {
   const api = useApi();

@@ -41,7 +41,15 @@ export const UpdateTable = ({ updates, sorting }: { updates: readonly Update[]; 
 
 const sorts = ['created_dt_descending', 'created_dt_ascending'] as const satisfies readonly ListUpdatesSort[];
 
-const statuses: readonly ListUpdatesStatus[] = ['IN_PROGRESS', 'PAUSED', 'SCHEDULED', 'COMPLETED', 'CANCELED', 'ABORTED'];
+const statuses: readonly ListUpdatesStatus[] = [
+  'IN_PROGRESS',
+  'PAUSED',
+  'WAITING_FOR_APPROVAL',
+  'SCHEDULED',
+  'COMPLETED',
+  'CANCELED',
+  'ABORTED',
+];
 
 export const UpdatesPage = () => {
   const api = useApi();

@@ -1,8 +1,8 @@
 import { listAuditLines } from '../../lib/audit/audit-queries.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Db } from '../../lib/db/database.ts';
-import { getGroup, listMembers } from '../../lib/fleet/edit-group.ts';
 import { getZone } from '../../lib/fleet/edit-zone.ts';
+import { getGroup, listMembers } from '../../lib/fleet/get-group.ts';
 import { listGroups } from '../../lib/fleet/group-queries.ts';
 import { listZones } from '../../lib/fleet/zone-queries.ts';
 import { endpoint, type HttpDeps, json, operation } from '../../lib/http/endpoint.ts';

@@ -5,12 +5,9 @@ import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { violatedConstraint } from '../db/database-error.ts';
 import { DomainError } from '../errors.ts';
-import type { Page } from '../http/page.ts';
-import { countDevices, listDevices, type PageOfDevices } from './device-queries.ts';
-import { type CountedGroup, type Group, type GroupChange, membersOf, type NewGroup } from './group.ts';
+import { type Group, type GroupChange, groupNotFound, type NewGroup } from './group.ts';
 import { deleteGroup as deleteRow, findGroup, insertGroup, lockGroup, updateGroup } from './group-queries.ts';
 import { inBody, refuseMissingSubjects } from './missing-subjects.ts';
-import type { Device } from './shown-device.ts';
 
 export interface EditGroupDeps {
   db: Db;
@@ -18,20 +15,6 @@ export interface EditGroupDeps {
 }
 
 const resource = 'group';
-
-/** A group with the number of its members. @throws `group.not_found` */
-export async function getGroup({ db, now }: EditGroupDeps, name: string): Promise<CountedGroup> {
-  const group = await findGroup(db, name);
-  if (!group) throw notFound(name);
-  return { ...group, devices: await countDevices(db, membersOf(group), now()) };
-}
-
-/** A page of the members of a group, in the form of a list of devices. @throws `group.not_found` */
-export async function listMembers({ db, now }: EditGroupDeps, name: string, page: Omit<PageOfDevices, 'now'>): Promise<Page<Device>> {
-  const group = await findGroup(db, name);
-  if (!group) throw notFound(name);
-  return listDevices(db, membersOf(group), { ...page, now: now() });
-}
 
 /**
  * Adds a group. The same definition again changes nothing.
@@ -65,7 +48,7 @@ export async function changeGroup({ db, now }: EditGroupDeps, name: string, chan
   return db.transaction().execute(async (trx) => {
     if (change.filter) await refuseMissingSubjects(trx, change.filter, inBody('filter'));
     const existing = await lockGroup(trx, name);
-    if (!existing) throw notFound(name);
+    if (!existing) throw groupNotFound(name);
     const before = definitionOf(existing);
     const after: NewGroup = { name, filter: change.filter ?? before.filter, comment: change.comment ?? before.comment };
     if (isDeepStrictEqual(before, after)) return existing;
@@ -79,7 +62,7 @@ export async function changeGroup({ db, now }: EditGroupDeps, name: string, chan
 export async function deleteGroup({ db, now }: EditGroupDeps, name: string, actor: Actor): Promise<void> {
   await db.transaction().execute(async (trx) => {
     const existing = await lockGroup(trx, name);
-    if (!existing) throw notFound(name);
+    if (!existing) throw groupNotFound(name);
     try {
       await deleteRow(trx, name);
     } catch (error) {
@@ -92,5 +75,3 @@ export async function deleteGroup({ db, now }: EditGroupDeps, name: string, acto
 }
 
 const definitionOf = ({ name, filter, comment }: Group): NewGroup => ({ name, filter, comment });
-
-const notFound = (name: string) => new DomainError('group.not_found', `There is no group ${name}`);

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { DomainError } from '../errors.ts';
 import { Comment, Timestamp } from '../firmware/firmware.ts';
 import { deviceFilter } from './device-filter.ts';
 import { Word } from './word.ts';
@@ -35,3 +36,5 @@ export type CountedGroup = z.infer<typeof CountedGroup>;
 
 /** The filter of a group's members: only devices in service, unless the group's filter says otherwise. */
 export const membersOf = ({ filter }: Pick<Group, 'filter'>): GroupFilter => ({ retired: false, ...filter });
+
+export const groupNotFound = (name: string) => new DomainError('group.not_found', `There is no group ${name}`);

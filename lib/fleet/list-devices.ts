@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { pageOf } from '../http/page.ts';
 import type { DeviceFilter } from './device-filter.ts';
-import { countDevices, listDevices as listFilteredDevices, type PageOfDevices } from './device-queries.ts';
+import { countDevices, listDevices as listFilteredDevices, type PageOfDevices } from './device-list-queries.ts';
 import { type PlaceOf, refuseMissingSubjects } from './missing-subjects.ts';
 import { Device } from './shown-device.ts';
 

@@ -105,6 +105,7 @@ describe('groups', () => {
     await db.updateTable('updates').set({ open_group: null }).execute();
     expect(await write('DELETE', '/v1/groups/{name}', undefined, named('night'))).toMatchObject({ statusCode: 204 });
     expect(await read('/v1/groups/{name}', named('night'))).toMatchObject({ statusCode: 404 });
-    expect((await audit()).map(({ action }) => action)).toEqual(['add', 'delete']);
+    const ofGroup = (await audit()).filter(({ resource }) => resource === 'group');
+    expect(ofGroup.map(({ action }) => action)).toEqual(['add', 'delete']);
   });
 });

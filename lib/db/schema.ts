@@ -417,6 +417,7 @@ export interface Updates {
   maximum_in_progress: number | null;
   maximum_per_minute: number;
   maximum_unavailable_percentage: Generated<number>;
+  needs_approval: Generated<boolean>;
   next_step: Generated<number>;
   number_of_retries: Generated<number>;
   open_group: string | null;

@@ -11,6 +11,7 @@ export type Situation =
   | { kind: 'ended'; status: Update['status']; reason: string | null; succeeded: number; failed: number; total: number }
   | { kind: 'stopping'; status: Update['status']; reason: string | null; atWork: number }
   | { kind: 'paused'; reason: string | null; atWork: number; waiting: number }
+  | { kind: 'waitsForApproval'; by: string }
   | { kind: 'late'; due: string | null }
   | { kind: 'scheduled'; start: string | null }
   | { kind: 'withdrawn' | 'lost'; atWork: number }
@@ -32,6 +33,7 @@ export const situationOf = (update: UpdateDetail, now: Date): Situation => {
     return { kind: 'ended', status, reason, succeeded: counts.SUCCEEDED, failed: failedOf(counts), total: totalOf(counts) };
   if (status === 'CANCELED' || status === 'ABORTED') return { kind: 'stopping', status, reason, atWork };
   if (status === 'PAUSED') return { kind: 'paused', reason, atWork, waiting: counts.QUEUED };
+  if (status === 'WAITING_FOR_APPROVAL') return { kind: 'waitsForApproval', by: update.created_by };
   if (update.walk.is_late) return { kind: 'late', due: update.walk.due_dt };
   if (status === 'SCHEDULED') return { kind: 'scheduled', start: update.start_dt };
   return whyItWaits(update, now) ?? howItGoes(update);

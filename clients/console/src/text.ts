@@ -120,7 +120,7 @@ const situation = (now: Situation): string => {
     case 'late':
       return `Its next step was due ${now.due === null ? 'long ago' : `at ${formatDateTime(now.due)}`} and has not come. Pause and resume it: that sends its message again.`;
     case 'waitsForApproval':
-      return `Waits until somebody else than ${situation.by} approves it.`;
+      return `Waits until somebody else than ${now.by} approves it.`;
     case 'scheduled':
       return now.start === null ? 'Begins in a moment.' : `Begins ${formatDateTime(now.start)}.`;
     case 'withdrawn':

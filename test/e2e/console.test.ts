@@ -308,6 +308,31 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
     expect(await failure.textContent()).toMatch(/Request [\w-]{8,}/);
   });
 
+  it('who has requested an update cannot approve it; somebody else can, and says so with a remark', async () => {
+    const { id } = await startSlowUpdate('1.7.5');
+    const { page, show } = await open();
+    const update = { ...(await api.getUpdate(id)), status: 'WAITING_FOR_APPROVAL', finished_dt: null };
+    let created_by = 'local-engineer';
+    await page.route(`**/v1/updates/${id}`, (route) => route.fulfill({ json: { ...update, created_by } }));
+    await show(`/updates/${id}`);
+    await page.getByText('Waits until somebody else than local-engineer approves it.').waitFor();
+    expect(await page.getByRole('button', { name: 'Approve' }).isDisabled()).toBe(true);
+
+    created_by = 'somebody-else';
+    let decision: unknown;
+    await page.route(`**/v1/updates/${id}/approve`, (route) => {
+      decision = route.request().postDataJSON();
+      return route.fulfill({ json: { changed: true, canceled: 0, canceling: 0, update } });
+    });
+    await page.reload();
+    await page.getByRole('button', { name: 'Approve' }).click();
+    await page.getByText(/Requested by somebody-else\.$/).waitFor();
+    await page.getByLabel('Remark').fill('looked at it');
+    await page.getByRole('dialog').getByRole('button', { name: 'Approve' }).click();
+    await expect.poll(() => decision).toEqual({ remark: 'looked at it' });
+    await api.cancelUpdate(id, { force: true });
+  });
+
   it('a connection that is lost is told, and what is seen goes on by itself when it is back', async () => {
     const { page } = await open({ at: '/' });
     const isLost = page.getByText('The service cannot be reached just now.');

@@ -457,6 +457,11 @@ export const text = {
     growing: 'Growing pace',
     growingOf: ({ base_per_minute, increment_factor, after_succeeded }: NonNullable<Update['rollout']['exponential']>) =>
       `${formatNumber(base_per_minute)} a minute at first, ${formatNumber(increment_factor)} times as fast after each ${formatNumber(after_succeeded)} that succeeded`,
+    approval: 'Approval',
+    approvalOf: (decision: 'APPROVED' | 'REJECTED' | null, by: string | null, remark: string | null) =>
+      decision === null
+        ? 'nobody has decided yet'
+        : `${decision === 'APPROVED' ? 'approved' : 'rejected'} by ${by ?? '?'}${remark ? `: ${remark}` : ''}`,
     window: 'Only between',
     ignoresWindow: 'Outside maintenance windows too',
     budget: 'Out of service in a zone, at most',
@@ -466,6 +471,15 @@ export const text = {
     unknownVersions: { INCLUDE: 'take part', EXCLUDE: 'are left out' },
   },
   controls: {
+    approve: 'Approve',
+    reject: 'Reject',
+    secondPerson: 'You have requested it: somebody else has to decide.',
+    remark: 'Remark',
+    remarkHint: 'Needed: why not.',
+    approveTitle: (id: number) => `Approve update ${id}?`,
+    approveSays: (waiting: number, by: string) => `It begins at once, for ${devices(waiting)}. Requested by ${by}.`,
+    rejectTitle: (id: number) => `Reject update ${id}?`,
+    rejectSays: (waiting: number) => `It ends before it has begun; none of its ${devices(waiting)} is asked.`,
     pause: 'Pause',
     resume: 'Resume',
     cancel: 'Cancel update',
@@ -551,7 +565,9 @@ export const text = {
     minutesAtWork: 'Time for each device',
     minutesAtWorkHint: 'From the command until the new version is seen.',
     sentence,
-    act: (number: number, kind: 'scooter' | 'cabinet') => (number === 0 ? 'Update' : `Update ${kindOf(kind, number)}`),
+    needsApproval: 'So many devices: somebody else has to approve it before anybody is asked.',
+    act: (number: number, kind: 'scooter' | 'cabinet', needsApproval: boolean) =>
+      number === 0 ? 'Update' : needsApproval ? `Ask for approval to update ${kindOf(kind, number)}` : `Update ${kindOf(kind, number)}`,
   },
   firmwares: {
     title: 'Firmware',

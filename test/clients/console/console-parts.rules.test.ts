@@ -246,13 +246,17 @@ describe('a token', () => {
 
   it('tells whose it is and what it grants', () => {
     expect(readClaims(tokenOf({ sub: 'ä@b', scope: 'read updates:write' }), undefined)).toEqual({
-      ...{ who: 'ä@b', scopes: new Set(['read', 'updates:write']) },
+      ...{ who: 'ä@b', subject: 'ä@b', scopes: new Set(['read', 'updates:write']) },
     });
-    expect(readClaims(tokenOf({ sub: '1', name: 'Ada', scp: ['read'] }), undefined)).toEqual({ who: 'Ada', scopes: new Set(['read']) });
-    expect(readClaims(tokenOf({ sub: '1', scope: 'read' }), 'firmware:write')).toEqual({ who: '1', scopes: new Set(['firmware:write']) });
+    expect(readClaims(tokenOf({ sub: '1', name: 'Ada', scp: ['read'] }), undefined)).toEqual({
+      ...{ who: 'Ada', subject: '1', scopes: new Set(['read']) },
+    });
+    expect(readClaims(tokenOf({ sub: '1', scope: 'read' }), 'firmware:write')).toEqual({
+      ...{ who: '1', subject: '1', scopes: new Set(['firmware:write']) },
+    });
   });
 
   it('that is no JWT tells nothing, and breaks nothing', () => {
-    expect(readClaims('opaque', 'read')).toEqual({ who: '?', scopes: new Set(['read']) });
+    expect(readClaims('opaque', 'read')).toEqual({ who: '?', subject: undefined, scopes: new Set(['read']) });
   });
 });

@@ -1,6 +1,8 @@
 export interface Granted {
   /** To be shown. */
   who: string;
+  /** By which the service knows them; of a token that is no JWT it is not known. */
+  subject: string | undefined;
   scopes: ReadonlySet<string>;
 }
 
@@ -12,7 +14,12 @@ export const readClaims = (token: string, scope: string | undefined): Granted =>
   const claims = decode(token);
   const granted = scope ?? claims['scope'] ?? claims['scp'] ?? '';
   const who = [claims['name'], claims['email'], claims['sub']].find((claim) => typeof claim === 'string' && claim !== '');
-  return { who: String(who ?? '?'), scopes: new Set(Array.isArray(granted) ? granted.map(String) : String(granted).split(' ')) };
+  const { sub } = claims;
+  return {
+    who: String(who ?? '?'),
+    subject: typeof sub === 'string' ? sub : undefined,
+    scopes: new Set(Array.isArray(granted) ? granted.map(String) : String(granted).split(' ')),
+  };
 };
 
 const decode = (token: string): Record<string, unknown> => {

@@ -14,6 +14,7 @@ export interface Session {
   /** The service has refused the token, whatever its time says. */
   reject(): void;
   who: string;
+  subject: string | undefined;
   scopes: ReadonlySet<string>;
 }
 
@@ -114,6 +115,7 @@ const createSession = (issuer: Issuer, first: Login): Session => {
       login = { ...login, expiresAt: 0 };
     },
     who: first.who,
+    subject: first.subject,
     scopes: first.scopes,
   };
 };

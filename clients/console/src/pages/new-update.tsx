@@ -74,9 +74,10 @@ export const NewUpdatePage = () => {
           <p className="situation" aria-live="polite">
             {text.wizard.sentence({ draft, firmware, plan, isReady, isCounting: dryRun.isFetching || dryRun.isPlaceholderData })}
           </p>
+          {plan?.needs_approval && <p className="warning">{text.wizard.needsApproval}</p>}
           {start.error && <Failure error={start.error} />}
           <Button type="submit" kind="primary" scope="updates:write" disabled={!isReady || start.isPending}>
-            {text.wizard.act(eligible, draft.kind)}
+            {text.wizard.act(eligible, draft.kind, plan?.needs_approval ?? false)}
           </Button>
         </section>
       </form>

@@ -2,27 +2,33 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { ControlAnswer, Update, UpdateDetail } from '../../../api/src/index.ts';
-import { useApi } from '../api.ts';
+import { useApi, useService } from '../api.ts';
 import { goTo } from '../location.ts';
 import { text } from '../text.ts';
 import { Button, Field, NumberField } from '../ui/controls.tsx';
 import { Confirmation } from '../ui/dialog.tsx';
 import { failedOf } from './situation.ts';
 
-type Action = 'pause' | 'resume' | 'cancel' | 'pace' | 'retry';
-const scope = 'updates:write';
+type Action = 'approve' | 'reject' | 'pause' | 'resume' | 'cancel' | 'pace' | 'retry';
+const scopeOf = (action: Action): string => (action === 'approve' || action === 'reject' ? 'updates:approve' : 'updates:write');
 
 /** Which of them an update can take now. */
 export const actionsOf = ({ status, finished_dt, counts }: UpdateDetail): Action[] => {
   if (finished_dt !== null) return failedOf(counts) > 0 ? ['retry'] : [];
   if (status === 'CANCELED' || status === 'ABORTED') return counts.IN_PROGRESS > 0 ? ['cancel'] : [];
+  if (status === 'WAITING_FOR_APPROVAL') return ['approve', 'reject', 'cancel'];
   return [status === 'PAUSED' ? 'resume' : 'pause', 'pace', 'cancel'];
 };
 
 export const Controls = ({ update }: { update: UpdateDetail }) => {
   const [open, setOpen] = useState<Action>();
+  const { session } = useService();
   const close = () => setOpen(undefined);
+  // The service refuses it, too.
+  const isOwn = session.subject === update.created_by;
   const dialogs: Record<Action, () => React.ReactNode> = {
+    approve: () => <Approve update={update} onClose={close} />,
+    reject: () => <Reject update={update} onClose={close} />,
     pause: () => <Pause update={update} onClose={close} />,
     resume: () => <Resume update={update} onClose={close} />,
     cancel: () => <Cancel update={update} onClose={close} />,
@@ -34,8 +40,9 @@ export const Controls = ({ update }: { update: UpdateDetail }) => {
       {actionsOf(update).map((action) => (
         <Button
           key={action}
-          scope={scope}
-          kind={action === 'cancel' ? 'danger' : action === 'pace' ? 'plain' : 'primary'}
+          scope={scopeOf(action)}
+          kind={action === 'cancel' || action === 'reject' ? 'danger' : action === 'pace' ? 'plain' : 'primary'}
+          {...(isOwn && scopeOf(action) === 'updates:approve' && { disabled: true, title: text.controls.secondPerson })}
           onClick={() => setOpen(action)}
         >
           {text.controls[action]}
@@ -69,6 +76,44 @@ const ReasonField = ({ value, onChange }: { value: string; onChange: (value: str
     {(ids) => <input {...ids} type="text" maxLength={500} value={value} onChange={(event) => onChange(event.target.value)} />}
   </Field>
 );
+
+const Approve = (props: DialogProps) => {
+  const api = useApi();
+  const [remark, setRemark] = useState('');
+  const { mutate, isPending, error } = useControl(props, (id) => api.approveUpdate(id, { remark }));
+  return (
+    <Confirmation
+      title={text.controls.approveTitle(props.update.id)}
+      act={text.controls.approve}
+      {...{ onAct: mutate, onClose: props.onClose, isPending, error }}
+    >
+      <p>{text.controls.approveSays(props.update.counts.QUEUED, props.update.created_by)}</p>
+      <Field label={text.controls.remark}>
+        {(ids) => <input {...ids} type="text" maxLength={2000} value={remark} onChange={(event) => setRemark(event.target.value)} />}
+      </Field>
+    </Confirmation>
+  );
+};
+
+const Reject = (props: DialogProps) => {
+  const api = useApi();
+  const [remark, setRemark] = useState('');
+  const { mutate, isPending, error } = useControl(props, (id) => api.rejectUpdate(id, { remark }));
+  return (
+    <Confirmation
+      title={text.controls.rejectTitle(props.update.id)}
+      act={text.controls.reject}
+      kind="danger"
+      isBlocked={remark.trim() === ''}
+      {...{ onAct: mutate, onClose: props.onClose, isPending, error }}
+    >
+      <p>{text.controls.rejectSays(props.update.counts.QUEUED)}</p>
+      <Field label={text.controls.remark} hint={text.controls.remarkHint}>
+        {(ids) => <input {...ids} type="text" maxLength={2000} value={remark} onChange={(event) => setRemark(event.target.value)} />}
+      </Field>
+    </Confirmation>
+  );
+};
 
 const Pause = (props: DialogProps) => {
   const api = useApi();

@@ -128,6 +128,10 @@ export const Settings = ({ update }: Part) => (
         [text.update.retries, text.update.retriesOf(update.retry)],
         [text.update.timeouts, text.update.timeoutsOf(update.timeouts)],
         [text.update.growing, update.rollout.exponential && text.update.growingOf(update.rollout.exponential)],
+        [
+          text.update.approval,
+          update.approval && text.update.approvalOf(update.approval.decision, update.approval.decided_by, update.approval.remark),
+        ],
         [text.update.window, update.window && windowText(update.window)],
         [text.update.ignoresWindow, update.ignore_window ? text.yes : null],
         [

@@ -5,6 +5,6 @@ export { canaryWaitEnds, endedOf, failedOf, type Gauge, gaugeOf, type Situation,
 /** How soon to ask again, in milliseconds; false: it has ended. */
 export const pollInterval = (update: Pick<Update, 'finished_dt' | 'status'> | undefined, watchedMilliseconds: number): number | false => {
   if (update?.finished_dt != null) return false;
-  if (update?.status === 'PAUSED') return 30_000;
+  if (update?.status === 'PAUSED' || update?.status === 'WAITING_FOR_APPROVAL') return 30_000;
   return watchedMilliseconds < 60_000 ? 2_000 : 5_000;
 };

@@ -505,6 +505,12 @@ describe.runIf(hasTerminal).concurrent('on a terminal', () => {
     expect(upload.text()).toContain('registering');
   });
 
+  it('what is offered has a line each, however long its description', async () => {
+    const lines = (await answerOf(['complete', '--', 'update', ''])).trimEnd().split('\n');
+    expect(lines.filter((line) => !/^([a-z]+\t\S.*|:4)$/.test(line))).toEqual([]);
+    expect(lines.map((line) => line.split('\t')[0])).toEqual(expect.arrayContaining(['create', 'timeline', 'watch']));
+  });
+
   it('bash completes commands, options and files', async () => {
     const bash = open('bash --norc --noprofile', { ...inPipeline(), PS1: 'ready> ' });
     await bash.waitFor('ready> ');

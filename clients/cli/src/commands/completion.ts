@@ -18,7 +18,7 @@ fi`;
 /** `scu completion SHELL`, and the hidden `scu complete` by which the shells ask. Added last: it looks at all other commands. */
 export const addCompletionCommands = async (program: Command): Promise<void> => {
   const { default: addCompletion } = await import('@bomb.sh/tab/commander');
-  const completion = addCompletion(program, { completionCommandName: 'completion' });
+  const completion = withShortDescriptions(program, () => addCompletion(program, { completionCommandName: 'completion' }));
   // Where there is nothing to offer the shell offers files; the library never lets it.
   Object.defineProperty(completion, 'directive', {
     get: () => (completion.completions.length > 0 ? directives.noFiles : directives.files),
@@ -39,3 +39,14 @@ Examples:
   $ scu completion fish > ~/.config/fish/completions/scu.fish`,
     );
 };
+
+/** Shells take each line of a description for something to offer: meanwhile all commands are described by their summaries. */
+const withShortDescriptions = <Result>(program: Command, work: () => Result): Result => {
+  const described = everyCommand(program).map((command) => ({ command, description: command.description() }));
+  for (const { command } of described) command.description(command.summary());
+  const result = work();
+  for (const { command, description } of described) command.description(description);
+  return result;
+};
+
+const everyCommand = (command: Command): Command[] => command.commands.flatMap((each) => [each, ...everyCommand(each)]);

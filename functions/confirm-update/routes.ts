@@ -10,8 +10,7 @@ export const confirmUpdateRoute = defineRoute({
   scope: 'devices:report',
   summary: 'Report what devices run and what became of their updates, up to 1,000 in one call',
   description:
-    'Each report has an outcome of its own, in the order of the reports; one that is refused, also one that is not well-formed, hinders no ' +
-    'other. 400 is only about the envelope: no object, no list, or more than 1,000 reports. ' +
+    'Each report has its own outcome, in the order of the reports. A report that is refused or not well-formed does not affect the others. 400 is only about the request as a whole: not an object, no list, or more than 1,000 reports. ' +
     'Sending the same reports again changes nothing.',
   body: z.strictObject({ confirmations: z.array(SentConfirmation).check(z.minLength(1), z.maxLength(1_000)) }),
   maximumBodyBytes: 2 * 1024 * 1024,

@@ -36,7 +36,9 @@ export const cancelUpdateRoute = defineRoute({
     z.strictObject({
       force: z
         ._default(z.boolean(), false)
-        .check(z.meta({ description: 'End the record of devices at work as well, whatever they do then' })),
+        .check(
+          z.meta({ description: 'End the executions of devices at work too. What these devices do after that does not change the result' }),
+        ),
       reason,
     }),
     {},

@@ -28,8 +28,7 @@ export const deleteFirmwareRoute = defineRoute({
   scope: 'firmware:write',
   summary: 'Take back a firmware that awaits its upload or was rejected',
   description:
-    'Version, ordinal and key are free again, and a file that comes late by the link is passed over. What is or was available is never ' +
-    'deleted: withdraw it.',
+    'Its version, ordinal and key are free again; a file that still arrives by its link is ignored. A firmware that is or was available is never deleted: withdraw it instead.',
   pathParameters: IdInPath,
   responses: { 204: { description: 'Deleted', body: null } },
   problems: [404, 409],

@@ -79,15 +79,14 @@ export const listAuditRoute = defineRoute({
   scope: 'audit:read',
   summary: 'List what callers have changed, the latest first',
   description:
-    'A line for each change that was asked for, written with the change itself: neither is ever without the other. What devices report is no ' +
-    'such change. Lines are never changed or removed.',
+    'One line for each change that a caller has asked for. The line and the change are stored together, so neither is ever without the other. Reports of devices are not changes in this sense. Lines are never changed or removed.',
   query: z.strictObject({
     caller: z.optional(requestedText(255)).check(z.meta({ description: 'The subject of the token' })),
     action: z.optional(requestedText(64)),
     resource: z.optional(z.enum(auditedResources)),
     resource_id: z
       .optional(requestedText(255))
-      .check(z.meta({ description: 'With `resource`: its id or name, of a device `kind/external_id`' })),
+      .check(z.meta({ description: 'With `resource`: its id or its name; for a device, `kind/external_id`' })),
     request_id: z.optional(requestedText(128)),
     since: z.optional(RequestedTimestamp),
     until: z.optional(RequestedTimestamp),

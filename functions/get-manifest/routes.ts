@@ -26,6 +26,6 @@ export const getKeysRoute = defineRoute({
   scope: null,
   summary: 'Public keys: what manifests and packages are signed with',
   description:
-    'To be put into devices when they are made, not to be fetched by them each time: whoever answers in our place answers this too.',
+    'Put these keys into devices when they are made. A device must not fetch them each time: somebody who answers in place of this service would answer this request too.',
   responses: { 200: { description: 'The keys', body: PublicKeys } },
 });

@@ -8,7 +8,7 @@ export const getDeploymentRoute = defineRoute({
   tag: 'Device protocol',
   scope: deviceScope,
   summary: 'What to install',
-  description: 'From here on the device has been asked: its deadline runs.',
+  description: 'With this answer the device has been asked, and its deadline begins.',
   pathParameters: ActionPath,
   query: DeploymentQuery,
   responses: { 200: { description: 'One chunk with one file', body: Deployment } },

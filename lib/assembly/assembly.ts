@@ -138,7 +138,7 @@ export const Assembly = z
     status: z.enum(assemblyStatuses).check(
       z.meta({
         description:
-          'STALLED: nobody works on it any more. Send its message again: redrive the dead-letter queue, or repeat the request with its Idempotency-Key',
+          'STALLED: its message is lost, so nothing happens. Redrive the dead-letter queue, or repeat the request with its Idempotency-Key',
       }),
     ),
     reason: z.nullable(z.string()).check(z.meta({ description: 'Why it failed, with the part that is to blame' })),

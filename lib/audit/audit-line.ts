@@ -26,7 +26,7 @@ export const AuditLine = z
     resource: z.enum(auditedResources),
     resource_id: z.nullable(z.string()).check(
       z.meta({
-        description: 'Which one: its id or name, of a device `kind/external_id`; null: many at once',
+        description: 'Its id or its name; for a device, `kind/external_id`. null: the change is about many',
         example: 'scooter/S-00001',
       }),
     ),

@@ -91,7 +91,7 @@ const Details = z
   )
   .check(
     z.meta({
-      description: 'Lines of text, of which 50 with 512 characters are kept. Anything else is taken as well, and kept as JSON',
+      description: 'Lines of text; the first 50 are kept, with 512 characters each. Anything else is accepted too, and kept as JSON',
       example: ['Written to slot B'],
     }),
   );
@@ -126,7 +126,7 @@ export const ActionFeedback = z
     timestamp: SaidAt.check(
       z.meta({
         anyOf: [{ type: 'integer' }, { description: 'Anything else: as if it were not there' }],
-        description: 'Milliseconds since 1970. After a retry, a failure that was told before the device took the next try ends nothing',
+        description: 'Milliseconds since 1970. It tells which try a failure is about: a failure from before the latest try changes nothing',
       }),
     ),
     status: z.object({
@@ -134,8 +134,7 @@ export const ActionFeedback = z
       result: Finished.check(
         z.meta({
           anyOf: [{ type: 'object', properties: { finished: { type: 'string', enum: [...results] } } }, { description: 'Anything else' }],
-          description:
-            'When something is closed: how it has ended. Anything but success and none is taken as a failure, also no result at all',
+          description: 'With `closed`: how it has ended. Every value except success and none counts as a failure; so does a missing result',
         }),
       ),
       details: Details,
@@ -148,13 +147,16 @@ export const ConfigData = z
   .object({
     mode: z._default(z.enum(['merge', 'replace', 'remove']), 'merge').check(
       z.meta({
-        description: 'Beside the attributes told before, in their place, or taking away those that are named; a version is none of these',
+        description:
+          'merge: add to the attributes told before; replace: take their place; remove: take away those that are named. It does not apply to versions',
       }),
     ),
     data: z
       ._default(z.record(z.string(), z.unknown()), {})
       .check(
-        z.meta({ description: 'A version has to be a text. Of all others 100 are kept: texts up to 256 characters, numbers, booleans' }),
+        z.meta({
+          description: 'A version has to be a text. 100 other attributes are kept: texts up to 256 characters, numbers and booleans',
+        }),
       ),
   })
   .register(z.globalRegistry, { id: 'ConfigData' });

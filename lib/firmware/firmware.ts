@@ -76,7 +76,7 @@ export const firmwareNeeds = {
     .check(z.maxLength(20), z.meta({ description: 'What the device has to run of other hardware types' })),
   minimum_from_version_num: z.nullable(PositiveInteger).check(
     z.meta({
-      description: 'A stepping stone: the lowest version_num of this hardware type it may be installed over',
+      description: 'Devices have to run at least this version_num of the hardware type before they may install it',
     }),
   ),
 };

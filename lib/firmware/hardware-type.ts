@@ -56,7 +56,7 @@ const definition = {
     z.maximum(5),
     z.meta({
       description:
-        'How many different authors have to sign a firmware before an update can choose it; a package is signed when each of its parts is',
+        'How many different authors have to sign a firmware before an update can use it. A package counts as signed when each of its parts is signed',
     }),
   ),
   version_maximum_length: z

@@ -10,7 +10,7 @@ export const MaintenanceWindow = z
   .strictObject({
     from: TimeOfDay.check(z.meta({ description: 'Local time at which it opens', example: '02:00' })),
     until: TimeOfDay.check(
-      z.meta({ description: 'Local time at which it closes: of the next day, where it is earlier than `from`', example: '05:00' }),
+      z.meta({ description: 'Local time at which it closes. A time earlier than `from` means the next day', example: '05:00' }),
     ),
     days: z
       ._default(

@@ -62,11 +62,14 @@ export const Observation = z
     devices_asked: z.int().check(z.meta({ description: 'Done with: answered, unknown or refused' })),
     devices_answered: z.int().check(z.meta({ description: 'The backend knows them' })),
     devices_unknown: z.int().check(z.meta({ description: 'The backend does not know them' })),
-    devices_refused: z.int().check(z.meta({ description: 'The backend refused the question, or their id is none that is possible here' })),
+    devices_refused: z
+      .int()
+      .check(z.meta({ description: 'The backend refused to ask them, or their id is not one that this service allows' })),
     devices_added: z.int().check(z.meta({ description: 'Of those answered: were not registered here, and are now' })),
     devices_not_registered: z.int().check(
       z.meta({
-        description: 'Of those answered: not registered here. `add_unknown` adds them, unless their generation is none that is known here',
+        description:
+          'Devices that have answered and are not registered here. `add_unknown` adds them, unless this service does not know their generation',
       }),
     ),
     reports_stored: z
@@ -74,7 +77,9 @@ export const Observation = z
       .check(z.meta({ description: 'Versions learned, one per device and hardware type: something was not known before' })),
     reports_unchanged: z.int().check(z.meta({ description: 'Nothing new' })),
     reports_outdated: z.int().check(z.meta({ description: 'Something newer is known' })),
-    reports_refused: z.int().check(z.meta({ description: 'Not well-formed, of the future, or of a hardware type that is not known here' })),
+    reports_refused: z
+      .int()
+      .check(z.meta({ description: 'Reports that are not well-formed, or about a hardware type that this service does not know' })),
     failures: z
       .int()
       .check(z.meta({ description: 'Calls in a row that the backend did not answer; while there are any, the observation waits' })),

@@ -15,7 +15,7 @@ export const Confirmation = z.strictObject({
   version: FirmwareVersion.check(
     z.meta({
       description:
-        'What the device runs. A report other than SUCCEEDED that names the version of its update, or is about no update, is not taken for it',
+        'The version that the device runs. A report that is not SUCCEEDED and names the version of its update says nothing about what the device runs; neither does one that is about no update',
     }),
   ),
   status: z.enum(confirmationStatuses),
@@ -26,7 +26,7 @@ export const Confirmation = z.strictObject({
   attempt: z.optional(PositiveInteger).check(
     z.meta({
       description:
-        'As in the command, beside execution_id: then an end other than success counts for this command alone. Without it, for the last command, if it happened after that was sent',
+        'The `attempt` of the command, beside execution_id. With it, a failure counts for this command only. Without it, a failure counts for the last command if it happened after that command was sent',
     }),
   ),
   detail: z

@@ -12,8 +12,18 @@ export const Execution = z
     status: z.enum(executionStatuses),
     reason: z.nullable(z.string()),
     detail: z.nullable(z.string()).check(z.meta({ description: 'What the device or the backend said' })),
-    attempt: z.int().check(z.meta({ description: 'The number of the last command that was sent and not put off; 1 before the first' })),
-    retries: z.int().check(z.meta({ description: 'Tries after the first that were sent; one that is due does not count yet' })),
+    attempt: z
+      .int()
+      .check(
+        z.meta({
+          description: 'Which try it is: the number of the last command that was sent and not put off; 1 before the first command',
+        }),
+      ),
+    retries: z
+      .int()
+      .check(
+        z.meta({ description: 'How many more commands were sent after the first one. A try that is due and not sent does not count' }),
+      ),
     is_canary: z.boolean(),
     queued_dt: Timestamp,
     sent_dt: z.nullable(Timestamp),

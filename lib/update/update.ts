@@ -206,7 +206,7 @@ export const Update = z
     progress: z.number().check(z.meta({ description: 'Share of the eligible devices whose execution has ended, 0 to 1' })),
     late_successes: z
       .int()
-      .check(z.meta({ description: 'Executions that ended otherwise and whose device was later seen running the version wanted' })),
+      .check(z.meta({ description: 'Executions that ended without success, whose devices were later seen to run the wanted version' })),
     rollout: Rollout,
     canary: z
       .nullable(

@@ -48,7 +48,7 @@ export const WaitsFor = z
     ),
     since_dt: z
       .nullable(Timestamp)
-      .check(z.meta({ description: 'Since when, where that is known; of POLL, when the device was last seen' })),
+      .check(z.meta({ description: 'Since when it waits, if that is known. With POLL: when the device was last seen; null: never' })),
     place: z.nullable(z.int()).check(
       z.meta({
         description:

@@ -151,13 +151,11 @@ export const ConfigData = z
           'merge: add to the attributes told before; replace: take their place; remove: take away those that are named. It does not apply to versions',
       }),
     ),
-    data: z
-      ._default(z.record(z.string(), z.unknown()), {})
-      .check(
-        z.meta({
-          description: 'A version has to be a text. 100 other attributes are kept: texts up to 256 characters, numbers and booleans',
-        }),
-      ),
+    data: z._default(z.record(z.string(), z.unknown()), {}).check(
+      z.meta({
+        description: 'A version has to be a text. 100 other attributes are kept: texts up to 256 characters, numbers and booleans',
+      }),
+    ),
   })
   .register(z.globalRegistry, { id: 'ConfigData' });
 export type ConfigData = z.output<typeof ConfigData>;

@@ -12,13 +12,11 @@ export const Execution = z
     status: z.enum(executionStatuses),
     reason: z.nullable(z.string()),
     detail: z.nullable(z.string()).check(z.meta({ description: 'What the device or the backend said' })),
-    attempt: z
-      .int()
-      .check(
-        z.meta({
-          description: 'Which try it is: the number of the last command that was sent and not put off; 1 before the first command',
-        }),
-      ),
+    attempt: z.int().check(
+      z.meta({
+        description: 'Which try it is: the number of the last command that was sent and not put off; 1 before the first command',
+      }),
+    ),
     retries: z
       .int()
       .check(

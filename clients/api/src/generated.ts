@@ -53,7 +53,7 @@ export interface MaintenanceWindow {
      */
   from: string;
   /**
-     * Local time at which it closes: of the next day, where it is earlier than `from`
+     * Local time at which it closes. A time earlier than `from` means the next day
      * @pattern ^([01]\d|2[0-3]):[0-5]\d$
      */
   until: string;
@@ -66,24 +66,24 @@ export interface MaintenanceWindow {
 }
 
 /**
- * Beside the attributes told before, in their place, or taking away those that are named; a version is none of these
+ * merge: add to the attributes told before; replace: take their place; remove: take away those that are named. It does not apply to versions
  */
 export type ConfigDataMode = 'merge' | 'replace' | 'remove';
 /**
- * A version has to be a text. Of all others 100 are kept: texts up to 256 characters, numbers, booleans
+ * A version has to be a text. 100 other attributes are kept: texts up to 256 characters, numbers and booleans
  */
 export type ConfigDataData = {[key: string]: unknown};
 
 export interface ConfigData {
-  /** Beside the attributes told before, in their place, or taking away those that are named; a version is none of these */
+  /** merge: add to the attributes told before; replace: take their place; remove: take away those that are named. It does not apply to versions */
   mode?: ConfigDataMode;
-  /** A version has to be a text. Of all others 100 are kept: texts up to 256 characters, numbers, booleans */
+  /** A version has to be a text. 100 other attributes are kept: texts up to 256 characters, numbers and booleans */
   data?: ConfigDataData;
 }
 
 export type ActionFeedbackStatusExecution = 'closed' | 'proceeding' | 'canceled' | 'scheduled' | 'rejected' | 'resumed' | 'downloaded' | 'download';
 /**
- * When something is closed: how it has ended. Anything but success and none is taken as a failure, also no result at all
+ * With `closed`: how it has ended. Every value except success and none counts as a failure; so does a missing result
  */
 export type ActionFeedbackStatusResult = {
   finished?: 'success' | 'failure' | 'none';
@@ -91,14 +91,14 @@ export type ActionFeedbackStatusResult = {
 
 export type ActionFeedbackStatus = {
   execution: ActionFeedbackStatusExecution;
-  /** When something is closed: how it has ended. Anything but success and none is taken as a failure, also no result at all */
+  /** With `closed`: how it has ended. Every value except success and none counts as a failure; so does a missing result */
   result?: ActionFeedbackStatusResult;
-  /** Lines of text, of which 50 with 512 characters are kept. Anything else is taken as well, and kept as JSON */
+  /** Lines of text; the first 50 are kept, with 512 characters each. Anything else is accepted too, and kept as JSON */
   details?: unknown;
 };
 
 export interface ActionFeedback {
-  /** Milliseconds since 1970. After a retry, a failure that was told before the device took the next try ends nothing */
+  /** Milliseconds since 1970. It tells which try a failure is about: a failure from before the latest try changes nothing */
   timestamp?: number | unknown;
   status: ActionFeedbackStatus;
 }
@@ -179,7 +179,7 @@ export interface HardwareType {
   /** Which firmware is newer, where the request does not say its version_num: the one that was registered later, or the one whose version is higher as a semantic version (semver.org). With semver, other versions are refused */
   order: HardwareTypeOrder;
   /**
-     * How many different authors have to sign a firmware before an update can choose it; a package is signed when each of its parts is
+     * How many different authors have to sign a firmware before an update can use it. A package counts as signed when each of its parts is signed
      * @minimum 0
      * @maximum 5
      */
@@ -275,7 +275,7 @@ export interface FirmwareUpload {
      * @maxItems 20
      */
   requires: FirmwareRequirement[];
-  /** A stepping stone: the lowest version_num of this hardware type it may be installed over */
+  /** Devices have to run at least this version_num of the hardware type before they may install it */
   minimum_from_version_num: number | null;
   /** What the people who made it have signed about it; devices get it with the manifest */
   author_signatures: AuthorSignature[];
@@ -336,7 +336,7 @@ export interface FirmwareListItem {
      * @maxItems 20
      */
   requires: FirmwareRequirement[];
-  /** A stepping stone: the lowest version_num of this hardware type it may be installed over */
+  /** Devices have to run at least this version_num of the hardware type before they may install it */
   minimum_from_version_num: number | null;
   /** What the people who made it have signed about it; devices get it with the manifest */
   author_signatures: AuthorSignature[];
@@ -406,7 +406,7 @@ export interface FirmwareDownload {
      * @maxItems 20
      */
   requires: FirmwareRequirement[];
-  /** A stepping stone: the lowest version_num of this hardware type it may be installed over */
+  /** Devices have to run at least this version_num of the hardware type before they may install it */
   minimum_from_version_num: number | null;
   /** What the people who made it have signed about it; devices get it with the manifest */
   author_signatures: AuthorSignature[];
@@ -474,7 +474,7 @@ export interface ListedFirmware {
      * @maxItems 20
      */
   requires: FirmwareRequirement[];
-  /** A stepping stone: the lowest version_num of this hardware type it may be installed over */
+  /** Devices have to run at least this version_num of the hardware type before they may install it */
   minimum_from_version_num: number | null;
   /** What the people who made it have signed about it; devices get it with the manifest */
   author_signatures: AuthorSignature[];
@@ -537,7 +537,7 @@ export interface Firmware {
      * @maxItems 20
      */
   requires: FirmwareRequirement[];
-  /** A stepping stone: the lowest version_num of this hardware type it may be installed over */
+  /** Devices have to run at least this version_num of the hardware type before they may install it */
   minimum_from_version_num: number | null;
   /** What the people who made it have signed about it; devices get it with the manifest */
   author_signatures: AuthorSignature[];
@@ -626,7 +626,7 @@ export interface AuthorRoot {
 }
 
 /**
- * STALLED: nobody works on it any more. Send its message again: redrive the dead-letter queue, or repeat the request with its Idempotency-Key
+ * STALLED: its message is lost, so nothing happens. Redrive the dead-letter queue, or repeat the request with its Idempotency-Key
  */
 export type AssemblyStatus = 'IN_PROGRESS' | 'STALLED' | 'COMPLETED' | 'FAILED';
 export type InstallHandler = 'rawfile' | 'archive' | 'raw';
@@ -668,7 +668,7 @@ export interface Assembly {
      * @maximum 9007199254740991
      */
   id: number;
-  /** STALLED: nobody works on it any more. Send its message again: redrive the dead-letter queue, or repeat the request with its Idempotency-Key */
+  /** STALLED: its message is lost, so nothing happens. Redrive the dead-letter queue, or repeat the request with its Idempotency-Key */
   status: AssemblyStatus;
   /**
      * Why it failed, with the part that is to blame
@@ -941,7 +941,7 @@ export interface MaintenanceWindowOutput {
      */
   from: string;
   /**
-     * Local time at which it closes: of the next day, where it is earlier than `from`
+     * Local time at which it closes. A time earlier than `from` means the next day
      * @pattern ^([01]\d|2[0-3]):[0-5]\d$
      */
   until: string;
@@ -1453,7 +1453,7 @@ export interface Observation {
      */
   devices_unknown: number;
   /**
-     * The backend refused the question, or their id is none that is possible here
+     * The backend refused to ask them, or their id is not one that this service allows
      * @minimum -9007199254740991
      * @maximum 9007199254740991
      */
@@ -1465,7 +1465,7 @@ export interface Observation {
      */
   devices_added: number;
   /**
-     * Of those answered: not registered here. `add_unknown` adds them, unless their generation is none that is known here
+     * Devices that have answered and are not registered here. `add_unknown` adds them, unless this service does not know their generation
      * @minimum -9007199254740991
      * @maximum 9007199254740991
      */
@@ -1489,7 +1489,7 @@ export interface Observation {
      */
   reports_outdated: number;
   /**
-     * Not well-formed, of the future, or of a hardware type that is not known here
+     * Reports that are not well-formed, or about a hardware type that this service does not know
      * @minimum -9007199254740991
      * @maximum 9007199254740991
      */
@@ -1732,7 +1732,7 @@ export interface ObservationWithChanges {
      */
   devices_unknown: number;
   /**
-     * The backend refused the question, or their id is none that is possible here
+     * The backend refused to ask them, or their id is not one that this service allows
      * @minimum -9007199254740991
      * @maximum 9007199254740991
      */
@@ -1744,7 +1744,7 @@ export interface ObservationWithChanges {
      */
   devices_added: number;
   /**
-     * Of those answered: not registered here. `add_unknown` adds them, unless their generation is none that is known here
+     * Devices that have answered and are not registered here. `add_unknown` adds them, unless this service does not know their generation
      * @minimum -9007199254740991
      * @maximum 9007199254740991
      */
@@ -1768,7 +1768,7 @@ export interface ObservationWithChanges {
      */
   reports_outdated: number;
   /**
-     * Not well-formed, of the future, or of a hardware type that is not known here
+     * Reports that are not well-formed, or about a hardware type that this service does not know
      * @minimum -9007199254740991
      * @maximum 9007199254740991
      */
@@ -2105,7 +2105,7 @@ export interface Update {
   /** Share of the eligible devices whose execution has ended, 0 to 1 */
   progress: number;
   /**
-     * Executions that ended otherwise and whose device was later seen running the version wanted
+     * Executions that ended without success, whose devices were later seen to run the wanted version
      * @minimum -9007199254740991
      * @maximum 9007199254740991
      */
@@ -2439,7 +2439,7 @@ export interface UpdateDetail {
   /** Share of the eligible devices whose execution has ended, 0 to 1 */
   progress: number;
   /**
-     * Executions that ended otherwise and whose device was later seen running the version wanted
+     * Executions that ended without success, whose devices were later seen to run the wanted version
      * @minimum -9007199254740991
      * @maximum 9007199254740991
      */
@@ -2575,7 +2575,7 @@ export interface WaitsFor {
   cause: WaitsForCause;
   /** When the wait is over at the earliest, where that is known; of HANDOVER, when the command is sent again if it is lost */
   until_dt: string | null;
-  /** Since when, where that is known; of POLL, when the device was last seen */
+  /** Since when it waits, if that is known. With POLL: when the device was last seen; null: never */
   since_dt: string | null;
   /** Of PACE, how far the turn is: 1 is next. Only where one device was asked for, by `external_id` or by its own list of updates; null behind the 10,000th, and in an open canary. Devices whose zone is closed or full count, though others pass them */
   place: number | null;
@@ -2603,13 +2603,13 @@ export interface Execution {
      */
   detail: string | null;
   /**
-     * The number of the last command that was sent and not put off; 1 before the first
+     * Which try it is: the number of the last command that was sent and not put off; 1 before the first command
      * @minimum -9007199254740991
      * @maximum 9007199254740991
      */
   attempt: number;
   /**
-     * Tries after the first that were sent; one that is due does not count yet
+     * How many more commands were sent after the first one. A try that is due and not sent does not count
      * @minimum -9007199254740991
      * @maximum 9007199254740991
      */
@@ -2662,13 +2662,13 @@ export interface DeviceExecution {
      */
   detail: string | null;
   /**
-     * The number of the last command that was sent and not put off; 1 before the first
+     * Which try it is: the number of the last command that was sent and not put off; 1 before the first command
      * @minimum -9007199254740991
      * @maximum 9007199254740991
      */
   attempt: number;
   /**
-     * Tries after the first that were sent; one that is due does not count yet
+     * How many more commands were sent after the first one. A try that is due and not sent does not count
      * @minimum -9007199254740991
      * @maximum 9007199254740991
      */
@@ -2872,7 +2872,7 @@ export interface AuditLine {
   action: string;
   resource: AuditLineResource;
   /**
-     * Which one: its id or name, of a device `kind/external_id`; null: many at once
+     * Its id or its name; for a device, `kind/external_id`. null: the change is about many
      * @nullable
      */
   resource_id: string | null;
@@ -3478,7 +3478,7 @@ export type AddHardwareTypeBody = {
   /** Which firmware is newer, where the request does not say its version_num: the one that was registered later, or the one whose version is higher as a semantic version (semver.org). With semver, other versions are refused */
   order?: AddHardwareTypeBodyOrder;
   /**
-     * How many different authors have to sign a firmware before an update can choose it; a package is signed when each of its parts is
+     * How many different authors have to sign a firmware before an update can use it. A package counts as signed when each of its parts is signed
      * @minimum 0
      * @maximum 5
      */
@@ -3532,7 +3532,7 @@ export type ChangeHardwareTypeBody = {
   /** Which firmware is newer, where the request does not say its version_num: the one that was registered later, or the one whose version is higher as a semantic version (semver.org). With semver, other versions are refused */
   order?: ChangeHardwareTypeBodyOrder;
   /**
-     * How many different authors have to sign a firmware before an update can choose it; a package is signed when each of its parts is
+     * How many different authors have to sign a firmware before an update can use it. A package counts as signed when each of its parts is signed
      * @minimum 0
      * @maximum 5
      */
@@ -3572,7 +3572,7 @@ export type UploadFirmwareBody = {
      * @maxItems 20
      */
   requires?: FirmwareRequirement[];
-  /** A stepping stone: the lowest version_num of this hardware type it may be installed over */
+  /** Devices have to run at least this version_num of the hardware type before they may install it */
   minimum_from_version_num?: number | null;
   /** Its ordinal within the hardware type; null: as the `order` of the hardware type says */
   version_num?: number | null;
@@ -3876,7 +3876,7 @@ export type RequestAssemblyBody = {
      * @maxItems 20
      */
   requires?: FirmwareRequirement[];
-  /** A stepping stone: the lowest version_num of this hardware type it may be installed over */
+  /** Devices have to run at least this version_num of the hardware type before they may install it */
   minimum_from_version_num?: number | null;
   /**
      * Hardware revisions of devices that may install the package
@@ -5577,7 +5577,7 @@ export type ListExclusions200 = {
 };
 
 export type CancelUpdateBody = {
-  /** End the record of devices at work as well, whatever they do then */
+  /** End the executions of devices at work too. What these devices do after that does not change the result */
   force?: boolean;
   /** Shown with the update */
   reason?: string | null;
@@ -5685,7 +5685,7 @@ export type ConfirmVersionsBodyConfirmationsItem = {
   /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
   hardware_type: string;
   /**
-     * What the device runs. A report other than SUCCEEDED that names the version of its update, or is about no update, is not taken for it
+     * The version that the device runs. A report that is not SUCCEEDED and names the version of its update says nothing about what the device runs; neither does one that is about no update
      * @minLength 1
      * @maxLength 64
      * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$
@@ -5704,7 +5704,7 @@ export type ConfirmVersionsBodyConfirmationsItem = {
      */
   execution_id?: number;
   /**
-     * As in the command, beside execution_id: then an end other than success counts for this command alone. Without it, for the last command, if it happened after that was sent
+     * The `attempt` of the command, beside execution_id. With it, a failure counts for this command only. Without it, a failure counts for the last command if it happened after that command was sent
      * @minimum 1
      * @maximum 2147483647
      */
@@ -5770,7 +5770,7 @@ caller?: string;
 action?: string;
 resource?: ListAuditResource;
 /**
- * With `resource`: its id or name, of a device `kind/external_id`
+ * With `resource`: its id or its name; for a device, `kind/external_id`
  * @maxLength 255
  * @pattern ^[^\u0000]*$
  */
@@ -6127,7 +6127,7 @@ export const getDeleteFirmwareUrl = (id: number,) => {
 }
 
 /**
- * Version, ordinal and key are free again, and a file that comes late by the link is passed over. What is or was available is never deleted: withdraw it.
+ * Its version, ordinal and key are free again; a file that still arrives by its link is ignored. A firmware that is or was available is never deleted: withdraw it instead.
  * @summary Take back a firmware that awaits its upload or was rejected
  */
 export const deleteFirmware = async (id: number, options?: Parameters<typeof request>[1]): Promise<void> => {
@@ -6217,7 +6217,7 @@ export const getListKeysUrl = () => {
 }
 
 /**
- * To be put into devices when they are made, not to be fetched by them each time: whoever answers in our place answers this too.
+ * Put these keys into devices when they are made. A device must not fetch them each time: somebody who answers in place of this service would answer this request too.
  * @summary Public keys: what manifests and packages are signed with
  */
 export const listKeys = async ( options?: Parameters<typeof request>[1]): Promise<PublicKeys> => {
@@ -7907,7 +7907,7 @@ export const getConfirmVersionsUrl = () => {
 }
 
 /**
- * Each report has an outcome of its own, in the order of the reports; one that is refused, also one that is not well-formed, hinders no other. 400 is only about the envelope: no object, no list, or more than 1,000 reports. Sending the same reports again changes nothing.
+ * Each report has its own outcome, in the order of the reports. A report that is refused or not well-formed does not affect the others. 400 is only about the request as a whole: not an object, no list, or more than 1,000 reports. Sending the same reports again changes nothing.
  * @summary Report what devices run and what became of their updates, up to 1,000 in one call
  */
 export const confirmVersions = async (confirmVersionsBody: ConfirmVersionsBody, options?: Parameters<typeof request>[1]): Promise<ConfirmVersions200> => {
@@ -8024,7 +8024,7 @@ export const getGetDeploymentUrl = (tenant: string,
 }
 
 /**
- * From here on the device has been asked: its deadline runs.
+ * With this answer the device has been asked, and its deadline begins.
  * @summary What to install
  */
 export const getDeployment = async (tenant: string,
@@ -8270,7 +8270,7 @@ export const getListAuditUrl = (params?: ListAuditParams,) => {
 }
 
 /**
- * A line for each change that was asked for, written with the change itself: neither is ever without the other. What devices report is no such change. Lines are never changed or removed.
+ * One line for each change that a caller has asked for. The line and the change are stored together, so neither is ever without the other. Reports of devices are not changes in this sense. Lines are never changed or removed.
  * @summary List what callers have changed, the latest first
  */
 export const listAudit = async (params?: ListAuditParams, options?: Parameters<typeof request>[1]): Promise<ListAudit200> => {

@@ -91,10 +91,11 @@ it('every command has a summary and a help with an example', async () => {
     ...['login', 'logout', 'whoami'],
     ...['firmware upload', 'firmware sign', 'firmware list', 'firmware view', 'firmware download', 'firmware withdraw'],
     ...['type list', 'type add', 'package create', 'package view'],
-    ...['key new', 'key list', 'key add', 'key revoke', 'root sign', 'root publish', 'root list'],
+    ...['key new', 'key list', 'key add', 'key approve', 'key revoke', 'root sign', 'root publish', 'root list'],
     ...['device list', 'device view', 'device import', 'device export', 'device token', 'observe'],
     ...['update plan', 'update create', 'update list', 'update view', 'update devices', 'update timeline', 'update watch'],
-    ...['update pause', 'update resume', 'update cancel', 'update pace', 'update retry', 'stats', 'stats versions', 'stats times', 'api'],
+    ...['update approve', 'update reject', 'update pause', 'update resume', 'update cancel', 'update pace', 'update retry'],
+    ...['stats', 'stats versions', 'stats times', 'audit', 'api'],
   ]);
   for (const command of commands) {
     expect(command.summary()).not.toBe('');

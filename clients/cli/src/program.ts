@@ -44,6 +44,10 @@ const commands: readonly { words: Record<string, string>; load: () => Promise<Ad
     load: async () => (await import('./commands/stats.ts')).addStatsCommand,
   },
   {
+    words: { audit: 'what people and programs have changed, the latest first' },
+    load: async () => (await import('./commands/audit.ts')).addAuditCommand,
+  },
+  {
     words: { api: 'any operation of the API; answers what the service answers' },
     load: async () => (await import('./commands/api.ts')).addApiCommand,
   },

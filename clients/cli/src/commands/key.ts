@@ -13,6 +13,7 @@ const columns: Column<AuthorKey>[] = [
   { title: 'owner', of: ({ owner }) => owner },
   { title: 'signs', of: ({ hardware_types }) => hardware_types.join(', ') },
   { title: 'until', of: ({ valid_until_dt }) => formatTime(valid_until_dt) },
+  { title: 'waits for approval', of: ({ needs_approval, approved_dt }) => (needs_approval && approved_dt === null ? 'yes' : null) },
   { title: 'revoked', of: ({ revoked_dt }) => formatTime(revoked_dt) },
   { title: 'key', of: ({ kid }) => kid },
 ];
@@ -56,9 +57,19 @@ export const addKeyCommands = (program: Command): void => {
           ...{ owner, hardware_types: type, public_key: (await readPublicKey(file)) as never },
           ...(until !== undefined && { valid_until_dt: until }),
         });
-        await output.item(key, () => [`Author key ${key.id} of ${owner} is added: ${key.kid}`]);
+        const waits = key.needs_approval ? `; somebody else has to approve it: scu key approve ${key.id}` : '';
+        await output.item(key, () => [`Author key ${key.id} of ${owner} is added: ${key.kid}${waits}`]);
       }),
     );
+  addCommand(group, 'approve <id>', {
+    summary: 'have the service believe a key that somebody else has added',
+    examples: ['scu key approve 3'],
+  }).action(
+    action<object, [string]>(async ({ client, output }, _, id) => {
+      const key = await client().approveAuthorKey(authorKeyIdOf(id));
+      await output.item(key, () => [`Author key ${id} of ${key.owner} is believed.`]);
+    }),
+  );
   addCommand(group, 'revoke <id>', {
     summary: 'have the service believe a key no longer, for good',
     examples: ['scu key revoke 3 --reason "laptop was stolen"'],
@@ -67,12 +78,17 @@ export const addKeyCommands = (program: Command): void => {
     .requiredOption('--reason <text>', 'why; shown with the key')
     .action(
       action<{ reason: string }, [string]>(async ({ client, output, confirm }, { reason }, id) => {
-        if (!/^\d+$/.test(id)) throw new UsageError(`${id} is no id: scu key list shows them`);
+        const number = authorKeyIdOf(id);
         await confirm(`Revoke author key ${id}? Devices go by the root: publish one without it, too.`);
-        const key = await client().revokeAuthorKey(Number(id), { reason });
+        const key = await client().revokeAuthorKey(number, { reason });
         await output.item(key, () => [`Author key ${id} of ${key.owner} is revoked.`]);
       }),
     );
+};
+
+const authorKeyIdOf = (id: string): number => {
+  if (!/^\d+$/.test(id)) throw new UsageError(`${id} is no id: scu key list shows them`);
+  return Number(id);
 };
 
 /** @throws when the file is there already: a key is never overwritten. */

@@ -8,13 +8,51 @@ import { addPaceOptions, paceOf } from '../update-request.ts';
 import { type WatchOptions, watch } from '../watch.ts';
 import { addWatchOptions } from '../watch-options.ts';
 
-/** `scu update pause`, `resume`, `cancel`, `pace`, `retry`. */
+/** `scu update approve`, `reject`, `pause`, `resume`, `cancel`, `pace`, `retry`. */
 export const addUpdateControls = (group: Command): void => {
+  addApprove(group);
+  addReject(group);
   addPause(group);
   addResume(group);
   addCancel(group);
   addPace(group);
   addRetry(group);
+};
+
+const addApprove = (group: Command): void => {
+  addCommand(group, 'approve <id>', {
+    summary: 'let an update begin that somebody else has requested',
+    details: 'Whoever requested an update cannot approve it. The login needs the scope updates:approve.',
+    examples: ['scu update approve 17 --remark "tried on ten scooters"'],
+  })
+    .option('--remark <text>', 'shown with the update')
+    .action(
+      action<{ remark?: string }, [string]>(async ({ client, output }, { remark }, text) => {
+        const id = updateIdOf(text);
+        await tell(output, await client().approveUpdate(id, remark === undefined ? {} : { remark }), {
+          done: `Update ${id} is approved, and begins.`,
+          already: `Update ${id} was approved already.`,
+        });
+      }),
+    );
+};
+
+const addReject = (group: Command): void => {
+  addCommand(group, 'reject <id>', {
+    summary: 'end an update that waits for approval; nobody is asked',
+    details: 'Whoever requested an update cannot reject it, but cancel it. The login needs the scope updates:approve.',
+    examples: ['scu update reject 17 --remark "not before the weekend"'],
+  })
+    .requiredOption('--remark <text>', 'why; shown with the update')
+    .action(
+      action<{ remark: string }, [string]>(async ({ client, output }, { remark }, text) => {
+        const id = updateIdOf(text);
+        await tell(output, await client().rejectUpdate(id, { remark }), {
+          done: `Update ${id} is rejected.`,
+          already: `Update ${id} was rejected already.`,
+        });
+      }),
+    );
 };
 
 const addPause = (group: Command): void => {

@@ -1,12 +1,13 @@
 import * as fc from 'fast-check';
 import { afterAll, describe, it } from 'vitest';
 import { addSeconds } from '../../../../lib/clock.ts';
-import { createDatabase } from '../../../../lib/db/database.ts';
+import { createDatabase, type Db } from '../../../../lib/db/database.ts';
 import { failureTypes } from '../../../../lib/update/execution.ts';
 import type { AdvanceMessage } from '../../../../lib/update/messages.ts';
+import { outOfService } from '../../../../lib/update/predicates.ts';
 import { findUpdateDetail } from '../../../../lib/update/update-detail-queries.ts';
 import { createTestDatabase } from '../../../support/database.ts';
-import { givenDevices, givenFirmware } from '../../../support/fixtures.ts';
+import { givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
 import { dependencies, type Fault, hinderStatement } from './faults.ts';
 import { claim, isFinal, type Memory, Model } from './history-model.ts';
 import { answers, backendModes, conducts, type Report } from './simulated-fleet.ts';
@@ -36,7 +37,10 @@ const setUpLane = async (): Promise<Deps> => {
   afterAll(() => db.destroy());
   const firmwares = [];
   for (const hardware_type of ['vega_mcu', 'vega_mcu', 'vega_gsm']) firmwares.push(await givenFirmware(db, { hardware_type }));
-  const external_ids = await givenDevices(db, deviceCount);
+  // Of the devices of a zone every second one may be out of service.
+  const zone = { name: 'north', time_zone: 'Europe/Moscow', maximum_unavailable_percentage: 50, created_dt: startOfTime };
+  await db.insertInto('zones').values(zone).execute();
+  const external_ids = [...(await givenDevices(db, deviceCount / 2)), ...(await givenDevices(db, deviceCount / 2, { zone: zone.name }))];
   return { db, firmwares, external_ids, pristine: await backUp(db) };
 };
 const allDeps = await Promise.all(Array.from({ length: lanes }, setUpLane));
@@ -76,7 +80,21 @@ class Event implements fc.AsyncCommand<Model, World> {
 const check = async ({ model, world }: Setting) => {
   const snapshot = await takeSnapshot(world.deps.db);
   model.check(world.facts, snapshot, world.now());
+  await checkBudget(world.deps.db);
   return snapshot;
+};
+
+/** G10, of all updates together: one of the two devices that stand in the zone. */
+const checkBudget = async (db: Db) => {
+  const out = await db
+    .selectFrom('update_executions as e')
+    .innerJoin('devices as d', 'd.id', 'e.device_id')
+    .select('e.device_id')
+    .distinct()
+    .where('d.zone', '=', 'north')
+    .where(outOfService)
+    .execute();
+  claim(out.length <= 1, `G10: ${out.length} devices of zone north are out of service`);
 };
 
 const event = <T>(

@@ -8,7 +8,8 @@ module.exports = async ({ resolveConfigurationProperty, resolveVariable }) => {
   const functions = await resolveConfigurationProperty(['functions']);
   const service = await resolveConfigurationProperty(['service']);
   const stage = await resolveVariable('sls:stage');
-  const database = await resolveVariable('param:database');
+  // Behind a proxy or not.
+  const isOwnDatabase = (await resolveVariable('param:database')).startsWith('rds');
   const queues = await resolveConfigurationProperty(['custom', 'queues']);
   const prefix = `${service}-${stage}`;
   const apiName = `${stage}-${service}`; // as osls names it
@@ -123,7 +124,7 @@ module.exports = async ({ resolveConfigurationProperty, resolveVariable }) => {
     });
   }
 
-  if (database === 'rds') {
+  if (isOwnDatabase) {
     const dimensions = { DBInstanceIdentifier: prefix };
     alarm('DatabaseConnections', 'The database has more than 80 % of its 450 connections', {
       ...{ namespace: 'AWS/RDS', metric: 'DatabaseConnections', dimensions, statistic: 'Maximum', threshold: 360, period: 60, periods: 3 },
@@ -179,7 +180,7 @@ module.exports = async ({ resolveConfigurationProperty, resolveVariable }) => {
       ['p50', 'p99'].map((p) => search(`update_time_${p}`, 'hardware_type', 'Maximum')),
     ],
     ['Requests by function: mean and longest answer (ms)', ['Average', 'Maximum'].map((stat) => search('response_time', 'function', stat))],
-    ...(database === 'rds'
+    ...(isOwnDatabase
       ? [
           [
             'Database: connections and load',

@@ -13,10 +13,12 @@ const make = createRequire(import.meta.url)('../../resources/alarms-and-dashboar
 const { functions, resources, service } = readServerlessFile();
 const queues = Object.fromEntries(Object.entries(resources).filter(([, { Type }]) => Type === 'AWS::SQS::Queue'));
 const configuration: Record<string, unknown> = { functions, service, 'custom.queues': queues };
-const { Resources: made } = await make({
-  resolveConfigurationProperty: async (path) => configuration[path.join('.')],
-  resolveVariable: async (name) => (name === 'sls:stage' ? 'prod' : 'rds'),
-});
+const madeWith = (database: string) =>
+  make({
+    resolveConfigurationProperty: async (path) => configuration[path.join('.')],
+    resolveVariable: async (name) => (name === 'sls:stage' ? 'prod' : database),
+  });
+const { Resources: made } = await madeWith('rds');
 const alarms = Object.keys(made).filter((id) => made[id]?.Type === 'AWS::CloudWatch::Alarm');
 const pascalCase = (name: string) => name.replaceAll(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase());
 
@@ -29,6 +31,14 @@ it('every function and every queue is watched, also one that is added later', ()
     expect(alarms).toContain(`${id.replace(/Queue$/, '')}DeadLettersAlarm`);
     expect(alarms).toContain(`${id.replace(/Queue$/, '')}AgeAlarm`);
   }
+});
+
+it("the stack's own database is watched, behind a proxy too", async () => {
+  for (const database of ['rds', 'rds-proxied']) {
+    const { Resources } = await madeWith(database);
+    for (const id of ['DatabaseConnectionsAlarm', 'DatabaseStorageAlarm', 'DatabaseCpuAlarm']) expect(Resources, database).toHaveProperty(id);
+  }
+  expect((await madeWith('existing')).Resources).not.toHaveProperty('DatabaseCpuAlarm');
 });
 
 /** How often in how many seconds something has to happen until somebody is called; `times` in a row when it says so. */

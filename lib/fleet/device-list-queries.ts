@@ -39,9 +39,12 @@ const along =
   async (db: Db, list: List, direction: Direction, filter: DeviceFilter, { limit, cursor, now }: PageOfDevices): Promise<Page<Device>> => {
     const ids = idPage(filter, { after: decodeCursor(list, Key, cursor), direction, size: limit + 1, now });
     const devices = await selectDevices(db, sql`d.id IN (${ids})`, inOrder(columns, direction));
-    const { items, next_cursor } = toPage(list, [...devices], limit, ([id, device]) => keyOf(id, device));
+    const { items, next_cursor } = toPage(list, [...devices], limit, ([id, device]) => keyOf(id, device), mostBytesOf);
     return { items: items.map(([, device]) => device), next_cursor };
   };
+
+/** The texts of a firmware have less than 300 characters, of which one takes up to six bytes; those of a device, with 20 tags, less than 2,000. */
+const mostBytesOf = ([, { firmwares }]: [number, Device]): number => 2_500 * (firmwares.length + 5);
 
 const Id = z.int32();
 const neverSeenOn = '-infinity';

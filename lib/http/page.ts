@@ -67,15 +67,21 @@ const maximumPageBytes = 3_500_000;
  * `rows` has one row more than `limit` if there is a next page. A page of large items ends early, before it becomes larger than an answer can
  * be.
  */
-export const toPage = <Row>(list: List, rows: readonly Row[], limit: number, keyOf: (row: Row) => readonly unknown[]): Page<Row> => {
-  const items = withinBytes(rows.slice(0, limit));
+export const toPage = <Row>(
+  list: List,
+  rows: readonly Row[],
+  limit: number,
+  keyOf: (row: Row) => readonly unknown[],
+  mostBytes: (row: Row) => number = mostBytesOf,
+): Page<Row> => {
+  const items = withinBytes(rows.slice(0, limit), mostBytes);
   const last = items.at(-1);
   return { items, next_cursor: rows.length > items.length && last ? encodeCursor(list, keyOf(last)) : null };
 };
 
 /** The first rows that fit, at least one. Rows are written as JSON only if they may be too large together. */
-const withinBytes = <Row>(rows: readonly Row[]): Row[] => {
-  if (rows.reduce((sum, row) => sum + mostBytesOf(row), 0) <= maximumPageBytes) return [...rows];
+const withinBytes = <Row>(rows: readonly Row[], mostBytes: (row: Row) => number): Row[] => {
+  if (rows.reduce((sum, row) => sum + mostBytes(row), 0) <= maximumPageBytes) return [...rows];
   let bytes = 0;
   const end = rows.findIndex((row) => {
     bytes += Buffer.byteLength(JSON.stringify(row));

@@ -28,9 +28,11 @@ import { bucket, type Fleet, givenFleet } from './fleet.ts';
 import type { FrontOptions, FrontRoute } from './front.ts';
 import { Connection, type Load, saturate, sendAtRate, type Unit } from './http-clients.ts';
 import { type HttpLine, httpLines } from './http-lines.ts';
+import { printMedians } from './http-medians.ts';
 import { percentile, printRow, type Sent } from './measure.ts';
 import { runPgbench } from './pgbench.ts';
 import { parentOf, processorTime, processorTimeOfFamily } from './processor-time.ts';
+import { startWritten } from './writes.ts';
 
 const { values } = parseArgs({
   options: {
@@ -38,6 +40,7 @@ const { values } = parseArgs({
     short: { type: 'boolean', default: false },
     rate: { type: 'string' },
     profile: { type: 'string' },
+    runs: { type: 'string' },
   },
 });
 const { short: isShort, profile } = values;
@@ -66,11 +69,22 @@ const settings = [
   ...['max_wal_size=8GB', 'random_page_cost=1.1'],
 ];
 
+/** What units of lines that write have written, for the end. */
+const writes: [title: string, what: string][] = [];
+
 const routes: FrontRoute[] = Object.entries(readServerlessFile().functions).flatMap(([name, { events = [] }]) =>
   events.flatMap(({ http }) => (http ? [{ method: http.method.toUpperCase(), path: http.path, function: name }] : [])),
 );
 
-await withUndo(run);
+if (values.runs === undefined) await withUndo(run);
+else {
+  const lines = [...httpLines.map(({ name }) => name), 'telematics-update'].filter((name) => chosen.length === 0 || isChosen(name));
+  const size = isShort ? ['--short'] : [];
+  await printMedians(Number(values.runs), {
+    each: ['--only', lines.join(), '--rate', values.rate ?? '500', ...size],
+    once: ['--only', 'plan-million', ...size],
+  });
+}
 
 async function run(undo: Undo): Promise<void> {
   console.log(`${cpus().length} cores (${cpus()[0]?.model}), Node ${process.version}\n`);
@@ -101,6 +115,7 @@ async function run(undo: Undo): Promise<void> {
     const databaseUrl = await postgres.createDatabase('bench');
     const bench = await startBench(undo, directory, databaseUrl);
     for (const line of wanted) await measureLine(bench, line);
+    for (const [title, what] of writes) console.error(`${title} writes: ${what}`);
     if (values.rate !== undefined) await measureRate(bench, Number(values.rate));
   }
   for (const [name, measure] of [
@@ -244,9 +259,11 @@ async function measureLine(bench: Bench, line: HttpLine): Promise<void> {
   try {
     // Planning finds only so many devices.
     if (line.per < 10_000) await saturate(connections, units, { seconds: warmUpSeconds, atLeast: warmUpUnits / line.per });
+    const written = line.reads ? undefined : await startWritten(fleet.db);
     const before = [front.time(), postgresTime()] as const;
     const load = await saturate(connections, units, { seconds, atLeast: minimumUnits / line.per });
     const [own, theirs] = [front.time() - before[0], postgresTime() - before[1]];
+    if (written) writes.push([line.title, await written(load.times.length * line.per)]);
     if (load.times.length === 0) throw new Error(`${line.name}: there are too few units`);
     const pgbench = measurePgbench(bench, line, wired.calls);
     printLine(line, load, { own, theirs, wired, pgbench });

@@ -36,7 +36,8 @@ it('every function and every queue is watched, also one that is added later', ()
 it("the stack's own database is watched, behind a proxy too", async () => {
   for (const database of ['rds', 'rds-proxied']) {
     const { Resources } = await madeWith(database);
-    for (const id of ['DatabaseConnectionsAlarm', 'DatabaseStorageAlarm', 'DatabaseCpuAlarm']) expect(Resources, database).toHaveProperty(id);
+    for (const id of ['DatabaseConnectionsAlarm', 'DatabaseStorageAlarm', 'DatabaseCpuAlarm'])
+      expect(Resources, database).toHaveProperty(id);
   }
   expect((await madeWith('existing')).Resources).not.toHaveProperty('DatabaseCpuAlarm');
 });

@@ -15,16 +15,27 @@ export async function printMedians(runs: number, { each, once }: { each: string[
   const printed: string[] = [];
   for (let run = 1; run <= runs; run += 1) {
     console.error(`run ${run} of ${runs}`);
-    printed.push(await runBench(each));
+    printed.push(await runOrTell(each));
   }
   console.error('what is run once');
-  printed.push(await runBench(once));
+  printed.push(await runOrTell(once));
   console.log(`Medians of ${runs} runs; planning by a filter was run once.\n`);
   for (const { names, rows } of mediansOf(printed.flatMap(readTables))) {
     printRow(...names);
     printRow(...names.map(() => '---'));
     for (const row of rows) printRow(...row);
     console.log();
+  }
+}
+
+/** One run that fails does not take away the figures of the others. */
+async function runOrTell(args: string[]): Promise<string> {
+  try {
+    return await runBench(args);
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exitCode = 1;
+    return '';
   }
 }
 

@@ -26,6 +26,8 @@ const kindsOf = (lives: readonly Life[]): { life: number; kind: Life }[] => {
 
 /** `npm run test:soak` tries every boundary; otherwise only every seventh is tried. */
 const stride = process.env['BOUNDARIES'] === 'all' ? 1 : 7;
+/** For a busy machine. */
+const longestMilliseconds = stride === 1 ? 900_000 : 300_000;
 
 const totals = new Map<string, { boundaries: number; settled: number }>();
 afterAll(() => {
@@ -37,7 +39,7 @@ afterAll(() => {
 });
 
 describe('whatever dies, wherever', () => {
-  it.each(scenarios)('ends as if nothing had been: $name', { timeout: 300_000 }, async ({ play }) => {
+  it.each(scenarios)('ends as if nothing had been: $name', { timeout: longestMilliseconds }, async ({ play }) => {
     const service = createMortalService(db);
     await service.begin();
     const expected = await play(service, db);

@@ -16,7 +16,16 @@ import { ended, hasTerminal, openTerminal } from '../support/terminal.ts';
 const CLIENTS = fileURLToPath(new URL('../../clients', import.meta.url));
 const TSC = fileURLToPath(new URL('../../node_modules/.bin/tsc', import.meta.url));
 const SCOOTERS = 30;
-const everyScope = ['read', 'firmware:write', 'devices:write', 'devices:report', 'updates:write', 'keys:write', 'audit:read'];
+const everyScope = [
+  'read',
+  'firmware:write',
+  'devices:write',
+  'devices:report',
+  'updates:write',
+  'updates:approve',
+  'keys:write',
+  'audit:read',
+];
 const hasZsh = spawnSync('zsh', ['--version']).status === 0;
 
 let stack: Stack;
@@ -549,5 +558,7 @@ it('every operation of the API, called through the client, answers what its type
     ...{ signFirmware: 400, addAuthorKey: 400, publishAuthorRoot: 400, getAuthorRoot: 404, revokeAuthorKey: 404, getConsoleAsset: 400 },
     ...{ getDeployment: 404, sendDeploymentFeedback: 404, getCancelAction: 404, sendCancelFeedback: 404, getInstalledBase: 404 },
     ...{ downloadArtifact: 404, probeArtifact: 404, retryUpdate: 409 },
+    // Approval is off here.
+    ...{ approveUpdate: 409, rejectUpdate: 409, approveAuthorKey: 404 },
   });
 });

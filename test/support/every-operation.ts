@@ -106,6 +106,7 @@ const callCatalogue = async (api: Client, file: string): Promise<void> => {
   await api.signFirmware(id, { signatures: [] } as never);
   await api.addAuthorKey({} as never);
   await api.listAuthorKeys();
+  await api.approveAuthorKey(nobody);
   await api.revokeAuthorKey(nobody, { reason: 'lost' } as never);
   await api.publishAuthorRoot(1, {} as never);
   await api.listAuthorRoots();
@@ -163,6 +164,8 @@ const callUpdates = async (api: Client, file: string): Promise<void> => {
   await api.getUpdateTimeline(id);
   await api.listExecutions(id, { external_id: scooter });
   await api.listExclusions(id);
+  await api.approveUpdate(id, {});
+  await api.rejectUpdate(id, { remark: 'every operation' });
   await api.pauseUpdate(id, { reason: 'every operation' });
   await api.resumeUpdate(id, {});
   await api.changeUpdatePace(id, { rollout: { maximum_per_minute: 10 } });

@@ -30,6 +30,7 @@ import {
   recordDispatch,
   removeDispatch,
 } from './dispatch-queries.ts';
+import { leaseSeconds } from './lease.ts';
 import { firstVerificationMinutes } from './look-up-queries.ts';
 
 export interface DispatchUpdateDeps {
@@ -46,8 +47,6 @@ export interface DispatchUpdateDeps {
   now: Clock;
 }
 
-/** The function's own timeout: if a call began longer ago than this, nobody works on its chunk any more. */
-export const leaseSeconds = 29;
 /** What recording the answer may take; the call to the backend gets the rest of the function's time. */
 const reservedMilliseconds = 4_000;
 const longestCallMilliseconds = 20_000;

@@ -6,7 +6,7 @@ import { hasUntold } from '../event-queries.ts';
 import type { AdvanceMessage } from '../messages.ts';
 import { changeUpdate, type LockedUpdate, lockUpdate } from '../update-queries.ts';
 import { adoptDispatches } from './dispatch-queries.ts';
-import { leaseSeconds } from './dispatch-update.ts';
+import { leaseSeconds } from './lease.ts';
 import { hastenVerifications } from './look-up-queries.ts';
 
 /**

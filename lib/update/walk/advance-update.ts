@@ -9,7 +9,7 @@ import type { AdvanceMessage, DispatchMessage, VerifyMessage } from '../messages
 import { heardSince, type Outage } from '../outage.ts';
 import { noteMissedSteps } from '../outage-queries.ts';
 import { adoptDispatches, listUnansweredDispatches } from '../reach/dispatch-queries.ts';
-import { leaseSeconds } from '../reach/dispatch-update.ts';
+import { leaseSeconds } from '../reach/lease.ts';
 import { listVerifications, scheduleVerifications } from '../reach/look-up-queries.ts';
 import { getOfferProgress, type OfferTimes, offerExecutions, withdrawOffers } from '../reach/offer-queries.ts';
 import { changeUpdate, type LockedUpdate, lockUpdate, markStepSent, type UpdateChange } from '../update-queries.ts';

@@ -161,6 +161,7 @@ describe('PATCH /v1/updates/{id}', () => {
       maximum_per_minute: 120,
       maximum_in_progress: null,
       exponential,
+      maximum_unavailable_percentage: 100,
     });
     expect((await changePace(id, { rollout: { exponential } })).body.changed).toBe(false);
     expect((await changePace(id, { rollout: {} })).body.changed).toBe(false);

@@ -89,8 +89,20 @@ const auditRequest = async (trx: Trx, { created_by, request_id, targets, retry_o
   await writeAuditLine(trx, { subject: created_by, request_id }, line, created_dt);
 };
 
-const hashOfRequest = ({ idempotency_key: _key, created_by: _caller, request_id: _id, retry_of_update_id, ...request }: RequestUpdate) =>
-  hashOf({ ...request, retry_of_update_id });
+/**
+ * A release may be deployed between a request and its repetition. Fields that the former release did not know count only when they differ from
+ * their defaults, so that both releases make the same hash.
+ */
+const hashOfRequest = ({ idempotency_key: _key, created_by: _caller, request_id: _id, retry_of_update_id, ...request }: RequestUpdate) => {
+  const { maximum_unavailable_percentage, ...rollout } = request.rollout;
+  return hashOf({
+    ...request,
+    rollout: { ...rollout, ...(maximum_unavailable_percentage !== 100 && { maximum_unavailable_percentage }) },
+    window: request.window ?? undefined,
+    ignore_window: request.ignore_window || undefined,
+    retry_of_update_id,
+  });
+};
 
 const toNewUpdate = (input: RequestUpdate, rest: Pick<NewUpdate, 'request_hash' | 'created_dt' | 'told'>): NewUpdate => {
   const { firmware_id, rollout, timeouts, retry, abort, start_dt, allow_downgrade, force, unknown_version, comment } = input;

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../../lib/clock.ts';
 import { insertDraft } from '../../../../lib/firmware/draft-queries.ts';
+import { hashOf } from '../../../../lib/http/idempotency.ts';
 import type { Queue } from '../../../../lib/ports/queue.ts';
 import type { AdvanceMessage } from '../../../../lib/update/messages.ts';
 import { changePace } from '../../../../lib/update/walk/control-update.ts';
@@ -128,6 +129,30 @@ describe('an idempotency key', () => {
       });
     }
     expect(service.deps.advances.sent).toHaveLength(1);
+  });
+
+  it('means the same body after a deployment: what a release without windows and budgets has stored of it is found again', async () => {
+    const { firmware, external_ids, body, key, first } = await given();
+    // The request as such a release read it, with the defaults that it knew.
+    const formerly = {
+      targets: { kind: 'scooter', external_ids },
+      ...{ firmware_id: firmware.id, start_dt: null, allow_downgrade: false, force: false, comment: '' },
+      rollout: { maximum_per_minute: 30_000, maximum_in_progress: null, exponential: null },
+      abort: [{ failure_types: ['FAILED', 'TIMED_OUT', 'REJECTED'], threshold_percentage: 10, minimum_executions: 100, action: 'ABORT' }],
+      timeouts: { queued_minutes: 10_080, in_progress_minutes: 60 },
+      retry: { number_of_retries: 0, failure_types: ['FAILED', 'TIMED_OUT'] },
+      unknown_version: 'INCLUDE',
+      canary: null,
+    };
+    await db
+      .updateTable('updates')
+      .set({ request_hash: hashOf(formerly) })
+      .where('id', '=', first.id)
+      .execute();
+    expect(await service.request(body, key)).toEqual(first);
+    await expect(service.request({ ...body, rollout: { maximum_unavailable_percentage: 99 } }, key)).rejects.toMatchObject({
+      code: 'update.idempotency_key_reused',
+    });
   });
 
   it('means the same body however it is written: order of fields, defaults spelled out', async () => {

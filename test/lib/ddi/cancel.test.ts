@@ -111,7 +111,7 @@ describe('an update that is canceled', () => {
       await ddi.configData(cabinet, {});
       const [answer, { message }] = await Promise.all([ddi.deployment(cabinet, id), cancel(update.id)]);
       // The call leaves to the next step what somebody else holds at its moment.
-      if (message) await ddi.advance(message);
+      if (message) await ddi.step(message);
       const { status, cancellation } = await ddi.execution(id);
       if (answer.statusCode === 200) expect({ status, cancellation }).toEqual({ status: 'IN_PROGRESS', cancellation: 'requested' });
       else expect(status).toBe('CANCELED');
@@ -130,7 +130,7 @@ describe('an update that is canceled', () => {
     });
     expect(await ddi.execution(id)).toMatchObject({ status: 'IN_PROGRESS', cancellation: null });
     if (!message) throw new Error('the walk was not woken');
-    await ddi.advance(message);
+    await ddi.step(message);
     expect(await ddi.execution(id)).toMatchObject({ status: 'IN_PROGRESS', cancellation: 'requested' });
     expect(linkedIn(await ddi.poll(cabinet))).toEqual({ cancelAction: id });
   });

@@ -53,9 +53,11 @@ export const decide = (
   if (stop) return { ...nothing, stop };
 
   const { canary } = update;
-  const { chosen, isDrawn, waiting, succeeded, failed } = progress.canary;
-  // Retired devices neither succeed nor fail. Others take their places, as long as there are any.
-  const size = isDrawn ? Math.min(canary?.size ?? 0, chosen) : (canary?.size ?? 0);
+  const { chosen, removed, isDrawn, waiting, succeeded, failed } = progress.canary;
+  // Retired devices neither succeed nor fail. Others take their places, as long as there are any; then only the retired ones lack. Devices that
+  // ended before they were asked do not make the canary smaller.
+  const fullSize = canary?.size ?? 0;
+  const size = isDrawn ? Math.max(chosen, fullSize - removed) : fullSize;
   let isCanary = canary !== null && update.canary_passed_dt === null;
   let hasPassed = false;
   if (canary && isCanary) {

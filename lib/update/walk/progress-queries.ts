@@ -12,10 +12,10 @@ export interface Progress {
   /** As stop rules judge them. */
   judged: Counts;
   /**
-   * `chosen`: without those that were retired since. `isDrawn`: no other device is left that could take a place in it. `waiting`: devices of the
+   * `chosen`: without those that were retired since, which are `removed`. `isDrawn`: no other device is left that could take a place in it. `waiting`: devices of the
    * canary that were put off by the backend or wait for a retry.
    */
-  canary: { chosen: number; isDrawn: boolean; waiting: number; succeeded: number; failed: number };
+  canary: { chosen: number; removed: number; isDrawn: boolean; waiting: number; succeeded: number; failed: number };
   commandsInWindow: number;
   isUnderWay: boolean;
   /**
@@ -96,6 +96,7 @@ export const getProgress = async (
     judged: judgedCounts(row.counts, row.late),
     canary: {
       chosen: Object.values(canary).reduce((sum, n) => sum + n, 0) - canary.REMOVED,
+      removed: canary.REMOVED,
       isDrawn: (row.counts.QUEUED ?? 0) <= canary.QUEUED,
       waiting: row.canary_waiting,
       succeeded: canary.SUCCEEDED,

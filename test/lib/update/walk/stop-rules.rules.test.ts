@@ -168,7 +168,7 @@ const simulate = ({ devices, failureRate, perMinute, hasCanary, success, failure
   const windowSeconds = paceWindow(perMinute).seconds;
   const gate = openGate(addSeconds(startOfTime, -60));
   const counts = { ...noCounts(), QUEUED: devices };
-  const canary = { chosen: 0, isDrawn: false, waiting: 0, succeeded: 0, failed: 0 };
+  const canary = { chosen: 0, removed: 0, isDrawn: false, waiting: 0, succeeded: 0, failed: 0 };
   const released: number[] = [];
   /** By second: canary successes and failures, then the others'. */
   const ends: (Int32Array | undefined)[] = [];

@@ -422,6 +422,32 @@ describe('a canary that a retired device was part of', () => {
   });
 });
 
+it('a canary of which a device ended before it was asked has not passed by the success of the others', async () => {
+  const canary = { size: 2, success_percentage: 100 };
+  const { firmware, update, message } = await givenUpdate(await givenDevices(db, 2), { canary, rollout: { maximum_per_minute: 1 } });
+  const { next } = await step(message);
+  const [first = '', ...others] = await asked(update.id);
+  expect(others).toEqual([]);
+  await db
+    .updateTable('update_executions')
+    .set({ phase: 'ended', status: 'TIMED_OUT', finished_dt: service.clock.now(), is_canary: false })
+    .where('update_id', '=', update.id)
+    .where('status', '=', 'QUEUED')
+    .execute();
+  await service.confirm({
+    ...{ kind: 'scooter', hardware_type: 'vega_mcu', status: 'SUCCEEDED' },
+    ...{ external_id: first, version: firmware.version, occurred_dt: service.clock.now() },
+  });
+  service.clock.advance(1);
+  await service.advance(next);
+  const { canary_passed_dt } = await db
+    .selectFrom('updates')
+    .select('canary_passed_dt')
+    .where('id', '=', update.id)
+    .executeTakeFirstOrThrow();
+  expect(canary_passed_dt).toBeNull();
+});
+
 describe('devices that poll', () => {
   it('get no offer outside the window, and none beyond the budget', async () => {
     const ddi = createDevicesThatPoll(db);

@@ -263,7 +263,9 @@ describe.concurrent('an update', () => {
     expect(await answerOf(['update', 'timeline', id, '--points', '5'])).toMatch(/^TIME +QUEUED.*\n(.*\n){4}.* 15\n$/);
     expect((await linesOf('update', 'timeline', id, '--points', '3')).at(-1)).toMatchObject({ counts: { SUCCEEDED: 15 } });
     expect(await answerOf(['stats', 'versions', 'vega_mcu'])).toMatch(/^DAY +DEVICES.* 1\.5\.0.*\n\d{4}-\d\d-\d\d /);
-    expect(await answerOf(['stats', 'versions', 'vega_mcu', '--csv'])).toMatch(/^day,version,devices,share\n(.*\n)*\d{4}-\d\d-\d\d,1\.5\.0,15,/);
+    expect(await answerOf(['stats', 'versions', 'vega_mcu', '--csv'])).toMatch(
+      /^day,version,devices,share\n(.*\n)*\d{4}-\d\d-\d\d,1\.5\.0,15,/,
+    );
     expect(await answerOf(['stats', 'times', 'vega_mcu'])).toMatch(/FROM +UNTIL +NUMBER(.|\n)*VERSION(.|\n)*1\.5\.0 +15 /);
     for (const what of ['versions', 'times']) expect((await scu(['stats', what, 'hoverboard'])).exitCode).toBe(2);
     const [latest] = await linesOf('update', 'devices', id, '--sort', 'finished_dt_descending', '--limit', '1');

@@ -129,6 +129,24 @@ describe('a path or method that is no route', () => {
   });
 });
 
+describe('the console', () => {
+  it('is a page beside the API, with its policy, and with a style and a script that are found from it', async () => {
+    const page = await fetch(`${target.api_url}/console`);
+    const html = await page.text();
+    expect(page.status, html.slice(0, 500)).toBe(200);
+    expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
+    expect(page.headers.get('content-security-policy')).toContain("default-src 'none'; script-src 'self'");
+    const links = [...html.matchAll(/ (?:src|href)="(console\/[^"]+)"/g)].map(([, link = '']) => link);
+    expect(links.map((link) => link.split('.').at(-1)).toSorted()).toEqual(['css', 'js']);
+    for (const link of links) {
+      const asset = await fetch(new URL(link, page.url));
+      expect(asset.status, link).toBe(200);
+      expect(asset.headers.get('content-type')).toMatch(/^text\/(css|javascript); charset=utf-8$/);
+      expect((await asset.text()).length).toBeGreaterThan(1_000);
+    }
+  });
+});
+
 describe('an upload', () => {
   it('takes exactly the promised bytes, once, and is registered by the event of S3', async () => {
     const bytes = new Uint8Array(randomBytes(5_000));

@@ -14,7 +14,7 @@ import {
   requestOfPackage,
 } from '../package/package-draft.ts';
 import { text } from '../text.ts';
-import { Button, Field, Select } from '../ui/controls.tsx';
+import { Button, CommentField, Field, Select } from '../ui/controls.tsx';
 import { useAvailableFirmwares } from '../ui/firmwares.ts';
 import { useHardwareTypes } from '../ui/hardware-types.ts';
 import { Page } from '../ui/page.tsx';
@@ -89,17 +89,7 @@ const WhatItIs = ({ draft, change }: { draft: PackageDraft; change: (changes: Pa
         <Field label={text.packages.revisions} hint={text.packages.revisionsHint}>
           {(ids) => <input {...ids} type="text" value={draft.revisions} onChange={(event) => change({ revisions: event.target.value })} />}
         </Field>
-        <Field label={text.updates.comment} className="wide">
-          {(ids) => (
-            <input
-              {...ids}
-              type="text"
-              maxLength={1000}
-              value={draft.comment}
-              onChange={(event) => change({ comment: event.target.value })}
-            />
-          )}
-        </Field>
+        <CommentField className="wide" value={draft.comment} onChange={(comment) => change({ comment })} />
       </div>
       <label className="check">
         <input type="checkbox" checked={draft.signed} onChange={(event) => change({ signed: event.target.checked })} />{' '}

@@ -164,6 +164,23 @@ export const SearchField = ({
   );
 };
 
+/** Why something is asked for: as many characters as the API keeps. */
+export const CommentField = ({
+  value,
+  onChange,
+  error,
+  className,
+}: {
+  value: string;
+  onChange: (value: string) => void;
+  error?: string | undefined;
+  className?: string;
+}) => (
+  <Field label={text.updates.comment} error={error} {...(className ? { className } : {})}>
+    {(ids) => <input {...ids} type="text" maxLength={1_000} value={value} onChange={(event) => onChange(event.target.value)} />}
+  </Field>
+);
+
 export const NumberField = ({
   label,
   value,

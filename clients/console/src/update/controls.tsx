@@ -5,7 +5,7 @@ import type { ControlAnswer, Update, UpdateDetail } from '../../../api/src/index
 import { useApi, useService } from '../api.ts';
 import { goTo } from '../location.ts';
 import { text } from '../text.ts';
-import { Button, Field, NumberField } from '../ui/controls.tsx';
+import { Button, CommentField, Field, NumberField } from '../ui/controls.tsx';
 import { Confirmation } from '../ui/dialog.tsx';
 import { failedOf } from './situation.ts';
 
@@ -214,9 +214,7 @@ const Retry = ({ update, onClose }: DialogProps) => {
   return (
     <Confirmation title={text.controls.retryTitle(update.id)} act={text.controls.retry} {...{ onAct: mutate, onClose, isPending, error }}>
       <p>{text.controls.retrySays(failedOf(counts), counts.CANCELED)}</p>
-      <Field label={text.updates.comment}>
-        {(ids) => <input {...ids} type="text" maxLength={1000} value={comment} onChange={(event) => setComment(event.target.value)} />}
-      </Field>
+      <CommentField value={comment} onChange={setComment} />
     </Confirmation>
   );
 };

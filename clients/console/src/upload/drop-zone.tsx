@@ -4,7 +4,7 @@ import { useApi, useService } from '../api.ts';
 import { formatBytes, formatWholeShare } from '../format.ts';
 import { linkTo } from '../location.ts';
 import { text } from '../text.ts';
-import { Button, Field, Select } from '../ui/controls.tsx';
+import { Button, CommentField, Field, Select } from '../ui/controls.tsx';
 import { hardwareTypesQuery, useHardwareTypes } from '../ui/hardware-types.ts';
 import { Failure } from '../ui/states.tsx';
 import { Icon } from '../ui/status.tsx';
@@ -126,17 +126,7 @@ const UploadRow = ({ upload }: { upload: Upload }) => {
                 />
               )}
             </Field>
-            <Field label={text.updates.comment}>
-              {(ids) => (
-                <input
-                  {...ids}
-                  type="text"
-                  maxLength={1000}
-                  value={comment}
-                  onChange={(event) => changeUpload(key, { comment: event.target.value })}
-                />
-              )}
-            </Field>
+            <CommentField value={comment} onChange={(comment) => changeUpload(key, { comment })} />
           </div>
         )}
         {isOpen && <LooksOdd upload={upload} />}

@@ -1,6 +1,6 @@
 import { formatNumber } from '../format.ts';
 import { text } from '../text.ts';
-import { Field, NumberField, Select } from '../ui/controls.tsx';
+import { CommentField, Field, NumberField, Select } from '../ui/controls.tsx';
 import { WindowFields } from '../ui/window-fields.tsx';
 import { type StepProps, wrongText } from './devices-step.tsx';
 import { canarySizeOf, type Draft } from './draft.ts';
@@ -93,17 +93,7 @@ export const SafetyStep = ({ draft, wrong, change, eligible }: StepProps & { eli
         step="any"
         {...{ minimum: 0.1, maximum: 43_200, value: draft.minutesAtWork, onChange: (value) => change({ minutesAtWork: value }) }}
       />
-      <Field label={text.updates.comment} error={wrongText(wrong.comment)} className="wide">
-        {(ids) => (
-          <input
-            {...ids}
-            type="text"
-            maxLength={1000}
-            value={draft.comment}
-            onChange={(event) => change({ comment: event.target.value })}
-          />
-        )}
-      </Field>
+      <CommentField className="wide" error={wrongText(wrong.comment)} value={draft.comment} onChange={(comment) => change({ comment })} />
     </div>
   </section>
 );

@@ -90,12 +90,13 @@ export const exclusions: { reason: string; settings: string[] }[] = [
   {
     // How large a file may be and which texts are versions is told by the hardware type, which is data; a change has to make sense together
     // with what it leaves as it is; no device may come twice; a tag is not added and removed; a window and a span of time end after they
-    // begin; a regular expression, a time zone, a key and a signature have to be one.
+    // begin; a regular expression, a time zone, a key and a signature have to be one. Which attributes of a device have to be texts is told by
+    // the hardware types: those that name a version.
     reason:
       'Rules that depend on stored data, on other items of a list or other parameters, and rules of texts beyond patterns, cannot be said in JSON Schema.',
     settings: [
       '[[operations]]',
-      'include-operation-id-regex = "^uploadFirmware$|^requestAssembly$|^requestUpdate$|HardwareType$|^confirmVersions$|^registerDevices$|^changeDevice$|^tagDevices$|Zone$|Group$|^getUpdateTimeline$|^getVersionDays$|^addAuthorKey$|^publishAuthorRoot$|^signFirmware$|^requestObservation$"',
+      'include-operation-id-regex = "^uploadFirmware$|^requestAssembly$|^requestUpdate$|HardwareType$|^confirmVersions$|^registerDevices$|^changeDevice$|^tagDevices$|Zone$|Group$|^getUpdateTimeline$|^getVersionDays$|^addAuthorKey$|^publishAuthorRoot$|^signFirmware$|^requestObservation$|^putConfigData$"',
       '[operations.checks.positive_data_acceptance]',
       'enabled = false',
     ],

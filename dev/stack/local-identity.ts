@@ -3,20 +3,9 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose';
+import { scopes as everyScope } from '../../lib/http/authenticate.ts';
 import { readPrivateJson, writePrivateFile } from '../../ops/private-file.ts';
 import { createSignIn } from './local-sign-in.ts';
-
-export const LOCAL_SCOPES = [
-  'read',
-  'firmware:write',
-  'devices:write',
-  'updates:write',
-  'updates:approve',
-  'devices:report',
-  'keys:write',
-  'audit:read',
-] as const;
-export type LocalScope = (typeof LOCAL_SCOPES)[number];
 
 const AUDIENCE = 'scooters-updater-local';
 /** The user who logs in with a browser. */
@@ -52,7 +41,7 @@ export async function startLocalIdentity({
   await once(server, 'listening');
   const issuer = `http://${host}:${(server.address() as AddressInfo).port}`;
   const jwks_url = `${issuer}/.well-known/jwks.json`;
-  const token: LocalIdentity['token'] = ({ subject, scopes = LOCAL_SCOPES, expiresIn = '12h' }) =>
+  const token: LocalIdentity['token'] = ({ subject, scopes = everyScope, expiresIn = '12h' }) =>
     new SignJWT({ scope: scopes.join(' ') })
       .setProtectedHeader({ alg: 'ES256', kid: jwk.kid ?? '', typ: 'JWT' })
       .setIssuer(issuer)
@@ -62,7 +51,7 @@ export async function startLocalIdentity({
       .setExpirationTime(expiresIn)
       .sign(key);
   const signIn = createSignIn({
-    ...{ issuer, jwks_url, scopes: LOCAL_SCOPES },
+    ...{ issuer, jwks_url, scopes: everyScope },
     makeToken: (options) => token({ subject: LOCAL_PERSON, ...options }),
   });
   server.on('request', async (request, response) => {

@@ -15,7 +15,7 @@ export const Confirmation = z.strictObject({
   version: FirmwareVersion.check(
     z.meta({
       description:
-        'The version that the device runs. A report that is not SUCCEEDED and names the version of its update says nothing about what the device runs; neither does one that is about no update',
+        'The version that the device runs. A report other than SUCCEEDED says nothing about what the device runs if it names the version of its update, or if it is about no update',
     }),
   ),
   status: z.enum(confirmationStatuses),

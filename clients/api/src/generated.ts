@@ -5685,7 +5685,7 @@ export type ConfirmVersionsBodyConfirmationsItem = {
   /** @pattern ^[a-z][a-z0-9_]{0,62}$ */
   hardware_type: string;
   /**
-     * The version that the device runs. A report that is not SUCCEEDED and names the version of its update says nothing about what the device runs; neither does one that is about no update
+     * The version that the device runs. A report other than SUCCEEDED says nothing about what the device runs if it names the version of its update, or if it is about no update
      * @minLength 1
      * @maxLength 64
      * @pattern ^(?!\.{1,2}$)(?!\s)[^\u0000-\u001f\u007f-\u009f\u2028\u2029/]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029/\s]$

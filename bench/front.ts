@@ -41,7 +41,8 @@ async function start({ bundles, routes }: FrontOptions): Promise<void> {
   for (const [name, bundle] of Object.entries(bundles))
     targets.set(name, { name, handler: (await import(pathToFileURL(bundle).href)).handler as Handler });
   const findRoute = createRouter(routes.filter((route) => targets.has(route.function)));
-  const server = createServer(async (request, response) => {
+  // Clients keep connections that they do not use for a while; one that is closed meanwhile would lose a request.
+  const server = createServer({ keepAliveTimeout: 0 }, async (request, response) => {
     try {
       const body = request.method === 'GET' ? '' : await text(request);
       const { statusCode = 200, headers = {}, body: answer = '' } = await answerTo(request, body, targets, findRoute);

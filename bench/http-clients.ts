@@ -41,6 +41,7 @@ export class Connection {
   /** @throws when the answer is not 200, because a fast failure must not count as a fast answer. */
   send(request: Buffer): Promise<string> {
     return new Promise((resolve, reject) => {
+      if (this.#socket.destroyed) throw new Error('The connection was closed before the request');
       this.#done = resolve;
       this.#failed = reject;
       this.#socket.write(request);

@@ -20,10 +20,19 @@ const longestSilenceSeconds = 365 * 86_400;
  * Whether a stated time can be right. Clocks of devices begin at 1970, stand still, or run ahead, and no report is refused for that: a time that
  * cannot be right is ignored, and the report counts as of the moment when it came.
  */
-export const isPlausible = ({ occurred_dt, source, received_dt, registered_dt, asked_dt }: StatedTime): boolean => {
+export const isPlausible = (stated: StatedTime): boolean => {
+  const { occurred_dt, source, asked_dt } = stated;
+  return isOfRunningClock(stated) && (source === 'package' || !asked_dt || occurred_dt >= asked_dt);
+};
+
+/**
+ * Whether a stated time can be that of a clock which runs, though it may be behind: its times do not tell when a report was made, but which of
+ * two reports came first.
+ */
+export const isOfRunningClock = ({ occurred_dt, source, received_dt, registered_dt }: Omit<StatedTime, 'asked_dt'>): boolean => {
   // This service has concluded the report from another one, whose time was judged before.
   if (source === 'package') return true;
-  if (occurred_dt > received_dt || (asked_dt && occurred_dt < asked_dt)) return false;
+  if (occurred_dt > received_dt) return false;
   // The backend's clock is right, but its knowledge is as old as the device's last message to it.
   return occurred_dt >= (source === 'observation' ? addSeconds(registered_dt, -longestSilenceSeconds) : registered_dt);
 };

@@ -4,8 +4,8 @@ import { isAtWork, isUnfinished } from '../update/execution.ts';
 import type { ExecutionMove, ReportedExecution } from '../update/move-executions.ts';
 import type { ExecutionNote } from '../update/reach/offer-queries.ts';
 import type { ConfirmationOutcome, Report } from './confirmation.ts';
-import { isPlausible } from './device-clock.ts';
-import { askedBefore, eventOf, type Heard, isAnswer } from './event-of-report.ts';
+import { isOfRunningClock, isPlausible } from './device-clock.ts';
+import { askedBefore, eventOf, type Heard, isAnswer, type Standing } from './event-of-report.ts';
 import { describeMismatch } from './mismatch.ts';
 import { moveOfReport, standingAfter } from './move-of-report.ts';
 import { applyReport, type ReportEffect, toPartReport, type VersionReport } from './report.ts';
@@ -70,10 +70,11 @@ export const learn = (items: readonly ReportItem[], now: Date): Lessons & { outc
 };
 
 /**
- * Sorts the reports whose times can be right by these times, so that the order in a batch does not matter; the others keep their positions.
+ * Sorts the reports of one device by their times, so that the order in a batch does not matter. A clock that is behind tells the order as well
+ * as a right one. Reports whose times no running clock can state keep their positions.
  */
 const inOrder = (items: readonly ReportItem[], now: Date): ReportItem[] => {
-  const dated = items.filter((item) => isPlausible(timeOf(item, now)));
+  const dated = items.filter((item) => isOfRunningClock(timeOf(item, item.execution, now)));
   const sorted = dated.toSorted((a, b) => a.report.occurred_dt.getTime() - b.report.occurred_dt.getTime());
   const isDated = new Set(dated);
   return items.map((item) => (isDated.has(item) ? (sorted.shift() as ReportItem) : item));
@@ -81,11 +82,12 @@ const inOrder = (items: readonly ReportItem[], now: Date): ReportItem[] => {
 
 const heard = ({ registered_dt }: ReportItem, now: Date): Heard => ({ received_dt: now, registered_dt: registered_dt ?? now });
 
-const timeOf = (item: ReportItem, now: Date) => ({
+/** `execution`: as it stands when the report is judged. */
+const timeOf = (item: ReportItem, execution: Standing | undefined, now: Date) => ({
   ...heard(item, now),
   occurred_dt: item.report.occurred_dt,
   source: item.report.source,
-  asked_dt: item.execution && askedBefore(item.report, item.execution),
+  asked_dt: askedBefore(item.report, execution),
 });
 
 const subjectOf = ({ report: { external_id, hardware_type } }: ReportItem) => ({ external_id, hardware_type });
@@ -160,7 +162,7 @@ const learnVersion = (
   if (version === null || !tellsWhatRuns(item)) return { learned: soFar, effect: undefined };
   const standing = execution && standingAfter(execution, soFar.moves.get(execution.id));
   const isAnswerToCommand = standing !== undefined && isAnswer(report, standing, heard(item, now));
-  const told = { ...timeOf(item, now), version, firmware_id, since_dt, isAnswer: isAnswerToCommand, wasTold: item.was_told };
+  const told = { ...timeOf(item, standing, now), version, firmware_id, since_dt, isAnswer: isAnswerToCommand, told_dt: item.told_dt };
   const { learned, effect, row } = learnRow({ device_id, hardware_type }, item.known, told, soFar);
   // What parts it runs is concluded only when the package is new on the device: later they may have been changed one by one.
   const parts = effect === 'changed' ? item.parts : [];
@@ -190,7 +192,7 @@ const withUpdateTime = (learned: Learned, item: ReportItem, device_id: number, s
   const { hardware_type, occurred_dt } = item.report;
   const row = learned.known.get(hardware_type) ?? (item.known && { ...item.known, device_id, hardware_type });
   if (!row || !sent_dt) return learned;
-  const proven_dt = isPlausible(timeOf(item, now)) ? occurred_dt : now;
+  const proven_dt = isPlausible(timeOf(item, item.execution, now)) ? occurred_dt : now;
   // From command to proof. A device may have run the version before the command; no installation takes less than 0 s.
   const timed = { ...row, firmware_update_time: Math.max(0, secondsBetween(sent_dt, proven_dt)) };
   return {

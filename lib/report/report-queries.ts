@@ -4,7 +4,6 @@ import type { Trx } from '../db/database.ts';
 import { catalogueLocksShared } from '../firmware/hardware-type-queries.ts';
 import { countSeen, countUpdateTimes, countVersions, isDayBegun } from '../fleet/count-queries.ts';
 import type { DeviceKind, ReportSource } from '../fleet/device.ts';
-import { longestUnderWaySeconds } from './device-clock.ts';
 import type { KnownVersion } from './report.ts';
 
 export interface ReportSubject {
@@ -53,8 +52,8 @@ export interface ReportFacts {
   known: KnownVersion | undefined;
   /** Whether another report of its hardware type was stored on this day. */
   is_day_begun: boolean;
-  /** Whether the history has exactly the same report: it was told before, long ago, and was news then. */
-  was_told: boolean;
+  /** When exactly the same report was news, by the history; null: never, or its time alone says whether it is new. */
+  told_dt: Date | null;
   /** The parts of the reported version, if it is a package. */
   parts: PartFacts[];
 }
@@ -75,8 +74,7 @@ export interface FactsRow {
   device_id: number | null;
   registered_dt: Date | null;
   hardware_type_exists: boolean;
-  /** null: nothing is known of the device. */
-  was_told: boolean | null;
+  told_dt: Date | null;
   firmware_id: number | null;
   is_day_begun: boolean;
   known_firmware_id: number | null;
@@ -94,11 +92,11 @@ export const selectReportFacts = (subjects: readonly ReportSubject[], now: Date)
            d.id AS device_id, d.created_dt AS registered_dt, h.name IS NOT NULL AS hardware_type_exists, f.id AS firmware_id,
            r.firmware_id AS known_firmware_id, r.reported_version, r.firmware_update_dt, r.firmware_update_time, r.observed_dt, r.occurred_dt,
            r.source, ${isDayBegun(sql`coalesce(part.hardware_type, s.hardware_type)`, now)} AS is_day_begun,
-           -- Read only if a report is so old that its time alone does not say whether it is new (device-clock.ts).
-           part.id IS NULL AND r.observed_dt > s.occurred_dt + make_interval(secs => ${longestUnderWaySeconds}) AND EXISTS (
-             SELECT FROM device_firmware_history x
+           -- Read only if a report names another version than is known and an earlier time: then it is new if the device's clock is wrong.
+           CASE WHEN part.id IS NULL AND r.reported_version <> s.version AND r.observed_dt > s.occurred_dt THEN (
+             SELECT max(x.observed_dt) FROM device_firmware_history x
              WHERE x.device_id = d.id AND x.hardware_type = s.hardware_type AND x.reported_version = s.version AND x.occurred_dt = s.occurred_dt
-           ) AS was_told
+           ) END AS told_dt
     FROM unnest(
       ${subjects.map((s) => s.kind)}::text[],
       ${subjects.map((s) => s.external_id)}::text[],
@@ -122,9 +120,9 @@ export const selectReportFacts = (subjects: readonly ReportSubject[], now: Date)
 export const toReportFacts = (rows: readonly FactsRow[]): ReportFacts[] => {
   const facts: ReportFacts[] = [];
   for (const { ordinal, part_hardware_type, part_version, part_firmware_id, ...row } of rows) {
-    const { device_id, registered_dt, hardware_type_exists, firmware_id, is_day_begun, was_told, ...stored } = row;
+    const { device_id, registered_dt, hardware_type_exists, firmware_id, is_day_begun, told_dt, ...stored } = row;
     const told = { known: toKnown(stored), is_day_begun };
-    const subject = { device_id, registered_dt, hardware_type_exists, firmware_id, was_told: was_told ?? false };
+    const subject = { device_id, registered_dt, hardware_type_exists, firmware_id, told_dt };
     if (part_hardware_type === null) facts.push({ ...subject, ...told, parts: [] });
     else
       facts[ordinal - 1]?.parts.push({ hardware_type: part_hardware_type, version: part_version, firmware_id: part_firmware_id, ...told });

@@ -1,5 +1,5 @@
 import type { ReportSource } from '../fleet/device.ts';
-import { isPlausible, mayBeLate } from './device-clock.ts';
+import { isOfRunningClock, isPlausible, mayBeLate } from './device-clock.ts';
 
 /** What is known about the firmware a device runs for one hardware type. */
 export interface KnownVersion {
@@ -28,8 +28,8 @@ export interface VersionReport {
   asked_dt?: Date | null | undefined;
   /** Whether it says that the last command is done. Then nothing that was known before is newer than this report. */
   isAnswer?: boolean;
-  /** Whether the history has exactly the same report. Then it is a repetition, and no clock was put back. */
-  wasTold?: boolean;
+  /** When exactly the same report was news, if it was. */
+  told_dt?: Date | null;
   /** Since when the device has run the version, if that is known. A device reports a change at once; an observation finds it long after. */
   since_dt?: Date | undefined;
   source: ReportSource;
@@ -53,6 +53,7 @@ const trust: Readonly<Record<ReportSource, number>> = { package: 0, observation:
  */
 export const applyReport = (known: KnownVersion | undefined, report: VersionReport): { effect: ReportEffect; known: KnownVersion } => {
   if (known && isRepetition(report, known)) return { effect: 'repeated', known };
+  if (known && isToldAgain(report, known)) return { effect: 'outdated', known };
   const isDated = isPlausible(report) && !(known && followsByArrival(report, known));
   if (known && isDated && !supersedes(report, known)) return { effect: 'outdated', known };
   const { version, firmware_id, occurred_dt, since_dt, source } = report;
@@ -82,6 +83,16 @@ const isRepetition = (report: VersionReport, known: KnownVersion): boolean =>
   report.occurred_dt.getTime() === statedBy(known).getTime() &&
   trust[report.source] <= trust[known.source];
 
+/**
+ * Whether a report was news before what is known now, and comes again. It does not if the time is one that a clock states again and again: it
+ * stands still, or begins anew with each start of the device. Nor if the command that it answers was sent after the report that was news.
+ */
+const isToldAgain = (report: VersionReport, known: KnownVersion): boolean => {
+  const { told_dt, asked_dt, occurred_dt, isAnswer } = report;
+  if (!told_dt || isAnswer || (asked_dt && told_dt < asked_dt)) return false;
+  return isOfRunningClock(report) && occurred_dt.getTime() !== statedBy(known).getTime();
+};
+
 /** Whether a report with an earlier time, which can be right, is newer nevertheless. */
 const followsByArrival = (report: VersionReport, known: KnownVersion): boolean => {
   if (report.occurred_dt >= known.observed_dt) return false;
@@ -91,7 +102,7 @@ const followsByArrival = (report: VersionReport, known: KnownVersion): boolean =
     registered_dt: report.registered_dt,
     source: known.source,
   };
-  return (report.isAnswer ?? false) || !isPlausible(stated) || !(report.wasTold || mayBeLate(report, known.observed_dt));
+  return (report.isAnswer ?? false) || !isPlausible(stated) || !mayBeLate(report, known.observed_dt);
 };
 
 /**

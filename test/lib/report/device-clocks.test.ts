@@ -109,6 +109,54 @@ describe('the clock of a device that was asked', () => {
     expect(await runs(external_id)).toMatchObject({ version: firmware.version, observed_dt: at(100) });
   });
 
+  it.each([
+    ['first', 0],
+    ['last', 1],
+  ])(
+    'is an hour behind; it tells its success in one call with an older report, the success %s: it runs what was wanted',
+    async (_, place) => {
+      const { external_id, firmware, stored, execution_id } = await givenAsked();
+      service.clock.advance(60);
+      const done = confirmation({ external_id, version: firmware.version, occurred_dt: at(-3_550), execution_id });
+      const started = confirmation({ external_id, version: '1.0.0', status: 'IN_PROGRESS', occurred_dt: at(-3_590), execution_id });
+      await service.confirm(...[started].toSpliced(place, 0, done));
+      expect(await stored()).toMatchObject({ status: 'SUCCEEDED' });
+      expect(await runs(external_id)).toMatchObject({ version: firmware.version, observed_dt: at(60) });
+    },
+  );
+
+  const givenBehind = async () => {
+    const given = await givenAsked();
+    const { execution_id } = given;
+    const started = { version: '0.9.0', status: 'IN_PROGRESS', occurred_dt: at(-3_590), execution_id } as const;
+    expect(await given.tell(10, started)).toMatchObject({ outcome: 'stored' });
+    return { ...given, started };
+  };
+  const givenObserved = async (external_id: string, version: string, seconds: number) => {
+    const seen = { kind: 'scooter', external_id, hardware_type: 'vega_mcu', version, status: 'SUCCEEDED', source: 'observation' } as const;
+    await db.transaction().execute((trx) => recordReports(trx, [{ ...seen, occurred_dt: at(seconds) }], at(seconds)));
+  };
+
+  it('is an hour behind, and what it told first comes again after other news: it is told again', async () => {
+    const { external_id, tell, started } = await givenBehind();
+    await givenObserved(external_id, '1.1.0', 20);
+    expect(await tell(30, started)).toMatchObject({ outcome: 'outdated' });
+    expect(await runs(external_id)).toMatchObject({ version: '1.1.0', observed_dt: at(20) });
+  });
+
+  it('is an hour behind and stands still: what it tells last counts, also if it has told the same before', async () => {
+    const { external_id, tell, started } = await givenBehind();
+    expect(await tell(20, { ...started, version: '0.9.1' })).toMatchObject({ outcome: 'stored' });
+    expect(await tell(30, started)).toMatchObject({ outcome: 'stored' });
+    expect(await runs(external_id)).toMatchObject({ version: '0.9.0', observed_dt: at(30) });
+  });
+
+  it('begins anew with each start: what it told before the command, and tells again about the command, is new', async () => {
+    const { external_id, tell, started } = await givenBehind();
+    expect(await tell(20, { ...started, version: '1.0.0', occurred_dt: at(-120) })).toMatchObject({ outcome: 'stored' });
+    expect(await runs(external_id)).toMatchObject({ version: '1.0.0', observed_dt: at(20) });
+  });
+
   it('says 1970 to the backend, which says it to us: what it is seen to run counts', async () => {
     const { external_id, firmware, stored } = await givenAsked();
     service.clock.advance(60);

@@ -42,96 +42,105 @@ async function* readOrThrowUnavailable(body: Readable): AsyncGenerator<Uint8Arra
 }
 
 export const createS3Storage = ({ bucket, now, s3 = createS3() }: S3StorageOptions): Storage => {
-  /** The version that a HEAD finds, or undefined where there is none. */
-  const head = async ({ key, version_id }: { key: string; version_id?: string }) => {
-    const { sdk, client } = await s3();
-    try {
-      const command = new sdk.HeadObjectCommand({ Bucket: bucket, Key: key, VersionId: version_id });
-      return await client.send(command, { abortSignal: AbortSignal.timeout(probeMilliseconds) });
-    } catch (error) {
-      // Without a body, S3 has but the status to tell of: 405 is a mark that the object was deleted, 400 an id of no version.
-      if (error instanceof sdk.S3ServiceException && absentStatuses.has(error.$metadata.httpStatusCode ?? 0)) return undefined;
-      throw storageUnavailable(error);
-    }
-  };
-
+  const at: Bucket = { bucket, now, s3 };
   return {
-    async probe() {
-      const { sdk, client } = await s3();
-      try {
-        await client.send(new sdk.HeadBucketCommand({ Bucket: bucket }), { abortSignal: AbortSignal.timeout(probeMilliseconds) });
-      } catch (error) {
-        throw storageUnavailable(error);
-      }
-    },
-
-    async hasObject(object) {
-      return (await head(object)) !== undefined;
-    },
-
-    async findLatest(key) {
-      const found = await head({ key });
-      if (!found) return undefined;
-      if (found.VersionId === undefined) throw storageUnavailable(new Error('The bucket has no versions'));
-      return { key, version_id: found.VersionId };
-    },
-
-    async signUpload({ key, size_bytes, sha256 }) {
-      const { sdk, client } = await s3();
-      const checksum = hexToBase64(sha256);
-      const command = new sdk.PutObjectCommand({
-        Bucket: bucket,
-        Key: key,
-        ContentLength: size_bytes,
-        ChecksumSHA256: checksum,
-        IfNoneMatch: '*',
-      });
-      const url = await sdk.getSignedUrl(client, command, {
-        expiresIn: uploadSeconds,
-        // Moved into the query, as the presigner likes to, S3 would not check it.
-        unhoistableHeaders: new Set(['x-amz-checksum-sha256']),
-        signableHeaders: new Set(['host', 'content-length', 'if-none-match', 'x-amz-checksum-sha256']),
-      });
-      const headers = { 'content-length': String(size_bytes), 'if-none-match': '*', 'x-amz-checksum-sha256': checksum };
-      return { method: 'PUT', url, headers, expires_dt: addSeconds(now(), uploadSeconds) };
-    },
-
-    async signDownload({ key, version_id }, method = 'GET', seconds = downloadSeconds) {
-      const { sdk, client } = await s3();
-      const object = { Bucket: bucket, Key: key, VersionId: version_id };
-      const command = method === 'GET' ? new sdk.GetObjectCommand(object) : new sdk.HeadObjectCommand(object);
-      const expiresIn = Math.min(longestDownloadSeconds, seconds);
-      return { url: await sdk.getSignedUrl(client, command, { expiresIn }), expires_dt: addSeconds(now(), expiresIn) };
-    },
-
-    async findObject({ key, version_id }) {
-      const { sdk, client } = await s3();
-      try {
-        const command = new sdk.GetObjectCommand({ Bucket: bucket, Key: key, VersionId: version_id, ChecksumMode: 'ENABLED' });
-        const { Body, ContentLength, ChecksumSHA256, ChecksumType } = await client.send(command);
-        // In Node the SDK answers a Readable.
-        const body = Body as Readable;
-        if (ContentLength === undefined) {
-          body.destroy();
-          throw new Error('S3 gave no length');
-        }
-        // A multipart upload's checksum may be one of checksums, which says nothing about the whole.
-        const isWhole = ChecksumSHA256 !== undefined && ChecksumType !== 'COMPOSITE' && !ChecksumSHA256.includes('-');
-        return {
-          size_bytes: ContentLength,
-          sha256: isWhole ? base64ToHex(ChecksumSHA256) : undefined,
-          bytes: readOrThrowUnavailable(body),
-          discard: () => body.destroy(),
-        };
-      } catch (error) {
-        if (error instanceof sdk.S3ServiceException && absences.has(error.name)) return undefined;
-        throw storageUnavailable(error);
-      }
-    },
-
+    probe: () => probe(at),
+    hasObject: async (object) => (await head(at, object)) !== undefined,
+    findLatest: (key) => findLatest(at, key),
+    signUpload: (file) => signUpload(at, file),
+    signDownload: (object, method, seconds) => signDownload(at, object, method, seconds),
+    findObject: (object) => findObject(at, object),
     toLink: (object) => toLink(bucket, object),
     fromLink: (link) => fromLink(bucket, link),
   };
+};
+
+type Bucket = Required<S3StorageOptions>;
+/** A function of the storage, with the bucket before its parameters. */
+type InBucket<Name extends keyof Storage> = (bucket: Bucket, ...parameters: Parameters<Storage[Name]>) => ReturnType<Storage[Name]>;
+
+const probe = async ({ bucket, s3 }: Bucket): Promise<void> => {
+  const { sdk, client } = await s3();
+  try {
+    await client.send(new sdk.HeadBucketCommand({ Bucket: bucket }), { abortSignal: AbortSignal.timeout(probeMilliseconds) });
+  } catch (error) {
+    throw storageUnavailable(error);
+  }
+};
+
+/** The version that a HEAD finds, or undefined where there is none. */
+const head = async ({ bucket, s3 }: Bucket, { key, version_id }: { key: string; version_id?: string }) => {
+  const { sdk, client } = await s3();
+  try {
+    const command = new sdk.HeadObjectCommand({ Bucket: bucket, Key: key, VersionId: version_id });
+    return await client.send(command, { abortSignal: AbortSignal.timeout(probeMilliseconds) });
+  } catch (error) {
+    // Without a body, S3 has but the status to tell of: 405 is a mark that the object was deleted, 400 an id of no version.
+    if (error instanceof sdk.S3ServiceException && absentStatuses.has(error.$metadata.httpStatusCode ?? 0)) return undefined;
+    throw storageUnavailable(error);
+  }
+};
+
+const findLatest = async (bucket: Bucket, key: string): Promise<ObjectVersion | undefined> => {
+  const found = await head(bucket, { key });
+  if (!found) return undefined;
+  if (found.VersionId === undefined) throw storageUnavailable(new Error('The bucket has no versions'));
+  return { key, version_id: found.VersionId };
+};
+
+const signUpload: InBucket<'signUpload'> = async ({ bucket, now, s3 }, { key, size_bytes, sha256 }) => {
+  const { sdk, client } = await s3();
+  const checksum = hexToBase64(sha256);
+  const command = new sdk.PutObjectCommand({
+    ...{ Bucket: bucket, Key: key, IfNoneMatch: '*' },
+    ...{ ContentLength: size_bytes, ChecksumSHA256: checksum },
+  });
+  const url = await sdk.getSignedUrl(client, command, {
+    expiresIn: uploadSeconds,
+    // Moved into the query, as the presigner likes to, S3 would not check it.
+    unhoistableHeaders: new Set(['x-amz-checksum-sha256']),
+    signableHeaders: new Set(['host', 'content-length', 'if-none-match', 'x-amz-checksum-sha256']),
+  });
+  const headers = { 'content-length': String(size_bytes), 'if-none-match': '*', 'x-amz-checksum-sha256': checksum };
+  return { method: 'PUT', url, headers, expires_dt: addSeconds(now(), uploadSeconds) };
+};
+
+const signDownload: InBucket<'signDownload'> = async (
+  { bucket, now, s3 },
+  { key, version_id },
+  method = 'GET',
+  seconds = downloadSeconds,
+) => {
+  const { sdk, client } = await s3();
+  const object = { Bucket: bucket, Key: key, VersionId: version_id };
+  const command = method === 'GET' ? new sdk.GetObjectCommand(object) : new sdk.HeadObjectCommand(object);
+  const expiresIn = Math.min(longestDownloadSeconds, seconds);
+  return { url: await sdk.getSignedUrl(client, command, { expiresIn }), expires_dt: addSeconds(now(), expiresIn) };
+};
+
+const findObject: InBucket<'findObject'> = async ({ bucket, s3 }, { key, version_id }) => {
+  const { sdk, client } = await s3();
+  try {
+    const command = new sdk.GetObjectCommand({ Bucket: bucket, Key: key, VersionId: version_id, ChecksumMode: 'ENABLED' });
+    const { Body, ContentLength, ChecksumSHA256, ChecksumType } = await client.send(command);
+    // In Node the SDK answers a Readable.
+    const body = Body as Readable;
+    if (ContentLength === undefined) {
+      body.destroy();
+      throw new Error('S3 gave no length');
+    }
+    // A multipart upload's checksum may be one of checksums, which says nothing about the whole.
+    const isWhole = ChecksumSHA256 !== undefined && ChecksumType !== 'COMPOSITE' && !ChecksumSHA256.includes('-');
+    return {
+      size_bytes: ContentLength,
+      sha256: isWhole ? base64ToHex(ChecksumSHA256) : undefined,
+      bytes: readOrThrowUnavailable(body),
+      discard: () => body.destroy(),
+    };
+  } catch (error) {
+    if (error instanceof sdk.S3ServiceException && absences.has(error.name)) return undefined;
+    throw storageUnavailable(error);
+  }
 };
 
 const toLink = (bucket: string, { key, version_id }: ObjectVersion): string =>

@@ -17,6 +17,18 @@ import { type Opening, openingsOf } from './zone-rules.ts';
 /** A page of executions shows only the beginning of what each device said: up to 500 of them have to fit into one answer. */
 const listedDetailLength = 2_000;
 
+const shownColumns = [
+  ...(['e.id', 'e.update_id', 'd.kind', 'd.external_id', 'e.status', 'e.reason', 'e.is_canary'] as const),
+  ...(['e.queued_dt', 'e.sent_dt', 'e.finished_dt', 'e.next_attempt_dt', 'e.late_success_dt'] as const),
+] as const;
+
+/** They only say what an execution waits for. */
+const waitingColumns = [
+  ...(['e.phase', 'e.channel', 'e.is_unanswered', 'e.zone', 'd.last_seen_dt', 'c.released_dt', 'f.status as firmware_status'] as const),
+  ...(['u.status as update_status', 'u.start_dt', 'u.paused_dt', 'u.due_dt', 'u.ignore_window', 'z.time_zone'] as const),
+  ...(['g.failures as gate_failures', 'g.closed_until as gate_closed_until'] as const),
+] as const;
+
 const selectExecutions = (db: Db, detail: RawBuilder<string | null>) =>
   db
     .selectFrom('update_executions as e')
@@ -26,42 +38,14 @@ const selectExecutions = (db: Db, detail: RawBuilder<string | null>) =>
     .leftJoin('update_dispatches as c', 'c.id', 'e.dispatch_id')
     .leftJoin('zones as z', 'z.name', 'e.zone')
     .innerJoin('backend_gate as g', (join) => join.onTrue())
-    .select([
-      'e.id',
-      'e.update_id',
-      'd.kind',
-      'd.external_id',
-      'e.status',
-      'e.reason',
-      detail.as('detail'),
-      'e.is_canary',
-      'e.queued_dt',
-      'e.sent_dt',
-      'e.finished_dt',
-      'e.next_attempt_dt',
-      'e.late_success_dt',
-    ])
+    .select([...shownColumns, detail.as('detail')])
     .select([sql<number>`e.attempt - ${unsentTries}`.as('attempt'), sql<number>`e.retries - ${unsentTries}`.as('retries')])
     .select([
-      'e.phase',
-      'e.channel',
-      'd.last_seen_dt',
-      'u.status as update_status',
-      'u.start_dt',
-      'u.paused_dt',
-      'u.due_dt',
-      'c.released_dt',
-      'f.status as firmware_status',
+      ...waitingColumns,
       sql<boolean>`u.canary IS NOT NULL AND u.canary_passed_dt IS NULL`.as('is_canary_open'),
-      'e.is_unanswered',
-      'e.zone',
-      'z.time_zone',
       sql<MaintenanceWindow | null>`z.maintenance_window`.as('maintenance_window'),
       sql<MaintenanceWindow | null>`u.window`.as('window'),
-      'u.ignore_window',
       sql<number>`least(u.maximum_unavailable_percentage, z.maximum_unavailable_percentage)`.as('percentage'),
-      'g.failures as gate_failures',
-      'g.closed_until as gate_closed_until',
     ])
     .$narrowType<{ kind: DeviceKind; status: ExecutionStatus; phase: Phase; update_status: UpdateStatus }>();
 

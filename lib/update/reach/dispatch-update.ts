@@ -14,7 +14,7 @@ import { oddItemSeconds } from '../../ports/backend-answers.ts';
 import type { Storage } from '../../ports/storage.ts';
 import { UnderWay } from '../../walk.ts';
 import { wordsOfOthers } from '../../words-of-others.ts';
-import { afterCall, mayCall } from '../backend-gate.ts';
+import { afterCall, type BackendGate, mayCall } from '../backend-gate.ts';
 import { changeGate, getGate } from '../gate-queries.ts';
 import type { DispatchMessage } from '../messages.ts';
 import { noteOutage, noteReturn, notingOutages } from '../outage-queries.ts';
@@ -73,47 +73,79 @@ export async function dispatchUpdate(
   if (!dispatch || dispatch.is_answered) return;
   if (dispatch.is_under_way) throw new UnderWay(`Dispatch ${dispatch_id} is being sent`);
   const gate = await getGate(db);
-  if (!dispatch.is_wanted || !mayCall(gate, dispatch.commands, now())) return putBack(deps, dispatch);
+  const chunk = dispatch.is_wanted && mayCall(gate, dispatch.commands, now()) ? await takeChunk(deps, dispatch) : undefined;
+  if (!chunk) return putBack(deps, dispatch);
+  const answer = await askBackend(deps, chunk, gate.failures > 0, remainingMilliseconds);
+  await recordAnswer(deps, chunk, answer);
+  await learnOfBackend(deps, gate, answer);
+}
+
+/** A chunk that this function alone may hand over. */
+interface Chunk {
+  dispatch: Dispatch;
+  commands: readonly [FirmwareCommand & ClaimedCommand, ...(FirmwareCommand & ClaimedCommand)[]];
+}
+
+interface BackendAnswer {
+  began: Date;
+  answered: Date;
+  outcomes: DispatchOutcome[];
+  /** Whether the commands were sent. */
+  wasCalled: boolean;
+  error?: Error | undefined;
+}
+
+/** undefined: none of its devices can be asked now. */
+const takeChunk = async (deps: DispatchUpdateDeps, dispatch: Dispatch): Promise<Chunk | undefined> => {
   const file = { id: dispatch.firmware_id, file_link: dispatch.file_link };
   const isThere = await notingOutages(deps, async () => (await deps.isFileThere?.(file)) ?? true);
-  if (!isThere) return putBack(deps, dispatch);
+  if (!isThere) return undefined;
   // Links are signed before the chunk is taken: if that failed afterwards, the devices of the chunk would wait until its lease ends.
   const shared = await signShared(deps, dispatch);
-  const began = now();
+  const now = deps.now();
   // A window may have closed while the chunk was on its way.
-  const openZones = dispatch.zones?.filter((zone) => mayAsk({ ...dispatch, ...zone }, began)).map(({ zone }) => zone) ?? null;
-  const claimed = await claimDispatch(db, dispatch_id, { now: began, leaseSeconds, openZones });
-  if (!claimed) throw new UnderWay(`Dispatch ${dispatch_id} is being sent, or not wanted any more`);
-  const [first] = claimed;
-  if (!first) return putBack(deps, dispatch);
+  const openZones = dispatch.zones?.filter((zone) => mayAsk({ ...dispatch, ...zone }, now)).map(({ zone }) => zone) ?? null;
+  const claimed = await claimDispatch(deps.db, dispatch.id, { now, leaseSeconds, openZones });
+  if (!claimed) throw new UnderWay(`Dispatch ${dispatch.id} is being sent, or not wanted any more`);
+  const [first, ...others] = claimed.map((command) => ({ ...shared, ...command }));
+  return first && { dispatch, commands: [first, ...others] };
+};
 
-  const isProbe = gate.failures > 0;
+/** Asks a backend in trouble first whether it is back, about one device. */
+const askBackend = async (
+  deps: DispatchUpdateDeps,
+  { dispatch, commands }: Chunk,
+  isProbe: boolean,
+  remainingMilliseconds: number,
+): Promise<BackendAnswer> => {
+  const longest = Math.min(isProbe ? longestProbeMilliseconds : longestCallMilliseconds, remainingMilliseconds - reservedMilliseconds);
   const call = {
-    idempotencyKey: `dispatch-${dispatch_id}`,
-    requestId: dispatch.request_id,
-    timeoutMilliseconds: Math.max(
-      1,
-      Math.min(isProbe ? longestProbeMilliseconds : longestCallMilliseconds, remainingMilliseconds - reservedMilliseconds),
-    ),
+    ...{ idempotencyKey: `dispatch-${dispatch.id}`, requestId: dispatch.request_id },
+    timeoutMilliseconds: Math.max(1, longest),
   };
-  const trouble = isProbe ? await findTrouble(deps, first, call) : undefined;
-  const { outcomes, error } = trouble
-    ? { outcomes: [], error: trouble }
-    : await callBackend(
-        deps,
-        claimed.map((command) => ({ ...shared, ...command })),
-        call,
-      );
-  const answered = now();
-  if (error) deps.log.warn('backend did not take a chunk', { dispatch_id, commands: claimed.length, error });
-  await recordDispatch(db, dispatch_id, outcomes, {
-    now: answered,
-    wasCalled: !trouble || dispatch.was_called,
-    error: error?.message ?? null,
-    next_verification_dt: trouble ? null : addSeconds(answered, firstVerificationMinutes(dispatch.in_progress_minutes) * 60),
-  });
-  if (error) await gatherFailures(db, dispatch_id, answered);
+  const began = deps.now();
+  const trouble = isProbe ? await findTrouble(deps, commands[0], call) : undefined;
+  const answer = trouble ? { outcomes: [], error: trouble } : await callBackend(deps, commands, call);
+  return { ...answer, began, answered: deps.now(), wasCalled: !trouble };
+};
 
+const recordAnswer = async (
+  { db, log }: DispatchUpdateDeps,
+  { dispatch: { id, was_called, in_progress_minutes }, commands }: Chunk,
+  { answered, outcomes, wasCalled, error }: BackendAnswer,
+): Promise<void> => {
+  if (error) log.warn('backend did not take a chunk', { dispatch_id: id, commands: commands.length, error });
+  await recordDispatch(db, id, outcomes, {
+    now: answered,
+    wasCalled: wasCalled || was_called,
+    error: error?.message ?? null,
+    next_verification_dt: wasCalled ? addSeconds(answered, firstVerificationMinutes(in_progress_minutes) * 60) : null,
+  });
+  if (error) await gatherFailures(db, id, answered);
+};
+
+/** What the answer says of the backend, for all updates. */
+const learnOfBackend = async ({ db }: DispatchUpdateDeps, gate: BackendGate, { began, answered, error }: BackendAnswer): Promise<void> => {
   const result = {
     isTaken: !(error instanceof BackendUnavailable),
     error: error?.message,
@@ -124,7 +156,7 @@ export async function dispatchUpdate(
   };
   if (afterCall(gate, result) !== gate) await changeGate(db, (current) => afterCall(current, result));
   await (result.isTaken ? noteReturn(db, ['backend', 'signing', 'storage'], answered) : noteOutage(db, 'backend', began));
-}
+};
 
 /**
  * Finds out whether the backend is still in trouble, by a question that changes nothing. A command would be a worse probe: without an

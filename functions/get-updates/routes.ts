@@ -8,6 +8,7 @@ import { defineRoute } from '../../lib/http/route.ts';
 import { requestedText } from '../../lib/text.ts';
 import { executionStatuses } from '../../lib/update/execution.ts';
 import { executionSorts } from '../../lib/update/execution-queries.ts';
+import { listEligibilities } from '../../lib/update/reasons.ts';
 import { DeviceExecution, Execution } from '../../lib/update/shown-execution.ts';
 import { Timeline } from '../../lib/update/timeline.ts';
 import { Exclusion, eligibilities, Update, UpdateDetail } from '../../lib/update/update.ts';
@@ -119,7 +120,9 @@ export const listExclusionsRoute = defineRoute({
   description: 'By reason, then by external_id. Empty when they are no longer kept: the update then says so in `executions_removed_dt`.',
   pathParameters: IdInPath,
   query: z.strictObject({
-    reason: z.optional(z.enum(eligibilities)).check(z.meta({ description: 'Only devices with this reason', example: 'DOWNGRADE' })),
+    reason: z
+      .optional(z.enum(eligibilities))
+      .check(z.meta({ description: `Only devices with this reason.\n\n${listEligibilities()}`, example: 'DOWNGRADE' })),
     ...PageQuery,
   }),
   responses: { 200: { description: 'A page of devices', body: pageOf(Exclusion) } },

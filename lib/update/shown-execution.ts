@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
 import { Timestamp } from '../firmware/firmware.ts';
 import { executionStatuses } from './execution.ts';
+import { listExecutionReasons } from './reasons.ts';
 import { WaitsFor } from './waits-for.ts';
 
 export const Execution = z
@@ -10,7 +11,11 @@ export const Execution = z
     kind: z.string(),
     external_id: z.string(),
     status: z.enum(executionStatuses),
-    reason: z.nullable(z.string()),
+    reason: z.nullable(z.string()).check(
+      z.meta({
+        description: `Why it has this status, if there is more to say: one of these words, and for some of them a colon and more.\n\n${listExecutionReasons()}`,
+      }),
+    ),
     detail: z.nullable(z.string()).check(z.meta({ description: 'What the device or the backend said' })),
     attempt: z.int().check(
       z.meta({

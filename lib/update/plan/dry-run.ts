@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
 import { FirmwareId, HardwareTypeName, Timestamp } from '../../firmware/firmware.ts';
 import { PageQuery, pageOf } from '../../http/page.ts';
+import { listEligibilities } from '../reasons.ts';
 import { eligibilities } from '../update.ts';
 
 /** A page of a dry run: the devices of one reason. */
@@ -69,7 +70,7 @@ export const DryRun = z
     needs_approval: z.boolean().check(z.meta({ description: 'Whether somebody else would have to approve the update' })),
     reasons: z
       .array(z.object({ reason: z.enum(eligibilities), count: z.int(), devices: z.array(DryRunDevice) }))
-      .check(z.meta({ description: 'Every reason with its number of devices and the first 100 of them' })),
+      .check(z.meta({ description: `Every reason with its number of devices and the first 100 of them.\n\n${listEligibilities()}` })),
     parts: z
       .array(PartChanges)
       .check(z.meta({ description: 'Of a package: what would change of each of its parts, on the eligible devices' })),

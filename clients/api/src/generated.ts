@@ -1895,7 +1895,22 @@ export interface DryRun {
   when: DryRunWhen;
   /** Whether somebody else would have to approve the update */
   needs_approval: boolean;
-  /** Every reason with its number of devices and the first 100 of them */
+  /**
+     * Every reason with its number of devices and the first 100 of them.
+     *
+     * - `ELIGIBLE`: the device takes part
+     * - `ELIGIBLE_UNKNOWN_VERSION`: the device takes part, although it runs a version that is not in the catalogue
+     * - `ALREADY_ON_TARGET`: the device runs this version
+     * - `UNKNOWN_DEVICE`: there is no such device
+     * - `RETIRED_DEVICE`: the device is retired
+     * - `HARDWARE_MISMATCH`: the firmware does not fit devices of this kind or generation
+     * - `UPDATE_IN_FLIGHT`: another update of the same hardware type has the device; `other_update_id` names it
+     * - `DOWNGRADE`: the device runs a newer version, and `allow_downgrade` is not set
+     * - `REQUIRES_NEWER`: the device, or another part of it, runs a version older than the firmware requires
+     * - `BLOCKED`: the device has failed this firmware too often, and `force` is not set
+     * - `UNKNOWN_VERSION`: the device runs a version that is not in the catalogue, and the request leaves such devices out
+     * - `FIRMWARE_NOT_AVAILABLE`: the firmware cannot be installed now
+     */
   reasons: DryRunReasonsItem[];
   /** Of a package: what would change of each of its parts, on the eligible devices */
   parts: PartChanges[];
@@ -2595,7 +2610,29 @@ export interface Execution {
   kind: string;
   external_id: string;
   status: ExecutionStatus;
-  /** @nullable */
+  /**
+     * Why it has this status, if there is more to say: one of these words, and for some of them a colon and more.
+     *
+     * - `ALREADY_ON_TARGET`: the device ran the version wanted before anybody asked it
+     * - `DEFERRED`: the backend has put the device off, or did not answer; the device is asked again
+     * - `RETRY`: the last try has ended without success, for the reason that follows, and the device gets another one
+     * - `VERSION_MISMATCH`: the device says that it is done, but runs another version; both versions follow
+     * - `DEVICE_FAILED`: the device could not install the firmware; `detail` has its words
+     * - `DEVICE_REJECTED`: the device will not install the firmware; `detail` has its words
+     * - `BACKEND_REJECTED`: the backend cannot give the command to the device; `detail` has its words
+     * - `QUEUED_TOO_LONG`: nobody could ask the device within `timeouts.queued_minutes`
+     * - `NOT_CONFIRMED`: the device was asked, and was not seen with the version wanted within `timeouts.in_progress_minutes`
+     * - `UPDATE_CANCELED`: somebody canceled the update before the device was done
+     * - `UPDATE_ABORTED`: a rule stopped the update before the device was asked
+     * - `FIRMWARE_WITHDRAWN`: the firmware was withdrawn before the device was asked
+     * - `FIRMWARE_LOST`: the file of the firmware is missing from the storage
+     * - `RETIRED_DEVICE`: the device was retired
+     * - `DEVICE_CANCELED`: the device has given the installation up by itself
+     * - `AWAITING_PROOF`: the device says that it is done, and has not told its version yet
+     * - `CANCEL_REQUESTED`: the device is asked to stop
+     * - `CANCEL_REFUSED`: the device was asked to stop, and goes on
+     * @nullable
+     */
   reason: string | null;
   /**
      * What the device or the backend said
@@ -2654,7 +2691,29 @@ export interface DeviceExecution {
   kind: string;
   external_id: string;
   status: DeviceExecutionStatus;
-  /** @nullable */
+  /**
+     * Why it has this status, if there is more to say: one of these words, and for some of them a colon and more.
+     *
+     * - `ALREADY_ON_TARGET`: the device ran the version wanted before anybody asked it
+     * - `DEFERRED`: the backend has put the device off, or did not answer; the device is asked again
+     * - `RETRY`: the last try has ended without success, for the reason that follows, and the device gets another one
+     * - `VERSION_MISMATCH`: the device says that it is done, but runs another version; both versions follow
+     * - `DEVICE_FAILED`: the device could not install the firmware; `detail` has its words
+     * - `DEVICE_REJECTED`: the device will not install the firmware; `detail` has its words
+     * - `BACKEND_REJECTED`: the backend cannot give the command to the device; `detail` has its words
+     * - `QUEUED_TOO_LONG`: nobody could ask the device within `timeouts.queued_minutes`
+     * - `NOT_CONFIRMED`: the device was asked, and was not seen with the version wanted within `timeouts.in_progress_minutes`
+     * - `UPDATE_CANCELED`: somebody canceled the update before the device was done
+     * - `UPDATE_ABORTED`: a rule stopped the update before the device was asked
+     * - `FIRMWARE_WITHDRAWN`: the firmware was withdrawn before the device was asked
+     * - `FIRMWARE_LOST`: the file of the firmware is missing from the storage
+     * - `RETIRED_DEVICE`: the device was retired
+     * - `DEVICE_CANCELED`: the device has given the installation up by itself
+     * - `AWAITING_PROOF`: the device says that it is done, and has not told its version yet
+     * - `CANCEL_REQUESTED`: the device is asked to stop
+     * - `CANCEL_REFUSED`: the device was asked to stop, and goes on
+     * @nullable
+     */
   reason: string | null;
   /**
      * What the device or the backend said
@@ -5550,7 +5609,20 @@ export type ListExecutions200 = {
 
 export type ListExclusionsParams = {
 /**
- * Only devices with this reason
+ * Only devices with this reason.
+ *
+ * - `ELIGIBLE`: the device takes part
+ * - `ELIGIBLE_UNKNOWN_VERSION`: the device takes part, although it runs a version that is not in the catalogue
+ * - `ALREADY_ON_TARGET`: the device runs this version
+ * - `UNKNOWN_DEVICE`: there is no such device
+ * - `RETIRED_DEVICE`: the device is retired
+ * - `HARDWARE_MISMATCH`: the firmware does not fit devices of this kind or generation
+ * - `UPDATE_IN_FLIGHT`: another update of the same hardware type has the device; `other_update_id` names it
+ * - `DOWNGRADE`: the device runs a newer version, and `allow_downgrade` is not set
+ * - `REQUIRES_NEWER`: the device, or another part of it, runs a version older than the firmware requires
+ * - `BLOCKED`: the device has failed this firmware too often, and `force` is not set
+ * - `UNKNOWN_VERSION`: the device runs a version that is not in the catalogue, and the request leaves such devices out
+ * - `FIRMWARE_NOT_AVAILABLE`: the firmware cannot be installed now
  */
 reason?: ListExclusionsReason;
 /**

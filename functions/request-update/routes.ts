@@ -2,7 +2,8 @@ import * as z from 'zod/mini';
 import { IdempotencyHeaders } from '../../lib/http/idempotency.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 import { DryRun, DryRunDevices, DryRunPage } from '../../lib/update/plan/dry-run.ts';
-import { Update, UpdateRequest } from '../../lib/update/update.ts';
+import { Update } from '../../lib/update/update.ts';
+import { UpdateRequest } from '../../lib/update/update-request.ts';
 
 export const requestUpdateRoute = defineRoute({
   operationId: 'requestUpdate',

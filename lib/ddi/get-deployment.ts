@@ -7,7 +7,8 @@ import { type SignManifest, toManifestFacts } from '../firmware/manifest.ts';
 import type { Storage } from '../ports/storage.ts';
 import { notingOutages } from '../update/outage-queries.ts';
 import { type DeviceWork, type OfferedFirmware, type WorkState, workStateOf } from '../update/reach/device-work.ts';
-import { findInstalled, takeOffer } from '../update/reach/offer-queries.ts';
+import { findInstalled } from '../update/reach/device-work-queries.ts';
+import { takeOffer } from '../update/reach/offer-queries.ts';
 import { type IotDevice, listWork } from './iot-device-queries.ts';
 import type { CancelAction, Deployment } from './protocol.ts';
 

@@ -4,7 +4,7 @@ import { keepAttributes, type ToldAttributes } from '../fleet/attribute-queries.
 import { countSeen } from '../fleet/count-queries.ts';
 import type { DeviceKind } from '../fleet/device.ts';
 import type { DeviceWork } from '../update/reach/device-work.ts';
-import { hasDeviceWork, listDeviceWork } from '../update/reach/offer-queries.ts';
+import { hasDeviceWork, listDeviceWork } from '../update/reach/device-work-queries.ts';
 import type { ControllerId } from './controller-id.ts';
 
 export const findDevice = (db: Db, kind: DeviceKind, external_id: string) =>

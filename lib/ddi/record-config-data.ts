@@ -6,7 +6,7 @@ import { listVersionAttributes } from '../firmware/hardware-type-queries.ts';
 import type { Report } from '../report/confirmation.ts';
 import { recordReports } from '../report/record-reports.ts';
 import { workStateOf } from '../update/reach/device-work.ts';
-import { noteDetails } from '../update/reach/offer-queries.ts';
+import { noteDetails } from '../update/reach/device-work-queries.ts';
 import { readVersions, type ToldVersion, toAttributes } from './config-data.ts';
 import { type IotDevice, listWork, storeConfigData } from './iot-device-queries.ts';
 import type { ConfigData } from './protocol.ts';

@@ -5,7 +5,7 @@ import { DomainError } from '../errors.ts';
 import type { Report } from '../report/confirmation.ts';
 import { recordReports } from '../report/record-reports.ts';
 import { type DeviceWork, workStateOf } from '../update/reach/device-work.ts';
-import { findEndedWork, noteProgress } from '../update/reach/offer-queries.ts';
+import { findEndedWork, noteProgress } from '../update/reach/device-work-queries.ts';
 import { cancelWordOf, detailOf, wordOf } from './feedback.ts';
 import { type IotDevice, listWork, wantConfigData } from './iot-device-queries.ts';
 import type { ActionFeedback } from './protocol.ts';

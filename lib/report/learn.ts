@@ -2,7 +2,7 @@ import { secondsBetween } from '../clock.ts';
 import { describeDifference } from '../firmware/version.ts';
 import { isAtWork, isUnfinished } from '../update/execution.ts';
 import type { ExecutionMove, ReportedExecution } from '../update/move-executions.ts';
-import type { ExecutionNote } from '../update/reach/offer-queries.ts';
+import type { ExecutionNote } from '../update/reach/device-work-queries.ts';
 import type { ConfirmationOutcome, Report } from './confirmation.ts';
 import { isOfRunningClock, isPlausible } from './device-clock.ts';
 import { askedBefore, eventOf, type Heard, isAnswer, type Standing } from './event-of-report.ts';

@@ -9,7 +9,7 @@ import {
   type ReportedRow,
   toReportedExecutions,
 } from '../update/move-executions.ts';
-import { noteDetails } from '../update/reach/offer-queries.ts';
+import { noteDetails } from '../update/reach/device-work-queries.ts';
 import type { ConfirmationOutcome, Report } from './confirmation.ts';
 import { learn, type ReportItem } from './learn.ts';
 import { type FactsRow, lockDevices, type ReportFacts, selectReportFacts, storeReports, toReportFacts } from './report-queries.ts';

@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
 import type { ExecutionStatus } from './execution.ts';
+import { findUpdate } from './shown-update-queries.ts';
 import type { Update } from './update.ts';
-import { findUpdate } from './update-queries.ts';
 
 /** What an event tells of an update: its status, and afterwards, once, that the last of its executions has ended. */
 const toldOf = ({ status, finished_dt }: Pick<Update, 'status' | 'finished_dt'>): string => (finished_dt ? `${status} finished` : status);

@@ -5,8 +5,8 @@ import { type GateInJson, gateOfJson, toShownGate } from './backend-gate.ts';
 import { noCounts } from './execution.ts';
 import { type FinalFigures, figuresOf } from './figure-queries.ts';
 import { atWork } from './predicates.ts';
+import { selectCountedUpdates, toUpdate } from './shown-update-queries.ts';
 import type { Update, UpdateDetail } from './update.ts';
-import { selectCountedUpdates, toUpdate } from './update-queries.ts';
 
 /** Long enough that the length of single installations does not matter. */
 const latelySeconds = 300;

@@ -2,8 +2,8 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../db/database.ts';
 import { comesAfter, type Direction, directionOf, inOrder } from '../db/keyset.ts';
 import { decodeIdCursor, listOf, type Page, toPage } from '../http/page.ts';
+import { selectCountedUpdates, toUpdate } from './shown-update-queries.ts';
 import type { Update } from './update.ts';
-import { selectCountedUpdates, toUpdate } from './update-queries.ts';
 import type { UpdateStatus } from './update-status.ts';
 
 /** The orders in which updates can be listed: in that of their ids, which every condition has an index for. */

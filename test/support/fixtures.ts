@@ -6,7 +6,7 @@ import { upsertDevices } from '../../lib/fleet/change-queries.ts';
 import { NewDevice } from '../../lib/fleet/new-device.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Confirmation } from '../../lib/report/confirmation.ts';
-import { UpdateRequest } from '../../lib/update/update.ts';
+import { UpdateRequest } from '../../lib/update/update-request.ts';
 
 /** When tests begin, unless they say otherwise. */
 export const startOfTime = new Date('2026-11-24T08:00:00.000Z');

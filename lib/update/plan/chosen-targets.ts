@@ -4,8 +4,8 @@ import type { DeviceFilter } from '../../fleet/device-filter.ts';
 import { membersOf } from '../../fleet/group.ts';
 import { findGroup } from '../../fleet/group-queries.ts';
 import { inBody, refuseMissingSubjects } from '../../fleet/missing-subjects.ts';
-import type { NamedTargets, Targets } from '../update.ts';
 import { areExecutionsRemoved } from '../update-queries.ts';
+import type { NamedTargets, Targets } from '../update-request.ts';
 
 /** The devices that a request means; a group is replaced by the filter that it has at this moment. */
 export type ChosenTargets = NamedTargets | { filter: DeviceFilter };

@@ -1,7 +1,8 @@
 import type { Clock } from '../../clock.ts';
 import type { Db } from '../../db/database.ts';
 import { listPlaces } from '../budget-queries.ts';
-import { countEligible, type UpdateRequest } from '../update.ts';
+import { countEligible } from '../update.ts';
+import type { UpdateRequest } from '../update-request.ts';
 import { type Opening, openingsOf } from '../zone-rules.ts';
 import { chooseTargets } from './chosen-targets.ts';
 import type { DryRun, DryRunDevices, DryRunPage, When } from './dry-run.ts';

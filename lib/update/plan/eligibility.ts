@@ -2,7 +2,8 @@ import { type RawBuilder, sql } from 'kysely';
 import type { FirmwareRequirement } from '../../firmware/firmware.ts';
 import { filteredDevices } from '../../fleet/device-filter-queries.ts';
 import { unasked, unfinished } from '../predicates.ts';
-import { eligibleCases, type UnknownVersion } from '../update.ts';
+import { eligibleCases } from '../update.ts';
+import type { UnknownVersion } from '../update-request.ts';
 import type { ChosenTargets } from './chosen-targets.ts';
 
 export interface WantedFirmware {

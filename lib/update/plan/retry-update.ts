@@ -1,8 +1,10 @@
 import type { Db } from '../../db/database.ts';
 import { DomainError } from '../../errors.ts';
 import { wakeUpdate } from '../reach/wake-update.ts';
-import { type Update, UpdateRequest } from '../update.ts';
-import { findRetryable, lockUpdate } from '../update-queries.ts';
+import { findRetryable } from '../shown-update-queries.ts';
+import type { Update } from '../update.ts';
+import { lockUpdate } from '../update-queries.ts';
+import { UpdateRequest } from '../update-request.ts';
 import { requestedCanary } from './canary.ts';
 import { type RequestUpdateDeps, requestUpdate } from './request-update.ts';
 

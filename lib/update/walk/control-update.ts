@@ -14,8 +14,10 @@ import { noteMissedSteps } from '../outage-queries.ts';
 import { recallDispatches } from '../reach/dispatch-queries.ts';
 import { withdrawOffers } from '../reach/offer-queries.ts';
 import { wakeUpdate } from '../reach/wake-update.ts';
-import type { Rollout, Update } from '../update.ts';
-import { changeUpdate, findUpdate, type LockedUpdate, lockUpdate, type UpdateChange } from '../update-queries.ts';
+import { findUpdate } from '../shown-update-queries.ts';
+import type { Update } from '../update.ts';
+import { changeUpdate, type LockedUpdate, lockUpdate, type UpdateChange } from '../update-queries.ts';
+import type { Rollout } from '../update-request.ts';
 import { isEnded, isRunning, type UpdateStatus } from '../update-status.ts';
 import { cancelExecutions, countAtWork, maximumCanceledByCall, type Unfinished } from './cancel-queries.ts';
 

@@ -8,7 +8,7 @@ import { PageQuery } from '../../../lib/http/page.ts';
 import { IdInPath } from '../../../lib/http/path-parameters.ts';
 import { defineRoute } from '../../../lib/http/route.ts';
 import { DryRunPage } from '../../../lib/update/plan/dry-run.ts';
-import { Targets } from '../../../lib/update/update.ts';
+import { Targets } from '../../../lib/update/update-request.ts';
 import { type Call, createContext, createEvent, createIdentity, createRecordingLog, invoke } from '../../support/http.ts';
 
 const identity = await createIdentity();

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { noCounts } from '../../../lib/update/execution.ts';
-import { progressOf, UpdateRequest } from '../../../lib/update/update.ts';
+import { progressOf } from '../../../lib/update/update.ts';
+import { UpdateRequest } from '../../../lib/update/update-request.ts';
 import { isEnded, updateStatuses } from '../../../lib/update/update-status.ts';
 
 describe('an update', () => {

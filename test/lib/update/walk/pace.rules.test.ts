@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../../lib/clock.ts';
-import { delayUntilNextStep } from '../../../../lib/update/walk/advance-update.ts';
+import { delayUntilNextStep } from '../../../../lib/update/walk/delay.ts';
 import { paceWindow } from '../../../../lib/update/walk/pace.ts';
 import { startOfTime } from '../../../support/fixtures.ts';
 

@@ -1,0 +1,53 @@
+import type { Trx } from '../../db/database.ts';
+import { reasons } from '../execution.ts';
+import { heardSince, type Outage } from '../outage.ts';
+import type { LockedUpdate } from '../update-queries.ts';
+import { isEnded, isRunning } from '../update-status.ts';
+import { cancelExecutions, maximumCanceledByStep } from './cancel-queries.ts';
+import { expireExecutions } from './deadline-queries.ts';
+
+/** A device that keeps saying that it is at work is given up after this many times the deadline. */
+const longestProgress = 10;
+
+/**
+ * Ends what is overdue. The time in the queue counts from the start of the update, without the time spent paused, and so is the same for all
+ * its executions. No deadline runs while devices could not be heard (outage.ts); `paused_seconds` does not contain this time, so that it is
+ * not taken off twice.
+ */
+export const expireOverdue = async (
+  trx: Trx,
+  update: LockedUpdate,
+  started_dt: Date | null,
+  outages: readonly Outage[],
+  now: Date,
+): Promise<void> => {
+  const { id, status, queued_minutes, in_progress_minutes, number_of_retries, retry_failure_types, paused_seconds } = update;
+  await expireExecutions(
+    trx,
+    id,
+    {
+      // What still waits in an update that was stopped is canceled.
+      areQueuedLate:
+        started_dt !== null && isRunning(status) && started_dt <= heardSince(now, queued_minutes * 60 + paused_seconds, outages),
+      sentBefore: heardSince(now, in_progress_minutes * 60, outages),
+      givenUpBefore: heardSince(now, in_progress_minutes * 60 * longestProgress, outages),
+      in_progress_minutes,
+      mayRetry: !isEnded(status),
+      number_of_retries,
+      retry_failure_types,
+    },
+    now,
+  );
+};
+
+const reasonOfEnd = ({ status, firmware_status, cancels_all }: LockedUpdate): string => {
+  if (status === 'CANCELED' || cancels_all) return reasons.updateCanceled;
+  return firmware_status === 'withdrawn' ? reasons.firmwareWithdrawn : reasons.updateAborted;
+};
+
+/** Ends waiting executions of a stopped update, one batch per step, and answers whether others are left. */
+export const cancelWaiting = async (trx: Trx, update: LockedUpdate, now: Date): Promise<boolean> => {
+  const which = update.cancels_all ? 'all' : 'unasked';
+  const cancel = { update_id: update.id, which, reason: reasonOfEnd(update), limit: maximumCanceledByStep, now } as const;
+  return (await cancelExecutions(trx, cancel)).isMore;
+};

@@ -1,0 +1,170 @@
+import { addSeconds, secondsBetween } from '../../clock.ts';
+import type { Trx } from '../../db/database.ts';
+import { lostAfterSeconds, placeOf } from '../../walk.ts';
+import { reasons } from '../execution.ts';
+import { keepFinalFigures } from '../figure-queries.ts';
+import type { AdvanceMessage } from '../messages.ts';
+import type { Outage } from '../outage.ts';
+import { noteMissedSteps } from '../outage-queries.ts';
+import { adoptDispatches } from '../reach/dispatch-queries.ts';
+import { leaseSeconds } from '../reach/lease.ts';
+import { scheduleVerifications } from '../reach/look-up-queries.ts';
+import { getOfferProgress, type OfferTimes, offerExecutions, withdrawOffers } from '../reach/offer-queries.ts';
+import { changeUpdate, type LockedUpdate, lockUpdate, type UpdateChange } from '../update-queries.ts';
+import { isEnded, isRunning } from '../update-status.ts';
+import type { ZoneRoom } from '../zone-room.ts';
+import { type Decision, decide, maximumPerStep } from './decide.ts';
+import { brakingDelaySeconds, delayUntilNextStep, longestScheduleDelaySeconds, shortestDelaySeconds } from './delay.ts';
+import { cancelWaiting, expireOverdue } from './end-executions.ts';
+import { windowSecondsOf } from './pace.ts';
+import { getProgress } from './progress-queries.ts';
+import { findRemaining, releaseExecutions } from './release-queries.ts';
+import { isLimitedByZones, listRooms } from './room-queries.ts';
+import type { Stop } from './stop-rules.ts';
+
+/** What the backend takes in one call (scooters-backend.openapi.yaml). */
+const chunkSize = 100;
+
+export type StepResult = { kind: 'missing' | 'passed' } | StepDone;
+
+export interface StepDone {
+  kind: 'done';
+  /** null: the last execution has ended. */
+  nextDelaySeconds: number | null;
+  finished_dt: Date | null;
+  /** The step had been done before. */
+  isRepeated?: true;
+}
+
+export const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: OfferTimes, now: Date): Promise<StepResult> => {
+  const update = await lockUpdate(trx, update_id);
+  if (!update) return { kind: 'missing' };
+  const place = placeOf(step, update);
+  if (place === 'passed') return { kind: 'passed' };
+  if (place === 'done') {
+    // The step was done before, but perhaps not all of its messages were sent.
+    const { finished_dt } = update;
+    return { kind: 'done', nextDelaySeconds: finished_dt ? null : shortestDelaySeconds, finished_dt, isRepeated: true };
+  }
+  if (update.finished_dt) {
+    await changeUpdate(trx, update_id, { next_step: step + 1 });
+    return { kind: 'done', nextDelaySeconds: null, finished_dt: update.finished_dt };
+  }
+  const startsInSeconds = secondsUntilStart(update, now);
+  if (startsInSeconds > 0) {
+    const nextDelaySeconds = Math.min(longestScheduleDelaySeconds, Math.max(shortestDelaySeconds, Math.ceil(startsInSeconds)));
+    await changeUpdate(trx, update_id, { next_step: step + 1, due_dt: addSeconds(now, nextDelaySeconds) });
+    return { kind: 'done', nextDelaySeconds, finished_dt: null };
+  }
+  const { change, nextDelaySeconds } = await walkOn({ trx, update, step, offerTimes: update.includes_iot ? times : null, now });
+  const due_dt = nextDelaySeconds === null ? null : addSeconds(now, nextDelaySeconds);
+  await changeUpdate(trx, update_id, { ...change, next_step: step + 1, stepped_dt: now, due_dt });
+  return { kind: 'done', nextDelaySeconds, finished_dt: change.finished_dt ?? null };
+};
+
+/** One that waits for approval is woken by it. */
+const secondsUntilStart = ({ status, firmware_status, start_dt }: LockedUpdate, now: Date): number => {
+  if (status === 'WAITING_FOR_APPROVAL') return firmware_status === 'withdrawn' ? 0 : Number.POSITIVE_INFINITY;
+  return isRunning(status) && start_dt ? secondsBetween(now, start_dt) : 0;
+};
+
+/** A step of an update that is locked and has not finished. */
+interface Step {
+  trx: Trx;
+  update: LockedUpdate;
+  step: number;
+  /** null: none of its devices polls. */
+  offerTimes: OfferTimes | null;
+  now: Date;
+}
+
+/** What a step changes of its update; `isCanceling`: the step has ended waiting executions, and others are left. */
+interface Stepped {
+  change: UpdateChange;
+  isCanceling?: boolean;
+  /** How many devices the zones allowed before the release; null: no window or budget holds any device back. */
+  rooms?: readonly ZoneRoom[] | null;
+}
+
+/** Does the step, and answers what changes of the update and when the next step is due; null: all executions have ended. */
+const walkOn = async (context: Step): Promise<{ change: UpdateChange; nextDelaySeconds: number | null }> => {
+  const { trx, update, step, offerTimes, now } = context;
+  // An update that is paused or canceled before its start time has not started.
+  const started_dt = update.started_dt ?? (isRunning(update.status) ? now : null);
+  const outages = await noteMissedSteps(trx, update, now);
+  await expireOverdue(trx, update, started_dt, outages, now);
+  const lostBefore = addSeconds(now, -lostAfterSeconds);
+  await adoptDispatches(trx, update.id, step, { releasedBefore: lostBefore, calledBefore: lostBefore, now });
+  const { change, isCanceling, rooms = null } = await goOn(context, outages);
+  if (started_dt) change.started_dt = started_dt;
+  await scheduleVerifications(trx, update, step, now);
+
+  const remaining = await findRemaining(trx, update.id, now, { offerTimes, rooms });
+  const status = change.status ?? update.status;
+  if (!remaining.hasUnfinished) {
+    await keepFinalFigures(trx, update.id);
+    // A paused update without anything left to do is complete as well.
+    return { change: { ...change, finished_dt: now, ...(!isEnded(status) && { status: 'COMPLETED' }) }, nextDelaySeconds: null };
+  }
+  const isResting = rooms !== null && !remaining.isHandedOver && !rooms.some(({ opening }) => opening.isOpen);
+  const lastReleaseDt = change.last_release_dt ?? update.last_release_dt ?? update.created_dt;
+  const nextDelaySeconds = isCanceling
+    ? brakingDelaySeconds
+    : delayUntilNextStep({ now, lastReleaseDt, remaining, isReleasing: isRunning(status), isResting });
+  return { change, nextDelaySeconds };
+};
+
+/** Releases executions of a running update; ends the waiting executions of a stopped one. */
+const goOn = async (context: Step, outages: readonly Outage[]): Promise<Stepped> => {
+  const { trx, update, now } = context;
+  if (isRunning(update.status)) return releaseOrStop(context, outages);
+  if (update.status === 'WAITING_FOR_APPROVAL') {
+    const change = { status: 'ABORTED', reason: reasons.firmwareWithdrawn } as const;
+    return { change, isCanceling: await cancelWaiting(trx, { ...update, ...change }, now) };
+  }
+  // Executions that the last step or the cancel left over, and those that were on their way to the backend then and were not taken by it.
+  return { change: {}, isCanceling: isEnded(update.status) && (await cancelWaiting(trx, update, now)) };
+};
+
+const releaseOrStop = async ({ trx, update, step, offerTimes, now }: Step, outages: readonly Outage[]): Promise<Stepped> => {
+  const windowSeconds = windowSecondsOf(update);
+  if (offerTimes) await withdrawOffers(trx, update.id, addSeconds(now, -offerTimes.standSeconds), now);
+  const progress = await getProgress(trx, update.id, { now, windowSeconds, leaseSeconds });
+  if (offerTimes) {
+    progress.offers = await getOfferProgress(trx, update.id, { now, windowSeconds, times: offerTimes, atMost: maximumPerStep });
+  }
+  const decision = decide(update, progress, now, outages);
+  const change: UpdateChange = { status: 'IN_PROGRESS', ...(decision.hasPassed && { canary_passed_dt: now }) };
+  if (decision.stop) {
+    const isCanceling = decision.stop.action === 'ABORT' && (await cancelWaiting(trx, { ...update, status: 'ABORTED' }, now));
+    return { change: { ...change, ...stopUpdate(decision.stop, now) }, isCanceling };
+  }
+  const rooms = isLimitedByZones(update) ? await listRooms(trx, update, now) : null;
+  const released = await release({ trx, update, step, offerTimes, now }, decision, rooms);
+  if (released > 0) change.last_release_dt = now;
+  if (released > 0 && decision.isCanary) change.canary_started_dt = update.canary_started_dt ?? now;
+  return { change, rooms };
+};
+
+/** Releases to scooters-backend first; what is left of the pace goes to devices that poll. */
+const release = async (
+  { trx, update, step, offerTimes: times, now }: Step,
+  { limit, places, isCanary, newCanaries, offers }: Decision,
+  rooms: readonly ZoneRoom[] | null,
+): Promise<number> => {
+  const canariesOf = (n: number) => (isCanary ? n : null);
+  const update_id = update.id;
+  const released =
+    limit > 0
+      ? await releaseExecutions(trx, { update_id, step, limit, places, newCanaries: canariesOf(newCanaries), rooms, chunkSize, now })
+      : 0;
+  const left = offers.limit - released;
+  if (!times || left <= 0) return released;
+  const roomsLeft = rooms && released > 0 ? await listRooms(trx, update, now) : rooms;
+  const offer = { update_id, step, limit: left, newCanaries: canariesOf(offers.newCanaries), rooms: roomsLeft, times, now };
+  return released + (await offerExecutions(trx, offer));
+};
+
+/** The change of an update that a rule stops: devices that wait are never asked (ABORT), or not before a resume (PAUSE). */
+const stopUpdate = ({ action, reason }: Stop, now: Date): UpdateChange =>
+  action === 'PAUSE' ? { status: 'PAUSED', reason, paused_dt: now } : { status: 'ABORTED', reason };

@@ -71,7 +71,7 @@ export const EventsConfig = { EVENT_BUS_NAME: z._default(z.string().check(z.maxL
 /** How many months (of 31 days) of history are kept; 0: all of it (lib/retention/README.md). */
 export const RetentionConfig = { HISTORY_MONTHS: z._default(z.coerce.number().check(z.int(), z.minimum(0), z.maximum(1_200)), 24) };
 
-/** From how many devices on, exclusive, somebody else has to approve an update, and each author key; empty: nobody has to (lib/update/approval.ts). */
+/** From how many devices on, exclusive, somebody else has to approve an update, and each author key; empty: nobody has to (lib/update/plan/request-update.ts). */
 export const ApprovalConfig = {
   APPROVAL_ABOVE: z._default(
     z.pipe(

@@ -113,7 +113,7 @@ const sendAnew = async (log: Log, { body, message_id }: ReceivedMessage, queue: 
 
 const awayCodes = new Set(['database.unavailable', 'storage.unavailable', 'queue.unavailable', 'signing.unavailable']);
 
-/** Whether a dependency does not answer. Of several errors one is enough: other errors show when the message comes again. */
+/** Whether a dependency does not answer. If one of several errors says so, the message is sent anew; the others show when it comes again. */
 const isAway = (error: unknown): boolean => {
   if (error instanceof AggregateError && error.errors.some(isAway)) return true;
   const known = toDomainError(error);

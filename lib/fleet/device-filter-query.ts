@@ -62,22 +62,23 @@ export const filterOfQuery = (query: Query): DeviceFilter => {
     throw wrong('runs_firmware_id', 'contradicts running.firmware_id');
   if (query.kind === 'cabinet' && version !== undefined) throw wrong('version', 'only scooters have a version');
   const { 'tags.all': all, 'tags.any': any, 'tags.none': none } = query;
-  return {
-    ...pick(query, ['kind', 'external_id_prefix', 'channel', 'zone', 'revision', 'older_than_firmware_id', 'unknown_version']),
-    ...pick(query, ['not_seen_days', 'not_seen_since', 'retired', 'failed_in_update_id', 'percentage']),
-    ...defined({
-      version: version && generations[version],
-      tags: (all ?? any ?? none) && defined({ all, any, none }),
-      running: runningOf('running', query['running.hardware_type'], query['running.version'], firmware_id),
-      not_running: runningOf(
-        'not_running',
-        query['not_running.hardware_type'],
-        query['not_running.version'],
-        query['not_running.firmware_id'],
-      ),
-    }),
+  const fields: FieldsOfFilter = {
+    ...query,
+    version: version && generations[version],
+    tags: (all ?? any ?? none) && defined({ all, any, none }),
+    running: runningOf('running', query['running.hardware_type'], query['running.version'], firmware_id),
+    not_running: runningOf(
+      'not_running',
+      query['not_running.hardware_type'],
+      query['not_running.version'],
+      query['not_running.firmware_id'],
+    ),
   };
+  return pick(fields, namesOfFields);
 };
+
+type FieldsOfFilter = { [Name in keyof DeviceFilter]: DeviceFilter[Name] | undefined };
+const namesOfFields = Object.keys(deviceFilter) as (keyof DeviceFilter)[];
 
 const runningOf = (
   name: 'running' | 'not_running',

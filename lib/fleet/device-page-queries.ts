@@ -71,7 +71,7 @@ const pageAlong = (
   ORDER BY ${inOrder(columns, direction)}
   LIMIT ${size}`;
 
-/** Conditions that are ranges of an index of device_firmwares. */
+/** Conditions about what devices run, as ranges of an index of device_firmwares (`places`). */
 const installed = ({
   running,
   unknown_version,

@@ -21,7 +21,7 @@ export async function removeOldHistory(trx: Trx, { before, limit }: Removal): Pr
       SELECT * FROM (SELECT *, bool_and(observed_dt < ${before}) OVER (ORDER BY id) AS are_all_old FROM next) so_far WHERE are_all_old
     ), removed AS (
       DELETE FROM device_firmware_history WHERE id = ANY (ARRAY(
-        -- Only the row before it: still earlier rows were removed when that row's turn came.
+        -- Only the row before it: still earlier ones are gone already.
         SELECT (
           SELECT h.id FROM device_firmware_history h
           WHERE h.device_id = old.device_id AND h.hardware_type = old.hardware_type AND h.id < old.id

@@ -124,7 +124,7 @@ export const ObservationWithChanges = z
   .register(z.globalRegistry, { id: 'ObservationWithChanges' });
 export type ObservationWithChanges = z.infer<typeof ObservationWithChanges>;
 
-/** How many devices the backend accepts in one question (scooters-backend.openapi.yaml). */
+/** How many devices the backend accepts in one question (lib/ports/scooters-backend.openapi.yaml). */
 const maximumChunk = 1_000;
 
 /**

@@ -26,8 +26,8 @@ export const isPlausible = (stated: StatedTime): boolean => {
 };
 
 /**
- * Whether a stated time can be that of a clock which runs, though it may be behind: its times do not tell when a report was made, but which of
- * two reports came first.
+ * Whether a stated time can be that of a clock which runs, though it may be behind. Such times cannot be compared with the service's own clock,
+ * but with each other: they tell which of two reports of a device came first.
  */
 export const isOfRunningClock = ({ occurred_dt, source, received_dt, registered_dt }: Omit<StatedTime, 'asked_dt'>): boolean => {
   // This service has concluded the report from another one, whose time was judged before.

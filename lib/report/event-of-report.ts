@@ -36,7 +36,7 @@ const hasCommand = ({ phase, is_unanswered, sent_dt }: Standing): boolean =>
 
 /**
  * Whether a report is about the last command that the device got. The report may say so (`attempt`); otherwise it has to be later than that
- * command. If that was the first command, naming the execution is enough, because nobody could name it before. A time that cannot be right
+ * command. If that was the first command, naming the execution is enough, because the command is what first tells the device its id. A time that cannot be right
  * counts as the moment when the report came.
  */
 const isAboutLastTry = (said: Said, execution: Standing, heard: Heard): boolean => {

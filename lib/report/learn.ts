@@ -145,8 +145,8 @@ const outcomeOf = (effect: ReportEffect | undefined, hasMoved: boolean): Confirm
 };
 
 /**
- * Whether the report's version is what the device runs. It is not if the report is no success and names the wanted version, or may do so:
- * then this is the version that the device was going to install.
+ * Whether the report's version is what the device runs. If the report is no success and names the version wanted, this is what the device was
+ * going to install. The same holds if it is not known which version was wanted.
  */
 const tellsWhatRuns = ({ report, execution }: ReportItem): boolean =>
   report.status === 'SUCCEEDED' || (execution !== undefined && report.version !== execution.wanted_version);

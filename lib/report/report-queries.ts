@@ -16,8 +16,8 @@ export interface ReportSubject {
 }
 
 /**
- * Locks the devices of reports until the transaction ends, so that reports about one device wait for each other. Devices are locked in the order
- * in which they are registered, so that neither two batches about the same devices nor a registration can wait for each other in a circle.
+ * Locks the devices of reports until the transaction ends, so that reports about one device wait for each other. Devices are locked by kind and
+ * external_id, as a registration locks them, so that neither two batches about the same devices nor a registration can wait for each other in a circle.
  * The catalogue is locked before that: no firmware that is reported here, itself or as part of a package, becomes available meanwhile.
  * `bool_and` takes these locks before any device is read.
  */
@@ -52,7 +52,7 @@ export interface ReportFacts {
   known: KnownVersion | undefined;
   /** Whether another report of its hardware type was stored on this day. */
   is_day_begun: boolean;
-  /** When exactly the same report was news, by the history; null: never, or its time alone says whether it is new. */
+  /** When a report with exactly the same version and time was stored, by the history; null: never, or it does not matter. */
   told_dt: Date | null;
   /** The parts of the reported version, if it is a package. */
   parts: PartFacts[];

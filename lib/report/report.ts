@@ -28,7 +28,7 @@ export interface VersionReport {
   asked_dt?: Date | null | undefined;
   /** Whether it says that the last command is done. Then nothing that was known before is newer than this report. */
   isAnswer?: boolean;
-  /** When exactly the same report was news, if it was. */
+  /** When a report with exactly the same version and time was stored, if the history has one. */
   told_dt?: Date | null;
   /** Since when the device has run the version, if that is known. A device reports a change at once; an observation finds it long after. */
   since_dt?: Date | undefined;
@@ -84,8 +84,8 @@ const isRepetition = (report: VersionReport, known: KnownVersion): boolean =>
   trust[report.source] <= trust[known.source];
 
 /**
- * Whether a report was news before what is known now, and comes again. It does not if the time is one that a clock states again and again: it
- * stands still, or begins anew with each start of the device. Nor if the command that it answers was sent after the report that was news.
+ * Whether a report was stored before what is known now, and comes again. Not if it states the time of the last report: the clock may stand
+ * still. Nor if the command that it answers was sent after the stored one: the clock may begin anew with each start of the device.
  */
 const isToldAgain = (report: VersionReport, known: KnownVersion): boolean => {
   const { told_dt, asked_dt, occurred_dt, isAnswer } = report;
@@ -93,16 +93,18 @@ const isToldAgain = (report: VersionReport, known: KnownVersion): boolean => {
   return isOfRunningClock(report) && occurred_dt.getTime() !== statedBy(known).getTime();
 };
 
-/** Whether a report with an earlier time, which can be right, is newer nevertheless. */
+/** Whether a report whose time can be right, and is not later than that of what is known, is newer nevertheless. */
 const followsByArrival = (report: VersionReport, known: KnownVersion): boolean => {
-  if (report.occurred_dt >= known.observed_dt) return false;
+  if (report.occurred_dt > known.observed_dt) return false;
+  if (report.isAnswer) return true;
+  if (report.occurred_dt.getTime() === known.observed_dt.getTime()) return false;
   const stated = {
     occurred_dt: statedBy(known),
     received_dt: known.observed_dt,
     registered_dt: report.registered_dt,
     source: known.source,
   };
-  return (report.isAnswer ?? false) || !isPlausible(stated) || !mayBeLate(report, known.observed_dt);
+  return !isPlausible(stated) || !mayBeLate(report, known.observed_dt);
 };
 
 /**

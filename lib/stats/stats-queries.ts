@@ -9,7 +9,7 @@ import type { UpdateStatus } from '../update/update-status.ts';
 import type { Histogram } from './histogram.ts';
 import { maximumTimedFirmwares, maximumVersions, maximumZoneVersions, type ZoneStats } from './stats.ts';
 
-// One round trip over the tables of several nouns. It does not read every device, but adds up the counts that count-queries.ts keeps.
+// One round trip over the tables of several subjects. It does not read every device, but adds up the counts that lib/fleet/count-queries.ts keeps.
 
 export interface CountedVersion {
   version: string;

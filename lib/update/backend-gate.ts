@@ -112,7 +112,7 @@ export const afterCall = (
     return { ...gate, failures: 0, closed_until: null, reason: null, share: Math.max(smallestShare, gate.share), changed_dt: now };
   }
   const usual = gate.usual_latency_ms;
-  // The last slowing down was `holdSeconds` before `changed_dt`.
+  // After it was slowed down, `changed_dt` lies `holdSeconds` in the future, and nothing grows until then.
   const hasSettled = secondsBetween(gate.changed_dt, now) > settleSeconds - holdSeconds;
   if (usual !== null && latencyMilliseconds > Math.max(noticeableMilliseconds, risenFactor * usual)) {
     if (!hasSettled) return gate;

@@ -105,7 +105,7 @@ export type FailureType = (typeof failureTypes)[number];
  * - `hand_over`: it becomes part of a chunk or an offer;
  * - `send`: the device counts as asked from now on, unless it was asked before;
  * - `hold_back`: nobody was asked;
- * - `answer`: the outcome of the last command is known. A command that was put off was no attempt: the next one gets its number;
+ * - `answer`: the outcome of the last command is known. A command that was put off does not count: the next one has the same `attempt`;
  * - `ask_again`: the next command repeats the last one, because the device may be at work on it;
  * - `withdraw`: another device takes its place in the canary;
  * - `go_on`: the device is not asked to stop again;

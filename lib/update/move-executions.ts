@@ -121,7 +121,7 @@ export const moved = (moves: RawBuilder<unknown>, now: Date, brought: Brought = 
           WHEN 'answer' THEN false WHEN 'retry' THEN false
           ELSE e.is_unanswered
         END,
-        -- A try that was due but not sent before the end does not count.
+        -- Another try that was planned and not sent is taken off again.
         attempt = e.attempt + CASE WHEN m.effect = 'retry' THEN 1 WHEN m.to_phase = 'ended' THEN - (${unsentTries}) ELSE 0 END,
         retries = e.retries + CASE WHEN m.effect = 'retry' THEN 1 WHEN m.to_phase = 'ended' THEN - (${unsentTries}) ELSE 0 END,
         next_attempt_dt = CASE m.to_phase WHEN 'waiting' THEN ${next_attempt_dt} END,

@@ -7,8 +7,8 @@ export interface Outage {
 }
 
 /**
- * The moment since which devices could be heard for exactly `seconds` in total. A deadline of that length has passed for everything that
- * began before this moment. Without outages this is simply `seconds` ago.
+ * Goes back from now until so many seconds without an outage have been collected, and answers the moment where they begin. A deadline of that
+ * length has passed for everything that began before this moment. Without outages this is simply `seconds` ago.
  */
 export const heardSince = (now: Date, seconds: number, outages: readonly Outage[]): Date => {
   let moment = now;

@@ -29,5 +29,5 @@ export const outOfService = sql<boolean>`(${handedOver} OR (${waiting} AND e.is_
 /** A device that polls is at work on it and can be asked to stop. A device that has refused once is not asked again. */
 export const stoppable = sql<boolean>`(${inPhases('asked')} AND e.channel = 'iot' AND e.cancellation IS NULL)`;
 
-/** `attempt` and `retries` count the next try already when it is planned. This is 1 while that try has not been sent, otherwise 0. */
+/** 1 while another try is planned and not sent, otherwise 0. `attempt` and `retries` count it from the moment when it is planned. */
 export const unsentTries = sql<number>`CASE WHEN e.retries > 0 AND NOT e.is_unanswered AND ${unasked} THEN 1 ELSE 0 END`;

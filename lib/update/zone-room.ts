@@ -19,7 +19,7 @@ export interface ZonePlaces {
 /** Stands for "no limit": the largest integer of PostgreSQL. */
 const anyNumber = 2_147_483_647;
 
-/** Zones whose devices may be asked again if they keep a place already. */
+/** Zones whose windows are open. Devices that count against the budget already may be asked again there, full or not. */
 export const openRooms = (rooms: readonly ZoneRoom[]): ZonePlaces[] =>
   rooms.filter(({ opening }) => opening.isOpen).map(({ zone }) => ({ zone, places: anyNumber }));
 

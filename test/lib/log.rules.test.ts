@@ -64,6 +64,18 @@ describe('the log', () => {
     ]);
   });
 
+  it('has of an error its text, its code and its cause, and no other member: these may hold tokens and links', () => {
+    const lines = catchPrintedLines();
+    const cause = Object.assign(new Error('socket hang up'), {
+      code: 'ECONNRESET',
+      request: { headers: { authorization: 'Bearer abc.def' } },
+    });
+    const error = Object.assign(new Error('no answer', { cause }), { config: { url: 'https://s3.test/x?X-Amz-Signature=5ec2e7' } });
+    createLog().error('asked', { error });
+    expect(lines).toMatchObject([{ error: { message: 'no answer', cause: { message: 'socket hang up', code: 'ECONNRESET' } } }]);
+    expect(JSON.stringify(lines)).not.toMatch(/abc\.def|5ec2e7/);
+  });
+
   it('lets a line say something else than what is said of all', async () => {
     const lines = catchPrintedLines();
     const log = createLog();

@@ -23,7 +23,7 @@ import { insertExecutions } from './plan-queries.ts';
 export interface RequestUpdateDeps {
   db: Db;
   advances: Queue<AdvanceMessage>;
-  /** Whether there is a bus that the update's events go to (tell-events.ts). */
+  /** Whether there is a bus that the update's events go to (../walk/tell-events.ts). */
   tellsEvents?: boolean;
   /** An update of more devices waits until somebody else approves it; null or missing: none does. */
   approvalAbove?: number | null;
@@ -72,7 +72,7 @@ export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdat
     const answer = await getRequestedUpdate(trx, id);
     if (idempotency_key !== undefined) await keepAnswer(trx, 'update', answer);
     await auditRequest(trx, input, answer);
-    // The last act before the commit; README.md of this folder says why.
+    // The last act before the commit (../README.md, "A committed row and its message").
     await deps.advances.send([{ update_id: id, step: 0, created_dt }], { delaySeconds: firstStepDelaySeconds });
     return answer;
   });

@@ -77,8 +77,8 @@ export const listUnprovenDevices = (db: Db, dispatch_id: number) =>
     .execute();
 
 /**
- * Notes that the backend was asked, at this time, what the devices of a chunk run, and that it answered. From then on, devices whose deadline
- * had passed by that time may be given up.
+ * Notes that the backend was asked, at this time, what the devices of a chunk run, and that it answered. Devices that have not shown the version
+ * wanted, and whose deadline was before this time, may be timed out from now on.
  */
 export const noteLookUp = async (
   db: Db,

@@ -22,7 +22,7 @@ const maximumExpiredPerStep = 10_000;
 
 /**
  * A device that polls has said that it is done, and afterwards that it runs another version. It has not been silent, so its end is a mismatch
- * and no timeout (lib/report/confirmation.ts).
+ * and no timeout (eventOf in lib/report/event-of-report.ts).
  */
 const hasShownAnotherVersion = sql`(e.phase = 'installed' AND EXISTS (
   SELECT FROM device_firmwares r

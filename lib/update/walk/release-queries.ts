@@ -14,7 +14,7 @@ export interface Release {
   places: number | null;
   /**
    * Only the canary is released: its devices that wait again, and this many new ones, drawn by lot because in the order of ids they would be
-   * the oldest devices. null: there is no canary, or it has passed.
+   * the oldest devices. 0: only those that wait again. null: there is no canary, or it has passed.
    */
   newCanaries: number | null;
   /** How many devices the zones allow; null: no window or budget holds any device back. */

@@ -167,6 +167,20 @@ describe('the clock of a device that was asked', () => {
     expect(await runs(external_id)).toMatchObject({ version: firmware.version, observed_dt: at(60), firmware_update_dt: at(60) });
   });
 
+  it.each(['0.1', '9.9'])(
+    'counts whole seconds, and the device is done within the one in which it began with %s: it succeeds',
+    async (old) => {
+      const { update, firmware, external_ids, executions } = await service.givenSent();
+      const said = { external_id: external_ids[0] ?? '', occurred_dt: at(5), execution_id: executions[0]?.id };
+      service.clock.advance(5);
+      await service.confirm(confirmation({ ...said, version: old, status: 'IN_PROGRESS' }));
+      const [outcome] = await service.confirm(confirmation({ ...said, version: firmware.version }));
+      expect(outcome).toMatchObject({ outcome: 'stored', execution: { status: 'SUCCEEDED' } });
+      expect(await service.executions(update.id)).toMatchObject([{ status: 'SUCCEEDED' }]);
+      expect(await runs(said.external_id)).toMatchObject({ version: firmware.version });
+    },
+  );
+
   it('says 1970: its failure is a failure', async () => {
     const { tell, stored, execution_id } = await givenAsked();
     expect(await tell(60, { version: '1.0.0', status: 'FAILED', occurred_dt: epoch, execution_id })).toMatchObject({

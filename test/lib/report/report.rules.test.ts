@@ -147,6 +147,15 @@ describe('a report', () => {
     expect(applyReport(before, reportOf('2.0', 4))).toEqual({ effect: 'outdated', known: before });
   });
 
+  it('of another version at the same moment that is the answer to a command: it runs that, whatever the texts of the versions', () => {
+    const before = learn([reportOf('2.0', 1)]);
+    expect(applyReport(before, { ...reportOf('1.1', 1), isAnswer: true })).toMatchObject({
+      effect: 'changed',
+      known: { reported_version: '1.1', observed_dt: at(59), occurred_dt: at(1) },
+    });
+    expect(applyReport(before, reportOf('1.1', 1))).toEqual({ effect: 'outdated', known: before });
+  });
+
   it('of the same moment: the device’s own word wins over a poll, in both orders', () => {
     const own = reportOf('1.0', 5, 'confirmation');
     const poll = reportOf('2.0', 5, 'observation');

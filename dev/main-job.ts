@@ -1,6 +1,8 @@
 // The main job, shown to the user: register the fleet, upload a firmware, update all devices, read what they run. It uses the HTTP API only.
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  type AddZoneBody,
+  ApiProblem,
   all,
   type Client,
   createClient,
@@ -13,6 +15,7 @@ import {
   uploadFirmware,
 } from '../clients/api/src/index.ts';
 import { bar, type Display } from './display.ts';
+import { mostAtWork, type Stretch } from './most-at-work.ts';
 
 type Counts = Update['counts'];
 
@@ -27,6 +30,8 @@ export interface FirmwareFile {
   filename?: string;
   bytes: Uint8Array<ArrayBuffer>;
   comment: string;
+  /** Of scooters: how many per cent of those of a zone may be at work at one moment, at most; any number when absent. */
+  maximum_unavailable_percentage?: number;
 }
 
 export interface UpdateResult {
@@ -36,14 +41,29 @@ export interface UpdateResult {
   version: string;
   status: Update['status'];
   counts: Counts;
+  /** Of all updates with a budget together. */
+  zone_use?: ZoneUse[];
   /** Numbers that contradict each other; empty when all is right. */
   contradictions: string[];
+}
+
+/** How many scooters a zone may miss at one moment, and how many it did. */
+export interface ZoneUse {
+  zone: string;
+  devices: number;
+  /** How many of them may be at work at one moment. */
+  budget: number;
+  most_at_work: number;
 }
 
 export interface MainJob {
   api_url: string;
   token: string;
   fleet: readonly NewDevice[];
+  /** Where devices of the fleet stand. */
+  zones?: readonly AddZoneBody[];
+  /** The deadline of a device that was asked. */
+  inProgressMinutes?: number;
   files: FirmwareFile[];
   display: Display;
   signal?: AbortSignal;
@@ -54,7 +74,7 @@ export interface MainJob {
 const POLL_MILLISECONDS = 300;
 const REGISTRATION_SECONDS = 60;
 const STALL_SECONDS = 120;
-/** The deadline of a silent device; much longer than an installation takes here. */
+/** The deadline of a silent device. */
 const IN_PROGRESS_MINUTES = 0.5;
 const UNSUCCESSFUL = ['FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED', 'REMOVED'] as const;
 
@@ -73,22 +93,29 @@ export async function runMainJob(job: MainJob): Promise<UpdateResult[]> {
     await follow(unfinished);
   }
 
+  const { zones = [], inProgressMinutes = IN_PROGRESS_MINUTES } = job;
+  for (const zone of zones) await addZone(api, zone);
   await registerAll(api, fleet);
-  display.line(`Registered ${describeFleet(fleet)}`);
+  display.line(
+    `Registered ${describeFleet(fleet)}${zones.length === 0 ? '' : ` in the zones ${zones.map(({ name }) => name).join(', ')}`}`,
+  );
 
   const requested = await Promise.all(
     files.map(async (file) => {
       const firmware = await upload(api, file, display, signal);
-      const { kind, external_ids } = file;
+      const { kind, external_ids, maximum_unavailable_percentage } = file;
       const targets = external_ids ? { kind, external_ids } : { filter: { kind } };
       const { id } = await startUpdate(api, {
         firmware_id: firmware.id,
         targets,
-        timeouts: { in_progress_minutes: IN_PROGRESS_MINUTES },
+        timeouts: { in_progress_minutes: inProgressMinutes },
+        ...(maximum_unavailable_percentage !== undefined && { rollout: { maximum_unavailable_percentage } }),
         comment: file.comment,
       });
       const whom = external_ids ? `${external_ids.length} ${kind}s` : `every ${kind}`;
-      display.line(`Update ${id}: ${whom} to ${file.hardware_type} ${firmware.version}`);
+      const budget =
+        maximum_unavailable_percentage === undefined ? '' : `, at most ${maximum_unavailable_percentage} % of each zone at one moment`;
+      display.line(`Update ${id}: ${whom} to ${file.hardware_type} ${firmware.version}${budget}`);
       return api.getUpdate(id);
     }),
   );
@@ -99,7 +126,46 @@ export async function runMainJob(job: MainJob): Promise<UpdateResult[]> {
     const targeted = fleet.filter((device) => device.kind === kind && (external_ids?.includes(device.external_id) ?? true));
     results.push(await summarize(api, update, { kind, targeted }, display));
   }
-  return results;
+  const limited = ended.filter((_, i) => files[i]?.maximum_unavailable_percentage !== undefined);
+  return zones.length === 0 || limited.length === 0 ? results : checkBudgets(results, await measureZones(api, limited, job), display);
+}
+
+/** A zone that somebody has changed since the last start stays as it is. */
+const addZone = (api: Client, zone: AddZoneBody): Promise<unknown> =>
+  api.addZone(zone).catch((error: unknown) => {
+    if (!(error instanceof ApiProblem) || error.status !== 409) throw error;
+  });
+
+/** How many scooters of each zone were at work at one moment, at most, on all updates together; by the times that the service has stored. */
+async function measureZones(api: Client, updates: readonly Update[], { fleet, zones = [] }: MainJob): Promise<ZoneUse[]> {
+  const zoneOf = new Map(fleet.map(({ external_id, zone }) => [external_id, zone]));
+  const stretches: Stretch[] = [];
+  for (const { id } of updates) {
+    for await (const { external_id, sent_dt, finished_dt } of all((page) => api.listExecutions(id, page))) {
+      const zone = zoneOf.get(external_id);
+      if (zone && sent_dt && finished_dt)
+        stretches.push({ zone, device: external_id, from: Date.parse(sent_dt), until: Date.parse(finished_dt) });
+    }
+  }
+  const most = mostAtWork(stretches);
+  const percentage = Math.min(...updates.map(({ rollout }) => rollout.maximum_unavailable_percentage));
+  return Promise.all(
+    zones.map(async ({ name: zone }) => {
+      const { total: devices = 0 } = await api.listDevices({ kind: 'scooter', zone, retired: false, total: true, limit: 1 });
+      return { zone, devices, budget: Math.max(1, Math.floor((percentage * devices) / 100)), most_at_work: most.get(zone) ?? 0 };
+    }),
+  );
+}
+
+function checkBudgets(results: readonly UpdateResult[], uses: ZoneUse[], display: Display): UpdateResult[] {
+  const shown = uses.map(({ zone, devices, budget, most_at_work }) => `${zone} ${most_at_work} of ${devices} (${budget} may be)`);
+  display.line();
+  display.line(`Scooters at work at one moment, at most, by the service's times: ${shown.join(', ')}`);
+  const exceeded = uses
+    .filter(({ budget, most_at_work }) => most_at_work > budget)
+    .map(({ zone, budget, most_at_work }) => `${most_at_work} were at work in zone ${zone} at one moment, and ${budget} may be`);
+  for (const contradiction of exceeded) display.line(`  DOES NOT ADD UP: ${contradiction}`);
+  return results.map((result) => ({ ...result, zone_use: uses, contradictions: [...result.contradictions, ...exceeded] }));
 }
 
 async function upload(api: Client, file: FirmwareFile, display: Display, signal: AbortSignal | undefined) {

@@ -25,7 +25,7 @@ updates the fleet before your eyes, and stays up until Ctrl-C. Data is kept in .
                            service directly. A fleet never gets smaller
   --cabinets N             number of cabinets (default 20), which talk to the service directly, too
   --failure-rate RATE      share of installations that fail, 0 to 1 (default 0.02)
-  --install-seconds N      median time of an installation (default 4)
+  --install-seconds N      median time of an installation (default 1)
   --port N                 port of the API (default: any free one, the same one next time)
   --aws ADDRESS            S3 and SQS of an emulator, for example LocalStack's http://127.0.0.1:4566, instead of the embedded
                            ones; files uploaded there stay there, so delete .local/ when you change from one to the other
@@ -75,7 +75,7 @@ export function parseStartOptions(args: string[]): StartOptions {
     fleet: number('fleet', isWhole(1, 1_000_000), 'a whole number from 1 to 1000000'),
     cabinets: number('cabinets', isWhole(1, 1_000), 'a whole number from 1 to 1000'),
     failureRate: number('failure-rate', (value) => value >= 0 && value <= 1, 'a number from 0 to 1') ?? 0.02,
-    installSeconds: number('install-seconds', (value) => value >= 0 && value <= 86_400, 'a number of seconds from 0 to 86400') ?? 4,
+    installSeconds: number('install-seconds', (value) => value >= 0 && value <= 86_400, 'a number of seconds from 0 to 86400') ?? 1,
     port: number('port', isWhole(1, 65_535), 'a port from 1 to 65535'),
     aws: address(values.aws),
     firmware: firmwareOf(values),

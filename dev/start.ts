@@ -7,6 +7,7 @@ import type { RegisterDevicesBodyDevicesItem as NewDevice } from '../clients/api
 import { readPrivateJson, writePrivateFile } from '../ops/private-file.ts';
 import { LockTakenError, takeLock } from '../ops/process-lock.ts';
 import { createDisplay, type Display } from './display.ts';
+import { inLocalZones, localZones } from './local-zones.ts';
 import { type FirmwareFile, runMainJob, type UpdateResult } from './main-job.ts';
 import { listIotDevices } from './simulator/iot-fleet.ts';
 import { causeOf, isNoSpaceError, noSpaceLeft } from './stack/part-ended.ts';
@@ -20,6 +21,10 @@ const GENERATED_FIRMWARE_BYTES = 64 * 1024;
 const DEFAULT_FLEET: FleetSize = { scooters: 1_000, cabinets: 20 };
 /** Scooters that poll the service, as cabinets do. */
 const OWN_IOT_SCOOTERS = 10;
+/** Of the scooters of a zone, at work at one moment. */
+const BUDGET_PERCENTAGE = 10;
+/** An installation takes four times the median at most; the rest is for the download and the report. */
+const deadlineMinutes = (installSeconds: number): number => (4 * installSeconds + 10) / 60;
 /** As in real life: some devices cannot be updated just now, a few never answer, a few claim a success that is none. */
 const ODD_DEVICES = { deferral_rate: 0.03, silent_rate: 0.005, lie_rate: 0.005 };
 
@@ -53,10 +58,11 @@ async function main(): Promise<number> {
       onError: (where, error) =>
         display.line(`${where}: ${firstLine(error)} (tried again; more in ${relative(process.cwd(), join(DIRECTORY, 'functions.log'))})`),
     });
-    const fleet = [...(await listFleet(stack)), ...stack.iot_devices];
+    const fleet = [...inLocalZones(await listFleet(stack)), ...inLocalZones(stack.iot_devices)];
     const died = stack.died.then((error) => Promise.reject(error));
     died.catch(() => {}); // also when nobody waits for it any more
-    const results = await Promise.race([runMainJob({ api_url: stack.api_url, token: stack.token, fleet, files, display, signal }), died]);
+    const job = { fleet, files, zones: localZones, inProgressMinutes: deadlineMinutes(options.installSeconds) };
+    const results = await Promise.race([runMainJob({ ...job, api_url: stack.api_url, token: stack.token, display, signal }), died]);
     const addsUp = results.every(({ contradictions }) => contradictions.length === 0);
     display.line();
     display.line(`${addsUp ? 'Fleet updated' : 'Finished'} ${((performance.now() - startedAt) / 1_000).toFixed(1)} s after the start.`);
@@ -121,17 +127,18 @@ function readFiles({ firmware }: StartOptions, cabinets: number): FirmwareFile[]
       bytes: new Uint8Array(randomBytes(GENERATED_FIRMWARE_BYTES)),
     });
     return [
-      generate('vega_mcu', 'scooter'),
+      { ...generate('vega_mcu', 'scooter'), ...budgetOf('scooter') },
       { ...generate('cabinet', 'cabinet'), ...simulatedOnly('cabinet', cabinets) },
-      { ...generate('yandex_iot', 'scooter'), ...simulatedOnly('yandex_iot', cabinets) },
+      { ...generate('yandex_iot', 'scooter'), ...simulatedOnly('yandex_iot', cabinets), ...budgetOf('scooter') },
     ];
   }
   const { file, hardwareType, version } = firmware;
   const bytes = readFirmware(file);
+  const kind = hardwareType === 'cabinet' ? 'cabinet' : 'scooter';
   return [
     {
-      hardware_type: hardwareType,
-      kind: hardwareType === 'cabinet' ? 'cabinet' : 'scooter',
+      ...{ hardware_type: hardwareType, kind },
+      ...budgetOf(kind),
       ...simulatedOnly(hardwareType, cabinets),
       version: version ?? versionFor(file, new Date()),
       filename: basename(file),
@@ -140,6 +147,10 @@ function readFiles({ firmware }: StartOptions, cabinets: number): FirmwareFile[]
     },
   ];
 }
+
+/** Nobody rides a cabinet. */
+const budgetOf = (kind: FirmwareFile['kind']): Pick<FirmwareFile, 'maximum_unavailable_percentage'> =>
+  kind === 'scooter' ? { maximum_unavailable_percentage: BUDGET_PERCENTAGE } : {};
 
 function readFirmware(file: string): FirmwareFile['bytes'] {
   let bytes: FirmwareFile['bytes'];
@@ -207,6 +218,7 @@ function printHowToGoOn(stack: Stack, fleet: NewDevice[], results: UpdateResult[
     '',
     'In another terminal, in this folder (npx scu --help shows all):',
     '  npx scu stats',
+    '  npx scu zone list',
     `  npx scu device view ${scooter?.external_id}`,
     `  npx scu update view ${results[0]?.id}`,
     '',

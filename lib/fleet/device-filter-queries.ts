@@ -48,7 +48,8 @@ const conditions: Conditions = {
   running: (running) => runsAny(anyOf(rangesOfRunning(running))),
   not_running: (running) => sql`NOT ${runsAny(anyOf(rangesOfRunning(running)))}`,
   older_than_firmware_id: (firmware_id) =>
-    runsAny(sql`EXISTS (
+    // The hardware type would not be needed here, but with it a device has one row to look at instead of one for each of its types.
+    runsAny(sql`r.hardware_type = (SELECT hardware_type FROM firmwares WHERE id = ${firmware_id}) AND EXISTS (
       SELECT FROM firmwares newer JOIN firmwares older ON older.hardware_type = newer.hardware_type
       WHERE newer.id = ${firmware_id} AND older.id = r.firmware_id AND older.version_num < newer.version_num
     )`),

@@ -1,14 +1,27 @@
-import type { Command } from 'commander';
+import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
-import type { UpdateDetail, Wait } from '../../clients/api/src/index.ts';
+import * as z from 'zod/mini';
+import type { Client, DryRun, UpdateDetail, Wait } from '../../clients/api/src/index.ts';
 import { formatCsvRow, parseCsv } from '../../clients/cli/src/csv.ts';
+import {
+  addFilterOptions,
+  describeFilter,
+  type Filter,
+  type FilterOptions,
+  filterOf,
+  queryOf,
+} from '../../clients/cli/src/filter-options.ts';
 import { readFleet } from '../../clients/cli/src/import-devices.ts';
 import { printable } from '../../clients/cli/src/output.ts';
+import { planLines } from '../../clients/cli/src/plan-lines.ts';
 import { createProgram } from '../../clients/cli/src/program.ts';
 import { cut } from '../../clients/cli/src/screen.ts';
 import { sayWhatHappens } from '../../clients/cli/src/update-sentence.ts';
+import { addTargetOptions, type TargetOptions, targetsOf } from '../../clients/cli/src/update-targets.ts';
 import { updateView } from '../../clients/cli/src/update-view.ts';
 import { sayWait } from '../../clients/cli/src/wait-words.ts';
+import { describeWindow, maintenanceWindow } from '../../clients/cli/src/window-option.ts';
+import { deviceFilterQuery, filterOfQuery } from '../../lib/fleet/device-filter-query.ts';
 
 describe('CSV', () => {
   it('keeps separators, quotes and ends of lines within quotes, and the line in which a row begins', () => {
@@ -63,9 +76,142 @@ describe('a fleet in CSV', () => {
     });
   });
 
+  it('has zones, tags and revisions where a line says them', () => {
+    const { lines, ignored } = readFleet('external_id,zone,tags,revision\nS-1,north,night centre,B2\nS-2,,,\n', 'scooter');
+    expect(lines.map(({ device }) => device)).toEqual([
+      { kind: 'scooter', external_id: 'S-1', zone: 'north', tags: ['night', 'centre'], revision: 'B2' },
+      { kind: 'scooter', external_id: 'S-2' },
+    ]);
+    expect(ignored).toEqual([]);
+  });
+
   it('is refused without a first line that names the columns', () => {
     expect(() => readFleet('S-1,1\nS-2,2\n', 'scooter')).toThrow('The first line names the columns');
   });
+});
+
+/** Nothing here asks the service. */
+const noClient = {} as Client;
+const optionsOf = <Options extends object>(add: (command: Command) => Command, words: readonly string[]): Options =>
+  add(new Command('scu').exitOverride().configureOutput({ writeErr: () => {} }))
+    .parse([...words], { from: 'user' })
+    .opts<Options>();
+
+describe('conditions that choose devices', () => {
+  const filterFrom = (...words: string[]) =>
+    filterOf(
+      noClient,
+      optionsOf<FilterOptions>((command) => addFilterOptions(command), words),
+    );
+  const everyCondition = [
+    ...['--kind', 'scooter', '--prefix', 'S-0', '--version', 'none', '--channel', 'iot', '--zone', 'north', '--tag', 'night,old'],
+    ...['--tag', 'third', '--tag-any', 'a', '--tag-none', 'b,c', '--revision', "B2 'new'", '--running', 'vega_mcu@1.4.0'],
+    ...['--not-running', '17', '--older-than', '18', '--unknown-version', 'vega_gsm', '--not-seen-days', '7'],
+    ...['--not-seen-since', '2026-11-01T00:00:00.000Z', '--no-retired', '--failed-in', '#3', '--percentage', '10%'],
+  ];
+  const everyField: Filter = {
+    ...{ kind: 'scooter', external_id_prefix: 'S-0', version: 'none', channel: 'iot', zone: 'north', revision: "B2 'new'" },
+    tags: { all: ['night', 'old', 'third'], any: ['a'], none: ['b', 'c'] },
+    ...{ running: { hardware_type: 'vega_mcu', version: '1.4.0' }, not_running: { firmware_id: 17 }, older_than_firmware_id: 18 },
+    ...{ unknown_version: 'vega_gsm', not_seen_days: 7, not_seen_since: '2026-11-01T00:00:00.000Z', retired: false },
+    ...{ failed_in_update_id: 3, percentage: 10 },
+  };
+
+  it('are the same filter as options and in a request', async () => {
+    expect(await filterFrom(...everyCondition)).toEqual(everyField);
+    expect(await filterFrom()).toEqual({});
+    expect(await filterFrom('--retired', '--version', '2')).toEqual({ retired: true, version: 2 });
+  });
+
+  it('are all there that the API has as query parameters, and mean the same there', () => {
+    const query = queryOf(everyField);
+    const parsed = z
+      .object(deviceFilterQuery)
+      .parse(Object.fromEntries(Object.entries(query).map(([name, value]) => [name, String(value)])));
+    expect(filterOfQuery(parsed)).toEqual(everyField);
+    // Another way to say what `running` and `not_running` say, and an older name of it.
+    const others = ['running.firmware_id', 'runs_firmware_id', 'not_running.hardware_type', 'not_running.version'];
+    expect(Object.keys(deviceFilterQuery).filter((name) => !(name in query))).toEqual(others);
+  });
+
+  it('of a group are shown as the options that say the same', async () => {
+    expect(describeFilter(everyField)).toBe(
+      "--kind scooter --prefix S-0 --version none --channel iot --zone north --revision 'B2 '\\''new'\\''' --tag night,old,third --tag-any a " +
+        '--tag-none b,c --running vega_mcu@1.4.0 --not-running 17 --older-than 18 --unknown-version vega_gsm --not-seen-days 7 ' +
+        '--not-seen-since 2026-11-01T00:00:00.000Z --failed-in 3 --percentage 10 --no-retired',
+    );
+    expect(describeFilter({})).toBe('every device');
+  });
+
+  it.each([
+    [['--running', 'vega_mcu@'], '--running vega_mcu@: a hardware type and a version are wanted'],
+    [['--not-running', '1.4.0'], '--not-running 1.4.0: a hardware type and a version are wanted'],
+    [['--older-than', 'newest'], 'newest names no firmware'],
+    [['--failed-in', 'last'], 'last is no id of an update'],
+  ])('%j is refused before anything is sent', async (words, message) => {
+    await expect(filterFrom(...words)).rejects.toThrow(message);
+  });
+});
+
+describe('the devices of an update', () => {
+  const targetsFrom = (...words: string[]) =>
+    targetsOf(noClient, optionsOf<TargetOptions>(addTargetOptions, words), { hardwareType: async () => 'vega_mcu' });
+
+  it.each<[string[], Awaited<ReturnType<typeof targetsFrom>>]>([
+    [['--all'], { filter: { kind: 'scooter' } }],
+    [['--all', '--kind', 'cabinet'], { filter: { kind: 'cabinet' } }],
+    [['--devices', 'S-1, S-2', '--devices', 'S-3'], { kind: 'scooter', external_ids: ['S-1', 'S-2', 'S-3'] }],
+    [['--group', 'night-shift', '--percentage', '5'], { group: 'night-shift', percentage: 5 }],
+    [
+      ['--zone', 'north', '--tag', 'night', '--not-running', '1.4.0'],
+      {
+        filter: { kind: 'scooter', zone: 'north', tags: { all: ['night'] }, not_running: { hardware_type: 'vega_mcu', version: '1.4.0' } },
+      },
+    ],
+  ])('%j', async (words, targets) => {
+    expect(await targetsFrom(...words)).toEqual(targets);
+  });
+
+  it.each([
+    [[], 'Which devices?'],
+    [['--kind', 'cabinet'], 'Which devices?'],
+    [['--all', '--devices', 'S-1'], 'named or chosen, not both'],
+    [['--zone', 'north', '--devices', 'S-1'], 'named or chosen, not both'],
+    [['--group', 'night-shift', '--zone', 'north'], 'A group says itself'],
+    [['--group', 'night-shift', '--kind', 'cabinet'], 'A group says itself'],
+    [['--group', 'night-shift', '--all'], 'A group says itself'],
+  ])('%j are refused, because it is not clear which are meant', async (words, message) => {
+    await expect(targetsFrom(...words)).rejects.toThrow(message);
+  });
+});
+
+it('a maintenance window is shown as it is typed', () => {
+  for (const typed of ['02:00-05:00', '22:00-04:00 monday,friday']) expect(describeWindow(maintenanceWindow(typed))).toBe(typed);
+  const everyDay = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'] as const;
+  expect(describeWindow({ from: '02:00', until: '05:00', days: [...everyDay] })).toBe('02:00-05:00');
+  expect(() => maintenanceWindow('at night')).toThrow('Two times of day are wanted');
+});
+
+it('a dry run says in words when the turn of devices comes', () => {
+  const plan: DryRun = {
+    ...{ eligible: 1_600, needs_approval: true, reasons: [], parts: [] },
+    when: {
+      now: 1_200,
+      later: [
+        { zone: 'north', cause: 'WINDOW', opens_dt: '2026-11-26T23:00:00.000Z', count: 300 },
+        { zone: 'centre', cause: 'BUDGET', opens_dt: null, count: 80 },
+        { zone: null, cause: 'WINDOW', opens_dt: null, count: 20 },
+      ],
+    },
+  };
+  expect(planLines(plan, { paint: (_, text) => text }, new Date('2026-11-26T21:30:00Z')).slice(0, 6)).toEqual([
+    '1,600 devices would be updated.',
+    '  1,200 at once, at the pace of the update',
+    '  300 in zone north when its window opens: 2026-11-26 23:00:00Z, in 1 h 30 min',
+    '  80 in zone centre as others there have ended: its budget is used up until then',
+    '  20 in no zone never: its window does not open',
+    'Somebody else would have to approve it.',
+  ]);
 });
 
 it('lets no text of a device command the terminal', () => {
@@ -92,7 +238,9 @@ it('every command has a summary and a help with an example', async () => {
     ...['firmware upload', 'firmware sign', 'firmware list', 'firmware view', 'firmware download', 'firmware withdraw'],
     ...['type list', 'type add', 'package create', 'package view'],
     ...['key new', 'key list', 'key add', 'key approve', 'key revoke', 'root sign', 'root publish', 'root list'],
-    ...['device list', 'device view', 'device import', 'device export', 'device token', 'observe'],
+    ...['device list', 'device view', 'device import', 'device export', 'device tag', 'device change', 'device rename', 'device retire'],
+    ...['device reinstate', 'device token', 'zone list', 'zone view', 'zone add', 'zone change', 'zone delete'],
+    ...['group list', 'group view', 'group members', 'group add', 'group change', 'group delete', 'observe'],
     ...['update plan', 'update create', 'update list', 'update view', 'update devices', 'update timeline', 'update watch'],
     ...['update approve', 'update reject', 'update pause', 'update resume', 'update cancel', 'update pace', 'update retry'],
     ...['stats', 'stats versions', 'stats times', 'audit', 'api'],
@@ -124,6 +272,7 @@ const update = (changes: Partial<UpdateDetail>): UpdateDetail =>
       rollout: { maximum_per_minute: 1_000, maximum_in_progress: null, exponential: null, maximum_unavailable_percentage: 100 },
     },
     ...{ canary: null, canary_started_dt: null, canary_passed_dt: null, canary_counts: null, abort: [], start_dt: null },
+    ...{ window: null, ignore_window: false },
     ...{
       finished_dt: null,
       walk: { due_dt: null, is_late: false },
@@ -204,6 +353,42 @@ describe('why an update stands still is one sentence', () => {
   ])('when %s', (_, changes, sentence) => {
     expect(sayWhatHappens(update(changes), now)).toBe(sentence);
   });
+});
+
+it.each<[string, Partial<UpdateDetail>, Wait['cause'][], string]>([
+  [
+    'all windows are closed',
+    { counts: { ...none, QUEUED: 300, SUCCEEDED: 500 } },
+    ['WINDOW'],
+    '300 devices wait for the next maintenance window, which opens at 2026-11-26 23:00:00Z.',
+  ],
+  [
+    'budgets are used up',
+    {},
+    ['BUDGET', 'WINDOW'],
+    '180 devices at work, as many as the budgets of their zones allow. The next ones follow as they end.',
+  ],
+  ['only some are held back', {}, ['BUDGET', 'PACE'], 'Asks up to 1,000 devices a minute.'],
+])('why an update stands still is one sentence also when %s', (_, changes, causes, sentence) => {
+  const waits = causes.map((cause) => ({
+    cause,
+    count: 1,
+    since_dt: null,
+    until_dt: cause === 'WINDOW' ? '2026-11-26T23:00:00.000Z' : null,
+  }));
+  expect(sayWhatHappens(update(changes), now, waits)).toBe(sentence);
+});
+
+it('the screen of an update says its own window and budget, and that it ignores those of zones', () => {
+  const linesOf = (seen: UpdateDetail) => updateView(seen, { paint: (_, text) => text, width: 200, now });
+  const rollout = { maximum_per_minute: 1_000, maximum_in_progress: null, exponential: null, maximum_unavailable_percentage: 5 };
+  expect(linesOf(update({ rollout, window: { from: '02:00', until: '05:00', days: ['friday'] } }))).toEqual(
+    expect.arrayContaining([
+      'Pace       412 asked in the last minute; at most 1,000 a minute, 5 % of a zone at work',
+      'Window     02:00-05:00 friday, by the clocks of the devices',
+    ]),
+  );
+  expect(linesOf(update({ ignore_window: true }))).toContain('Window     none: also outside the windows of zones');
 });
 
 it('the screen of an update is text that can be read without colours', () => {

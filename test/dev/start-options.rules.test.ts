@@ -8,7 +8,7 @@ describe('the command line of npm start', () => {
       fleet: undefined,
       cabinets: undefined,
       failureRate: 0.02,
-      installSeconds: 4,
+      installSeconds: 1,
       once: false,
     });
   });

@@ -9,11 +9,13 @@ import { type Stack, startStack } from '../../dev/stack/stack.ts';
 
 let stack: Stack;
 let api: Client;
+const zones = ['north', 'centre', 'south'].map((name) => ({ name, time_zone: 'Europe/Moscow' }));
 const fleet: NewDevice[] = [
   ...Array.from({ length: 60 }, (_, index) => ({
     kind: 'scooter' as const,
     external_id: `S-${String(index + 1).padStart(5, '0')}`,
     version: index % 2 ? (2 as const) : (1 as const),
+    zone: zones[index % 3]?.name ?? null,
   })),
   ...Array.from({ length: 3 }, (_, index) => ({
     kind: 'cabinet' as const,
@@ -34,10 +36,10 @@ it('brings a file from an engineer to every device, and shows afterwards what ea
   const lines: string[] = [];
   const output = { write: (text: string) => lines.push(text) } as unknown as NodeJS.WritableStream;
   const [scooters, cabinets] = await runMainJob({
-    ...{ api_url: stack.api_url, token: stack.token, fleet, stallSeconds: 30 },
+    ...{ api_url: stack.api_url, token: stack.token, fleet, zones, stallSeconds: 30 },
     display: createDisplay({ isPlain: true, output }),
     files: [
-      { hardware_type: 'vega_mcu', kind: 'scooter', version: '2.0.0', bytes, comment: 'end to end' },
+      { hardware_type: 'vega_mcu', kind: 'scooter', version: '2.0.0', bytes, comment: 'end to end', maximum_unavailable_percentage: 30 },
       { hardware_type: 'cabinet', kind: 'cabinet', bytes: new Uint8Array(randomBytes(10)), comment: 'end to end' },
     ],
   });
@@ -65,6 +67,18 @@ it('brings a file from an engineer to every device, and shows afterwards what ea
     else expect(installed).toMatchObject({ version: '2.0.0', firmware_id: firmware.id, firmware_update_time: expect.any(Number) });
   }
   expect(lines.join('')).toContain('Update');
+
+  // 30 % of 20 in each zone.
+  expect(scooters?.zone_use?.map(({ zone, devices, budget }) => [zone, devices, budget])).toEqual([
+    ['north', 20, 6],
+    ['centre', 20, 6],
+    ['south', 20, 6],
+  ]);
+  for (const { most_at_work } of scooters?.zone_use ?? []) {
+    expect(most_at_work).toBeGreaterThan(0);
+    expect(most_at_work).toBeLessThanOrEqual(6);
+  }
+  expect(lines.join('')).toMatch(/Scooters at work at one moment, at most, by the service's times: north \d of 20 \(6 may be\), centre/);
 });
 
 it('leaves nothing behind in the queues, and nothing in the dead-letter queues', async () => {

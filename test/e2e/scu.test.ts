@@ -210,6 +210,96 @@ describe('a plan', () => {
   });
 });
 
+describe('zones, tags and groups', () => {
+  it('a zone is added, changed and deleted; devices move into it, and it is not deleted before they have left', async () => {
+    const added = await answerOf(['zone', 'add', 'north', '--time-zone', 'Europe/Moscow', '--budget', '10%', '--window', '02:00-05:00']);
+    expect(added).toMatch(/^Zone north\ntime zone +Europe\/Moscow\nbudget +10 %\nwindow +02:00-05:00\ndevices +0\n/);
+    expect(await answerOf(['device', 'change', 'S-00029', 'S-00030', '--zone', 'north'])).toBe(
+      'Scooter S-00029: in zone north, generation 1, reached by telematics\n' +
+        'Scooter S-00030: in zone north, generation 2, reached by telematics\n',
+    );
+    expect(await jsonOf('zone', 'change', 'north', '--no-window', '--budget', '50', '--comment', 'harbour')).toMatchObject({
+      ...{ maximum_unavailable_percentage: 50, maintenance_window: null, comment: 'harbour', devices: 2 },
+    });
+    expect(await answerOf(['zone', 'list'])).toMatch(
+      /^NAME +TIME ZONE +BUDGET +WINDOW +DEVICES +COMMENT\nnorth +Europe\/Moscow +50 % +- +2 +harbour\n$/,
+    );
+    expect(await scu(['zone', 'delete', 'north'])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('say --yes') });
+    expect(await scu(['zone', 'delete', 'north', '--yes'])).toMatchObject({ exitCode: 5, stdout: '' });
+    expect((await scu(['zone', 'change', 'north'])).exitCode).toBe(2);
+    expect((await scu(['zone', 'view', 'nowhere'])).exitCode).toBe(1);
+  });
+
+  it('tags are added to named devices and to those of a filter; an id that nobody has is told', async () => {
+    expect(await answerOf(['device', 'tag', 'S-00030', '--add', 'night,trial'])).toBe('1 device has other tags now\n');
+    const named = await scu(['device', 'tag', 'S-00030', 'S-nowhere', '--add', 'night']);
+    expect(named).toMatchObject({ exitCode: 5, stdout: '0 devices have other tags now; 1 had them already; not registered: S-nowhere\n' });
+    expect(await jsonOf('device', 'tag', '--zone', 'north', '--tag-none', 'night', '--add', 'day', '--remove', 'trial')).toMatchObject({
+      changed: 1,
+    });
+    expect(
+      (await linesOf('device', 'list', '--zone', 'north', '--tag-any', 'night,day')).map(({ external_id, tags }) => [external_id, tags]),
+    ).toEqual([
+      ['S-00029', ['day']],
+      ['S-00030', ['night', 'trial']],
+    ]);
+    expect(await linesOf('device', 'list', '--zone', 'north', '--tag', 'night', '--version', '1')).toEqual([]);
+    for (const words of [['S-00030'], ['--add', 'night'], ['S-00030', '--zone', 'north', '--add', 'night']])
+      expect((await scu(['device', 'tag', ...words])).exitCode).toBe(2);
+  });
+
+  it('a group keeps conditions, lists who fulfils them, and is the target of an update; its words can be pasted', async () => {
+    const conditions = '--kind scooter --zone north --tag night --not-running vega_mcu@0.9';
+    expect(await answerOf(['group', 'add', 'night-shift', ...conditions.split(' '), '--comment', 'collected at night'])).toBe(
+      `Group night-shift means: ${conditions}\n`,
+    );
+    expect((await linesOf('group', 'members', 'night-shift')).map(({ external_id }) => external_id)).toEqual(['S-00030']);
+    expect(await answerOf(['update', 'plan', '--firmware', 'vega_mcu@1.5.0', '--group', 'night-shift'])).toMatch(/^1 devices would/);
+    expect(await answerOf(['group', 'change', 'night-shift', '--zone', 'north'])).toBe('Group night-shift means: --zone north\n');
+    expect(await jsonOf('group', 'view', 'night-shift')).toMatchObject({ devices: 2, comment: 'collected at night' });
+    expect(await answerOf(['group', 'list'])).toMatch(/night-shift +--zone north +collected at night\n$/);
+    expect(await jsonOf('group', 'delete', 'night-shift', '--yes')).toEqual({ deleted: 'night-shift' });
+    expect(await linesOf('group', 'list')).toEqual([]);
+  });
+
+  it('a dry run says who waits for a window and who for a budget, as the options of the update ask', async () => {
+    const at = (hours: number) => new Date(Date.now() + hours * 3_600_000).toISOString().slice(11, 16);
+    const plan = ['update', 'plan', '--firmware', 'vega_mcu@1.5.0'];
+    const closed = await answerOf([...plan, '--devices', 'S-00001', '--window', `${at(2)}-${at(3)}`]);
+    expect(closed).toMatch(
+      /^1 devices would be updated\.\n {2}0 at once, at the pace of the update\n {2}1 in no zone when its window opens: \d{4}-/,
+    );
+    const budget = await answerOf([...plan, '--zone', 'north', '--budget', '1%']);
+    expect(budget).toMatch(/^2 devices would be updated\.\n {2}1 at once, .*\n {2}1 in zone north as others there have ended: its budget/);
+    expect(await answerOf([...plan, '--zone', 'north', '--not-running', '1.4.0'])).toMatch(/^2 devices would/);
+    expect((await scu([...plan, '--all', '--ignore-window'])).stderr).toContain('is needed with ignore_window');
+  });
+
+  it('a device is given another id, retired and taken back, and leaves its zone; the audit tells it', async () => {
+    await answerOf(['device', 'import', '-'], { input: 'kind,external_id,zone,tags,revision\ncabinet,A-0001,north,new spare,B2\n' });
+    const cabinet = ['--kind', 'cabinet'];
+    expect(await answerOf(['device', 'rename', 'A-0001', 'A-0002', ...cabinet])).toBe('Cabinet A-0001 is A-0002 now.\n');
+    expect(await answerOf(['device', 'view', 'A-0002', ...cabinet])).toMatch(
+      /zone +north\ntags +new spare\nrevision +B2\n[\s\S]*before +A-0001 until/,
+    );
+    expect((await scu(['device', 'retire', 'A-0002', ...cabinet])).exitCode).toBe(2);
+    expect(await answerOf(['device', 'retire', 'A-0002', ...cabinet, '--yes'])).toBe('Cabinet A-0002 is retired.\n');
+    expect(await linesOf('device', 'list', '--zone', 'north', ...cabinet, '--no-retired')).toEqual([]);
+    expect(await linesOf('device', 'list', '--retired')).toMatchObject([{ external_id: 'A-0002' }]);
+    expect(await answerOf(['device', 'reinstate', 'A-0002', ...cabinet])).toBe('Cabinet A-0002 is in service.\n');
+    await answerOf(['device', 'change', 'A-0002', ...cabinet, '--no-zone', '--no-revision']);
+    await answerOf(['device', 'change', 'S-00029', 'S-00030', '--no-zone']);
+    expect(await answerOf(['zone', 'delete', 'north', '--yes'])).toBe('Zone north is deleted.\n');
+
+    const auditor = inPipeline(await stack.tokenFor({ subject: 'auditor', scopes: everyScope }));
+    const lines = await answerOf(['audit', '--resource', 'device', '--csv'], { env: auditor });
+    for (const what of ['retire', 'reinstate', 'change', 'tag']) expect(lines).toMatch(new RegExp(`,${what},device`));
+    const last = await answerOf(['audit', '--did', 'reinstate', '--since', '2026-01-01', '--limit', '1', '--json'], { env: auditor });
+    expect(JSON.parse(last)).toMatchObject({ action: 'reinstate', resource_id: 'cabinet/A-0002' });
+    expect(await answerOf(['audit', '--resource', 'zone', '--id', 'north'], { env: auditor })).toMatch(/delete[\s\S]*change[\s\S]*add/);
+  });
+});
+
 describe.concurrent('an update', () => {
   it('is paused, changed, watched with --timeout, resumed and canceled', async () => {
     const start = new Date(Date.now() + 3_600_000).toISOString();

@@ -1,5 +1,6 @@
 // What an update does now, and why; also why nothing happens. Without words, so that it can be said in any language.
 import type { Update, UpdateDetail } from './generated.ts';
+import type { Wait } from './waits.ts';
 
 type Counts = Update['counts'];
 
@@ -22,11 +23,13 @@ export type Situation =
   | { kind: 'canaryWaits'; until: string }
   | { kind: 'putOff'; waiting: number; atWork: number }
   | { kind: 'atLimit'; atWork: number }
+  | { kind: 'waitsForWindow'; waiting: number; until: string | null }
+  | { kind: 'atBudget'; atWork: number }
   | { kind: 'nobodyAsked'; waiting: number }
   | { kind: 'asking'; perMinute: number; slowedTo: number | null };
 
-/** The first that holds. */
-export const situationOf = (update: UpdateDetail, now: Date): Situation => {
+/** The first that holds. That windows and budgets hold devices back is known from `waits` alone. */
+export const situationOf = (update: UpdateDetail, now: Date, waits: readonly Wait[] = []): Situation => {
   const { status, counts, reason } = update;
   const atWork = counts.IN_PROGRESS;
   if (update.finished_dt !== null)
@@ -36,7 +39,7 @@ export const situationOf = (update: UpdateDetail, now: Date): Situation => {
   if (status === 'WAITING_FOR_APPROVAL') return { kind: 'waitsForApproval', by: update.created_by };
   if (update.walk.is_late) return { kind: 'late', due: update.walk.due_dt };
   if (status === 'SCHEDULED') return { kind: 'scheduled', start: update.start_dt };
-  return whyItWaits(update, now) ?? howItGoes(update);
+  return whyItWaits(update, now) ?? whatZonesAllow(update, waits) ?? howItGoes(update);
 };
 
 const whyItWaits = (update: UpdateDetail, now: Date): Situation | undefined => {
@@ -66,6 +69,15 @@ const whatTheCanaryWaitsFor = (update: UpdateDetail, now: Date): Situation | und
   const open = canary_counts === null ? canary.size : canary_counts.QUEUED + canary_counts.IN_PROGRESS;
   if (open > 0) return { kind: 'canaryAtWork', size: canary.size, open, percentage: canary.success_percentage };
   return until > now ? { kind: 'canaryWaits', until: until.toISOString() } : { kind: 'canaryStarts', size: canary.size };
+};
+
+/** Only where all that were looked at are held back by their zones. */
+const whatZonesAllow = ({ counts }: UpdateDetail, waits: readonly Wait[]): Situation | undefined => {
+  const areHeldBy = (...causes: Wait['cause'][]) => waits.length > 0 && waits.every(({ cause }) => causes.includes(cause));
+  const atWork = counts.IN_PROGRESS;
+  if (atWork === 0 && areHeldBy('WINDOW')) return { kind: 'waitsForWindow', waiting: counts.QUEUED, until: waits[0]?.until_dt ?? null };
+  const isAnyHeldByBudget = waits.some(({ cause }) => cause === 'BUDGET');
+  return isAnyHeldByBudget && areHeldBy('WINDOW', 'BUDGET') ? { kind: 'atBudget', atWork } : undefined;
 };
 
 const howItGoes = ({ pace_per_minute, rollout, backend_gate, counts }: UpdateDetail): Situation =>

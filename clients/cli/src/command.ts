@@ -102,6 +102,9 @@ export const decimalNumber = (text: string): number => {
 /** `10 %`, `10%` or `10`. */
 export const percentage = (text: string): number => decimalNumber(text.replace(/\s*%$/, ''));
 
+/** What `--budget` means, of a zone and of an update. */
+export const budgetHelp = 'so many of the devices of a zone at work at one moment at most, over all updates together: 10%';
+
 const secondsPer = { s: 1, m: 60, h: 3_600, d: 86_400 };
 
 /** Seconds of `90s`, `30m`, `2h`; a number alone are seconds. */
@@ -120,3 +123,12 @@ export const moment = (text: string): string => {
 
 /** For options that may be given several times. */
 export const collected = (text: string, before: string[] = []): string[] => [...before, text];
+
+/** Words with commas between them; the option may be given several times. */
+export const words = (text: string, before: string[] = []): string[] => [
+  ...before,
+  ...text
+    .split(',')
+    .map((word) => word.trim())
+    .filter(Boolean),
+];

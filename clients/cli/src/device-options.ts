@@ -1,38 +1,20 @@
-import { type Command, Option } from 'commander';
-import { all, type Client, type Device, type ListDevicesParams, type ListDevicesSort } from '../../api/src/index.ts';
-import { moment, wholeNumber } from './command.ts';
-import { firmwareIdOf, firmwareNameHelp } from './firmware-name.ts';
+import type { Command } from 'commander';
+import { all, type Client, type Device, type ListDevicesSort } from '../../api/src/index.ts';
+import { wholeNumber } from './command.ts';
+import { addFilterOptions, type FilterOptions, filterOf, queryOf } from './filter-options.ts';
+import { formatTime } from './format.ts';
 import { limited } from './limited.ts';
+import type { Column } from './output.ts';
 import { sortOption } from './sort-option.ts';
 
-export type DeviceKind = Device['kind'];
-
-export const kindOption = (description = 'scooter or cabinet') => new Option('--kind <kind>', description).choices(['scooter', 'cabinet']);
-
-export interface DeviceConditions {
-  kind?: DeviceKind;
-  prefix?: string;
-  version?: NonNullable<ListDevicesParams['version']>;
-  channel?: NonNullable<ListDevicesParams['channel']>;
-  runs?: string;
-  olderThan?: string;
-  unknownVersion?: string;
-  notSeenSince?: string;
+export interface OrderOptions {
   sort?: ListDevicesSort;
   limit?: number;
 }
 
-/** By which `scu device list` and `export` choose devices. */
-export const addDeviceConditions = (command: Command): Command =>
+/** In which order devices are listed, and how many. */
+export const addOrderOptions = (command: Command): Command =>
   command
-    .addOption(kindOption('only scooters, or only cabinets'))
-    .option('--prefix <text>', 'whose external id begins so; in the order of external ids')
-    .addOption(new Option('--version <generation>', 'scooters of this generation').choices(['1', '2', 'none']))
-    .addOption(new Option('--channel <channel>', 'reached in this way').choices(['telematics', 'iot']))
-    .option('--runs <firmware>', `that run this firmware: ${firmwareNameHelp}`)
-    .option('--older-than <firmware>', 'that run an older version than this firmware')
-    .option('--unknown-version <type>', 'that run a version of this hardware type that is in no catalogue')
-    .option('--not-seen-since <time>', 'that were not seen since then', moment)
     .addOption(
       sortOption<ListDevicesSort>([
         ...(['created_dt_ascending', 'created_dt_descending', 'external_id_ascending', 'external_id_descending'] as const),
@@ -41,21 +23,28 @@ export const addDeviceConditions = (command: Command): Command =>
     )
     .option('--limit <number>', 'so many at most', wholeNumber);
 
-export async function* listDevices(api: Client, conditions: DeviceConditions): AsyncGenerator<Device> {
-  const { kind, prefix, version, channel, runs, olderThan, unknownVersion, notSeenSince, sort, limit } = conditions;
-  const query: ListDevicesParams = {
-    ...(kind && { kind }),
-    ...(prefix && { external_id_prefix: prefix }),
-    ...(version && { version }),
-    ...(channel && { channel }),
-    ...(runs && { runs_firmware_id: await firmwareIdOf(api, runs) }),
-    ...(olderThan && { older_than_firmware_id: await firmwareIdOf(api, olderThan) }),
-    ...(unknownVersion && { unknown_version: unknownVersion }),
-    ...(notSeenSince && { not_seen_since: notSeenSince }),
-    ...(sort && { sort }),
-  };
+export type ListOptions = FilterOptions & OrderOptions;
+
+/** By which `scu device list` and `export` choose devices. */
+export const addListOptions = (command: Command): Command => addOrderOptions(addFilterOptions(command));
+
+export async function* listDevices(api: Client, options: ListOptions): AsyncGenerator<Device> {
+  const { sort, limit } = options;
+  const query = { ...queryOf(await filterOf(api, options)), ...(sort && { sort }) };
   yield* limited(
     all((page) => api.listDevices({ ...query, ...page })),
     limit,
   );
 }
+
+/** For people. */
+export const deviceColumns: Column<Device>[] = [
+  { title: 'kind', of: ({ kind }) => kind },
+  { title: 'external_id', of: ({ external_id }) => external_id },
+  { title: 'version', of: ({ version }) => version },
+  { title: 'channel', of: ({ channel }) => channel },
+  { title: 'zone', of: ({ zone }) => zone },
+  { title: 'tags', of: ({ tags }) => tags.join(' ') || null },
+  { title: 'seen', of: ({ last_seen_dt, retired_dt }) => (retired_dt ? 'retired' : (formatTime(last_seen_dt) ?? 'never')) },
+  { title: 'runs', of: ({ firmwares }) => firmwares.map(({ hardware_type, version }) => `${hardware_type} ${version}`).join(', ') },
+];

@@ -1,7 +1,7 @@
 import { ApiProblem, type Client, type RegisterDevicesBodyDevicesItem as NewDevice } from '../../api/src/index.ts';
 import { parseCsv } from './csv.ts';
-import type { DeviceKind } from './device-options.ts';
 import { CommandError, exitCodes, UsageError } from './exit-codes.ts';
+import type { DeviceKind } from './filter-options.ts';
 
 interface Line {
   line: number;
@@ -23,32 +23,44 @@ export interface ImportResult {
 
 /** So few that the service names every one that it refuses, and that progress is seen. */
 const devicesPerRequest = 1_000;
-const columns = ['kind', 'external_id', 'version', 'channel'] as const;
+const columns = ['kind', 'external_id', 'version', 'channel', 'zone', 'tags', 'revision'] as const;
 
 /** A fleet as a file has it; `ignored` are columns that say nothing about what a device is. */
 export const readFleet = (text: string, defaultKind: DeviceKind): { lines: Line[]; wrong: WrongLine[]; ignored: string[] } => {
   const [header, ...rows] = parseCsv(text);
   const titles = header?.cells.map((title) => title.toLowerCase()) ?? [];
   if (!titles.includes('external_id'))
-    throw new UsageError('The first line names the columns, and one of them is external_id: kind,external_id,version,channel');
+    throw new UsageError('The first line names the columns, and one of them is external_id: kind,external_id,version,channel,zone');
   const lines: Line[] = [];
   const wrong: WrongLine[] = [];
   for (const { line, cells } of rows) {
-    const cellOf = (column: (typeof columns)[number]) => cells[titles.indexOf(column)] ?? '';
+    const cellOf = (column: Column) => cells[titles.indexOf(column)] ?? '';
     const [external_id, version] = [cellOf('external_id'), cellOf('version')];
     const errors = [
       ...(cells.length > titles.length ? [`has ${cells.length} cells, and there are ${titles.length} columns`] : []),
       ...(['', '1', '2'].includes(version) ? [] : [`version: 1, 2 or nothing is wanted, not ${version}`]),
     ];
     if (errors.length > 0) wrong.push({ line, external_id, errors });
-    else lines.push({ line, device: toDevice({ kind: cellOf('kind') || defaultKind, external_id, version, channel: cellOf('channel') }) });
+    else lines.push({ line, device: toDevice({ ...cellsOf(columns, cellOf), kind: cellOf('kind') || defaultKind }) });
   }
   return { lines, wrong, ignored: titles.filter((title) => !columns.includes(title as (typeof columns)[number])) };
 };
 
-const toDevice = ({ kind, external_id, version, channel }: Record<(typeof columns)[number], string>): NewDevice =>
-  // The service judges kind, id and channel, and says what is wrong with them.
-  ({ kind, external_id, ...(version && { version: Number(version) }), ...(channel && { channel }) }) as NewDevice;
+type Column = (typeof columns)[number];
+
+const cellsOf = (names: readonly Column[], cellOf: (column: Column) => string) =>
+  Object.fromEntries(names.map((name) => [name, cellOf(name)])) as Record<Column, string>;
+
+const toDevice = ({ kind, external_id, version, channel, zone, tags, revision }: Record<Column, string>): NewDevice =>
+  // The service judges kind, id, channel and the others, and says what is wrong with them.
+  ({
+    ...{ kind, external_id },
+    ...(version && { version: Number(version) }),
+    ...(channel && { channel }),
+    ...(zone && { zone }),
+    ...(tags && { tags: tags.split(/[\s,;]+/).filter(Boolean) }),
+    ...(revision && { revision }),
+  }) as NewDevice;
 
 /** Registers what can be registered; each line that is refused is told as it is known. */
 export const importDevices = async (

@@ -1,6 +1,6 @@
 import type { DryRun } from '../../api/src/index.ts';
-import { formatNumber } from './format.ts';
-import { type Output, tableLines } from './output.ts';
+import { formatDuration, formatNumber, formatTime } from './format.ts';
+import { type Output, printable, tableLines } from './output.ts';
 
 const meanings: Record<DryRun['reasons'][number]['reason'], string> = {
   ELIGIBLE: 'would be updated',
@@ -13,14 +13,20 @@ const meanings: Record<DryRun['reasons'][number]['reason'], string> = {
   DOWNGRADE: 'run a newer version (--allow-downgrade)',
   REQUIRES_NEWER: 'have to run something newer first',
   BLOCKED: 'failed this firmware three times (--force)',
-  UNKNOWN_VERSION: 'run a version that is in no catalogue (--unknown-version INCLUDE)',
+  UNKNOWN_VERSION: 'run a version that is in no catalogue (left out by --exclude-unknown)',
   FIRMWARE_NOT_AVAILABLE: 'the firmware is not available',
 };
 const devicesShown = 3;
 
-/** A dry run as a table: who would be updated, and why others would not. */
-export const planLines = ({ eligible, reasons, parts }: DryRun, { paint }: Output): string[] => [
+/** A dry run as a table: who would be updated and when, and why others would not. */
+export const planLines = (
+  { eligible, when, needs_approval, reasons, parts }: DryRun,
+  { paint }: Pick<Output, 'paint'>,
+  now: Date,
+): string[] => [
   paint('strong', `${formatNumber(eligible)} devices would be updated.`),
+  ...whenLines(when, now),
+  ...(needs_approval ? ['Somebody else would have to approve it.'] : []),
   '',
   ...tableLines(
     ['reason', 'devices', 'for example', 'they'],
@@ -42,3 +48,19 @@ export const planLines = ({ eligible, reasons, parts }: DryRun, { paint }: Outpu
     ),
   ]),
 ];
+
+/** When their turn comes, as far as zones decide it; nothing where all of them may be asked at once. */
+const whenLines = ({ now: atOnce, later }: DryRun['when'], now: Date): string[] =>
+  later.length === 0
+    ? []
+    : [
+        `  ${formatNumber(atOnce)} at once, at the pace of the update`,
+        ...later.map((turn) => `  ${formatNumber(turn.count)} ${sayTurn(turn, now)}`),
+      ];
+
+const sayTurn = ({ zone, cause, opens_dt }: DryRun['when']['later'][number], now: Date): string => {
+  const where = zone === null ? 'in no zone' : `in zone ${printable(zone)}`;
+  if (cause === 'BUDGET') return `${where} as others there have ended: its budget is used up until then`;
+  if (opens_dt === null) return `${where} never: its window does not open`;
+  return `${where} when its window opens: ${formatTime(opens_dt)}, in ${formatDuration((Date.parse(opens_dt) - now.getTime()) / 1_000)}`;
+};

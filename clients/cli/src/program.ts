@@ -32,7 +32,15 @@ const commands: readonly { words: Record<string, string>; load: () => Promise<Ad
     load: async () => (await import('./commands/device.ts')).addDeviceCommands,
   },
   {
-    words: { observe: 'ask devices what they run now; without ids: all of them' },
+    words: { zone: 'zones: where devices stand, when they may be asked, and how many of them at once' },
+    load: async () => (await import('./commands/zone.ts')).addZoneCommands,
+  },
+  {
+    words: { group: 'groups: conditions that choose devices, under a name' },
+    load: async () => (await import('./commands/group.ts')).addGroupCommands,
+  },
+  {
+    words: { observe: 'ask devices what they run now; without ids and conditions: all of them' },
     load: async () => (await import('./commands/observe.ts')).addObserveCommand,
   },
   {

@@ -1,8 +1,9 @@
-import { type Situation, situationOf, type UpdateDetail } from '../../api/src/index.ts';
+import { type Situation, situationOf, type UpdateDetail, type Wait } from '../../api/src/index.ts';
 import { formatNumber, formatShare, formatTime } from './format.ts';
 
 /** What happens now, and why; also why nothing happens. */
-export const sayWhatHappens = (update: UpdateDetail, now: Date): string => say(situationOf(update, now), update.id);
+export const sayWhatHappens = (update: UpdateDetail, now: Date, waits: readonly Wait[] = []): string =>
+  say(situationOf(update, now, waits), update.id);
 
 const say = (now: Situation, id: number): string => {
   switch (now.kind) {
@@ -35,7 +36,10 @@ const say = (now: Situation, id: number): string => {
   }
 };
 
-type Pace = Extract<Situation, { kind: 'everybodyAsked' | 'putOff' | 'atLimit' | 'nobodyAsked' | 'asking' }>;
+type Pace = Extract<
+  Situation,
+  { kind: 'everybodyAsked' | 'putOff' | 'atLimit' | 'waitsForWindow' | 'atBudget' | 'nobodyAsked' | 'asking' }
+>;
 
 const sayHowItGoes = (now: Pace): string => {
   switch (now.kind) {
@@ -47,6 +51,14 @@ const sayHowItGoes = (now: Pace): string => {
       return `${devices(now.waiting)} put it off just now, and will be asked again; ${devices(now.atWork)} at work.`;
     case 'atLimit':
       return `${devices(now.atWork)} at work, as many as it may ask at once. The next ones follow as they end.`;
+    case 'waitsForWindow':
+      return `${devices(now.waiting)} wait${now.waiting === 1 ? 's' : ''} for ${
+        now.until === null
+          ? 'a maintenance window that never opens'
+          : `the next maintenance window, which opens at ${formatTime(now.until)}`
+      }.`;
+    case 'atBudget':
+      return `${devices(now.atWork)} at work, as many as the budgets of their zones allow. The next ones follow as they end.`;
     case 'nobodyAsked':
       return `Nobody was asked in the last minute; ${devices(now.waiting)} wait${now.waiting === 1 ? 's' : ''}.`;
     case 'asking':

@@ -4,6 +4,7 @@ import { printable } from './output.ts';
 import { type Paint, paintStatus } from './paint.ts';
 import { sayWhatHappens } from './update-sentence.ts';
 import { sayWait } from './wait-words.ts';
+import { describeWindow } from './window-option.ts';
 
 export interface View {
   paint: Paint;
@@ -22,7 +23,7 @@ export const updateView = (update: UpdateDetail, view: View): string[] => {
   const [ended, total] = [endedOf(counts), totalOf(counts)];
   return [
     `${paint('strong', `Update ${id}: ${hardware_type} ${printable(firmware_version)}`)}  ${paintStatus(paint, status)}`,
-    printable(sayWhatHappens(update, view.now)),
+    printable(sayWhatHappens(update, view.now, view.waits)),
     '',
     `${bar(progress, Math.max(10, Math.min(50, view.width - 40)))} ${formatShare(progress)}   ${formatNumber(ended)} of ${formatNumber(total)} have ended`,
     '',
@@ -49,14 +50,16 @@ const factLines = (update: UpdateDetail, { now, waits = [] }: View): string[] =>
   const { pace_per_minute, rollout, not_eligible, late_successes, abort, counts, backend_errors } = update;
   const asked = totalOf(counts) - counts.QUEUED - counts.CANCELED - counts.REMOVED;
   const mostAtWork = rollout.maximum_in_progress === null ? '' : `, ${formatNumber(rollout.maximum_in_progress)} at work`;
+  const budget = rollout.maximum_unavailable_percentage === 100 ? '' : `, ${rollout.maximum_unavailable_percentage} % of a zone at work`;
   const facts: [string, string | null][] = [
     ['Canary', canaryFact(update)],
     [
       'Pace',
       update.finished_dt
         ? null
-        : `${formatNumber(pace_per_minute)} asked in the last minute; at most ${formatNumber(rollout.maximum_per_minute)} a minute${mostAtWork}`,
+        : `${formatNumber(pace_per_minute)} asked in the last minute; at most ${formatNumber(rollout.maximum_per_minute)} a minute${mostAtWork}${budget}`,
     ],
+    ['Window', windowFact(update)],
     ['End', endFact(update, now)],
     ...waits.map((wait, i): [string, string] => [i === 0 ? 'Waiting' : '', `${formatNumber(wait.count)} for ${sayWait(wait)}`]),
     ...abort.map(({ threshold_percentage, minimum_executions, action }): [string, string] => [
@@ -73,6 +76,12 @@ const factLines = (update: UpdateDetail, { now, waits = [] }: View): string[] =>
     ],
   ];
   return facts.flatMap(([name, text]) => (text === null ? [] : [`${name.padEnd(10)} ${printable(text)}`]));
+};
+
+const windowFact = ({ window, ignore_window, finished_dt }: UpdateDetail): string | null => {
+  if (finished_dt !== null) return null;
+  if (ignore_window) return 'none: also outside the windows of zones';
+  return window && `${describeWindow(window)}, by the clocks of the devices`;
 };
 
 const endFact = ({ estimated_end_dt, at_work, counts }: UpdateDetail, now: Date): string | null => {

@@ -141,6 +141,12 @@ const situation = (now: Situation): string => {
       return `${devices(now.waiting)} cannot just now and are asked again by and by; ${formatNumber(now.atWork)} at work.`;
     case 'atLimit':
       return `${devices(now.atWork)} at work, as many as may be at once. The next ones follow as these end.`;
+    case 'waitsForWindow':
+      return now.until === null
+        ? `${devices(now.waiting)} wait for a maintenance window that never opens.`
+        : `${devices(now.waiting)} wait for the next maintenance window, which opens ${formatDateTime(now.until)}.`;
+    case 'atBudget':
+      return `${devices(now.atWork)} at work, as many as the budgets of their zones allow. The next ones follow as these end.`;
     case 'nobodyAsked':
       return `Nobody was asked in the last minute; ${devices(now.waiting)} wait: see below for what.`;
     case 'asking':

@@ -1,7 +1,9 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { type AuditLine, all, type ListAuditParams } from '../../../api/src/index.ts';
-import { action, addCommand } from '../command.ts';
+import { action, addCommand, moment, wholeNumber } from '../command.ts';
 import { formatTime } from '../format.ts';
+import { given } from '../given.ts';
+import { limited } from '../limited.ts';
 import type { Column } from '../output.ts';
 
 const columns: Column<AuditLine>[] = [
@@ -10,6 +12,20 @@ const columns: Column<AuditLine>[] = [
   { title: 'did', of: ({ action: done }) => done },
   { title: 'with', of: ({ resource, resource_id }) => (resource_id === null ? resource : `${resource} ${resource_id}`) },
   { title: 'outcome', of: ({ outcome }) => JSON.stringify(outcome) },
+];
+
+interface AuditOptions {
+  caller?: string;
+  did?: string;
+  resource?: NonNullable<ListAuditParams['resource']>;
+  id?: string;
+  since?: string;
+  until?: string;
+  limit?: number;
+}
+
+const resources: NonNullable<ListAuditParams['resource']>[] = [
+  ...(['update', 'firmware', 'device', 'zone', 'group', 'hardware_type', 'assembly', 'observation', 'author_key', 'author_root'] as const),
 ];
 
 /** `scu audit`: what callers have changed. */
@@ -21,23 +37,18 @@ export const addAuditCommand = (program: Command): void => {
     hasCsv: true,
   })
     .option('--caller <name>', 'only what this caller has changed')
-    .option(
-      '--resource <kind>',
-      'only of this kind: update, firmware, device, zone, group, hardware_type, assembly, observation, author_key',
-    )
+    .option('--did <action>', 'only this: cancel, retire, tag, …, as the column DID has it')
+    .addOption(new Option('--resource <kind>', 'only of this kind').choices(resources))
     .option('--id <id>', 'with --resource: its id or name, of a device kind/external_id')
-    .option('--since <time>', 'not before')
-    .option('--until <time>', 'before')
+    .option('--since <time>', 'not before', moment)
+    .option('--until <time>', 'before', moment)
+    .option('--limit <number>', 'so many at most', wholeNumber)
     .action(
-      action<{ caller?: string; resource?: string; id?: string; since?: string; until?: string }>(
-        async ({ client, output }, { id, ...conditions }) => {
-          const api = client();
-          const query = { ...conditions, ...(id !== undefined && { resource_id: id }) } as ListAuditParams;
-          await output.list(
-            all((page) => api.listAudit({ ...query, ...page })),
-            columns,
-          );
-        },
-      ),
+      action<AuditOptions>(async ({ client, output }, { caller, did, resource, id, since, until, limit }) => {
+        const api = client();
+        const query: ListAuditParams = given({ caller, action: did, resource, resource_id: id, since, until });
+        const lines = all((page) => api.listAudit({ ...query, ...page }));
+        await output.list(limited(lines, limit), columns);
+      }),
     );
 };

@@ -1,20 +1,15 @@
 import type { Command } from 'commander';
-import {
-  all,
-  type Device,
-  type DeviceExecution,
-  type DeviceWithHistory,
-  type InstalledFirmware,
-  type PastFirmware,
-} from '../../../api/src/index.ts';
+import { all, type Device, type DeviceExecution, type DeviceWithHistory, type PastFirmware } from '../../../api/src/index.ts';
 import { action, addCommand, addGroup, type Context } from '../command.ts';
-import { addDeviceConditions, type DeviceConditions, type DeviceKind, kindOption, listDevices } from '../device-options.ts';
+import { addListOptions, deviceColumns, type ListOptions, listDevices } from '../device-options.ts';
 import { CommandError, exitCodes, UsageError } from '../exit-codes.ts';
+import { type DeviceKind, kindOption } from '../filter-options.ts';
 import { formatNumber, formatTime } from '../format.ts';
 import { importDevices, importStrictly, readFleet, type WrongLine } from '../import-devices.ts';
 import { readText } from '../input.ts';
 import { type Column, Output, tableLines } from '../output.ts';
 import { sayWait } from '../wait-words.ts';
+import { addDeviceChanges } from './device-change.ts';
 
 /** `scu device …`: the fleet. */
 export const addDeviceCommands = (program: Command): void => {
@@ -23,36 +18,24 @@ export const addDeviceCommands = (program: Command): void => {
   addView(group);
   addImport(group);
   addExport(group);
+  addDeviceChanges(group);
   addToken(group);
 };
-
-const columns: Column<Device>[] = [
-  { title: 'kind', of: ({ kind }) => kind },
-  { title: 'external_id', of: ({ external_id }) => external_id },
-  { title: 'version', of: ({ version }) => version },
-  { title: 'channel', of: ({ channel }) => channel },
-  { title: 'last_seen_dt', of: ({ last_seen_dt }) => last_seen_dt },
-];
 
 const addList = (group: Command): void => {
   const command = addCommand(group, 'list', {
     summary: 'list devices and what they run',
     examples: [
       'scu device list --kind scooter --older-than vega_mcu@1.5.0',
+      'scu device list --zone north --tag night --not-running vega_mcu@1.4.0',
       'scu device list --prefix S-000',
       'scu device list --not-seen-since 2026-11-01 --json | jq -r .external_id',
     ],
   });
-  addDeviceConditions(command).action(
-    action<DeviceConditions>(async ({ client, output }, conditions) => {
-      const seen: Column<Device> = { title: 'seen', of: ({ last_seen_dt }) => formatTime(last_seen_dt) ?? 'never' };
-      const runs: Column<Device> = { title: 'runs', of: ({ firmwares }) => firmwares.map(describeInstalled).join(', ') };
-      await output.list(listDevices(client(), conditions), [...columns.slice(0, 4), seen, runs]);
-    }),
+  addListOptions(command).action(
+    action<ListOptions>(async ({ client, output }, options) => output.list(listDevices(client(), options), deviceColumns)),
   );
 };
-
-const describeInstalled = ({ hardware_type, version }: InstalledFirmware): string => `${hardware_type} ${version}`;
 
 const addView = (group: Command): void => {
   addCommand(group, 'view <external-id>', {
@@ -108,8 +91,13 @@ const describeDevice = (device: DeviceWithHistory, output: Output): string[] => 
   ...output.fields({
     generation: device.version,
     channel: device.channel,
+    zone: device.zone,
+    tags: device.tags.join(' '),
+    revision: device.revision,
+    retired: formatTime(device.retired_dt),
     seen: formatTime(device.last_seen_dt) ?? 'never',
     registered: formatTime(device.created_dt),
+    before: device.aliases.map(({ external_id, until_dt }) => `${external_id} until ${formatTime(until_dt)}`).join(', '),
   }),
   '',
   ...tableLines(
@@ -125,8 +113,9 @@ const addImport = (group: Command): void => {
   addCommand(group, 'import <file>', {
     summary: 'add and change devices from a CSV file',
     details:
-      'Columns: external_id, and where wanted kind, version (1, 2 or nothing) and channel; the first line names them. - is standard input.\n' +
-      'May be repeated: a device that is known is changed or left as it is. Lines that are wrong are reported by number, and the others stored.',
+      'Columns: external_id, and where wanted kind, version (1, 2 or nothing), channel, zone, tags (spaces between) and revision; the first ' +
+      'line names them. - is standard input.\nMay be repeated: a device that is known is changed, or left as it is; so is its zone, its tags ' +
+      'and its revision where a line says nothing. Lines that are wrong are reported by number, and the others stored.',
     examples: ['scu device import fleet.csv', 'scu device export --url "$OLD" | scu device import - --url "$NEW"'],
   })
     .addOption(kindOption('of devices whose line does not say it').default('scooter'))
@@ -166,8 +155,8 @@ const addExport = (group: Command): void => {
     details: 'A column for each hardware type holds the version. scu device import takes the file.',
     examples: ['scu device export > fleet.csv', 'scu device export --kind scooter --not-seen-since 2026-11-01'],
   });
-  addDeviceConditions(command).action(
-    action<DeviceConditions & { json?: boolean }>(async ({ client }: Context, conditions) => {
+  addListOptions(command).action(
+    action<ListOptions & { json?: boolean }>(async ({ client }: Context, options) => {
       const api = client();
       const types: string[] = [];
       for await (const { name } of all((page) => api.listHardwareTypes(page))) types.push(name);
@@ -177,10 +166,22 @@ const addExport = (group: Command): void => {
           of: ({ firmwares }) => firmwares.find(({ hardware_type }) => hardware_type === type)?.version,
         }),
       );
-      await new Output(conditions.json ? 'json' : 'csv').list(listDevices(api, conditions), [...columns, ...versions]);
+      await new Output(options.json ? 'json' : 'csv').list(listDevices(api, options), [...exportColumns, ...versions]);
     }),
   );
 };
+
+const exportColumns: Column<Device>[] = [
+  { title: 'kind', of: ({ kind }) => kind },
+  { title: 'external_id', of: ({ external_id }) => external_id },
+  { title: 'version', of: ({ version }) => version },
+  { title: 'channel', of: ({ channel }) => channel },
+  { title: 'last_seen_dt', of: ({ last_seen_dt }) => last_seen_dt },
+  { title: 'zone', of: ({ zone }) => zone },
+  { title: 'tags', of: ({ tags }) => tags.join(' ') },
+  { title: 'revision', of: ({ revision }) => revision },
+  { title: 'retired_dt', of: ({ retired_dt }) => retired_dt },
+];
 
 const addToken = (group: Command): void => {
   addCommand(group, 'token <external-id>', {

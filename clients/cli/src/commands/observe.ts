@@ -1,14 +1,12 @@
 import type { Command } from 'commander';
 import { all, type ObservationWithChanges, type ObservedChange, wait } from '../../../api/src/index.ts';
-
 import { action, addCommand, wholeNumber } from '../command.ts';
-import { type DeviceKind, kindOption } from '../device-options.ts';
 import { exitCodes, UsageError } from '../exit-codes.ts';
+import { addFilterOptions, type FilterOptions, filterOf, isNarrow } from '../filter-options.ts';
 import { bar, formatNumber } from '../format.ts';
 import { tableLines } from '../output.ts';
 
-interface ObserveOptions {
-  kind?: DeviceKind;
+interface ObserveOptions extends FilterOptions {
   addUnknown?: boolean;
   perMinute?: number;
   comment?: string;
@@ -20,12 +18,16 @@ const changesShown = 50;
 
 /** `scu observe`: asks devices, through the backend, what they run. */
 export const addObserveCommand = (program: Command): void => {
-  addCommand(program, 'observe [external-ids...]', {
-    summary: 'ask devices what they run now; without ids: all of them',
+  const command = addCommand(program, 'observe [external-ids...]', {
+    summary: 'ask devices what they run now; without ids and conditions: all of them',
     details: 'Waits until all have been asked, and shows what was not known before. Ctrl-C ends the waiting, not the asking.',
-    examples: ['scu observe S-00001 S-00002', 'scu observe --add-unknown     # imports the fleet that the backend knows'],
-  })
-    .addOption(kindOption())
+    examples: [
+      'scu observe S-00001 S-00002',
+      'scu observe --zone north --not-seen-days 7',
+      'scu observe --add-unknown     # imports the fleet that the backend knows',
+    ],
+  });
+  addFilterOptions(command)
     .option('--add-unknown', 'add devices that the backend knows and this service does not')
     .option('--per-minute <number>', 'ask so many a minute at most', wholeNumber)
     .option('--comment <text>', 'why')
@@ -33,12 +35,13 @@ export const addObserveCommand = (program: Command): void => {
     .action(
       action<ObserveOptions, [string[]]>(async ({ client, output, progress, signal }, options, externalIds) => {
         const { kind, addUnknown, perMinute, comment } = options;
-        if (externalIds.length > 0 && kind === undefined && addUnknown) throw new UsageError('Of which kind are they? Say --kind');
-        const ofKind = kind && { kind };
         const api = client({ attempts: 10 });
+        const filter = await filterOf(api, options);
+        if (externalIds.length > 0 && isNarrow(filter)) throw new UsageError('Devices are named, or chosen by conditions: not both');
+        if (externalIds.length > 0 && kind === undefined && addUnknown) throw new UsageError('Of which kind are they? Say --kind');
         const begun = await api.requestObservation(
           {
-            targets: externalIds.length > 0 ? { ...ofKind, external_ids: externalIds } : { filter: { ...ofKind } },
+            targets: externalIds.length > 0 ? { ...(kind && { kind }), external_ids: externalIds } : { filter },
             ...(addUnknown && { add_unknown: true }),
             ...(perMinute !== undefined && { maximum_per_minute: perMinute }),
             ...(comment !== undefined && { comment }),

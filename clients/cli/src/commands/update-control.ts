@@ -119,10 +119,10 @@ const addPace = (group: Command): void => {
     examples: ['scu update pace 17 --per-minute 200 --in-progress 500'],
   });
   addPaceOptions(command).action(
-    action<{ perMinute?: number; inProgress?: number }, [string]>(async ({ client, output }, options, text) => {
+    action<Parameters<typeof paceOf>[0], [string]>(async ({ client, output }, options, text) => {
       const id = updateIdOf(text);
       const rollout = paceOf(options);
-      if (Object.keys(rollout).length === 0) throw new UsageError('Which pace? Say --per-minute, --in-progress or both');
+      if (Object.keys(rollout).length === 0) throw new UsageError('Which pace? Say --per-minute, --in-progress or --budget');
       await tell(output, await client().changeUpdatePace(id, { rollout }), {
         done: `The pace of update ${id} is changed.`,
         already: `Update ${id} has this pace already.`,

@@ -26,6 +26,7 @@ const addPlan = (group: Command): void => {
     summary: 'show who would be updated, and why others would not; changes nothing',
     examples: [
       'scu update plan --firmware vega_mcu@1.5.0 --all',
+      'scu update plan --firmware vega_mcu@1.5.0 --zone north --tag night --budget 10%',
       'scu update plan --firmware vega_mcu@1.5.0 --devices-from street.csv --json',
     ],
   });
@@ -36,7 +37,7 @@ const addPlan = (group: Command): void => {
 
 const showPlan = async ({ client, output }: Context, request: UpdateRequest): Promise<ExitCode> => {
   const plan = await planUpdate(client(), request);
-  await output.item(plan, () => planLines(plan, output));
+  await output.item(plan, () => planLines(plan, output, new Date()));
   return exitCodes.done;
 };
 
@@ -49,10 +50,14 @@ interface CreateOptions extends UpdateOptions, WatchOptions, CommonOptions {
 const addCreate = (group: Command): void => {
   const command = addCommand(group, 'create', {
     summary: 'update devices',
-    details: 'Plans first, says how many devices would be updated, and asks. --yes does not ask.',
+    details:
+      'Plans first, says how many devices would be updated, and asks. --yes does not ask. A version that stands alone (--running 1.4.0) is of ' +
+      'the hardware type of --firmware.',
     examples: [
       'scu update create --firmware vega_mcu@1.5.0 --all --dry-run',
       'scu update create --firmware vega_mcu@1.5.0 --all --canary 50 --stop-at 10% --stop-after 100 --watch',
+      'scu update create --firmware vega_mcu@1.5.0 --group night-shift --budget 10% --window 02:00-05:00',
+      'scu update create --firmware vega_mcu@1.5.0 --zone north --not-running 1.4.0 --ignore-window --comment "brakes fail"',
       'scu update create --firmware vega_mcu@1.5.0 --devices S-00001,S-00002 --yes --json',
     ],
     asks: true,
@@ -68,8 +73,9 @@ const addCreate = (group: Command): void => {
         const request = await toUpdateRequest(api, options);
         if (options.dryRun) return showPlan(context, request);
         if (!options.yes) {
-          const { eligible } = await planUpdate(api, request);
-          await confirm(`Update ${formatNumber(eligible)} devices to ${options.firmware}?`);
+          const { eligible, when } = await planUpdate(api, request);
+          const atOnce = when.later.length === 0 ? '' : `, ${formatNumber(when.now)} of them at once`;
+          await confirm(`Update ${formatNumber(eligible)} devices to ${options.firmware}${atOnce}?`);
         }
         const update = await startUpdate(api, request, { signal, ...(options.key !== undefined && { idempotencyKey: options.key }) });
         if (!options.watch) {
@@ -82,8 +88,9 @@ const addCreate = (group: Command): void => {
     );
 };
 
-const describeStart = ({ id, counts, hardware_type, firmware_version }: Update): string =>
-  `Update ${id}: ${formatNumber(counts.QUEUED + counts.IN_PROGRESS)} devices to ${hardware_type} ${firmware_version}`;
+const describeStart = ({ id, status, counts, hardware_type, firmware_version }: Update): string =>
+  `Update ${id}: ${formatNumber(counts.QUEUED + counts.IN_PROGRESS)} devices to ${hardware_type} ${firmware_version}` +
+  (status === 'WAITING_FOR_APPROVAL' ? `; somebody else has to approve it: scu update approve ${id}` : '');
 
 const addWatch = (group: Command): void => {
   const command = addCommand(group, 'watch <id>', {

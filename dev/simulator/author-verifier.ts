@@ -1,7 +1,7 @@
 // What a device does with the signatures of a firmware's authors: the reference for people who write device software (docs/devices.md). It uses
 // none of the service's code or keys: somebody who controls the service must not be able to fool a device.
 import { createHash } from 'node:crypto';
-import { calculateJwkThumbprint, compactVerify, flattenedVerify, importJWK, type JWK } from 'jose';
+import { calculateJwkThumbprint, compactVerify, decodeProtectedHeader, flattenedVerify, importJWK, type JWK } from 'jose';
 import { z } from 'zod';
 import { Refused } from './refused.ts';
 
@@ -74,9 +74,28 @@ export async function followRoots(root: Root, documents: readonly SignedRoot[]):
   return current;
 }
 
+/** The part of a root's life after which its successor is late. */
+const lateAfter = 3 / 4;
+const secondsPerDay = 86_400;
+
+/**
+ * What a device tells its owner, by a way in which the service has no hand: a screen, a lamp, a log of its own. Undefined while all is well.
+ *
+ * Somebody who controls the service can hold back new firmware and new roots, and a device cannot tell this from a time in which nobody made
+ * anything. But the people who keep the root keys sign a new root before the old one expires; when none comes, something is wrong.
+ */
+export function findFreeze({ version, iat, exp }: Root, now: Date): string | undefined {
+  const seconds = now.getTime() / 1_000;
+  if (seconds >= exp) return `author root ${version} has expired: the service may be frozen`;
+  if (seconds < iat + (exp - iat) * lateAfter) return undefined;
+  const days = Math.ceil((exp - seconds) / secondsPerDay);
+  return `no author root has followed ${version}, which expires in ${days} ${days === 1 ? 'day' : 'days'}: the service may be frozen`;
+}
+
 /**
  * Checks that enough different authors have signed that a file is this version. An author's signature does not count if a firmware with a
- * higher number of that author has run. Returns the numbers to remember once the firmware runs.
+ * higher number of that author has run. Returns the numbers to remember once the firmware runs: of each author the highest, also of authors
+ * who have not signed this file.
  *
  * @throws {@link Refused}
  */
@@ -85,23 +104,24 @@ export async function verifyAuthors(
   { root, ran, now }: { root: Root; ran: AuthorVersions; now: Date },
 ): Promise<ReadonlyMap<string, number>> {
   const seconds = now.getTime() / 1_000;
-  // Somebody who controls the service can hold back new firmware and new roots. The expiry of the root makes this visible.
   if (root.exp <= seconds) throw new Refused(`author root ${root.version} has expired: the service may be frozen; tell the owner`);
   const required = root.signatures_required[file.hardware_type] ?? 1;
-  const known = ran.get(file.hardware_type);
+  const known = ran.get(file.hardware_type) ?? new Map<string, number>();
   const signed = new Map<string, number>();
   const refusals: string[] = [];
   for (const { owner, keys, hardware_types } of root.authors) {
     if (!hardware_types.includes(file.hardware_type)) continue;
     const statements = await statementsOf(file, keys);
-    const release = statements.find(({ type }) => type === 'firmware-release+jwt');
-    if (!release) continue;
+    const numbers = statements.filter(({ type }) => type === 'firmware-release+jwt').map(({ author_version }) => author_version);
+    if (numbers.length === 0) continue;
+    const number = Math.max(...numbers);
     const mayGoBack = statements.some(({ type, exp = 0 }) => type === 'firmware-downgrade+jwt' && exp > seconds);
-    const highest = known?.get(owner) ?? 0;
-    if (release.author_version >= highest || mayGoBack) signed.set(owner, release.author_version);
-    else refusals.push(`${owner} signed number ${release.author_version}, and ${highest} has run`);
+    const highest = known.get(owner) ?? 0;
+    // A permitted downgrade permits nothing in between: what has run stays the highest.
+    if (number >= highest || mayGoBack) signed.set(owner, Math.max(number, highest));
+    else refusals.push(`${owner} signed number ${number}, and ${highest} has run`);
   }
-  if (signed.size >= required) return signed;
+  if (signed.size >= required) return new Map([...known, ...signed]);
   const why = refusals.length > 0 ? `: ${refusals.join('; ')}` : '';
   throw new Refused(`${required} authors have to sign ${file.hardware_type} ${file.version}; ${signed.size} did${why}`);
 }
@@ -112,7 +132,8 @@ async function statementsOf(file: SignedFile, keys: readonly JWK[]): Promise<(St
   for (const key of keys) {
     const algorithm = algorithmOf(key);
     const imported = await importJWK(key, algorithm);
-    for (const jws of file.author_signatures) {
+    const kid = await calculateJwkThumbprint(key);
+    for (const jws of file.author_signatures.filter((each) => kidOf(each) === kid)) {
       try {
         const { payload, protectedHeader } = await compactVerify(jws, imported, { algorithms: [algorithm] });
         const statement = Statement.parse(JSON.parse(Buffer.from(payload).toString('utf8')));
@@ -121,7 +142,7 @@ async function statementsOf(file: SignedFile, keys: readonly JWK[]): Promise<(St
         );
         if (isAboutFile) found.push({ ...statement, type: protectedHeader.typ });
       } catch {
-        // Another author's, or nobody's.
+        // Somebody else has signed it in this key's name.
       }
     }
   }
@@ -133,17 +154,27 @@ async function countSignatures({ payload, signatures }: SignedRoot, keys: readon
   for (const key of keys) {
     const algorithm = algorithmOf(key);
     const imported = await importJWK(key, algorithm);
-    for (const signature of signatures) {
+    const kid = await calculateJwkThumbprint(key);
+    for (const signature of signatures.filter((each) => kidOf(each) === kid)) {
       try {
         const { protectedHeader } = await flattenedVerify({ payload, ...signature }, imported, { algorithms: [algorithm] });
-        if (protectedHeader?.typ === 'author-root+json') signers.add(await calculateJwkThumbprint(key));
+        if (protectedHeader?.typ === 'author-root+json') signers.add(kid);
       } catch {
-        // Another key's, or nobody's.
+        // Somebody else has signed it in this key's name.
       }
     }
   }
   return signers.size;
 }
+
+/** The key that a signature names (its thumbprint, RFC 7638), so that a device checks no signature with a key that has not made it. */
+const kidOf = (jws: string | { protected: string }): unknown => {
+  try {
+    return decodeProtectedHeader(jws).kid;
+  } catch {
+    return undefined;
+  }
+};
 
 const algorithmOf = ({ kty }: JWK) => (kty === 'OKP' ? 'EdDSA' : 'ES256');
 

@@ -5,11 +5,11 @@ import { downloadAndVerify } from './download.ts';
 import { isExpired, type Trouble } from './fleet.ts';
 import type { Accepted } from './journal.ts';
 import {
-  accept,
   type Manifest,
   Refused,
   type Accepted as Remembered,
-  signedPartsOf,
+  remember,
+  type SignedContent,
   verifyManifest,
   verifySigned,
 } from './manifest-verifier.ts';
@@ -17,7 +17,12 @@ import type { Timers } from './timers.ts';
 
 const maximumDownloads = 50;
 
-const nothing: Remembered = { version_num: null, counter: null, sha256: null };
+/** What has been verified before the download. */
+interface Trusted {
+  manifest: Manifest;
+  /** Undefined: the device believes the service alone. */
+  signed: SignedContent | undefined;
+}
 
 export interface InstallerDeps {
   timers: Timers;
@@ -44,23 +49,22 @@ export function createInstaller(deps: InstallerDeps) {
 
   async function run({ command, plan }: Accepted): Promise<Trouble | undefined> {
     if (isExpired(command, deps.now())) return { status: 'REJECTED', detail: 'the command expired before the device could start' };
-    let manifest: Manifest | undefined;
+    let trusted: Trusted | undefined;
     try {
-      manifest = deps.manifestKeys && (await checkManifest(command, deps.manifestKeys));
+      trusted = deps.manifestKeys && (await checkManifest(command, deps.manifestKeys));
     } catch (error) {
       if (error instanceof Refused) return { status: 'REJECTED', detail: error.message };
       throw error;
     }
     const problem = await downloads(async () => {
       deps.started(command);
-      const signed_parts = deps.authorRoot && manifest && signedPartsOf(manifest);
-      const file = { url: command.url, ...(manifest ?? command), signed_parts };
+      const file = { url: command.url, ...(trusted?.manifest ?? command), signed_parts: trusted?.signed?.parts };
       return downloadAndVerify(file, { signal: stop.signal, sleep: deps.timers.sleep, retryMs: deps.downloadRetryMs });
     });
     if (problem) return { status: 'FAILED', detail: problem };
     await deps.timers.sleep(plan.install_ms);
-    if (manifest && (plan.fate === 'succeeds' || plan.fate === 'installs_silently')) {
-      await remember(command, manifest);
+    if (trusted && (plan.fate === 'succeeds' || plan.fate === 'installs_silently')) {
+      remember(memoryOf(command), trusted.manifest, trusted.signed?.authors);
     }
     return undefined;
   }
@@ -73,28 +77,14 @@ export function createInstaller(deps: InstallerDeps) {
     return memory;
   }
 
-  async function remember(command: Command, manifest: Manifest): Promise<void> {
-    const memory = memoryOf(command);
-    const { authorRoot: root } = deps;
-    const authors = root && (await verifySigned(manifest, { root, accepted: memory, now: deps.now() }));
-    memory.set(command.hardware_type, accept(manifest, authors));
-    for (const [type, author_versions] of authors ?? []) {
-      if (type !== command.hardware_type) memory.set(type, { ...(memory.get(type) ?? nothing), author_versions });
-    }
-  }
-
-  async function checkManifest(command: Command, keys: JSONWebKeySet): Promise<Manifest> {
+  async function checkManifest(command: Command, keys: JSONWebKeySet): Promise<Trusted> {
     const { hardware_type } = command;
-    const manifest = await verifyManifest(command.manifest, {
-      keys,
-      hardware_type,
-      accepted: memoryOf(command),
-      now: deps.now(),
-      root: deps.authorRoot,
-    });
+    const { authorRoot: root } = deps;
+    const [accepted, now] = [memoryOf(command), deps.now()];
+    const manifest = await verifyManifest(command.manifest, { keys, hardware_type, accepted, now });
     if (manifest.version !== command.version)
       throw new Refused(`the manifest is for ${manifest.version}, the command for ${command.version}`);
-    return manifest;
+    return { manifest, signed: root && (await verifySigned(manifest, { root, accepted, now })) };
   }
 
   async function install(accepted: Accepted): Promise<void> {

@@ -40,7 +40,7 @@ export interface Accepted {
   counter: number | null;
   /** Of the manifest with this counter. */
   sha256: string | null;
-  /** By owner: the number of the author's release that was taken last. */
+  /** By owner: the highest number of the author's releases that have run. */
   author_versions?: ReadonlyMap<string, number>;
 }
 
@@ -73,6 +73,9 @@ export async function verifyManifest(jws: string, { keys, hardware_type, accepte
   if (manifest.hardware_type !== hardware_type) {
     throw new Refused(`the manifest is for ${manifest.hardware_type}, not for ${hardware_type}`);
   }
+  // A service decides less than once a second. Without this bound, somebody who has its key for a moment could use the highest number there is,
+  // and no later manifest would ever be newer.
+  if (manifest.counter > manifest.iat) throw new Refused('the counter is higher than any service can have counted');
   const known = accepted.get(hardware_type) ?? none;
   if (known.counter !== null && manifest.counter < known.counter) throw new Refused('the manifest is older than one that was taken before');
   if (known.counter === manifest.counter && known.sha256 !== manifest.sha256) throw new Refused('two manifests have one counter');
@@ -90,25 +93,40 @@ export async function verifyManifest(jws: string, { keys, hardware_type, accepte
   return manifest;
 }
 
+/** What authors have signed of a manifest's file. */
+export interface SignedContent {
+  /** By hardware type, what is to be remembered of the authors once it runs. */
+  authors: AuthorVersions;
+  /** The parts that the device may take out of a package; undefined: the whole file is signed. */
+  parts: readonly SignedFile[] | undefined;
+}
+
 /**
  * What authors have signed: the file itself or, of a package that the service has made, each of its parts.
  *
- * @returns by hardware type, what is to be remembered of its authors.
+ * @throws {@link Refused}
  */
-export async function verifySigned(
-  manifest: Manifest,
-  { root, accepted, now }: { root: Root; accepted: ReadonlyMap<string, Accepted>; now: Date },
-): Promise<AuthorVersions> {
+export async function verifySigned(manifest: Manifest, trust: AuthorTrust): Promise<SignedContent> {
+  try {
+    return { authors: await verifyFiles([manifest], trust), parts: undefined };
+  } catch (error) {
+    const { parts } = manifest;
+    if (parts.length === 0 || !(error instanceof Refused)) throw error;
+    return { authors: await verifyFiles(parts, trust), parts };
+  }
+}
+
+/** Whom a device believes, and what it has run. */
+interface AuthorTrust extends Pick<Verification, 'accepted' | 'now'> {
+  root: Root;
+}
+
+async function verifyFiles(files: readonly SignedFile[], { root, accepted, now }: AuthorTrust): Promise<AuthorVersions> {
   const ran = new Map([...accepted].map(([type, { author_versions }]) => [type, author_versions ?? new Map<string, number>()]));
-  const files: readonly SignedFile[] = signedPartsOf(manifest) ?? [manifest];
   const versions = new Map<string, ReadonlyMap<string, number>>();
   for (const file of files) versions.set(file.hardware_type, await verifyAuthors(file, { root, ran, now }));
   return versions;
 }
-
-/** The parts that a device may take from a package that no author has signed as a whole; undefined: the file itself is signed. */
-export const signedPartsOf = ({ author_signatures, parts }: Manifest): readonly SignedFile[] | undefined =>
-  author_signatures.length === 0 && parts.length > 0 ? parts : undefined;
 
 /** A device that does not know its own version_num, such as a new one, cannot refuse by it. The updater has checked this rule, too. */
 const isLower = ({ version_num }: Accepted, minimum: number | null) => version_num !== null && minimum !== null && version_num < minimum;
@@ -147,7 +165,17 @@ export async function verifyFile(
 }
 
 /** What a device remembers once the firmware of a manifest runs; `authors` as {@link verifySigned} returned them. */
-export const accept = ({ hardware_type, version_num, counter, sha256 }: Manifest, authors?: AuthorVersions): Accepted => ({
-  ...{ version_num, counter, sha256 },
-  ...(authors?.has(hardware_type) && { author_versions: authors.get(hardware_type) as ReadonlyMap<string, number> }),
-});
+export const accept = (
+  { hardware_type, version_num, counter, sha256 }: Manifest,
+  authors?: AuthorVersions,
+  known?: Pick<Accepted, 'author_versions'>,
+): Accepted => {
+  const author_versions = authors?.get(hardware_type) ?? known?.author_versions;
+  return { version_num, counter, sha256, ...(author_versions && { author_versions }) };
+};
+
+/** The same for the whole memory of a device, which a package of several parts concerns. */
+export const remember = (memory: Map<string, Accepted>, manifest: Manifest, authors: AuthorVersions = new Map()): void => {
+  for (const [type, author_versions] of authors) memory.set(type, { ...(memory.get(type) ?? none), author_versions });
+  memory.set(manifest.hardware_type, accept(manifest, authors, memory.get(manifest.hardware_type)));
+};

@@ -3,16 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import type { SigningKey } from '../../../clients/cli/src/signing/signing-key.ts';
 import { signDowngrade } from '../../../clients/cli/src/signing/statement.ts';
-import { followRoots, openPackage, type Root } from '../../../dev/simulator/author-verifier.ts';
-import {
-  type Accepted,
-  accept,
-  Refused,
-  signedPartsOf,
-  verifyFile,
-  verifyManifest,
-  verifySigned,
-} from '../../../dev/simulator/manifest-verifier.ts';
+import { findFreeze, followRoots, openPackage, type Root } from '../../../dev/simulator/author-verifier.ts';
+import { type Accepted, Refused, remember, verifyFile, verifyManifest, verifySigned } from '../../../dev/simulator/manifest-verifier.ts';
 import { addAuthorKey } from '../../../lib/authors/edit-author-keys.ts';
 import { addSeconds } from '../../../lib/clock.ts';
 import { getManifest } from '../../../lib/firmware/get-manifest.ts';
@@ -73,9 +65,11 @@ const install = async (manifest: string, bytes: Buffer, { accepted = new Map(), 
       yield bytes;
     })(),
   );
-  const parts = signedPartsOf(verified);
+  const { parts, authors } = await verifySigned(verified, { root: trusted, accepted, now });
   if (parts) openPackage(bytes, parts);
-  return new Map([[hardware_type, accept(verified, await verifySigned(verified, { root: trusted, accepted, now }))]]);
+  const memory = new Map(accepted);
+  remember(memory, verified, authors);
+  return memory;
 };
 /** It runs the newer version. */
 const ranNew = await install(await manifestOf({ author_signatures: newSigned }), genuine);
@@ -134,6 +128,9 @@ describe('what its authors have signed', () => {
     );
   });
 });
+
+/** The same, but one author of two suffices. */
+const either = rootOf({ ada, bob }, rootKey, { signatures_required: { vega_mcu: 1, vega_gsm: 1, cabinet: 1 } }) as Root;
 
 describe('somebody who has taken over the service', () => {
   const attacks: [what: string, attack: () => Promise<unknown>, why: RegExp][] = [
@@ -205,6 +202,49 @@ describe('somebody who has taken over the service', () => {
       /signed number 4, and 5 has run/,
     ],
     [
+      'signing key: after a downgrade that both authors permitted, a version in between that they had signed',
+      async () => {
+        const until = addSeconds(startOfTime, 3_600);
+        const downgrades = await Promise.all(
+          [ada, bob].map((key) => signDowngrade(oldFile, key, startOfTime, { until, author_version: 3 })),
+        );
+        const old = await signatures(oldFile, 3, ada, bob);
+        const permitted = await manifestOf({ ...oldFile, author_signatures: [...old, ...downgrades] });
+        const accepted = await install(permitted, former, { accepted: ranNew });
+        const between = fileOf('vega_mcu', '1.4.5', malware);
+        return install(await manifestOf({ ...between, author_signatures: await signatures(between, 4, ada, bob) }), malware, { accepted });
+      },
+      /signed number 4, and 5 has run/,
+    ],
+    [
+      'signing key: where one author suffices, an old version of an author after a new one of another',
+      async () => {
+        const accepted = await install(await manifestOf({ author_signatures: [newSigned[0] ?? ''] }), genuine, { root: either });
+        const next = fileOf('vega_mcu', '1.6.0', genuine);
+        const ofBob = await manifestOf({ ...next, author_signatures: await signatures(next, 6, bob) });
+        const after = await install(ofBob, genuine, { root: either, accepted });
+        return install(await manifestOf({ ...oldFile, author_signatures: [oldSigned[0] ?? ''] }), former, {
+          root: either,
+          accepted: after,
+        });
+      },
+      /ada signed number 4, and 5 has run/,
+    ],
+    [
+      'signing key: an old file for the cabinet itself, after a package of parts has run on it',
+      async () => {
+        const [older, newer] = [fileOf('cabinet', '1.0', former), fileOf('cabinet', '1.1', genuine)];
+        const ofNewer = await manifestOf({ ...newer, author_signatures: await signatures(newer, 2, ada, bob) });
+        const ran = await install(ofNewer, genuine);
+        const { bytes, manifest } = await givenPackage(ada, bob);
+        const accepted = await install(manifest, bytes, {
+          accepted: new Map([...ran].map(([type, one]) => [type, { ...one, counter: null }])),
+        });
+        return install(await manifestOf({ ...older, author_signatures: await signatures(older, 1, ada, bob) }), former, { accepted });
+      },
+      /ada signed number 1, and 2 has run/,
+    ],
+    [
       'signing key: firmware of another hardware type, signed by its authors',
       async () => install(await manifestOf({ ...newFile, hardware_type: 'vega_gsm', author_signatures: newSigned }), genuine),
       /2 authors have to sign vega_gsm 1.5.0; 0 did/,
@@ -237,6 +277,19 @@ describe('somebody who has taken over the service', () => {
         return install(manifest, bytes);
       },
       /2 authors have to sign vega_mcu/,
+    ],
+    [
+      'a role that assembles: a package of genuine parts, one of them older than what has run (mix)',
+      async () => {
+        const { bytes, manifest } = await givenPackage(ada, bob);
+        const newer = fileOf('vega_gsm', '9.0', genuine);
+        const accepted = await install(
+          await manifestOf({ ...newer, author_signatures: await signatures(newer, 9_000, ada, bob) }),
+          genuine,
+        );
+        return install(manifest, bytes, { accepted });
+      },
+      /2 authors have to sign vega_gsm .*; 0 did: ada signed number \d+, and 9000 has run; bob/,
     ],
     [
       'an old root: the author it names was taken out since',
@@ -283,6 +336,27 @@ describe('somebody who has taken over the service', () => {
       /expired: the service may be frozen; tell the owner/,
     ],
     [
+      'signing key: a manifest that was signed long ago, of a version that both authors have signed',
+      async () => install(await manifestOf({ author_signatures: newSigned }), genuine, { now: addSeconds(startOfTime, 8 * 24 * 3_600) }),
+      /the manifest has expired/,
+    ],
+    [
+      'signing key: a genuine version under the highest counter, so that no later manifest is ever newer',
+      async () => install(await manifestOf({ author_signatures: newSigned, counter: Number.MAX_SAFE_INTEGER }), genuine),
+      /higher than any service can have counted/,
+    ],
+    [
+      'all of it together, and one author’s key: a root, an author and a manifest of their own',
+      async () => {
+        const file = fileOf('vega_mcu', '1.6.0', malware);
+        const author_signatures = [...(await signatures(file, 9, ada, eve)), ...newSigned];
+        const own = await signedRoot(rootOf({ ada, eve }, eve, { version: 2 }), eve, ada);
+        const trusted = await followRoots(root, [own]).catch(() => root);
+        return install(await manifestOf({ ...file, version_num: 99, author_signatures }), malware, { root: trusted });
+      },
+      /2 authors have to sign vega_mcu 1.6.0; 1 did/,
+    ],
+    [
       'the service’s own word that nothing has to be signed',
       async () => install(await manifestOf({ ...fileOf('vega_mcu', '1.6.0', malware), parts: [] }), malware),
       /2 authors have to sign/,
@@ -302,6 +376,59 @@ describe('somebody who has taken over the service', () => {
     await expect(outcome).rejects.toThrow(Refused);
     await expect(outcome).rejects.toThrow(why);
   });
+});
+
+describe('a device whose service may be frozen', () => {
+  const day = 86_400;
+  const begin = startOfTime.getTime() / 1_000;
+  const year = rootOf({ ada, bob }, rootKey, { iat: begin, exp: begin + 400 * day }) as Root;
+
+  it.each([
+    ['is quiet while its root is young', 299, undefined],
+    [
+      'tells its owner when no root has followed for three quarters of its life',
+      300,
+      'no author root has followed 1, which expires in 100 days',
+    ],
+    ['goes on telling', 399.5, 'no author root has followed 1, which expires in 1 day'],
+    ['says so when its root has expired', 400, 'author root 1 has expired'],
+  ])('%s', (_, days, told) => {
+    expect(findFreeze(year, addSeconds(startOfTime, days * day))).toBe(told && `${told}: the service may be frozen`);
+  });
+
+  it('is quiet again with the next root, which the root keys have signed', async () => {
+    const next = rootOf({ ada, bob }, rootKey, { version: 2, iat: begin + 350 * day, exp: begin + 750 * day });
+    const followed = await followRoots(year, [await signedRoot(next, rootKey)]);
+    expect(findFreeze(followed, addSeconds(startOfTime, 399 * day))).toBeUndefined();
+  });
+});
+
+it('a service that was won back raises its counter to the time of day, and devices take its manifests again', async () => {
+  const at = (seconds: number) => startOfTime.getTime() / 1_000 + seconds;
+  const accepted = await install(await manifestOf({ author_signatures: newSigned, counter: at(0) }), genuine);
+  const next = fileOf('vega_mcu', '1.6.0', genuine);
+  const author_signatures = await signatures(next, 6, ada, bob);
+  const refused = install(await manifestOf({ ...next, author_signatures }), genuine, { accepted });
+  await expect(refused).rejects.toThrow(/older than one that was taken before/);
+  const anHourLater = addSeconds(startOfTime, 3_600);
+  const facts = {
+    ...next,
+    author_signatures,
+    requires: [],
+    minimum_from_version_num: null,
+    allow_downgrade: true,
+    parts: [],
+    version_num: 1,
+  };
+  const { manifest } = await manifestSigner(() => anHourLater)({ ...facts, counter: at(1_800) });
+  await expect(install(manifest, genuine, { accepted, now: anHourLater })).resolves.toBeDefined();
+});
+
+it('a package whose parts are all signed is taken by its parts, also when too few have signed the whole', async () => {
+  const { bytes, manifest } = await givenPackage(ada, bob);
+  const facts = JSON.parse(Buffer.from(manifest.split('.')[1] ?? '', 'base64url').toString()) as ManifestFacts;
+  const whole = await signatures(fileOf('cabinet', facts.version, bytes), 1, ada);
+  await expect(install(await manifestOf({ ...facts, author_signatures: whole }), bytes)).resolves.toBeDefined();
 });
 
 it('keys change without anybody touching a device: it follows the roots from the one that it was born with', async () => {
@@ -331,8 +458,8 @@ it('devices of the simulated fleet that were born with a root download nothing t
     await expect.poll(() => fleet.reports.length, { timeout: 10_000 }).toBe(3);
     expect(fleet.reports.map(({ external_id, status, detail }) => [external_id, status, detail]).toSorted()).toEqual([
       ['S-00001', 'SUCCEEDED', undefined],
-      ['S-00002', 'REJECTED', '2 authors have to sign vega_mcu 1.5.0; 1 did'],
-      ['S-00003', 'REJECTED', '2 authors have to sign vega_mcu 1.5.0; 0 did'],
+      ['S-00002', 'REJECTED', 'not trusted: 2 authors have to sign vega_mcu 1.5.0; 1 did'],
+      ['S-00003', 'REJECTED', 'not trusted: 2 authors have to sign vega_mcu 1.5.0; 0 did'],
     ]);
     expect(fleet.downloads).toEqual(['/1']);
   } finally {

@@ -276,8 +276,8 @@ describe('devices of the simulated fleet', () => {
       const said = fleet.reports.map(({ external_id, status, detail }) => [external_id, status, detail]);
       expect(said.toSorted()).toEqual([
         ['C-0001', 'SUCCEEDED', undefined],
-        ['C-0002', 'REJECTED', 'the manifest is not one of the updater'],
-        ['C-0003', 'REJECTED', `the manifest is for ${older.firmware.version}, the command for ${version}`],
+        ['C-0002', 'REJECTED', 'not trusted: the manifest is not one of the updater'],
+        ['C-0003', 'REJECTED', `not trusted: the manifest is for ${older.firmware.version}, the command for ${version}`],
       ]);
       expect(fleet.downloads).toEqual(['/1']);
     } finally {

@@ -311,7 +311,7 @@ describe('downloads', () => {
 
   it('too few and too many bytes: FAILED', async () => {
     expect((await failing((_, response) => response.end(file.subarray(1)))).detail).toBe(
-      'size mismatch: expected 200000 bytes, got 199999',
+      'not trusted: size mismatch: expected 200000 bytes, got 199999',
     );
     expect((await failing((_, response) => response.end(Buffer.concat([file, file])))).detail).toContain('got more');
   });

@@ -14,6 +14,7 @@ import {
   type Update,
   uploadFirmware,
 } from '../clients/api/src/index.ts';
+import type { SignedFile } from '../clients/cli/src/signing/statement.ts';
 import { bar, type Display } from './display.ts';
 import { mostAtWork, type Stretch } from './most-at-work.ts';
 
@@ -32,6 +33,8 @@ export interface FirmwareFile {
   comment: string;
   /** Of scooters: how many per cent of those of a zone may be at work at one moment, at most; any number when absent. */
   maximum_unavailable_percentage?: number;
+  /** Signs it as its author. */
+  sign?: ((file: SignedFile) => Promise<string[]>) | undefined;
 }
 
 export interface UpdateResult {
@@ -169,12 +172,16 @@ function checkBudgets(results: readonly UpdateResult[], uses: ZoneUse[], display
 }
 
 async function upload(api: Client, file: FirmwareFile, display: Display, signal: AbortSignal | undefined) {
-  const { hardware_type, filename, bytes, comment } = file;
+  const { hardware_type, filename, bytes, comment, sign } = file;
   const version = file.version ?? (await nextFreeVersion(api, hardware_type));
   const request = { hardware_type, version, ...(filename !== undefined && { filename }), comment };
-  const firmware = await uploadFirmware(api, request, new Blob([bytes]), { signal, registrationSeconds: REGISTRATION_SECONDS });
+  const firmware = await uploadFirmware(api, request, new Blob([bytes]), {
+    ...{ signal, registrationSeconds: REGISTRATION_SECONDS },
+    sign: sign && ((uploaded) => sign({ hardware_type, version, ...uploaded })),
+  });
   display.line(`Uploaded ${hardware_type} ${version}: ${bytes.byteLength} bytes to S3, SHA-256 ${firmware.sha256?.slice(0, 12)}…`);
-  display.line(`Firmware ${firmware.id} is available: ${hardware_type} ${version}, registered by the S3 event`);
+  const signed = sign ? ', signed by its author' : '';
+  display.line(`Firmware ${firmware.id} is available: ${hardware_type} ${version}${signed}, registered by the S3 event`);
   return firmware;
 }
 

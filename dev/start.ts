@@ -3,13 +3,14 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { RegisterDevicesBodyDevicesItem as NewDevice } from '../clients/api/src/index.ts';
+import { createClient, type RegisterDevicesBodyDevicesItem as NewDevice } from '../clients/api/src/index.ts';
 import { readPrivateJson, writePrivateFile } from '../ops/private-file.ts';
 import { LockTakenError, takeLock } from '../ops/process-lock.ts';
 import { createDisplay, type Display } from './display.ts';
 import { inLocalZones, localZones } from './local-zones.ts';
 import { type FirmwareFile, runMainJob, type UpdateResult } from './main-job.ts';
 import { listIotDevices } from './simulator/iot-fleet.ts';
+import { keepLocalAuthor } from './stack/local-author.ts';
 import { causeOf, isNoSpaceError, noSpaceLeft } from './stack/part-ended.ts';
 import { type Stack, type StackDescription, startStack } from './stack/stack.ts';
 import { HELP, parseStartOptions, type StartOptions, UsageError, versionFor } from './start-options.ts';
@@ -25,6 +26,8 @@ const OWN_IOT_SCOOTERS = 10;
 const BUDGET_PERCENTAGE = 10;
 /** An installation takes four times the median at most; the rest is for the download and the report. */
 const deadlineMinutes = (installSeconds: number): number => (4 * installSeconds + 10) / 60;
+/** Cabinets are made with a root of author keys: they take only what their author has signed. */
+const SIGNED_TYPES = ['cabinet'];
 /** As in real life: some devices cannot be updated just now, a few never answer, a few claim a success that is none. */
 const ODD_DEVICES = { deferral_rate: 0.03, silent_rate: 0.005, lie_rate: 0.005 };
 
@@ -42,7 +45,11 @@ async function main(): Promise<number> {
     lock = takeLock(join(DIRECTORY, 'start.lock'));
     const startedAt = performance.now();
     const { scooters, cabinets } = chooseFleet({ scooters: options.fleet, cabinets: options.cabinets }, display);
-    const files = readFiles(options, cabinets);
+    const author = await keepLocalAuthor(DIRECTORY, SIGNED_TYPES);
+    const files = readFiles(options, cabinets).map((file) => ({
+      ...file,
+      ...(SIGNED_TYPES.includes(file.hardware_type) && { sign: author.sign }),
+    }));
     writePrivateFile(FLEET_FILE, JSON.stringify({ scooters, cabinets }));
     const behaviour = { failure_rate: options.failureRate, install_seconds: options.installSeconds };
     stack = await startStack({
@@ -51,7 +58,7 @@ async function main(): Promise<number> {
       apiPort: options.port,
       aws: options.aws,
       simulator: { ...behaviour, scooters, cabinets: 0, ...ODD_DEVICES },
-      iotFleet: { ...behaviour, cabinets, scooters: OWN_IOT_SCOOTERS },
+      iotFleet: { ...behaviour, cabinets, scooters: OWN_IOT_SCOOTERS, author_roots: { cabinet: author.root }, log: tellOwnerOn(display) },
       signal,
       onStep: (text) => display.line(`${text} …`),
       onApi: (url) => display.line(`\nConsole: ${url}/console   (watch the update there; nobody asks for a password)\n`),
@@ -59,6 +66,7 @@ async function main(): Promise<number> {
         display.line(`${where}: ${firstLine(error)} (tried again; more in ${relative(process.cwd(), join(DIRECTORY, 'functions.log'))})`),
     });
     const fleet = [...inLocalZones(await listFleet(stack)), ...inLocalZones(stack.iot_devices)];
+    await author.introduce(createClient({ url: stack.api_url, token: stack.token, signal }));
     const died = stack.died.then((error) => Promise.reject(error));
     died.catch(() => {}); // also when nobody waits for it any more
     const job = { fleet, files, zones: localZones, inProgressMinutes: deadlineMinutes(options.installSeconds) };
@@ -207,6 +215,13 @@ async function listFleet({ simulator_url, simulator_token }: Stack): Promise<New
   } while (cursor !== null);
   return devices;
 }
+
+/** What devices tell their owner: here, whoever looks at the terminal. */
+const tellOwnerOn =
+  (display: Display) =>
+  ({ msg, external_id, text }: Record<string, unknown>): void => {
+    if (msg === 'iot_device.tells_owner') display.line(`${external_id}: ${text}`);
+  };
 
 function printHowToGoOn(stack: Stack, fleet: NewDevice[], results: UpdateResult[], display: Display): void {
   const scooter = fleet.find(({ kind }) => kind === 'scooter');

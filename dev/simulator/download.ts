@@ -1,5 +1,6 @@
 import { openPackage, type SignedFile } from './author-verifier.ts';
 import type { Command } from './contract.ts';
+import { keeping, noBytes } from './device-trust.ts';
 import { Refused, verifyFile } from './manifest-verifier.ts';
 
 interface WantedFile extends Pick<Command, 'url' | 'sha256' | 'size_bytes'> {
@@ -42,15 +43,6 @@ async function downloadOnce({ url, sha256, size_bytes, signed_parts }: WantedFil
   await verifyFile({ size_bytes, sha256: sha256.toLowerCase() }, keeping(response.body ?? noBytes(), kept));
   if (signed_parts && kept) openPackage(Buffer.concat(kept), signed_parts);
 }
-
-async function* keeping(bytes: AsyncIterable<Uint8Array>, kept: Uint8Array[] | undefined): AsyncGenerator<Uint8Array> {
-  for await (const chunk of bytes) {
-    kept?.push(chunk);
-    yield chunk;
-  }
-}
-
-async function* noBytes(): AsyncGenerator<Uint8Array> {}
 
 function describe(error: unknown): string {
   const { cause, message, name } = error as Error & { cause?: { code?: string } };

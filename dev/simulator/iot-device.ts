@@ -1,9 +1,12 @@
-import { createHash } from 'node:crypto';
+import type { JSONWebKeySet } from 'jose';
+import type { SignedRoot } from './author-verifier.ts';
 import type { Kind } from './contract.ts';
+import { createTrust, type Kept, noBytes, type Trusted } from './device-trust.ts';
 import type { Plan } from './fleet.ts';
+import { Refused } from './refused.ts';
 
-/** A device that talks to the updater itself, by the protocol of lib/ddi: what it is and runs, and what happens when it installs. */
-export interface IotDevice {
+/** A device that talks to the updater itself, by the protocol of lib/ddi: what it is and runs, and whom it believes. */
+export interface IotDevice extends Kept {
   kind: Kind;
   external_id: string;
   token: string;
@@ -14,32 +17,31 @@ export interface IotDevice {
 export interface IotDeviceDeps {
   /** The address at which its own routes begin. */
   url: string;
+  /** The address of the API, which has the author roots. */
+  apiUrl: string;
+  /** The service's keys, put into it when it was made. */
+  manifestKeys: JSONWebKeySet;
+  now: () => Date;
   signal: AbortSignal;
   sleep(ms: number): Promise<void>;
   log(fields: Record<string, unknown>): void;
   /** How an installation will go. */
   plan(actionId: string): Plan;
-  /** Stores that it runs another version now; called before the device says so. */
-  installed(version: string): void;
+  /** Stores the device, which has changed; called before the device says so. */
+  store(): void;
 }
 
 interface Answer {
   config?: { polling?: { sleep?: string } };
   _links?: Record<string, { href: string } | undefined>;
 }
+interface Chunk {
+  metadata?: { key: string; value: string }[];
+  artifacts: { _links: Record<string, { href: string }> }[];
+}
 interface Deployment {
   id: string;
-  deployment: {
-    chunks: {
-      version: string;
-      artifacts: {
-        filename: string;
-        size: number;
-        hashes: Record<'sha1' | 'md5' | 'sha256', string>;
-        _links: Record<string, { href: string }>;
-      }[];
-    }[];
-  };
+  deployment: { chunks: Chunk[] };
 }
 
 const callTimeoutMs = 30_000;
@@ -48,52 +50,37 @@ const retryMs = 1_000;
 
 /** Polls, installs and reports until `signal` ends it. After any error it goes on polling. */
 export async function runIotDevice(device: IotDevice, deps: IotDeviceDeps): Promise<void> {
-  const { url, signal, sleep, log } = deps;
+  const { signal, sleep, log } = deps;
+  const { call, json, feedback } = createCalls(device, deps);
+  const trust = createTrust(device, device.hardware_type, {
+    ...deps,
+    fetchRoots: fetchRootsOf(deps),
+    tellOwner: createTeller(device, log),
+  });
   const done = new Set<string>();
 
-  const call = async (method: string, href: string, body?: unknown): Promise<Response> => {
-    const response = await fetch(href, {
-      method,
-      headers: { authorization: `TargetToken ${device.token}`, ...(body !== undefined && { 'content-type': 'application/json' }) },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
-      signal: AbortSignal.any([signal, AbortSignal.timeout(callTimeoutMs)]),
-    });
-    if (!response.ok) throw new Error(`${method} ${new URL(href).pathname.split('/').slice(5).join('/')}: ${response.status}`);
-    return response;
-  };
-  const json = async <Body>(href: string): Promise<Body> => (await (await call('GET', href)).json()) as Body;
-  const feedback = async (route: string, id: string, execution: string, finished: string, details: string[] = []) => {
-    await (
-      await call('POST', `${url}/${route}/${id}/feedback`, { id, status: { execution, result: { finished }, details } })
-    ).arrayBuffer();
-  };
-
-  /** Downloads the whole file, following the redirection to S3, and says what is wrong with it. */
-  const download = async ({ filename, size, hashes, _links }: Deployment['deployment']['chunks'][number]['artifacts'][number]) => {
-    const response = await call('GET', _links['download']?.href ?? '');
-    const bytes = Buffer.from(await response.arrayBuffer());
-    if (bytes.byteLength !== size) return `${filename}: ${size} bytes were announced, ${bytes.byteLength} came`;
-    const wrong = (['sha1', 'md5', 'sha256'] as const).find((name) => createHash(name).update(bytes).digest('hex') !== hashes[name]);
-    return wrong && `${filename}: ${wrong} mismatch`;
+  /** Follows the redirection to S3. */
+  const download = async ({ artifacts: [artifact] }: Chunk, trusted: Trusted) => {
+    const response = await call('GET', artifact?._links['download']?.href ?? '');
+    await trust.verifyBytes(trusted, response.body ?? noBytes());
   };
 
   const install = async (href: string) => {
     const { id, deployment } = await json<Deployment>(href);
     const plan = deps.plan(id);
     if (plan.fate === 'ignores_silently' || done.has(id)) return;
+    const chunk = deployment.chunks[0] ?? { artifacts: [] };
+    await trust.renewRoot();
+    const trusted = await unlessRefused(trust.verify(chunk.metadata?.find(({ key }) => key === 'manifest')?.value));
+    if (trusted instanceof Refused) return feedback('deploymentBase', id, 'rejected', 'none', [trusted.message]);
     await feedback('deploymentBase', id, 'proceeding', 'none');
-    for (const chunk of deployment.chunks) {
-      for (const artifact of chunk.artifacts) {
-        const trouble = await download(artifact);
-        if (trouble) return feedback('deploymentBase', id, 'closed', 'failure', [trouble]);
-      }
-    }
+    const trouble = await unlessRefused(download(chunk, trusted));
+    if (trouble) return feedback('deploymentBase', id, 'closed', 'failure', [trouble.message]);
     await sleep(plan.install_ms);
     if (plan.fate === 'fails') return feedback('deploymentBase', id, 'closed', 'failure', [plan.failure]);
-    const version = deployment.chunks[0]?.version ?? device.version;
     if (plan.fate !== 'lies') {
-      device.version = version;
-      deps.installed(version);
+      device.version = trusted.manifest.version;
+      trust.remember(trusted);
     }
     if (plan.fate !== 'installs_silently') return feedback('deploymentBase', id, 'closed', 'success');
     done.add(id);
@@ -102,7 +89,8 @@ export async function runIotDevice(device: IotDevice, deps: IotDeviceDeps): Prom
   while (!signal.aborted) {
     let waitMs = retryMs;
     try {
-      const { config, _links = {} } = await json<Answer>(url);
+      await trust.watchRoot();
+      const { config, _links = {} } = await json<Answer>(deps.url);
       const [hours = 0, minutes = 0, seconds = 0] = (config?.polling?.sleep ?? '00:00:05').split(':').map(Number);
       waitMs = ((hours * 60 + minutes) * 60 + seconds) * 1_000;
       if (_links['configData']) {
@@ -123,3 +111,53 @@ export async function runIotDevice(device: IotDevice, deps: IotDeviceDeps): Prom
     await sleep(Math.max(waitMs, 250));
   }
 }
+
+const createCalls = ({ token }: IotDevice, { url, signal }: Pick<IotDeviceDeps, 'url' | 'signal'>) => {
+  const call = async (method: string, href: string, body?: unknown): Promise<Response> => {
+    const response = await fetch(href, {
+      method,
+      headers: { authorization: `TargetToken ${token}`, ...(body !== undefined && { 'content-type': 'application/json' }) },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(callTimeoutMs)]),
+    });
+    if (!response.ok) throw new Error(`${method} ${new URL(href).pathname.split('/').slice(5).join('/')}: ${response.status}`);
+    return response;
+  };
+  return {
+    call,
+    json: async <Body>(href: string): Promise<Body> => (await (await call('GET', href)).json()) as Body,
+    feedback: async (route: string, id: string, execution: string, finished: string, details: string[] = []): Promise<void> => {
+      const body = { id, status: { execution, result: { finished }, details } };
+      await (await call('POST', `${url}/${route}/${id}/feedback`, body)).arrayBuffer();
+    },
+  };
+};
+
+/** Anybody may read them: no token. */
+const fetchRootsOf =
+  ({ apiUrl, signal }: Pick<IotDeviceDeps, 'apiUrl' | 'signal'>) =>
+  async (afterVersion: number): Promise<SignedRoot[]> => {
+    const response = await fetch(`${apiUrl}/v1/author-roots?after_version=${afterVersion}`, {
+      signal: AbortSignal.any([signal, AbortSignal.timeout(callTimeoutMs)]),
+    });
+    if (!response.ok) throw new Error(`author roots: ${response.status}`);
+    return ((await response.json()) as { items: { document: SignedRoot }[] }).items.map(({ document }) => document);
+  };
+
+/** A simulated device has no screen, so its owner reads the log. The same text is told once. */
+const createTeller = ({ kind, external_id }: IotDevice, log: IotDeviceDeps['log']) => {
+  let told = '';
+  return (text: string) => {
+    if (text !== told) log({ msg: 'iot_device.tells_owner', kind, external_id, text });
+    told = text;
+  };
+};
+
+const unlessRefused = async <T>(work: Promise<T>): Promise<T | Refused> => {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof Refused) return error;
+    throw error;
+  }
+};

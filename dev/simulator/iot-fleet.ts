@@ -1,6 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
+import type { JSONWebKeySet } from 'jose';
 import { readPrivateJson, writePrivateFile } from '../../ops/private-file.ts';
+import type { Root } from './author-verifier.ts';
 import { Behaviour } from './behaviour.ts';
 import type { Kind } from './contract.ts';
 import { initialVersion, planInstallation, seededRandom } from './fleet.ts';
@@ -17,6 +19,11 @@ export interface IotFleetOptions extends Partial<Behaviour> {
   /** Where devices send their requests: the address before `/{tenant}/controller/v1`. */
   url: string;
   tenant: string;
+  /** The service's keys, which are put into devices when they are made. */
+  manifestKeys: JSONWebKeySet;
+  /** Whom devices of a kind believe that are made from now on. Others believe the service alone. */
+  author_roots?: Partial<Record<Kind, Root>>;
+  now?: (() => Date) | undefined;
   /** Makes a token for a device that has none here. */
   issueToken(device: { kind: Kind; external_id: string }): Promise<string>;
   log?: ((fields: Record<string, unknown>) => void) | undefined;
@@ -50,7 +57,8 @@ export async function startIotFleet(options: IotFleetOptions): Promise<{ close()
       const known = kept.find((device) => device.kind === kind && device.external_id === external_id);
       if (known) return known;
       const token = await options.issueToken({ kind, external_id });
-      return { kind, external_id, token, hardware_type: hardwareTypesThatPoll[kind], version: initialVersion };
+      const author_root = options.author_roots?.[kind];
+      return { kind, external_id, token, hardware_type: hardwareTypesThatPoll[kind], version: initialVersion, author_root };
     }),
   );
   const store = () => {
@@ -65,11 +73,14 @@ export async function startIotFleet(options: IotFleetOptions): Promise<{ close()
   for (const device of devices) {
     void runIotDevice(device, {
       url: `${url}/${tenant}/controller/v1/${device.kind}.${device.external_id}`,
+      apiUrl: url,
+      manifestKeys: options.manifestKeys,
+      now: options.now ?? (() => new Date()),
       signal: stop.signal,
       sleep: timers.sleep,
       log,
       plan: (actionId) => planInstallation(behaviour, seededRandom(options.seed ?? 1, actionId, device.external_id)),
-      installed: store,
+      store,
     });
   }
   return {

@@ -60,7 +60,7 @@ export interface StackOptions {
   aws?: string | undefined;
   simulator?: Omit<SimulatorOptions, 'port' | 'host' | 'token' | 'journal' | 'updater_url' | 'updater_token'>;
   /** Devices that poll. They are registered when the stack starts. */
-  iotFleet?: Omit<IotFleetOptions, 'file' | 'url' | 'tenant' | 'issueToken'>;
+  iotFleet?: Omit<IotFleetOptions, 'file' | 'url' | 'tenant' | 'manifestKeys' | 'issueToken'>;
   pollIntervals?: PollIntervals;
   /** Ends a start that is under way. */
   signal?: AbortSignal;
@@ -215,6 +215,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         ...options.iotFleet,
         url: offline.api_url,
         tenant: 'default',
+        manifestKeys: publicKeysOf(signing),
         file: kept === undefined ? undefined : join(kept, 'simulator', 'iot-fleet.json'),
         issueToken: async ({ kind, external_id }) => (await api.issueDeviceToken(kind, external_id)).token,
       });

@@ -4,6 +4,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createClient, startUpdate, uploadFirmware } from '../../clients/api/src/index.ts';
 import { readPrivateJson, writePrivateFile } from '../../ops/private-file.ts';
+import { keepLocalAuthor } from '../stack/local-author.ts';
 import type { StackDescription } from '../stack/stack.ts';
 import { buildPackage, createSigner, swupdateConfiguration } from './swupdate-package.ts';
 
@@ -31,7 +32,10 @@ async function main(): Promise<void> {
     files: [{ path: configuration, bytes: Buffer.from(swupdateConfiguration({ cabinet_version: version })) }],
   });
   const firmware = { hardware_type: 'cabinet', version, filename: `${version}.swu`, comment: 'By npm run swupdate:device' };
-  const { id: firmware_id } = await uploadFirmware(api, firmware, new Blob([new Uint8Array(bytes)]));
+  const author = await keepLocalAuthor(LOCAL, [firmware.hardware_type]);
+  const { id: firmware_id } = await uploadFirmware(api, firmware, new Blob([new Uint8Array(bytes)]), {
+    sign: (file) => author.sign({ hardware_type: firmware.hardware_type, version, ...file }),
+  });
   const targets = { kind: 'cabinet' as const, external_ids: [EXTERNAL_ID] };
   const { id } = await startUpdate(api, { firmware_id, targets, comment: firmware.comment });
 

@@ -97,6 +97,17 @@ module.exports = async ({ resolveConfigurationProperty, resolveVariable }) => {
     ...{ period: 300, periods: 1 },
   });
 
+  // What somebody does who has taken over the database or the bucket is in no line of the audit: devices are the first who see it.
+  alarm('DistrustingDevices', 'A device does not believe what the service told it to install', {
+    ...{ namespace: 'scooters-updater', metric: 'distrusting_devices', dimensions: { service: prefix }, statistic: 'Sum', threshold: 0 },
+    ...{ period: 300, periods: 1 },
+  });
+  // Published whenever the API is asked for /v1/health, if there is a root.
+  alarm('AuthorRootEnds', 'Devices will install nothing in less than a month: no new root of author keys was published', {
+    ...{ namespace: 'scooters-updater', metric: 'author_root_days', dimensions: { service: prefix }, statistic: 'Minimum', threshold: 30 },
+    ...{ period: 300, periods: 1, comparison: 'LessThanThreshold' },
+  });
+
   // Published whenever `GET /v1/stats` is asked for.
   alarm('IdsLeft', 'A sequence has less than a fifth of its ids left: which one is in GET /v1/stats', {
     ...{ namespace: 'scooters-updater', metric: 'ids_left_percent', dimensions: { service: prefix }, statistic: 'Minimum', threshold: 20 },

@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { freePort } from '../../dev/stack/free-port.ts';
 import { createHandler } from '../../functions/health/handler.ts';
+import { publishRoot } from '../../lib/authors/publish-root.ts';
+import { addSeconds } from '../../lib/clock.ts';
 import { createDatabase } from '../../lib/db/database.ts';
+import { createAuthorKey, rootOf, signedRoot } from '../support/authors.ts';
 import { createTestDatabase } from '../support/database.ts';
-import { startOfTime } from '../support/fixtures.ts';
+import { actor, startOfTime } from '../support/fixtures.ts';
 import { call, createIdentity, createRecordingLog } from '../support/http.ts';
 import { createRecordingMetrics } from '../support/recording-metrics.ts';
 import { createUpdateService } from '../support/update-service.ts';
@@ -34,6 +37,21 @@ describe('GET /v1/health', () => {
     expect(await lateNow()).toEqual(published(0));
     service.clock.advance(1);
     expect(await lateNow()).toEqual(published(1));
+  });
+
+  it('200: publishes for how many days devices believe the latest root of author keys, for the alarm', async () => {
+    const metrics = createRecordingMetrics();
+    const ask = (now: Date) =>
+      call(createHandler({ db, authenticate, log, metrics, now: () => now }), { method: 'GET', path: '/v1/health' });
+    const published = () => metrics.published.splice(0).flatMap(({ values: { author_root_days } }) => author_root_days?.value ?? []);
+    await ask(startOfTime);
+    expect(published()).toEqual([]);
+    const rootKey = createAuthorKey();
+    const exp = startOfTime.getTime() / 1_000 + 31 * 86_400;
+    const document = await signedRoot(rootOf({ ada: createAuthorKey() }, rootKey, { iat: 0, exp }), rootKey);
+    await publishRoot({ db, now: () => startOfTime }, 1, document, actor);
+    for (const days of [0, 1.5, 40]) await ask(addSeconds(startOfTime, days * 86_400));
+    expect(published()).toEqual([31, 29, 0]);
   });
 
   it('503: says when to try again while the database is down, and names no address, user or password', async () => {

@@ -87,6 +87,20 @@ describe('an alarm that could not fire', () => {
     });
   });
 
+  it('a device that does not believe what it is told to install raises an alarm', () => {
+    expect(made['DistrustingDevicesAlarm']?.Properties).toMatchObject({
+      ...{ Namespace: 'scooters-updater', MetricName: 'distrusting_devices', Statistic: 'Sum', Threshold: 0, EvaluationPeriods: 1 },
+      Dimensions: [{ Name: 'service', Value: 'scooters-updater-prod' }],
+    });
+  });
+
+  it('a root of author keys that ends within a month raises an alarm', () => {
+    expect(made['AuthorRootEndsAlarm']?.Properties).toMatchObject({
+      ...{ Namespace: 'scooters-updater', MetricName: 'author_root_days', Threshold: 30, ComparisonOperator: 'LessThanThreshold' },
+      ...{ Statistic: 'Minimum', EvaluationPeriods: 1, Dimensions: [{ Name: 'service', Value: 'scooters-updater-prod' }] },
+    });
+  });
+
   it('an update whose step is late raises an alarm', () => {
     expect(made['LateUpdatesAlarm']?.Properties).toMatchObject({
       ...{ Namespace: 'scooters-updater', MetricName: 'late_updates', Threshold: 0, EvaluationPeriods: 1 },

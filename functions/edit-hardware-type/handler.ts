@@ -2,7 +2,7 @@ import { actorOf } from '../../lib/audit/actor.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Db } from '../../lib/db/database.ts';
 import { addHardwareType, changeHardwareType, deleteHardwareType } from '../../lib/firmware/edit-hardware-type.ts';
-import { endpoint, type HttpDeps, json, noContent, operation } from '../../lib/http/endpoint.ts';
+import { endpoint, type HttpDeps, json, noContent, operation, requireScope } from '../../lib/http/endpoint.ts';
 import { addHardwareTypeRoute, changeHardwareTypeRoute, deleteHardwareTypeRoute } from './routes.ts';
 
 export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
@@ -11,9 +11,11 @@ export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
       const { isNew, answer } = await addHardwareType(deps, request.body, actorOf(request, caller));
       return json(isNew ? 201 : 200, answer);
     }),
-    operation(deps, changeHardwareTypeRoute, async (request, caller) =>
-      json(200, await changeHardwareType(deps, request.path.name, request.body, actorOf(request, caller))),
-    ),
+    operation(deps, changeHardwareTypeRoute, async (request, caller) => {
+      // Who may upload firmware does not decide how many authors have to sign it.
+      if (request.body.author_signatures_required !== undefined) requireScope(caller, 'keys:write');
+      return json(200, await changeHardwareType(deps, request.path.name, request.body, actorOf(request, caller)));
+    }),
     operation(deps, deleteHardwareTypeRoute, async (request, caller) => {
       await deleteHardwareType(deps, request.path.name, actorOf(request, caller));
       return noContent();

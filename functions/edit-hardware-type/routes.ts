@@ -30,7 +30,7 @@ export const changeHardwareTypeRoute = defineRoute({
   summary: 'Change a hardware type',
   description:
     'What is not named stays as it is. Rules for files and versions hold for firmwares that are added later. `device_kind` and `channel` ' +
-    'can be changed only while nothing uses the hardware type.',
+    'can be changed only while nothing uses the hardware type. `author_signatures_required` needs the scope `keys:write`, too.',
   pathParameters: NameInPath,
   body: HardwareTypeChange,
   responses: { 200: { description: 'The hardware type as it is now', body: HardwareType } },

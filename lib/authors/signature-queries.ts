@@ -20,7 +20,7 @@ export const storeSignatures = async (trx: Trx, firmware_id: number, signatures:
     .execute();
 };
 
-export const storeSignedParts = async (trx: Trx, firmware_id: number, parts: readonly SignedPart[]): Promise<void> => {
+const storeSignedParts = async (trx: Trx, firmware_id: number, parts: readonly SignedPart[]): Promise<void> => {
   await trx
     .updateTable('firmwares')
     .set({ signed_parts: JSON.stringify(parts) })
@@ -41,6 +41,28 @@ export const listParts = async (db: Db, assembly_id: number | null): Promise<Par
     ORDER BY p.position`.execute(db);
   return rows;
 };
+
+/**
+ * Stores with a package what authors have signed about its parts, because devices check it when they get the package. Answers the parts; none
+ * when it is no package. The package has to be locked ({@link lockSignatures}).
+ */
+export const carrySignedParts = async (trx: Trx, firmware_id: number, assembly_id: number | null): Promise<Part[]> => {
+  const parts = await listParts(trx, assembly_id);
+  const signed = parts.map(({ author_signatures, ...part }) => ({ ...part, author_signatures: author_signatures.map(({ jws }) => jws) }));
+  if (signed.some(({ author_signatures }) => author_signatures.length > 0)) await storeSignedParts(trx, firmware_id, signed);
+  return parts;
+};
+
+/** The packages that a firmware is a part of. */
+export const listPackagesWith = (db: Db, part_id: number): Promise<{ id: number; assembly_id: number }[]> =>
+  db
+    .selectFrom('assembly_parts as p')
+    .innerJoin('firmwares as f', 'f.assembly_id', 'p.assembly_id')
+    .select(['f.id', 'p.assembly_id'])
+    .distinct()
+    .where('p.firmware_id', '=', part_id)
+    .orderBy('f.id')
+    .execute();
 
 /** The kids of those signatures whose keys have been revoked. */
 export const listRevokedKids = async (db: Db, signatures: readonly AuthorSignature[]): Promise<string[]> => {

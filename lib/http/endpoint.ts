@@ -142,8 +142,17 @@ const authorize = async <C extends Authenticated>(
   scope: string,
 ): Promise<C> => {
   const caller = await authenticate(event.headers['authorization'], pathParametersOf(event));
-  if (!caller.scopes.has(scope)) throw new DomainError('auth.insufficient_scope', `The token lacks the scope ${scope}`);
+  requireScope(caller, scope);
   return caller;
+};
+
+/**
+ * For a part of a request that needs another scope than its route.
+ *
+ * @throws `auth.insufficient_scope`
+ */
+export const requireScope = ({ scopes }: Authenticated, scope: string): void => {
+  if (!scopes.has(scope)) throw new DomainError('auth.insufficient_scope', `The token lacks the scope ${scope}`);
 };
 
 const lowerCaseKeys = (headers: Record<string, string | undefined> | null): Record<string, string | undefined> =>

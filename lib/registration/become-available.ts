@@ -1,5 +1,5 @@
 import { type AuthorSignature, countOwners } from '../authors/signature.ts';
-import { listParts, listRevokedKids, lockSignatures, storeSignedParts } from '../authors/signature-queries.ts';
+import { carrySignedParts, listRevokedKids, lockSignatures } from '../authors/signature-queries.ts';
 import type { Db, Trx } from '../db/database.ts';
 import {
   type AvailableFirmware,
@@ -54,14 +54,11 @@ export const becomeAvailable = async (
 };
 
 /**
- * Whether enough authors have signed a firmware or, if it is a package, each of its parts. Stores what they signed about the parts, because
- * devices check it when they get the package.
+ * Whether enough authors have signed a firmware or, if it is a package, each of its parts. Stores what they signed about the parts.
  */
 const isSigned = async (trx: Trx, { id, assembly_id }: Unregistered, required: number): Promise<boolean> => {
   const signatures = await lockSignatures(trx, id);
-  const parts = await listParts(trx, assembly_id);
-  const signed = parts.map(({ author_signatures, ...part }) => ({ ...part, author_signatures: author_signatures.map(({ jws }) => jws) }));
-  if (signed.some(({ author_signatures }) => author_signatures.length > 0)) await storeSignedParts(trx, id, signed);
+  const parts = await carrySignedParts(trx, id, assembly_id);
   if (required === 0) return true;
   const revoked = await listRevokedKids(trx, [signatures, ...parts.map((part) => part.author_signatures)].flat());
   const isEnough = (all: readonly AuthorSignature[]) => countOwners(all.filter(({ kid }) => !revoked.includes(kid))) >= required;

@@ -3,7 +3,7 @@ import type { Actor } from '../audit/actor.ts';
 import { writeAuditLine } from '../audit/audit-queries.ts';
 import { checkSignatures, mergeSignatures } from '../authors/check-signatures.ts';
 import type { AuthorSignature } from '../authors/signature.ts';
-import { findUsedNumber, lockSignatures, storeSignatures } from '../authors/signature-queries.ts';
+import { carrySignedParts, findUsedNumber, listPackagesWith, lockSignatures, storeSignatures } from '../authors/signature-queries.ts';
 import type { SignedFile } from '../authors/statement.ts';
 import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
@@ -19,7 +19,8 @@ const signableStatuses: readonly FirmwareStatus[] = ['awaiting_upload', 'awaitin
 
 /**
  * Adds what authors have signed about a firmware: a release, or that devices may go back to it for a while. A key's later statement replaces
- * its former one. If the firmware was waiting only for these signatures, it becomes available. May be repeated.
+ * its former one. If the firmware was waiting only for these signatures, it becomes available. Packages that it is a part of carry them from
+ * now on, and become available, too, if they were waiting only for them. May be repeated.
  *
  * @throws `firmware.not_found`; `firmware.not_signable` when it is withdrawn or rejected, or its bytes are not known yet; `request.invalid` naming
  *   each statement that cannot be verified, or whose number its author has used for another firmware.
@@ -34,14 +35,24 @@ export async function signFirmware(
   if (!firmware) throw new DomainError('firmware.not_found', `There is no firmware ${id}`);
   const signatures = await checkSignatures(db, statements, signedFileOf(firmware), now());
   await addSignatures(db, firmware, signatures, by, now());
-  const waiting = await findUnregistered(db, id);
-  const type = waiting && (await findHardwareType(db, waiting.draft.hardware_type));
-  if (type) {
-    const outcome = await becomeAvailable(db, waiting.draft, type, waiting.facts);
-    log.info('firmware signed', { firmware_id: id, outcome });
+  await finishIfSigned({ db, log }, id);
+  for (const signed of await listPackagesWith(db, id)) {
+    await db.transaction().execute(async (trx) => {
+      await lockSignatures(trx, signed.id);
+      await carrySignedParts(trx, signed.id, signed.assembly_id);
+    });
+    await finishIfSigned({ db, log }, signed.id);
   }
   return (await findFirmware(db, id)) ?? firmware;
 }
+
+const finishIfSigned = async ({ db, log }: { db: Db; log: Log }, id: number): Promise<void> => {
+  const waiting = await findUnregistered(db, id);
+  const type = waiting && (await findHardwareType(db, waiting.draft.hardware_type));
+  if (!type) return;
+  const outcome = await becomeAvailable(db, waiting.draft, type, waiting.facts);
+  log.info('firmware signed', { firmware_id: id, outcome });
+};
 
 const signedFileOf = ({ id, status, hardware_type, version, size_bytes, sha256 }: Firmware): SignedFile => {
   if (!signableStatuses.includes(status)) throw new DomainError('firmware.not_signable', `Firmware ${id} is ${status}`);

@@ -45,6 +45,17 @@ const put = (name: string, version: string, bytes: Buffer = firmwareBytes) =>
 const firmwaresOf = async (name: string) => (await storedFirmwares(db)).filter(({ hardware_type }) => hardware_type === name);
 
 describe('PATCH /v1/hardware-types/{name}', () => {
+  it('403: who may upload firmware does not decide how many authors have to sign it', async () => {
+    const name = await givenType({ author_signatures_required: 1 });
+    const change = { author_signatures_required: 0 };
+    expect(await one('PATCH', name, change)).toMatchObject({ statusCode: 403, body: { code: 'auth.insufficient_scope' } });
+    await put(name, '1');
+    expect((await firmwaresOf(name)).map(({ status }) => status)).toEqual(['awaiting_signature']);
+    const keeper = await token({ scopes: ['firmware:write', 'keys:write'] });
+    const path = { path: '/v1/hardware-types/{name}', pathParameters: { name } };
+    expect(await call(handler, { method: 'PATCH', ...path, token: keeper, body: change })).toMatchObject({ statusCode: 200, body: change });
+  });
+
   it('200: changes its rules also while it is used; what is not named stays', async () => {
     const name = await givenType();
     await put(name, '1');

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { signDowngrade } from '../../../clients/cli/src/signing/statement.ts';
 import { addAuthorKey, revokeAuthorKey } from '../../../lib/authors/edit-author-keys.ts';
+import type { SignedPart } from '../../../lib/authors/signature.ts';
 import { DomainError } from '../../../lib/errors.ts';
 import { addHardwareType, changeHardwareType } from '../../../lib/firmware/edit-hardware-type.ts';
 import { getManifest } from '../../../lib/firmware/get-manifest.ts';
@@ -8,6 +9,7 @@ import { NewHardwareType } from '../../../lib/firmware/hardware-type.ts';
 import { announceFirmware } from '../../../lib/registration/announce-firmware.ts';
 import { registerFirmware } from '../../../lib/registration/register-firmware.ts';
 import { signFirmware } from '../../../lib/registration/sign-firmware.ts';
+import { createAssemblyService } from '../../support/assembly-service.ts';
 import { createAuthorKey, fileOf, release } from '../../support/authors.ts';
 import { catalogueDeps, firmwareBytes, linkOf, promisedKey, storedFirmwares } from '../../support/catalogue.ts';
 import { createTestDatabase } from '../../support/database.ts';
@@ -99,6 +101,18 @@ describe('a firmware whose hardware type demands two authors', () => {
     await upload('1.0');
     expect(await announce('1.0', signatures)).toMatchObject({ isNew: false, answer: { id: answer.id, status: 'available', upload: null } });
     expect((await sign(answer.id, signatures)).author_signatures).toHaveLength(2);
+  });
+
+  it('keeps the number of its author when a pipeline uploads it once more', async () => {
+    await announce('1.0', [await release(file('1.0'), ada, 5), await release(file('1.0'), bob, 5)]);
+    await upload('1.0');
+    const { answer } = await announce('1.0', [await release(file('1.0'), ada, 900)]);
+    expect(answer.author_signatures.map(({ owner, author_version }) => [owner, author_version])).toEqual([
+      ['ada', 5],
+      ['bob', 5],
+    ]);
+    const signed = await sign(answer.id, [await release(file('1.0'), ada, 901)]);
+    expect(signed.author_signatures.map(({ author_version }) => author_version)).toEqual([901, 5]);
   });
 
   it('that a pipeline has put into the bucket unannounced is signed afterwards', async () => {
@@ -217,6 +231,51 @@ it('who signed, added and revoked is in the audit', async () => {
     outcome: { signed: [{ owner: 'ada', kind: 'release', author_version: 3 }] },
   });
   expect(lines[1]).toMatchObject({ action: 'add', resource: 'author_key', caller: 'keeper', outcome: { after: { owner: 'bob' } } });
+});
+
+describe('a package whose parts are signed after it was made', () => {
+  const assemblies = createAssemblyService(db);
+  const partsOf = async (id: number) => {
+    const { manifest } = await getManifest({ db, signManifest: manifestSigner(deps.now) }, id);
+    return (manifestClaimsOf(manifest)['parts'] as SignedPart[]).map(({ author_signatures }) => author_signatures);
+  };
+  const demand = (author_signatures_required: number) => changeHardwareType(deps, 'cabinet', { author_signatures_required }, actor);
+  const given = async () => {
+    await keyOf('carl', carl, ['vega_mcu', 'vega_gsm']);
+    const parts = await Promise.all(['vega_mcu', 'vega_gsm'].map((each) => assemblies.givenPart(each)));
+    const statements = await Promise.all(
+      parts.map(({ hardware_type, version, bytes, id }) => release(fileOf(hardware_type, version, bytes), carl, id)),
+    );
+    return { parts, statements };
+  };
+  const carl = createAuthorKey();
+
+  it('carries to devices what is signed about them, also a later downgrade', async () => {
+    const { parts, statements } = await given();
+    const { firmware } = await assemblies.givenPackage({ parts });
+    expect(await partsOf(firmware.id)).toEqual([]);
+    for (const [i, { id }] of parts.entries()) await sign(id, [statements[i] ?? '']);
+    expect(await partsOf(firmware.id)).toEqual(statements.map((jws) => [jws]));
+    const [{ id = 0, hardware_type = '', version = '', bytes = Buffer.of() } = {}] = parts;
+    const until = new Date('2200-01-01');
+    const downgrade = await signDowngrade(fileOf(hardware_type, version, bytes), carl, deps.now(), { until, author_version: id });
+    await sign(id, [downgrade]);
+    expect((await partsOf(firmware.id))[0]).toEqual([statements[0], downgrade]);
+  });
+
+  it('awaits them, and becomes available with the last one', async () => {
+    await demand(1);
+    const { parts, statements } = await given();
+    const { assembly, message } = await assemblies.given({ parts });
+    await assemblies.assemble(message);
+    await assemblies.registerWritten();
+    expect(await statusOf(assembly.firmware_id)).toBe('awaiting_signature');
+    await sign(parts[0]?.id ?? 0, [statements[0] ?? '']);
+    expect(await statusOf(assembly.firmware_id)).toBe('awaiting_signature');
+    await sign(parts[1]?.id ?? 0, [statements[1] ?? '']);
+    expect(await statusOf(assembly.firmware_id)).toBe('available');
+    await demand(0);
+  });
 });
 
 // Last: its firmware cannot be deleted any more.

@@ -166,6 +166,30 @@ describe('a fleet and its firmwares', () => {
     expect(other).toMatchObject({ exitCode: 5, stdout: '', stderr: expect.stringContaining('firmware.exists') });
   });
 
+  it('an author signs with no word more than before, by the environment; a pipeline has the key on standard input', async () => {
+    await writeFile(join(folder, 'signed.bin'), randomBytes(2_000));
+    const type = ['--type', 'audio_unlock'];
+    for (const owner of ['ada', 'bob']) {
+      await answerOf(['key', 'new', `${owner}.pem`]);
+      expect(await answerOf(['key', 'add', `${owner}.pem.pub`, '--owner', owner, ...type])).toContain(`of ${owner} is added`);
+    }
+    const demand = ['api', 'PATCH', '/v1/hardware-types/audio_unlock', '--data', '@-'];
+    await answerOf(demand, { input: '{"author_signatures_required": 2}' });
+
+    const upload = ['firmware', 'upload', 'signed.bin', ...type, '--version', '3.0.0'];
+    const env = { ...inPipeline(), SCU_SIGN_WITH: 'ada.pem' };
+    expect(await answerOf(upload, { env })).toContain('waits for signatures of its authors');
+    const update = ['update', 'create', '--firmware', 'audio_unlock@3.0.0', '--all', '--yes'];
+    expect(await scu(update)).toMatchObject({ exitCode: 5, stderr: expect.stringContaining('awaiting_signature') });
+
+    const sign = ['firmware', 'sign', 'signed.bin', ...type, '--version', '3.0.0', '--key', '-', '--firmware', 'audio_unlock@3.0.0'];
+    expect(await answerOf(sign, { input: await readFile(join(folder, 'bob.pem'), 'utf8') })).toMatch(/^Firmware \d+ is available\.\n$/);
+    expect(await answerOf(upload, { env })).toContain('is available');
+    const owners = (await jsonOf('firmware', 'view', 'audio_unlock@3.0.0')).author_signatures.map(({ owner }: { owner: string }) => owner);
+    expect(owners).toEqual(['ada', 'bob']);
+    await answerOf(demand, { input: '{"author_signatures_required": 0}' });
+  });
+
   it('type add and list, package create and view', async () => {
     expect(await answerOf(['type', 'add', 'cabinet_fan', '--kind', 'cabinet', '--channel', 'iot', '--max-size', '1000000'])).toContain(
       'is added',

@@ -233,8 +233,18 @@ it('who signed, added and revoked is in the audit', async () => {
   expect(lines[1]).toMatchObject({ action: 'add', resource: 'author_key', caller: 'keeper', outcome: { after: { owner: 'bob' } } });
 });
 
+const assemblies = createAssemblyService(db);
+
+it('no package is made of a firmware that one of two authors has yet to sign', async () => {
+  const { answer } = await announce('1.0', [await release(file('1.0'), ada)]);
+  expect(await upload('1.0')).toBe('awaiting_signature');
+  expect(await refusal(assemblies.request({ parts: [{ firmware_id: answer.id }] }))).toMatchObject({
+    code: 'firmware.not_available',
+    options: { errors: [{ path: 'parts.0.firmware_id', message: 'is awaiting_signature' }] },
+  });
+});
+
 describe('a package whose parts are signed after it was made', () => {
-  const assemblies = createAssemblyService(db);
   const partsOf = async (id: number) => {
     const { manifest } = await getManifest({ db, signManifest: manifestSigner(deps.now) }, id);
     return (manifestClaimsOf(manifest)['parts'] as SignedPart[]).map(({ author_signatures }) => author_signatures);

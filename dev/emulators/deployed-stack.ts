@@ -36,6 +36,8 @@ export interface DeployedStackOptions {
    */
   machine?: { bind: string; from_functions: string };
   simulator?: Omit<SimulatorOptions, 'port' | 'host' | 'token' | 'journal' | 'updater_url' | 'updater_token'>;
+  /** An update of more devices waits until somebody else approves it. */
+  approvalAbove?: number | undefined;
   onStep?: (text: string) => void;
 }
 
@@ -139,7 +141,8 @@ async function keepSecrets(endpoint: string, { database, signing, simulator }: P
 }
 
 /** The environment of the deploy, as docs/operations.md lists it. */
-function settingsOf({ endpoint, machine = onThisMachine }: DeployedStackOptions, parts: Parts, secrets: Secrets): Record<string, string> {
+function settingsOf(options: DeployedStackOptions, parts: Parts, secrets: Secrets): Record<string, string> {
+  const { endpoint, machine = onThisMachine, approvalAbove } = options;
   const { database, identity, signing, simulator } = parts;
   const fromFunctions = (address: string) => address.replace(`//${machine.bind}:`, `//${machine.from_functions}:`);
   const databaseUrl = new URL(database.from_functions ?? database.url);
@@ -152,6 +155,7 @@ function settingsOf({ endpoint, machine = onThisMachine }: DeployedStackOptions,
     ...{ MANIFEST_SIGNING_KEYS: secrets.manifestKeys, PACKAGE_SIGNING_KEY: secrets.packageKey },
     PACKAGE_CERTIFICATES: signing.PACKAGE_CERTIFICATES,
     ...{ JWT_ISSUER: identity.issuer, JWT_AUDIENCE: identity.audience, JWKS_URL: fromFunctions(identity.jwks_url) },
+    ...(approvalAbove !== undefined && { APPROVAL_ABOVE: String(approvalAbove) }),
   };
 }
 

@@ -11,9 +11,11 @@ import {
   type UpdateRequest,
   uploadFirmware,
 } from '../../clients/api/src/index.ts';
-import type { StackDescription } from '../stack/stack.ts';
+import type { Stack } from '../stack/stack.ts';
 
 export const demoScooters = 2_400;
+/** An update of more devices is approved by somebody else first. */
+export const demoApprovalAbove = 1_000;
 const zones = [
   { name: 'north', time_zone: 'Europe/Berlin', maximum_unavailable_percentage: 20, comment: 'Harbour and university' },
   { name: 'centre', time_zone: 'Europe/Berlin', maximum_unavailable_percentage: 10, comment: 'Busy at any hour' },
@@ -31,12 +33,14 @@ export interface DemoPlaces {
   /** Of another hardware type, which one zone has. */
   modem: number;
   awaitingSignature: number;
+  /** Waits until somebody approves it. */
+  awaitingApproval: number;
   device: string;
 }
 
 const idOf = (index: number): string => `S-${String(index + 1).padStart(5, '0')}`;
 
-export const createDemoFleet = async (stack: StackDescription): Promise<DemoPlaces> => {
+export const createDemoFleet = async (stack: Stack): Promise<DemoPlaces> => {
   const api = createClient({ url: stack.api_url, token: stack.token, attempts: 5 });
   for (const zone of zones) await unlessItExists(api.addZone(zone));
   await registerAll(
@@ -67,7 +71,7 @@ const unlessItExists = (work: Promise<unknown>): Promise<unknown> =>
 const upload = async (api: Client, hardware_type: string, version: string, comment: string, kilobytes: number): Promise<number> =>
   (await uploadFirmware(api, { hardware_type, version, comment }, new Blob([new Uint8Array(randomBytes(kilobytes * 1_000))]))).id;
 
-const writeHistory = async (api: Client, stack: StackDescription): Promise<DemoPlaces> => {
+const writeHistory = async (api: Client, stack: Stack): Promise<DemoPlaces> => {
   await upload(api, 'vega_mcu', '1.0.0', 'As delivered', 182);
   await upload(api, 'vega_gsm', '1.0.0', 'As delivered', 340);
   await observeAll(api);
@@ -77,13 +81,17 @@ const writeHistory = async (api: Client, stack: StackDescription): Promise<DemoP
   await upload(api, 'audio_lock', '2.1', 'A shorter sound', 96);
   await behave({ failure_rate: 0.03, deferral_rate: 0.05, silent_rate: 0.004, lie_rate: 0.003, install_seconds: 4 });
   const everybody = { filter: { kind: 'scooter' as const } };
-  const completed = await runToItsEnd(api, {
+  const release = createClient({ url: stack.api_url, token: await stack.tokenFor({ subject: 'release-engineer' }), attempts: 5 });
+  const approve = async (id: number): Promise<void> => {
+    await api.approveUpdate(id, { remark: 'Read the change' });
+  };
+  const completed = await runToItsEnd(release, approve, {
     firmware_id: older,
     targets: everybody,
     comment: 'Release 1.4.2',
     retry: { number_of_retries: 0 },
   });
-  await runToItsEnd(api, {
+  await runToItsEnd(api, approve, {
     firmware_id: modem,
     targets: { filter: { kind: 'scooter', zone: 'lisbon' } },
     comment: 'Lisbon first',
@@ -91,7 +99,7 @@ const writeHistory = async (api: Client, stack: StackDescription): Promise<DemoP
   });
 
   const firmware = await upload(api, 'vega_mcu', '1.5.0', 'Smoother braking, less standby current', 194);
-  await runToItsEnd(api, { firmware_id: firmware, targets: { group: 'beta' }, comment: 'Employees first' });
+  await runToItsEnd(api, approve, { firmware_id: firmware, targets: { group: 'beta' }, comment: 'Employees first' });
   await behave({ failure_rate: 0.4, deferral_rate: 0.02, silent_rate: 0, lie_rate: 0.02 });
   const paused = await startUpdate(api, {
     ...{
@@ -107,18 +115,25 @@ const writeHistory = async (api: Client, stack: StackDescription): Promise<DemoP
     ...{ firmware_id: older, targets: { external_ids: Array.from({ length: 60 }, (_, index) => idOf(index * 3)) }, allow_downgrade: true },
     ...{ comment: 'Back for the workshop', start_dt: new Date(Date.now() + 20 * 3_600_000).toISOString() },
   }).catch(() => undefined);
-  const running = await startUpdate(api, {
+  const running = await startUpdate(release, {
     ...{ firmware_id: firmware, targets: everybody, comment: 'Release 1.5.0', retry: { number_of_retries: 1 } },
     rollout: { maximum_per_minute: 240, maximum_in_progress: 120 },
   });
+  await approve(running.id);
   await api.changeHardwareType('audio_locate', { author_signatures_required: 1 });
   const awaitingSignature = await upload(api, 'audio_locate', '3.0', 'Louder in the rain', 96);
-  return { running: running.id, paused: paused.id, completed, firmware, modem, awaitingSignature, device: idOf(1) };
+  const sound = await upload(api, 'audio_lock', '2.2', 'Softer at night', 97);
+  const awaitingApproval = await startUpdate(release, { firmware_id: sound, targets: everybody, comment: 'Softer sounds' });
+  await makePackage(api);
+  return {
+    ...{ running: running.id, paused: paused.id, completed, firmware, modem },
+    ...{ awaitingSignature, awaitingApproval: awaitingApproval.id, device: idOf(1) },
+  };
 };
 
 /** What simulated devices do from now on. */
 const behaviourOf =
-  ({ simulator_url, simulator_token }: StackDescription) =>
+  ({ simulator_url, simulator_token }: Stack) =>
   async (behaviour: Record<string, unknown>): Promise<void> => {
     const headers = { authorization: `Bearer ${simulator_token}`, 'content-type': 'application/json' };
     await fetch(`${simulator_url}/simulator/behaviour`, { method: 'PATCH', headers, body: JSON.stringify(behaviour) });
@@ -130,8 +145,20 @@ const observeAll = async (api: Client): Promise<void> => {
   await until(async () => (await api.getObservation(id)).status !== 'IN_PROGRESS');
 };
 
-const runToItsEnd = async (api: Client, request: UpdateRequest): Promise<number> => {
-  const { id } = await startUpdate(api, {
+const makePackage = async (api: Client): Promise<void> => {
+  const parts = [
+    await upload(api, 'vega_mcu', '1.6.0-beta', 'For cabinets with a new lock', 198),
+    await upload(api, 'vega_gsm', '4.2.0-beta', 'For cabinets with a new lock', 360),
+  ];
+  const { id } = await api.requestAssembly(
+    { hardware_type: 'cabinet', version: '2026.11', comment: 'November', parts: parts.map((firmware_id) => ({ firmware_id })) },
+    { 'idempotency-key': crypto.randomUUID() },
+  );
+  await until(async () => (await api.getAssembly(id)).status === 'COMPLETED');
+};
+
+const runToItsEnd = async (api: Client, approve: (id: number) => Promise<void>, request: UpdateRequest): Promise<number> => {
+  const { id, status } = await startUpdate(api, {
     ...{
       rollout: { maximum_per_minute: 30_000 },
       timeouts: { in_progress_minutes: 1 },
@@ -139,6 +166,7 @@ const runToItsEnd = async (api: Client, request: UpdateRequest): Promise<number>
     },
     ...request,
   });
+  if (status === 'WAITING_FOR_APPROVAL') await approve(id);
   await until(async () => (await api.getUpdate(id)).finished_dt !== null);
   return id;
 };

@@ -26,6 +26,19 @@ export const picturesOfDocuments = ({ running, modem }: DemoPlaces): Picture[] =
   { name: 'statistics', place: '/statistics' },
 ];
 
+/** Before there is anything but the devices that poll. */
+export const picturesOfNothing: readonly Picture[] = [
+  ...['updates', 'firmwares', 'packages', 'groups', 'zones', 'statistics'].map((name) => ({ name: `nothing-${name}`, place: `/${name}` })),
+  { name: 'nothing-overview', place: '/' },
+  { name: 'nothing-fleet', place: '/fleet?kind=scooter' },
+  { name: 'nothing-new-update', place: '/updates/new' },
+];
+
+const press = (name: string) => async (page: Page) => {
+  await page.getByRole('button', { name, exact: true }).click();
+  await page.getByRole('dialog').waitFor();
+};
+
 export const picturesOfEverything = (places: DemoPlaces): Picture[] => [
   ...picturesOfDocuments(places),
   { name: 'updates', place: '/updates' },
@@ -42,7 +55,36 @@ export const picturesOfEverything = (places: DemoPlaces): Picture[] => [
   { name: 'new-group', place: '/groups?new=true&kind=scooter&zone=north' },
   { name: 'zones', place: '/zones' },
   { name: 'changes', place: '/audit' },
+  { name: 'update-to-approve', place: `/updates/${places.awaitingApproval}` },
+  { name: 'approve', place: `/updates/${places.awaitingApproval}`, prepare: press('Approve') },
+  { name: 'cancel', place: `/updates/${places.running}`, prepare: press('Cancel update') },
+  { name: 'firmware-to-sign', place: `/firmwares/${places.awaitingSignature}` },
+  { name: 'new-zone', place: '/zones', prepare: press('New zone') },
+  { name: 'found-nothing', place: '/fleet?kind=scooter&id=Z-9' },
+  { name: 'no-such-update', place: '/updates/999999' },
+  { name: 'no-such-page', place: '/nowhere' },
+  {
+    name: 'unreachable',
+    place: '/updates',
+    prepare: async (page) => {
+      await page.context().setOffline(true);
+      await page.getByText('The service cannot be reached just now.').waitFor();
+    },
+  },
+  { name: 'menu', place: '/', prepare: openMenu },
+  { name: 'logged-out', place: '/', prepare: logOut },
 ];
+
+/** On a phone. */
+const openMenu = async (page: Page): Promise<void> => {
+  const menu = page.getByRole('button', { name: 'Menu' });
+  if (await menu.isVisible()) await menu.click();
+};
+
+const logOut = async (page: Page): Promise<void> => {
+  await openMenu(page);
+  await page.getByRole('button', { name: 'Log out' }).click();
+};
 
 export interface Look {
   colorScheme: 'light' | 'dark';
@@ -68,6 +110,9 @@ export const takePictures = async (
     });
     const page = await context.newPage();
     for (const { name, place, prepare } of pictures) {
+      await context.setOffline(false);
+      // Loaded anew: what was done for the picture before is gone.
+      await page.goto('about:blank');
       await page.goto(`${apiUrl}/console#${place}`);
       await page.getByRole('heading', { level: 1 }).waitFor();
       await page.locator('.loading').first().waitFor({ state: 'detached' });

@@ -62,6 +62,8 @@ export interface StackOptions {
   /** Devices that poll. They are registered when the stack starts. */
   iotFleet?: Omit<IotFleetOptions, 'file' | 'url' | 'tenant' | 'manifestKeys' | 'issueToken'>;
   pollIntervals?: PollIntervals;
+  /** An update of more devices waits until somebody else approves it. Without it: as APPROVAL_ABOVE says, or none does. */
+  approvalAbove?: number;
   /** Ends a start that is under way. */
   signal?: AbortSignal;
   onStep?: (text: string) => void;
@@ -161,6 +163,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         OBSERVATIONS_QUEUE_URL: queues.urls['ObservationsQueue'] ?? '',
         DDI_POLL_SECONDS: String(pollIntervals.idleSeconds),
         DDI_WAITING_POLL_SECONDS: String(pollIntervals.waitingSeconds),
+        ...(options.approvalAbove !== undefined && { APPROVAL_ABOVE: String(options.approvalAbove) }),
         ASSEMBLIES_QUEUE_URL: queues.urls['AssembliesQueue'] ?? '',
         REGISTRATIONS_QUEUE_URL: queues.urls['RegistrationsQueue'] ?? '',
         ...signing,

@@ -20,7 +20,7 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
 
   beforeAll(async () => {
     [target, browser] = await Promise.all([
-      openTarget({ scooters: SCOOTERS, cabinets: 0, install_seconds: 0.5, failure_rate: 0, seed: 7 }),
+      openTarget({ scooters: SCOOTERS, cabinets: 0, install_seconds: 0.5, failure_rate: 0, seed: 7 }, { approvalAbove: SCOOTERS }),
       launchBrowser(chromiumPath ?? ''),
     ]);
     api = createClient({ url: target.api_url, token: target.token });
@@ -44,6 +44,16 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
   const open = async (options: Parameters<typeof openConsole>[2] = {}): Promise<ConsolePage> => {
     const console = await openConsole(browser, target.api_url, options);
     opened.push(console);
+    return console;
+  };
+  /** The console as somebody else sees it. */
+  const openAs = async (subject: string, scopes?: readonly string[]): Promise<ConsolePage> => {
+    const console = await open();
+    const token = await target.tokenFor({ subject, ...(scopes && { scopes }) });
+    const answer = { access_token: token, token_type: 'bearer', ...(scopes && { scope: scopes.join(' ') }) };
+    await console.page.route('**/token', (route) => route.fulfill({ json: answer }));
+    await console.page.reload();
+    await console.page.getByText(subject, { exact: true }).waitFor();
     return console;
   };
   const upload = (hardware_type: string, version: string) =>
@@ -106,6 +116,35 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
     await api.cancelUpdate(Number(page.url().split('/').at(-1)), { force: true });
   });
 
+  it('of several files each goes its own way: one looks wrong, one fails and is sent again by hand, one is canceled', async () => {
+    const { page } = await open({ at: '/firmwares' });
+    const file = (version: string, buffer = randomBytes(3_000)) => ({
+      ...{ name: `audio_unlock-${version}.bin`, mimeType: 'application/octet-stream', buffer },
+    });
+    await page
+      .getByLabel('Drop firmware files here, or choose them')
+      .setInputFiles([file('1.0'), file('1.1', Buffer.from('<!DOCTYPE html><title>Log in</title>')), file('1.2')]);
+    const row = (version: string) => page.getByRole('form', { name: `audio_unlock-${version}.bin` });
+    await row('1.1').getByText('Is this the right file? It looks like a web page, perhaps of a login.').waitFor();
+
+    const storage = (url: URL) => url.href.includes(target.s3.bucket);
+    await page.route(storage, (route) => route.abort());
+    await row('1.0').getByRole('button', { name: 'Upload' }).click();
+    await row('1.0').getByRole('alert').waitFor();
+    await page.unroute(storage);
+    await row('1.0').getByRole('button', { name: 'Try again' }).click();
+    await row('1.0').getByText('Available').waitFor();
+
+    await page.route(storage, () => {}); // an answer never comes
+    await row('1.2').getByRole('button', { name: 'Upload' }).click();
+    await row('1.2').getByText('Uploading').waitFor();
+    await row('1.2').getByRole('button', { name: 'Cancel' }).click();
+    await row('1.2').getByText('Canceled').waitFor();
+    await row('1.2').getByRole('button', { name: 'Try again' }).waitFor();
+    await row('1.2').getByRole('button', { name: 'Remove from this list' }).click();
+    await row('1.2').waitFor({ state: 'detached' });
+  });
+
   it('a new update is made by keyboard alone', async () => {
     await upload('vega_gsm', '4.0.0');
     const { page } = await open({ at: '/updates' });
@@ -151,7 +190,7 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
     await api.cancelUpdate(Number(page.url().split('/').at(-1)), { force: true });
 
     await page.goto(`${target.api_url}/console#/audit?resource=group&id=tens`);
-    await page.getByText('Group: add').waitFor();
+    await page.getByText('Group: added').waitFor();
     await page.goto(`${target.api_url}/console#/groups/tens`);
     await page.getByRole('button', { name: 'Delete' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
@@ -308,28 +347,105 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
     expect(await failure.textContent()).toMatch(/Request [\w-]{8,}/);
   });
 
-  it('who has requested an update cannot approve it; somebody else can, and says so with a remark', async () => {
-    const { id } = await startSlowUpdate('1.7.5');
-    const { page, show } = await open();
-    const update = { ...(await api.getUpdate(id)), status: 'WAITING_FOR_APPROVAL', finished_dt: null };
-    let created_by = 'local-engineer';
-    await page.route(`**/v1/updates/${id}`, (route) => route.fulfill({ json: { ...update, created_by } }));
-    await show(`/updates/${id}`);
-    await page.getByText('Waits until somebody else than local-engineer approves it.').waitFor();
-    expect(await page.getByRole('button', { name: 'Approve' }).isDisabled()).toBe(true);
+  it('who has requested an update cannot approve it; somebody else can, and says so with a remark; or rejects it', async () => {
+    const cabinets = Array.from({ length: SCOOTERS + 1 }, (_, index) => ({ kind: 'cabinet' as const, external_id: `A-${index + 1}` }));
+    await registerAll(api, cabinets);
+    const { id: firmware } = await upload('cabinet', '3.0');
+    const requester = await open({ at: `/updates/new?firmware=${firmware}&kind=cabinet&id=A-` });
+    const request = async (): Promise<number> => {
+      await requester.page.getByRole('button', { name: `Ask for approval to update ${SCOOTERS + 1} cabinets` }).click();
+      await requester.page.waitForURL(/#\/updates\/\d+$/);
+      return Number(requester.page.url().split('/').at(-1));
+    };
+    const first = await request();
+    await requester.page.getByText('Waits until somebody else than local-engineer approves it.').waitFor();
+    expect(await requester.page.getByRole('button', { name: 'Approve' }).isDisabled()).toBe(true);
+    await requester.page.getByText('You have requested it: somebody else has to decide.').first().waitFor();
+    await expect(api.approveUpdate(first, { remark: '' })).rejects.toMatchObject({ status: 403, code: 'approval.second_person' });
 
-    created_by = 'somebody-else';
-    let decision: unknown;
-    await page.route(`**/v1/updates/${id}/approve`, (route) => {
-      decision = route.request().postDataJSON();
-      return route.fulfill({ json: { changed: true, canceled: 0, canceling: 0, update } });
-    });
-    await page.reload();
-    await page.getByRole('button', { name: 'Approve' }).click();
-    await page.getByText(/Requested by somebody-else\.$/).waitFor();
-    await page.getByLabel('Remark').fill('looked at it');
-    await page.getByRole('dialog').getByRole('button', { name: 'Approve' }).click();
-    await expect.poll(() => decision).toEqual({ remark: 'looked at it' });
+    const second = await openAs('head-of-fleet');
+    await second.show(`/updates/${first}`);
+    await second.page.getByRole('button', { name: 'Approve' }).click();
+    const dialog = second.page.getByRole('dialog');
+    await dialog.getByText(`It begins at once, for ${SCOOTERS + 1} devices. Requested by local-engineer.`).waitFor();
+    await dialog.getByLabel('Remark').fill('looked at it');
+    await dialog.getByRole('button', { name: 'Approve' }).click();
+    await second.page.getByText('approved by head-of-fleet: looked at it').waitFor();
+    await second.page.getByRole('button', { name: 'Pause' }).waitFor();
+    await api.cancelUpdate(first, { force: true });
+
+    await requester.show(`/updates/new?firmware=${firmware}&kind=cabinet&id=A-`);
+    const other = await request();
+    await second.show(`/updates/${other}`);
+    await second.page.getByRole('button', { name: 'Reject' }).click();
+    const reject = dialog.getByRole('button', { name: 'Reject' });
+    expect(await reject.isDisabled()).toBe(true);
+    await dialog.getByLabel('Remark').fill('not before Friday');
+    await reject.click();
+    await second.page.getByText('rejected by head-of-fleet: not before Friday').waitFor();
+    await second.page
+      .locator('.situation', { hasText: /^Canceled: not approved: not before Friday\. 0 of 41 devices succeeded\.$/ })
+      .waitFor();
+  });
+
+  it('of those who would be updated exactly so many are taken, the first ones by id', async () => {
+    const { id } = await upload('vega_mcu', '1.7.7');
+    const { page } = await open({ at: `/updates/new?firmware=${id}&kind=scooter&generation=2` });
+    await page.getByText('20 scooters would be updated').waitFor();
+    await page.getByLabel('Only so many of them').fill('20');
+    expect(await page.getByRole('button', { name: 'Choose the first 20' }).isDisabled()).toBe(true);
+    await page.getByLabel('Only so many of them').fill('3');
+    await page.getByRole('button', { name: 'Choose the first 3' }).click();
+    expect(await page.getByLabel('Ids').inputValue()).toBe('S-00002\nS-00004\nS-00006');
+    await page.getByText('Updates 3 scooters to vega_mcu 1.7.7').waitFor();
+  });
+
+  it('a zone is deleted when nobody is in it, and what keeps it is said before', async () => {
+    await api.addZone({ name: 'harbour', time_zone: 'Europe/Berlin' });
+    await api.registerDevices({ devices: [{ kind: 'scooter', external_id: 'Z-1', version: 1, zone: 'harbour' }] });
+    const { page, show } = await open({ at: '/zones' });
+    const remove = page.getByRole('button', { name: 'Delete zone harbour?' });
+    const dialog = page.getByRole('dialog');
+    const act = dialog.getByRole('button', { name: 'Delete' });
+    await remove.click();
+    await dialog.getByText('1 device is in it, and a zone goes only when nobody is.').waitFor();
+    expect(await act.isDisabled()).toBe(true);
+    await dialog.getByRole('link', { name: 'Who is in it' }).click();
+    await page.getByRole('link', { name: 'Z-1' }).waitFor();
+
+    // Retired devices are not counted, and keep their zone.
+    await api.changeDevice('scooter', 'Z-1', { retired: true });
+    await show('/zones');
+    await remove.click();
+    await dialog.getByText('No device is in it.').waitFor();
+    await act.click();
+    await dialog.getByRole('alert').getByText('zone.in_use').waitFor();
+    await api.changeDevice('scooter', 'Z-1', { zone: null });
+    await act.click();
+    await page.getByText('There is no zone yet.').waitFor();
+  });
+
+  it('what the service refuses is told in its words, with the id by which its operators find the request', async () => {
+    const { page } = await open({ at: '/updates/999999' });
+    const failure = page.getByRole('alert');
+    await failure.getByText('There is no update 999999').waitFor();
+    await failure.getByText('update.not_found').waitFor();
+    expect(await failure.textContent()).toMatch(/Request [\w-]{8,}/);
+    await failure.getByRole('button', { name: 'Try again' }).waitFor();
+  });
+
+  it('a button that is pressed without a connection says so, changes nothing, and works when it is pressed again', async () => {
+    const { id } = await startSlowUpdate('1.7.8');
+    const { page } = await open({ at: `/updates/${id}` });
+    await page.getByRole('button', { name: 'Pause' }).click();
+    const pause = page.getByRole('dialog').getByRole('button', { name: 'Pause' });
+    await page.context().setOffline(true);
+    await pause.click();
+    await page.getByRole('dialog').getByRole('alert').waitFor();
+    expect((await api.getUpdate(id)).status).toBe('IN_PROGRESS');
+    await page.context().setOffline(false);
+    await pause.click();
+    await page.locator('.situation', { hasText: /^Paused\./ }).waitFor();
     await api.cancelUpdate(id, { force: true });
   });
 
@@ -374,10 +490,8 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
 
   it('a button whose scope somebody lacks is off, and says which', async () => {
     const { id } = await startSlowUpdate('1.8.0');
-    const { page } = await open({ at: `/updates/${id}` });
-    const token = await target.tokenFor({ subject: 'reader', scopes: ['read'] });
-    await page.route('**/token', (route) => route.fulfill({ json: { access_token: token, token_type: 'bearer', scope: 'read' } }));
-    await page.reload();
+    const { page, show } = await openAs('reader', ['read']);
+    await show(`/updates/${id}`);
     const pause = page.getByRole('button', { name: 'Pause' });
     await pause.waitFor();
     expect(await pause.isDisabled()).toBe(true);

@@ -1,5 +1,5 @@
 // Every English text of the console. Another language is another file of this shape.
-import type { DryRun, Execution, Group, Stats, Update, Wait, WaitsFor } from '../../api/src/index.ts';
+import type { AuditLine, DryRun, Execution, Group, Stats, Update, Wait, WaitsFor } from '../../api/src/index.ts';
 import { formatClock, formatDateTime, formatDuration, formatList, formatNumber, formatRelative, formatShare } from './format.ts';
 import type { PackageDraft, WrongPackage } from './package/package-draft.ts';
 import type { Gauge, Situation } from './update/situation.ts';
@@ -21,7 +21,7 @@ const executionStatus: Record<Execution['status'], string> = {
   REMOVED: 'Removed',
 };
 
-const updateStatus: Record<string, string> = {
+const updateStatus: Record<Update['status'], string> = {
   SCHEDULED: 'Scheduled',
   WAITING_FOR_APPROVAL: 'Waits for approval',
   IN_PROGRESS: 'Running',
@@ -29,10 +29,9 @@ const updateStatus: Record<string, string> = {
   COMPLETED: 'Completed',
   CANCELED: 'Canceled',
   ABORTED: 'Stopped by a rule',
-  REJECTED: 'Not approved',
 };
 
-const eligibility: Record<string, string> = {
+const eligibility: Record<DryRun['reasons'][number]['reason'], string> = {
   ELIGIBLE: 'will be updated',
   ELIGIBLE_UNKNOWN_VERSION: 'will be updated; what they run now is in no catalogue',
   ALREADY_ON_TARGET: 'run it already',
@@ -62,15 +61,18 @@ const reason: Record<string, string> = {
   UPDATE_ABORTED: 'The update was stopped by a rule',
   FIRMWARE_WITHDRAWN: 'The firmware was withdrawn',
   FIRMWARE_LOST: 'The file of the firmware is missing',
+  RETIRED_DEVICE: 'The device was retired',
   DEVICE_CANCELED: 'The device stopped when it was asked to',
   AWAITING_PROOF: 'Says it is done; what it runs is being looked up',
   FAILURE_RATE: 'too many failures',
   CANARY_FAILED: 'the canary failed',
+  REJECTED: 'not approved',
   CANCEL_REQUESTED: 'Asked to stop',
   CANCEL_REFUSED: 'Goes on although it was asked to stop',
 };
 
-const waits: Record<string, string> = {
+const waits: Record<WaitsFor['cause'], string> = {
+  APPROVAL: 'waits until somebody approves the update',
   START: 'waits for the start of the update',
   RESUME: 'waits until the update is resumed',
   STEP: 'the next step of the update is late',
@@ -244,6 +246,9 @@ const sentence = ({
     ...(canary > 0 ? [`, ${formatNumber(canary)} first`] : []),
     `, at most ${formatNumber(Number(draft.perMinute))} a minute`,
     ...(draft.window === 'own' ? [`, between ${draft.hours.from} and ${draft.hours.until}`] : []),
+    ...(draft.window !== 'ignore' && plan.when.later.some(({ cause }) => cause === 'WINDOW')
+      ? [', within the windows of their zones']
+      : []),
     ...(draft.window === 'ignore' ? [', outside maintenance windows too'] : []),
     ...(draft.budget === '' ? [] : [`, never more than ${draft.budget} % of a zone at once`]),
     ...(draft.atWork === '' ? [] : [` and ${formatNumber(Number(draft.atWork))} at once`]),
@@ -253,7 +258,7 @@ const sentence = ({
 };
 
 /** What a caller can change. */
-const things: Record<string, string> = {
+const things: Record<AuditLine['resource'], string> = {
   update: 'Update',
   firmware: 'Firmware',
   assembly: 'Package',
@@ -264,6 +269,26 @@ const things: Record<string, string> = {
   observation: 'Look-up',
   author_key: 'Author key',
   author_root: 'Root of author keys',
+};
+
+/** What was done with it. One that is missing here is shown as it is. */
+const deeds: Record<string, string> = {
+  add: 'added',
+  approve: 'approved',
+  cancel: 'canceled',
+  change: 'changed',
+  change_pace: 'pace changed',
+  delete: 'deleted',
+  issue_token: 'new token',
+  pause: 'paused',
+  publish: 'published',
+  register: 'registered',
+  reject: 'not approved',
+  request: 'requested',
+  resume: 'resumed',
+  retire: 'retired',
+  sign: 'signed',
+  tag: 'tagged',
 };
 
 type GateText = Pick<Stats['backend_gate'], 'failures' | 'reason'>;
@@ -535,6 +560,9 @@ export const text = {
     part: (type: string, version: string) => `${type} ${version} in the package:`,
     partChange: (what: string, from: string | null, number: number) =>
       `${formatNumber(number)} ${{ NONE: 'run it already', UPGRADE: 'go up', DOWNGRADE: 'go down', UNKNOWN: 'not known' }[what] ?? what}${from === null ? '' : ` from ${from}`}`,
+    takeSome: 'Only so many of them',
+    takeSomeHint: 'The first ones by id. They are then chosen by their ids, so the list stays as it is now.',
+    takeFirst: (number: number) => (number === 0 ? 'Choose the first ones' : `Choose the first ${formatNumber(number)}`),
     take: 'Take in as well',
     allowDowngrade: 'devices that run a newer version (asks for a comment)',
     force: 'devices that have failed this firmware three times',
@@ -557,8 +585,9 @@ export const text = {
     },
     there: (clock: string) => `${clock} there`,
     canaries: { default: 'As usual', own: 'My own', none: 'None' },
-    canaryHint: (number: string) =>
-      number === '0' ? 'Nobody goes first.' : `${number} go first; the rest follows when 90 % have succeeded.`,
+    canaryHint: (number: number) =>
+      number === 0 ? 'Nobody goes first.' : `${formatNumber(number)} go first; the rest follows when enough of them have succeeded.`,
+    canaryUnknown: 'From 200 devices on, 50 of them go first, or 0.5 % where that is more.',
     canarySize: 'Devices that go first',
     canarySuccess: 'have to succeed',
     canaryWait: 'Wait at least',
@@ -585,6 +614,7 @@ export const text = {
     devices: 'Devices that run it',
     size: 'Size',
     added: 'Added',
+    addedBy: 'Added by',
     facts: 'About it',
     ordinal: 'Order among its type',
     whyStatus: 'Why',
@@ -686,7 +716,7 @@ export const text = {
     took: (duration: string) => `took ${duration}`,
     registered: 'Registered',
     askedAt: 'asked',
-    changed: (action: string, caller: string) => `${caller}: ${action}`,
+    changed: (action: string, caller: string) => `${caller}: ${deeds[action] ?? action}`,
     wasCalled: (id: string) => `Was called ${id} until then`,
     older: (number: number) => `The latest ${number} of each kind. Older ones: GET /v1/scooters/{external_id}?history=true.`,
     attributes: 'What it says of itself',
@@ -728,12 +758,12 @@ export const text = {
     overTime: (type: string) => `Versions of ${type} over time`,
     notSeen: (days: number) => `Not seen for ${count(days, 'day')}`,
     notSeenOf: (kind: 'scooter' | 'cabinet', late: number, never: number, all: number) =>
-      `${kindOf(kind, late)} of ${formatNumber(all)}${never > 0 ? `, ${formatNumber(never)} of them never` : ''}`,
+      `${formatNumber(late)} of ${kindOf(kind, all)}${never > 0 ? `, ${formatNumber(never)} of them never` : ''}`,
   },
   zones: {
     title: 'Zones',
     lead: 'Where devices stand, when they may be updated there, and how many at once.',
-    none: 'There is no zone yet.',
+    none: 'There is no zone yet. With zones, devices are asked at good hours only, and never too many of one place at once.',
     add: 'New zone',
     change: 'Change',
     changeTitle: (name: string) => `Change zone ${name}`,
@@ -750,12 +780,20 @@ export const text = {
     windowHint: 'Both empty: at any time. In the time of the zone; may go across midnight.',
     save: 'Save',
     without: 'No zone',
+    actions: 'Actions',
+    remove: 'Delete',
+    removeTitle: (name: string) => `Delete zone ${name}?`,
+    removeSays: 'No device is in it. Its window and its limit go with it. Groups that name it keep the name and find nobody by it.',
+    removeRefused: (number: number) =>
+      `${count(number, 'device is', 'devices are')} in it, and a zone goes only when nobody is. Move them first: scu device import with another zone, or each on its page.`,
+    seeDevices: 'Who is in it',
   },
   groups: {
     title: 'Groups',
     group: 'Group',
     lead: 'Filters with a name: the members are whoever fits at the moment.',
     none: 'There is no group yet. Filter the fleet and save what you see, or make one here.',
+    toFleet: 'To the fleet',
     add: 'New group',
     filter: 'Who is in it',
     made: 'Made',
@@ -783,10 +821,12 @@ export const text = {
     outcome: 'From → to',
     fields: (number: number) => count(number, 'field'),
     many: 'many at once',
+    /** A value that was or is: a status in words, all else as it is. */
+    value: (value: string) => ({ ...updateStatus, APPROVED: 'approved', REJECTED: 'not approved' })[value] ?? value,
     thing: 'Kind of thing',
     since: 'Since',
     until: 'Until',
-    did: (action: string, resource: string) => `${things[resource] ?? resource}: ${action}`,
+    did: (action: string, resource: AuditLine['resource']) => `${things[resource]}: ${deeds[action] ?? action}`,
     things,
   },
   packages: {

@@ -1,12 +1,18 @@
 // What the console says of codes, filters and situations.
 import { describe, expect, it } from 'vitest';
 import { text } from '../../../clients/console/src/text.ts';
+import { reasons } from '../../../lib/update/execution.ts';
 
 describe('the console says', () => {
+  it('every reason of an execution in words', () => {
+    expect(Object.values(reasons).filter((code) => !(code in text.reason))).toEqual([]);
+  });
+
   it('a code in words, with what stands behind it', () => {
     expect(text.spoken('FAILURE_RATE: 20 of 162 devices asked ended as FAILED or TIMED_OUT')).toBe(
       'too many failures: 20 of 162 devices asked ended as failed or timed out',
     );
+    expect(text.spoken('REJECTED: not before Friday')).toBe('not approved: not before Friday');
     expect(text.spoken('QUEUED_TOO_LONG')).toBe('Waited too long for its turn');
     expect(text.spoken('just looking: at it')).toBe('just looking: at it');
     expect(text.spoken('SOMETHING_NEW: 5')).toBe('SOMETHING_NEW: 5');

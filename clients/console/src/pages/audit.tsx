@@ -50,10 +50,10 @@ export const Outcome = ({ outcome }: Pick<AuditLine, 'outcome'>) => {
           <span className="small">{field}</span>{' '}
           {before !== undefined && (
             <>
-              <del>{before}</del> →{' '}
+              <del>{text.audit.value(before)}</del> →{' '}
             </>
           )}
-          <ins>{after}</ins>
+          <ins>{text.audit.value(after)}</ins>
         </li>
       ))}
     </ul>

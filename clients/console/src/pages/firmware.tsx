@@ -180,7 +180,7 @@ const FirmwareBody = ({ firmware }: { firmware: FirmwareDownload }) => {
               times && text.statistics.times(formatDuration(times.p50_seconds), formatDuration(times.p90_seconds), times.installations),
             ],
             [text.firmwares.added, <Time key="added" dt={firmware.created_dt} />],
-            [text.updates.by, firmware.created_by],
+            [text.firmwares.addedBy, firmware.created_by],
           ]}
         />
       </Section>

@@ -89,7 +89,7 @@ export const FleetPage = () => {
     <Page
       title={text.fleet.title}
       lead={found === undefined ? text.fleet.chooseSome : text.fleet.found(found)}
-      actions={<Actions chosen={chosen} filter={filter} />}
+      actions={found === 0 ? null : <Actions chosen={chosen} filter={filter} />}
     >
       <FilterFields draft={filter} wrong={wrong} change={change} />
       <Answer query={{ ...list, data: list.items }}>

@@ -51,7 +51,7 @@ export const GroupsPage = () => {
       <Answer query={{ ...list, data: list.items }}>
         {(items) =>
           items.length === 0 ? (
-            <Empty>{text.groups.none}</Empty>
+            <Empty action={<a href={linkTo('/fleet')}>{text.groups.toFleet}</a>}>{text.groups.none}</Empty>
           ) : (
             <>
               <Table label={text.groups.title} columns={columns} rows={items} keyOf={({ name }) => name} />

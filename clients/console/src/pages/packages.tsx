@@ -39,7 +39,12 @@ const columns: readonly Column<Assembly>[] = [
       </span>
     ),
   },
-  { title: text.firmwares.size, cell: ({ size_bytes }) => (size_bytes === null ? '–' : formatBytes(size_bytes)), isNumber: true },
+  {
+    title: text.firmwares.size,
+    cell: ({ size_bytes }) => (size_bytes === null ? '–' : formatBytes(size_bytes)),
+    isNumber: true,
+    isMinor: true,
+  },
   { title: text.packages.signed, cell: ({ signed }) => (signed ? text.yes : text.no), isMinor: true },
   { title: text.updates.by, cell: ({ created_by }) => created_by, isMinor: true },
   { title: text.updates.requested, cell: ({ created_dt }) => <Time dt={created_dt} />, isMinor: true, isName: true },

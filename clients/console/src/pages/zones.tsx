@@ -20,6 +20,7 @@ const scope = 'devices:write';
 export const ZonesPage = () => {
   const api = useApi();
   const [opened, setOpened] = useState<Zone | 'new'>();
+  const [removed, setRemoved] = useState<Zone>();
   const list = useList(['zones'], (page, options) => api.listZones(page, options));
   const columns: readonly Column<Zone>[] = [
     { title: text.zones.name, cell: ({ name }) => name, isName: true },
@@ -41,11 +42,16 @@ export const ZonesPage = () => {
     },
     { title: text.updates.comment, cell: ({ comment }) => <span className="cut">{comment}</span>, isMinor: true },
     {
-      title: text.zones.change,
+      title: text.zones.actions,
       cell: (zone) => (
-        <Button scope={scope} aria-label={text.zones.changeTitle(zone.name)} onClick={() => setOpened(zone)}>
-          {text.zones.change}
-        </Button>
+        <span className="row-actions">
+          <Button scope={scope} aria-label={text.zones.changeTitle(zone.name)} onClick={() => setOpened(zone)}>
+            {text.zones.change}
+          </Button>
+          <Button kind="danger" scope={scope} aria-label={text.zones.removeTitle(zone.name)} onClick={() => setRemoved(zone)}>
+            {text.zones.remove}
+          </Button>
+        </span>
       ),
     },
   ];
@@ -72,6 +78,7 @@ export const ZonesPage = () => {
         }
       </Answer>
       {opened !== undefined && <ZoneDialog zone={opened === 'new' ? undefined : opened} onClose={() => setOpened(undefined)} />}
+      {removed && <RemoveZone zone={removed} onClose={() => setRemoved(undefined)} />}
     </Page>
   );
 };
@@ -128,6 +135,36 @@ const ZoneDialog = ({ zone, onClose }: { zone: Zone | undefined; onClose: () => 
       <Field label={text.updates.comment}>
         {(ids) => <input {...ids} type="text" maxLength={2000} value={comment} onChange={(event) => setComment(event.target.value)} />}
       </Field>
+    </Confirmation>
+  );
+};
+
+/** The service refuses it while a device is in the zone, a retired one too, which `devices` does not count. */
+const RemoveZone = ({ zone: { name, devices }, onClose }: { zone: Zone; onClose: () => void }) => {
+  const api = useApi();
+  const cache = useQueryClient();
+  const { mutate, isPending, error } = useMutation({
+    mutationFn: () => api.deleteZone(name),
+    onSuccess: async () => {
+      onClose();
+      await cache.invalidateQueries({ queryKey: ['zones'] });
+    },
+  });
+  return (
+    <Confirmation
+      title={text.zones.removeTitle(name)}
+      act={text.zones.remove}
+      kind="danger"
+      isBlocked={devices > 0}
+      {...{ onAct: mutate, onClose, isPending, error }}
+    >
+      {devices > 0 ? (
+        <p>
+          {text.zones.removeRefused(devices)} <a href={linkTo('/fleet', { zone: name })}>{text.zones.seeDevices}</a>
+        </p>
+      ) : (
+        <p>{text.zones.removeSays}</p>
+      )}
     </Confirmation>
   );
 };

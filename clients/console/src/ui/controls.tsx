@@ -6,13 +6,15 @@ type ButtonProps = ButtonHTMLAttributes<HTMLButtonElement> & {
   kind?: 'primary' | 'danger' | 'plain';
   /** Without it in the token the service would refuse: the button says so instead of failing later. */
   scope?: string;
+  /** Another reason why the service would refuse. */
+  refusal?: string | undefined;
 };
 
-export const Button = ({ kind = 'plain', scope, className = '', children, ...others }: ButtonProps) => {
+export const Button = ({ kind = 'plain', scope, refusal, className = '', children, ...others }: ButtonProps) => {
   const { scopes } = useService().session;
   const id = useId();
-  const isLacking = scope !== undefined && !scopes.has(scope);
-  if (!isLacking)
+  const why = scope !== undefined && !scopes.has(scope) ? text.lacksScope(scope) : refusal;
+  if (why === undefined)
     return (
       <button type="button" className={`${kind} ${className}`} {...others}>
         {children}
@@ -24,7 +26,7 @@ export const Button = ({ kind = 'plain', scope, className = '', children, ...oth
         {children}
       </button>
       <span className="small" id={id}>
-        {text.lacksScope(scope)}
+        {why}
       </span>
     </span>
   );

@@ -42,7 +42,7 @@ export const Controls = ({ update }: { update: UpdateDetail }) => {
           key={action}
           scope={scopeOf(action)}
           kind={action === 'cancel' || action === 'reject' ? 'danger' : action === 'pace' ? 'plain' : 'primary'}
-          {...(isOwn && scopeOf(action) === 'updates:approve' && { disabled: true, title: text.controls.secondPerson })}
+          refusal={isOwn && scopeOf(action) === 'updates:approve' ? text.controls.secondPerson : undefined}
           onClick={() => setOpen(action)}
         >
           {text.controls[action]}

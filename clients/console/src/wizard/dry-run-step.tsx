@@ -11,6 +11,7 @@ import { More } from '../ui/table.tsx';
 import { useZones } from '../ui/zones.ts';
 import type { StepProps } from './devices-step.tsx';
 import { type Catalogue, planOf } from './draft.ts';
+import { TakeSome } from './take-some.tsx';
 
 type Reason = DryRun['reasons'][number];
 
@@ -51,6 +52,11 @@ export const DryRunStep = ({
             <ReasonOfPlan key={reason.reason} reason={reason} request={planOf(draft, firmware.id, catalogue)} kind={draft.kind} />
           ))}
         </ul>
+        <TakeSome
+          plan={plan}
+          request={planOf(draft, firmware.id, catalogue)}
+          onTake={(ids) => change({ choice: 'ids', ids: ids.join('\n'), percentage: '' })}
+        />
         {plan.parts.map(({ hardware_type, version, changes }) => (
           <p className="note" key={hardware_type}>
             {text.wizard.part(hardware_type, version)}{' '}
@@ -84,7 +90,7 @@ export const DryRunStep = ({
 const When = ({ when: { now, later }, eligible }: { when: DryRun['when']; eligible: number }) =>
   later.length === 0 || eligible === 0 ? null : (
     <ul className="when">
-      <li>{text.wizard.now(now)}</li>
+      {now > 0 && <li>{text.wizard.now(now)}</li>}
       {later.map(({ zone, cause, opens_dt, count }) => (
         <li key={`${zone} ${cause}`}>
           {text.wizard.later(zone, cause, opens_dt, count)}

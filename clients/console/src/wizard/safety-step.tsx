@@ -1,4 +1,3 @@
-import { formatNumber } from '../format.ts';
 import { text } from '../text.ts';
 import { CommentField, Field, NumberField, Select } from '../ui/controls.tsx';
 import { WindowFields } from '../ui/window-fields.tsx';
@@ -30,7 +29,9 @@ export const SafetyStep = ({ draft, wrong, change, eligible }: StepProps & { eli
       <Select
         label={text.update.canary}
         value={draft.canary}
-        hint={text.wizard.canaryHint(formatNumber(canarySizeOf(draft, eligible)))}
+        hint={
+          eligible === 0 && draft.canary === 'default' ? text.wizard.canaryUnknown : text.wizard.canaryHint(canarySizeOf(draft, eligible))
+        }
         options={(['default', 'own', 'none'] as const).map((value) => ({ value, label: text.wizard.canaries[value] }))}
         onChange={(value) => change({ canary: value as Draft['canary'] })}
       />

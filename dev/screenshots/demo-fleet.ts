@@ -124,7 +124,7 @@ const writeHistory = async (api: Client, stack: Stack): Promise<DemoPlaces> => {
   const awaitingSignature = await upload(api, 'audio_locate', '3.0', 'Louder in the rain', 96);
   const sound = await upload(api, 'audio_lock', '2.2', 'Softer at night', 97);
   const awaitingApproval = await startUpdate(release, { firmware_id: sound, targets: everybody, comment: 'Softer sounds' });
-  await makePackage(api);
+  await makePackage(api, [firmware, modem]);
   return {
     ...{ running: running.id, paused: paused.id, completed, firmware, modem },
     ...{ awaitingSignature, awaitingApproval: awaitingApproval.id, device: idOf(1) },
@@ -145,11 +145,7 @@ const observeAll = async (api: Client): Promise<void> => {
   await until(async () => (await api.getObservation(id)).status !== 'IN_PROGRESS');
 };
 
-const makePackage = async (api: Client): Promise<void> => {
-  const parts = [
-    await upload(api, 'vega_mcu', '1.6.0-beta', 'For cabinets with a new lock', 198),
-    await upload(api, 'vega_gsm', '4.2.0-beta', 'For cabinets with a new lock', 360),
-  ];
+const makePackage = async (api: Client, parts: readonly number[]): Promise<void> => {
   const { id } = await api.requestAssembly(
     { hardware_type: 'cabinet', version: '2026.11', comment: 'November', parts: parts.map((firmware_id) => ({ firmware_id })) },
     { 'idempotency-key': crypto.randomUUID() },

@@ -508,7 +508,8 @@ export const text = {
     remark: 'Remark',
     remarkHint: 'Needed: why not.',
     approveTitle: (id: number) => `Approve update ${id}?`,
-    approveSays: (waiting: number, by: string) => `It begins at once, for ${devices(waiting)}. Requested by ${by}.`,
+    approveSays: (waiting: number, by: string, start: string | null) =>
+      `It begins ${start === null || new Date(start) <= new Date() ? 'at once' : formatDateTime(start)}, for ${devices(waiting)}. Requested by ${by}.`,
     rejectTitle: (id: number) => `Reject update ${id}?`,
     rejectSays: (waiting: number) => `It ends before it has begun; none of its ${devices(waiting)} is asked.`,
     pause: 'Pause',

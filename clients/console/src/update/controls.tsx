@@ -87,7 +87,7 @@ const Approve = (props: DialogProps) => {
       act={text.controls.approve}
       {...{ onAct: mutate, onClose: props.onClose, isPending, error }}
     >
-      <p>{text.controls.approveSays(props.update.counts.QUEUED, props.update.created_by)}</p>
+      <p>{text.controls.approveSays(props.update.counts.QUEUED, props.update.created_by, props.update.start_dt)}</p>
       <Field label={text.controls.remark}>
         {(ids) => <input {...ids} type="text" maxLength={2000} value={remark} onChange={(event) => setRemark(event.target.value)} />}
       </Field>

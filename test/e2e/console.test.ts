@@ -396,7 +396,7 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
     expect(await page.getByRole('button', { name: 'Choose the first 20' }).isDisabled()).toBe(true);
     await page.getByLabel('Only so many of them').fill('3');
     await page.getByRole('button', { name: 'Choose the first 3' }).click();
-    expect(await page.getByLabel('Ids').inputValue()).toBe('S-00002\nS-00004\nS-00006');
+    expect(await page.getByLabel('Ids', { exact: true }).inputValue()).toBe('S-00002\nS-00004\nS-00006');
     await page.getByText('Updates 3 scooters to vega_mcu 1.7.7').waitFor();
   });
 

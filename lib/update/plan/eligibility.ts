@@ -57,6 +57,14 @@ export const abandoned = sql<boolean>`(
   OR e.update_id IN (SELECT u.id FROM updates u WHERE u.finished_dt IS NULL AND u.cancels_all)
 )`;
 
+/** Whether a device `c` runs too old a version of anything else that the firmware needs. */
+const lacksRequirement = (requires: readonly FirmwareRequirement[]) => sql<boolean>`EXISTS (
+        SELECT FROM jsonb_to_recordset(${JSON.stringify(requires)}::jsonb) AS q (hardware_type text, minimum_version_num integer)
+        LEFT JOIN device_firmwares other ON other.device_id = c.device_id AND other.hardware_type = q.hardware_type
+        LEFT JOIN firmwares f ON f.id = other.firmware_id
+        WHERE coalesce(f.version_num, 0) < q.minimum_version_num
+      )`;
+
 /**
  * The chosen devices, each with its one eligibility: the query that decides who is updated and who is not, and why.
  * Columns: external_id, kind, device_id (null: unknown), channel, zone ('': none), eligibility, other_update_id (of UPDATE_IN_FLIGHT).
@@ -74,12 +82,7 @@ export const classifiedDevices = ({ firmware, allow_downgrade, force, unknown_ve
       WHEN r.firmware_id = ${firmware.id}::integer THEN 'ALREADY_ON_TARGET'
       WHEN current.version_num > ${firmware.version_num}::integer AND NOT ${allow_downgrade}::boolean THEN 'DOWNGRADE'
       WHEN coalesce(current.version_num, 0) < ${firmware.minimum_from_version_num}::integer THEN 'REQUIRES_NEWER'
-      WHEN EXISTS (
-        SELECT FROM jsonb_to_recordset(${JSON.stringify(firmware.requires)}::jsonb) AS q (hardware_type text, minimum_version_num integer)
-        LEFT JOIN device_firmwares other ON other.device_id = c.device_id AND other.hardware_type = q.hardware_type
-        LEFT JOIN firmwares f ON f.id = other.firmware_id
-        WHERE coalesce(f.version_num, 0) < q.minimum_version_num
-      ) THEN 'REQUIRES_NEWER'
+      ${firmware.requires.length > 0 ? sql`WHEN ${lacksRequirement(firmware.requires)} THEN 'REQUIRES_NEWER'` : sql``}
       WHEN c.device_id IN (
         SELECT e.device_id
         FROM updates u JOIN update_executions e ON e.update_id = u.id AND e.status = 'FAILED'

@@ -14,8 +14,9 @@ import { type Choice, classifiedDevices, isEligible } from './eligibility.ts';
 
 /**
  * Queues one execution per eligible device and notes which devices are left out and why, in one statement for any number of devices.
- * Two requests at one moment cannot both take a device: the unique index decides, and the other request counts it as UPDATE_IN_FLIGHT.
  * The rows are inserted in the order of device ids, so that two requests cannot wait for each other in a circle.
+ *
+ * @throws the violation of `update_executions_unfinished_key` when another request has taken one of the devices meanwhile.
  */
 export const insertExecutions = async (
   trx: Trx,
@@ -24,6 +25,7 @@ export const insertExecutions = async (
   tellsEvents = false,
 ): Promise<{ planned: Planned; includes_iot: boolean }> => {
   const status = sql`CASE WHEN ${isEligible} THEN 'QUEUED' ELSE 'SUCCEEDED' END`;
+  const takesPart = sql`(${isEligible} OR eligibility = 'ALREADY_ON_TARGET')`;
   const { rows } = await sql<{ eligibility: Eligibility; n: number; includes_iot: boolean | null }>`
     WITH classified AS MATERIALIZED (
       ${classifiedDevices(choice)}
@@ -37,26 +39,15 @@ export const insertExecutions = async (
              ${choice.now}::timestamptz,
              CASE WHEN ${isEligible} THEN NULL ELSE ${choice.now}::timestamptz END
       FROM classified
-      WHERE ${isEligible} OR eligibility = 'ALREADY_ON_TARGET'
+      WHERE ${takesPart}
       ORDER BY device_id
-      ON CONFLICT (device_id, hardware_type) WHERE status IN ('QUEUED', 'IN_PROGRESS') DO NOTHING
-      RETURNING device_id
-    ), taken AS (
-      -- IN looks up a hash table. For a join PostgreSQL would choose by estimated sizes, and with a wrong estimate
-      -- compare each row with each.
-      SELECT external_id, kind, eligibility, channel, coalesce(device_id IN (SELECT device_id FROM inserted), false) AS takes_part
-      FROM classified
-    ), outcome AS (
-      SELECT external_id, kind, channel, takes_part,
-             CASE WHEN ${isEligible} AND NOT takes_part THEN 'UPDATE_IN_FLIGHT' ELSE eligibility END AS eligibility
-      FROM taken
     ), excluded AS (
       INSERT INTO update_exclusions (update_id, kind, external_id, reason)
       SELECT ${update_id}::integer, kind, external_id, eligibility
-      FROM outcome
-      WHERE NOT takes_part
+      FROM classified
+      WHERE NOT ${takesPart}
     )
-    SELECT eligibility, count(*) AS n, bool_or(takes_part AND channel = 'iot') AS includes_iot FROM outcome GROUP BY eligibility`.execute(
+    SELECT eligibility, count(*) AS n, bool_or(${takesPart} AND channel = 'iot') AS includes_iot FROM classified GROUP BY eligibility`.execute(
     trx,
   );
   return {

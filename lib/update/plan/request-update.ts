@@ -1,6 +1,7 @@
 import { writeAuditLine } from '../../audit/audit-queries.ts';
 import type { Clock } from '../../clock.ts';
 import type { Db, Trx } from '../../db/database.ts';
+import { violatedConstraint } from '../../db/database-error.ts';
 import { findIdempotentRequest, keepAnswer, keyReused } from '../../db/idempotent-requests.ts';
 import { DomainError } from '../../errors.ts';
 import type { Firmware } from '../../firmware/firmware.ts';
@@ -40,6 +41,9 @@ export interface RequestUpdate extends UpdateRequest {
   retry_of_update_id?: number;
 }
 
+/** Each beginning but the first follows a commit of another request for the same devices. */
+const mostBeginnings = 20;
+
 /**
  * Plans an update: the update and one execution per eligible device in one transaction. Two requests at one moment cannot both take
  * a device: the unique index decides. A repeated idempotency key gets the first answer again and plans nothing;
@@ -50,33 +54,42 @@ export interface RequestUpdate extends UpdateRequest {
  *   `queue.unavailable`: nothing is stored then.
  */
 export async function requestUpdate(deps: RequestUpdateDeps, input: RequestUpdate): Promise<Update> {
+  const created_dt = deps.now();
+  for (let begun = 1; ; begun += 1) {
+    try {
+      return await deps.db.transaction().execute((trx) => request(trx, deps, input, created_dt));
+    } catch (error) {
+      // Another request has taken one of the devices meanwhile, and has been committed. So this one begins anew, and finds it in flight.
+      if (violatedConstraint(error) !== 'update_executions_unfinished_key' || begun === mostBeginnings) throw error;
+    }
+  }
+}
+
+const request = async (trx: Trx, deps: RequestUpdateDeps, input: RequestUpdate, created_dt: Date): Promise<Update> => {
   const { idempotency_key, created_by, allow_downgrade, force, unknown_version } = input;
   const request_hash = hashOfRequest(input);
-  const created_dt = deps.now();
-  return deps.db.transaction().execute(async (trx) => {
-    // This comes first, so that a repeated request gets its answer even if the firmware has been withdrawn since.
-    const known = idempotency_key && (await findIdempotentRequest<Update>(trx, 'update', created_by, idempotency_key));
-    if (known) return answerAgain(trx, deps, known, request_hash);
-    const firmware = toWanted(await findFirmwareForPlan(trx, input.firmware_id));
-    if (firmware.version_num === null) throw notAvailable(await findFirmware(trx, firmware.id));
-    const targets = await chooseTargets(trx, input.targets);
-    const id = await insertUpdate(trx, toNewUpdate(input, { request_hash, created_dt, told: deps.tellsEvents ? '' : null }));
-    if (id === undefined) {
-      // Another request with the same key was under way and has just been committed.
-      const other = await findIdempotentRequest<Update>(trx, 'update', created_by, idempotency_key ?? '');
-      if (!other) throw new Error('An update that could not be inserted because its key is known is not known');
-      return answerAgain(trx, deps, other, request_hash);
-    }
-    const choice = { targets, firmware, allow_downgrade, force, unknown_version, now: created_dt };
-    await plan(trx, id, choice, input.canary, deps);
-    const answer = await getRequestedUpdate(trx, id);
-    if (idempotency_key !== undefined) await keepAnswer(trx, 'update', answer);
-    await auditRequest(trx, input, answer);
-    // The last act before the commit (../README.md, "A committed row and its message").
-    await deps.advances.send([{ update_id: id, step: 0, created_dt }], { delaySeconds: firstStepDelaySeconds });
-    return answer;
-  });
-}
+  // This comes first, so that a repeated request gets its answer even if the firmware has been withdrawn since.
+  const known = idempotency_key && (await findIdempotentRequest<Update>(trx, 'update', created_by, idempotency_key));
+  if (known) return answerAgain(trx, deps, known, request_hash);
+  const firmware = toWanted(await findFirmwareForPlan(trx, input.firmware_id));
+  if (firmware.version_num === null) throw notAvailable(await findFirmware(trx, firmware.id));
+  const targets = await chooseTargets(trx, input.targets);
+  const id = await insertUpdate(trx, toNewUpdate(input, { request_hash, created_dt, told: deps.tellsEvents ? '' : null }));
+  if (id === undefined) {
+    // Another request with the same key was under way and has just been committed.
+    const other = await findIdempotentRequest<Update>(trx, 'update', created_by, idempotency_key ?? '');
+    if (!other) throw new Error('An update that could not be inserted because its key is known is not known');
+    return answerAgain(trx, deps, other, request_hash);
+  }
+  const choice = { targets, firmware, allow_downgrade, force, unknown_version, now: created_dt };
+  await plan(trx, id, choice, input.canary, deps);
+  const answer = await getRequestedUpdate(trx, id);
+  if (idempotency_key !== undefined) await keepAnswer(trx, 'update', answer);
+  await auditRequest(trx, input, answer);
+  // The last act before the commit (../README.md, "A committed row and its message").
+  await deps.advances.send([{ update_id: id, step: 0, created_dt }], { delaySeconds: firstStepDelaySeconds });
+  return answer;
+};
 
 const auditRequest = async (trx: Trx, { created_by, request_id, targets, retry_of_update_id }: RequestUpdate, answer: Update) => {
   const { id, firmware_id, hardware_type, firmware_version, counts, not_eligible, rollout, comment, created_dt } = answer;

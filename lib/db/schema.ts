@@ -222,6 +222,7 @@ export interface FirmwareUpdateTimeCounts {
   installations: number;
   max_seconds: number;
   scooter_version: number;
+  shard: Generated<number>;
   sum_seconds: number;
 }
 

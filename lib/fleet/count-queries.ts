@@ -72,12 +72,12 @@ export const beginDays = async (trx: Trx, hardwareTypes: readonly string[], now:
 
 /**
  * Adds the installations among `changed (device_id, hardware_type, firmware_id, firmware_update_time)` to the histograms of their
- * firmware and of all firmwares of the hardware type. Needs no shards, because installations with different times are in different rows.
+ * firmware and of all firmwares of the hardware type.
  */
 export const countUpdateTimes: RawBuilder<unknown> = sql`
   INSERT INTO firmware_update_time_counts AS counts
-    (hardware_type, firmware_id, scooter_version, bucket, installations, sum_seconds, max_seconds)
-  SELECT hardware_type, coalesce(firmware_id, 0), scooter_version, bucket,
+    (hardware_type, firmware_id, scooter_version, bucket, shard, installations, sum_seconds, max_seconds)
+  SELECT hardware_type, coalesce(firmware_id, 0), scooter_version, bucket, ${shard},
          count(*), sum(firmware_update_time), max(firmware_update_time)
   FROM (
     SELECT c.hardware_type, c.firmware_id, coalesce(d.version, 0) AS scooter_version,

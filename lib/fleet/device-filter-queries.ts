@@ -40,6 +40,8 @@ const conditions: Conditions = {
   zone: (zone) => (zone === none ? sql`d.zone IS NULL` : sql`d.zone = ${zone}`),
   tags: ({ all, any, none: not }) =>
     allOf([
+      // The condition of the index of tags.
+      ...(all || any ? [sql`d.tags <> '{}'`] : []),
       ...(all ? [sql`d.tags @> ${all}::text[]`] : []),
       ...(any ? [sql`d.tags && ${any}::text[]`] : []),
       ...(not ? [sql`NOT d.tags && ${not}::text[]`] : []),

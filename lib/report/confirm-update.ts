@@ -1,8 +1,6 @@
 import type { Clock } from '../clock.ts';
-import type { Db, Trx } from '../db/database.ts';
-import { sendAhead } from '../db/pipeline.ts';
+import type { Db } from '../db/database.ts';
 import { Malformed } from '../http/judged.ts';
-import { returnOfIdentity } from '../update/outage-queries.ts';
 import { wordsOfOthers } from '../words-of-others.ts';
 import type { Confirmation, ConfirmationOutcome, Report, SentConfirmation } from './confirmation.ts';
 import { recordReports } from './record-reports.ts';
@@ -21,16 +19,10 @@ const maximumDetailLength = 2_000;
  */
 export async function confirmUpdate({ db, now }: ConfirmUpdateDeps, sent: readonly SentConfirmation[]): Promise<ConfirmationOutcome[]> {
   const reports = sent.flatMap((item) => (item instanceof Malformed ? [] : [toReport(item)]));
-  const outcomes = reports.length > 0 ? await db.transaction().execute((trx) => record(trx, reports, now())) : [];
+  const outcomes = reports.length > 0 ? await db.transaction().execute((trx) => recordReports(trx, reports, now())) : [];
   const ofReports = outcomes.values();
   return sent.map((item) => (item instanceof Malformed ? toRefusal(item) : (ofReports.next().value as ConfirmationOutcome)));
 }
-
-const record = async (trx: Trx, reports: readonly Report[], now: Date): Promise<ConfirmationOutcome[]> => {
-  const outcomes = await recordReports(trx, reports, now);
-  await sendAhead(trx, [returnOfIdentity(now)]);
-  return outcomes;
-};
 
 const toReport = ({ detail, ...confirmation }: Confirmation): Report => ({
   ...confirmation,

@@ -9,6 +9,7 @@ import {
   type ReportedRow,
   toReportedExecutions,
 } from '../update/move-executions.ts';
+import { returnOfIdentity } from '../update/outage-queries.ts';
 import { noteDetails } from '../update/reach/device-work-queries.ts';
 import type { ConfirmationOutcome, Report } from './confirmation.ts';
 import { learn, type ReportItem } from './learn.ts';
@@ -39,9 +40,14 @@ export async function recordReports(
     ...moveExecutions(moves, now),
     ...noteLateSuccesses(lateSuccesses, now),
     ...noteDetails(notes),
+    ...(areLetInAgain(reports, facts) ? [returnOfIdentity(now)] : []),
   ]);
   return outcomes;
 }
+
+/** Only who confirms has a token of the identity provider. */
+const areLetInAgain = (reports: readonly Report[], [first]: readonly FactsRow[]): boolean =>
+  first?.were_refused === true && reports.some(({ source }) => source === 'confirmation');
 
 const itemsOf = (
   reports: readonly Report[],

@@ -4,6 +4,7 @@ import type { Trx } from '../db/database.ts';
 import { catalogueLocksShared } from '../firmware/hardware-type-queries.ts';
 import { countSeen, countUpdateTimes, countVersions, isDayBegun } from '../fleet/count-queries.ts';
 import type { DeviceKind, ReportSource } from '../fleet/device.ts';
+import { wereRefused } from '../update/outage-queries.ts';
 import type { KnownVersion } from './report.ts';
 
 export interface ReportSubject {
@@ -84,6 +85,8 @@ export interface FactsRow {
   observed_dt: Date;
   occurred_dt: Date | null;
   source: ReportSource;
+  /** Whether reports were refused before for want of the identity provider's keys. The same in all rows. */
+  were_refused: boolean;
 }
 
 /** What is known about the subject of each report, and of its parts, in the reports' order: rows for {@link toReportFacts}. */
@@ -96,7 +99,7 @@ export const selectReportFacts = (subjects: readonly ReportSubject[], now: Date)
            CASE WHEN part.id IS NULL AND r.reported_version <> s.version AND r.observed_dt > s.occurred_dt THEN (
              SELECT max(x.observed_dt) FROM device_firmware_history x
              WHERE x.device_id = d.id AND x.hardware_type = s.hardware_type AND x.reported_version = s.version AND x.occurred_dt = s.occurred_dt
-           ) END AS told_dt
+           ) END AS told_dt, ${wereRefused(now)} AS were_refused
     FROM unnest(
       ${subjects.map((s) => s.kind)}::text[],
       ${subjects.map((s) => s.external_id)}::text[],

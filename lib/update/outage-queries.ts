@@ -63,10 +63,14 @@ export const noteReturn = async (db: Db, causes: readonly Dependency[], now: Dat
 /** Callers have different keys: if one is let in, another who was refused less than this ago may still be refused. */
 const quietSeconds = 60;
 
-/** The statement that notes that callers are let in again. It writes only when some were refused before. */
+const identityIsAway = (now: Date) => sql`ended_dt IS NULL AND cause = 'identity' AND seen_dt <= ${addSeconds(now, -quietSeconds)}`;
+
+/** Whether callers were refused before, and none is known to have been let in since. */
+export const wereRefused = (now: Date): RawBuilder<boolean> => sql<boolean>`EXISTS (SELECT FROM outages WHERE ${identityIsAway(now)})`;
+
+/** The statement that notes that callers are let in again. */
 export const returnOfIdentity = (now: Date): RawBuilder<unknown> => sql`
-  UPDATE outages SET ended_dt = ${now}::timestamptz
-  WHERE ended_dt IS NULL AND cause = 'identity' AND seen_dt <= ${addSeconds(now, -quietSeconds)}`;
+  UPDATE outages SET ended_dt = ${now}::timestamptz WHERE ${identityIsAway(now)}`;
 
 /** Steps are at most half a minute apart. If more than this passes between two, devices were not heard in the time beyond it. */
 const latestStepSeconds = 60;

@@ -40,9 +40,9 @@ const report = (external_ids: readonly string[], versions: readonly string[], mo
   );
 
 beforeEach(async () => {
-  await sql`TRUNCATE firmwares, devices, updates, device_firmware_counts, device_seen_counts, firmware_update_time_counts CASCADE`.execute(
-    db,
-  );
+  await sql`
+    TRUNCATE firmwares, devices, updates, update_executions, device_firmware_history, device_firmware_counts, device_seen_counts,
+             firmware_update_time_counts CASCADE`.execute(db);
   takeStatements();
   metrics.published.length = 0;
   log.lines.length = 0;

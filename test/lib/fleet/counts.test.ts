@@ -8,6 +8,7 @@ import { addDevices, upsertDevices } from '../../../lib/fleet/change-queries.ts'
 import { NewDevice } from '../../../lib/fleet/new-device.ts';
 import { registerDevices } from '../../../lib/fleet/register-devices.ts';
 import { confirmUpdate } from '../../../lib/report/confirm-update.ts';
+import type { Confirmation } from '../../../lib/report/confirmation.ts';
 import { recordReports } from '../../../lib/report/record-reports.ts';
 import { changeDevice } from '../../../lib/update/change-device.ts';
 import { migrations } from '../../../migrations/index.ts';
@@ -244,6 +245,23 @@ describe('update times', () => {
     expect(of(firmware.id, 1)).toMatchObject({ n: 10, sum_seconds: '600.000', max_seconds: 90 });
     expect(of(firmware.id, 2)).toMatchObject({ n: 6, sum_seconds: '720.000', max_seconds: 135 });
     expect(of(0, 1)).toMatchObject({ n: 10, max_seconds: 90 });
+  });
+
+  it('that are equal are counted at one moment: nobody waits for the commit of another', async () => {
+    const service = createUpdateService(many);
+    const { external_ids, firmware } = await service.givenSent({ devices: 2 });
+    service.clock.advance(30);
+    const [one, other] = external_ids.map((external_id) =>
+      confirmation({ external_id, version: firmware.version, occurred_dt: service.clock.now() }),
+    ) as [Confirmation, Confirmation];
+    await many.transaction().execute(async (trx) => {
+      await recordReports(trx, [{ ...one, source: 'confirmation' }], service.clock.now());
+      // Waits for what was sent ahead.
+      await sql`SELECT 1`.execute(trx);
+      expect(await service.confirm(other)).toMatchObject([{ outcome: 'stored' }]);
+    });
+    const { times } = await expectRightCounts(many);
+    expect(times.find((row) => sameKey(row, { firmware_id: firmware.id }))).toMatchObject({ n: 2, max_seconds: 30 });
   });
 });
 

@@ -9,7 +9,7 @@ const { db } = await createTestDatabase();
 let service: UpdateService;
 beforeEach(async () => {
   service = createUpdateService(db);
-  await sql`TRUNCATE devices, updates CASCADE`.execute(db);
+  await sql`TRUNCATE devices, updates, update_executions CASCADE`.execute(db);
 });
 
 const runs = (external_ids: readonly string[], version: string, hardware_type = 'vega_mcu', kind: 'scooter' | 'cabinet' = 'scooter') =>
@@ -27,7 +27,7 @@ const exclusions = async (update_id: number) =>
 const chosenBy = async (filter: object, firmware_id: number) => {
   const { id } = await service.request({ firmware_id, targets: { filter } });
   const chosen = (await takingPart(id)).toSorted();
-  await sql`TRUNCATE updates CASCADE`.execute(db);
+  await sql`TRUNCATE updates, update_executions CASCADE`.execute(db);
   return chosen;
 };
 

@@ -91,7 +91,9 @@ const Details = z
   )
   .check(
     z.meta({
-      description: 'Lines of text; the first 50 are kept, with 512 characters each. Anything else is accepted too, and kept as JSON',
+      description:
+        'Lines of text; the first 50 are kept, with 512 characters each. Anything else is accepted too, and kept as JSON. They begin with ' +
+        '`not trusted: ` if the device does not believe what it was told to install: this raises an alarm',
       example: ['Written to slot B'],
     }),
   );

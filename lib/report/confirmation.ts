@@ -36,7 +36,12 @@ export const Confirmation = z.strictObject({
         z.transform((text) => text.replaceAll('\u0000', '').toWellFormed()),
       ),
     )
-    .check(z.meta({ description: 'In the words of the device' })),
+    .check(
+      z.meta({
+        description:
+          'In the words of the device. They begin with `not trusted: ` if it does not believe what it was told to install: this raises an alarm',
+      }),
+    ),
 });
 export type Confirmation = z.output<typeof Confirmation>;
 

@@ -129,6 +129,15 @@ it('docs/operations.md says of every alarm what it means and what to do', () => 
   expect(alarms.map((id) => ofEach(id.replace(/Alarm$/, ''))).filter((id) => !explained.has(id))).toEqual([]);
 });
 
+it('docs/devices.md names for each attack who finds out, and no alarm that there is not', () => {
+  const [, section = ''] = readFileSync(new URL('docs/devices.md', root), 'utf8').split('### Who has what, and what a device does');
+  const rows = [...section.matchAll(/^\| \d+ \| .+ \| .+ \| .+ \| (.+) \|$/gm)].map(([, finder = '']) => finder);
+  expect(rows).toHaveLength(15);
+  const named = rows.flatMap((finder) => [...finder.matchAll(/`([A-Z][a-z]\w+)`/g)].map(([, name]) => `${name}Alarm`));
+  expect(new Set(named)).toEqual(new Set(['DistrustingDevicesAlarm', 'LostFirmwareAlarm', 'AuthorRootEndsAlarm']));
+  expect(named.filter((name) => !alarms.includes(name))).toEqual([]);
+});
+
 it('the dashboard shows updates and executions by status, and update times', () => {
   const body = JSON.stringify(made['Dashboard']?.Properties.DashboardBody);
   for (const metric of ['updates', 'executions', 'update_time_p50', 'update_time_p99'])

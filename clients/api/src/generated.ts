@@ -93,7 +93,7 @@ export type ActionFeedbackStatus = {
   execution: ActionFeedbackStatusExecution;
   /** With `closed`: how it has ended. Every value except success and none counts as a failure; so does a missing result */
   result?: ActionFeedbackStatusResult;
-  /** Lines of text; the first 50 are kept, with 512 characters each. Anything else is accepted too, and kept as JSON */
+  /** Lines of text; the first 50 are kept, with 512 characters each. Anything else is accepted too, and kept as JSON. They begin with `not trusted: ` if the device does not believe what it was told to install: this raises an alarm */
   details?: unknown;
 };
 
@@ -5782,7 +5782,7 @@ export type ConfirmVersionsBodyConfirmationsItem = {
      */
   attempt?: number;
   /**
-     * In the words of the device
+     * In the words of the device. They begin with `not trusted: ` if it does not believe what it was told to install: this raises an alarm
      * @maxLength 10000
      */
   detail?: string;

@@ -11,7 +11,8 @@ import { findLatestRoot, findRoot, insertRoot } from './root-queries.ts';
  * Publishes the next root. Checks all that devices will check, so that a wrong root is found before any device gets it. Publishing the same
  * document again changes nothing.
  *
- * @throws `request.invalid` when it is no root, has another version than the path, has expired, or too few keys have signed it;
+ * @throws `request.invalid` when it is no root, has another version than the path, has expired, gives one key to two authors, or too few keys
+ *   have signed it;
  *   `author_root.exists` when another document has this version, or this version is not the next one.
  */
 export async function publishRoot(
@@ -35,6 +36,8 @@ export async function publishRoot(
   }
   const created_dt = now();
   if (claims.exp <= created_dt.getTime() / 1_000) throw wrongField('request.invalid', 'payload', 'has expired already');
+  const shared = findSharedKey(claims);
+  if (shared) throw wrongField('request.invalid', 'payload', `gives one key to ${shared}: devices would count its signature twice`);
   if (former) await checkSigned(document, readRoot(former.document), `root ${former.version}`);
   await checkSigned(document, claims, 'its own root keys');
   const answer: AuthorRoot = { version, document, created_by: by.subject, created_dt };
@@ -45,6 +48,19 @@ export async function publishRoot(
   });
   return { isNew: true, answer };
 }
+
+/** Two owners who have the same key. */
+const findSharedKey = ({ authors }: RootClaims): string | undefined => {
+  const ownerOf = new Map<string, string>();
+  for (const { owner, keys } of authors) {
+    for (const { x } of keys) {
+      const other = ownerOf.get(x);
+      if (other !== undefined && other !== owner) return `${other} and ${owner}`;
+      ownerOf.set(x, owner);
+    }
+  }
+  return undefined;
+};
 
 const checkSigned = async (document: RootDocument, signers: RootClaims | undefined, whose: string): Promise<void> => {
   if (!signers) throw new Error('A published root cannot be read');

@@ -60,14 +60,15 @@ export class TimedQueues<Name extends string = string> {
     return this.messages.toSorted((a, b) => a.due.getTime() - b.due.getTime())[0];
   }
 
-  /** Hides a message from now on; false: it is dead. */
+  /** Hides a message from now on; false: it is dead. SQS may bring a copy of a message before its time; that is no receive. */
   receive(message: QueuedMessage<Name>): boolean {
-    if (message.receives >= this.#maximumReceives) {
+    const isCopy = message.due > this.#now();
+    if (!isCopy && message.receives >= this.#maximumReceives) {
       this.remove(message);
       this.dead.push(message);
       return false;
     }
-    message.receives += 1;
+    if (!isCopy) message.receives += 1;
     message.due = addSeconds(this.#now(), visibilitySeconds);
     return true;
   }

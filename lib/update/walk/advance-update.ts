@@ -36,7 +36,7 @@ const longestToldAfterSeconds = 86_400;
  * @throws `queue.unavailable`, `database.unavailable`: the message has to come again.
  */
 export async function advanceUpdate(deps: AdvanceUpdateDeps, message: AdvanceMessage): Promise<void> {
-  const { db, dispatches, verifications } = deps;
+  const { db } = deps;
   const { update_id, step } = message;
   const now = deps.now();
   const result = await db.transaction().execute((trx) => doStep(trx, message, deps.offerTimes ?? defaultOfferTimes, now));
@@ -48,10 +48,7 @@ export async function advanceUpdate(deps: AdvanceUpdateDeps, message: AdvanceMes
   }
   if (result.kind !== 'done') return;
   // These are sent before the next step's message: if one of them fails, the message of this step comes again and finds them.
-  const released = await listUnansweredDispatches(db, update_id, step);
-  if (released.length > 0) await dispatches.send(released.map((dispatch_id) => ({ dispatch_id })));
-  const unproven = await listVerifications(db, update_id, step);
-  if (unproven.length > 0) await verifications.send(unproven.map((dispatch_id) => ({ dispatch_id })));
+  if (!result.finished_dt) await sendChunks(deps, update_id, step);
   const delaySeconds = result.isRepeated
     ? await delayOfRepetition(deps, result, update_id)
     : (delayAfterTelling(result, await tellEvents(deps, update_id), now) ?? (await delayAfterRemoving(deps, now)));
@@ -59,6 +56,13 @@ export async function advanceUpdate(deps: AdvanceUpdateDeps, message: AdvanceMes
   await deps.advances.send([{ update_id, step: step + 1, created_dt: message.created_dt }], { delaySeconds });
   await markStepSent(db, update_id, step + 1);
 }
+
+const sendChunks = async ({ db, dispatches, verifications }: AdvanceUpdateDeps, update_id: number, step: number): Promise<void> => {
+  const released = await listUnansweredDispatches(db, update_id, step);
+  if (released.length > 0) await dispatches.send(released.map((dispatch_id) => ({ dispatch_id })));
+  const unproven = await listVerifications(db, update_id, step);
+  if (unproven.length > 0) await verifications.send(unproven.map((dispatch_id) => ({ dispatch_id })));
+};
 
 /**
  * A repeated step tells no events: the first one does. If the first one has died, the next step tells them; so a finished update with events

@@ -314,11 +314,12 @@ const history = fc.tuple(
   fc.commands(events, { maxCommands, size: 'max' }),
 );
 
-/** What an admin does if a walk has stopped because its message was lost: any control makes it go on. */
-const revive = async (world: World, updates: Snapshot['updates']): Promise<void> => {
+/** What an admin does if a walk has stopped because its message was lost, or events are left to tell: any control makes it go on. */
+const revive = async (world: World, { updates, executions }: Snapshot): Promise<void> => {
   const walking = new Set(world.messages.filter(({ queue }) => queue === 'advances').map(({ body }) => (body as AdvanceMessage).update_id));
   for (const { id, status, finished_dt, told } of updates) {
-    if (walking.has(id) || (finished_dt && told === `${status} finished`)) continue;
+    const areTold = executions.every((e) => e.update_id !== id || e.told_status === e.status);
+    if (walking.has(id) || (finished_dt && told === `${status} finished` && areTold)) continue;
     const isRunning = status === 'IN_PROGRESS' || status === 'SCHEDULED';
     await world.control(id, isRunning ? 'resume' : status === 'PAUSED' ? 'pause' : 'cancel', null);
   }
@@ -333,7 +334,7 @@ const settle = async (setting: Setting): Promise<number[]> => {
   for (let rounds = 0; ; rounds += 1) {
     await world.deliverDue();
     const snapshot = await check(setting);
-    await revive(world, snapshot.updates);
+    await revive(world, snapshot);
     const running = snapshot.updates.filter(({ status, finished_dt }) => !finished_dt && status !== 'PAUSED');
     for (const { id } of running) {
       const deadline = deadlines.get(id) ?? model.deadlineOf(id, snapshot, world.now());

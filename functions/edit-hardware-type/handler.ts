@@ -1,11 +1,14 @@
 import { actorOf } from '../../lib/audit/actor.ts';
-import type { Clock } from '../../lib/clock.ts';
-import type { Db } from '../../lib/db/database.ts';
-import { addHardwareType, changeHardwareType, deleteHardwareType } from '../../lib/firmware/edit-hardware-type.ts';
+import {
+  addHardwareType,
+  changeHardwareType,
+  deleteHardwareType,
+  type EditHardwareTypeDeps,
+} from '../../lib/firmware/edit-hardware-type.ts';
 import { endpoint, type HttpDeps, json, noContent, operation, requireScope } from '../../lib/http/endpoint.ts';
 import { addHardwareTypeRoute, changeHardwareTypeRoute, deleteHardwareTypeRoute } from './routes.ts';
 
-export const createHandler = (deps: HttpDeps & { db: Db; now: Clock }) =>
+export const createHandler = (deps: HttpDeps & EditHardwareTypeDeps) =>
   endpoint(
     operation(deps, addHardwareTypeRoute, async (request, caller) => {
       const { isNew, answer } = await addHardwareType(deps, request.body, actorOf(request, caller));

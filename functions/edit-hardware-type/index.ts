@@ -1,5 +1,7 @@
-import { ApiConfig, loadConfig } from '../../lib/config.ts';
+import { ApiConfig, ApprovalConfig, loadConfig } from '../../lib/config.ts';
 import { createApiDeps } from '../../lib/service-deps.ts';
 import { createHandler } from './handler.ts';
 
-export const handler = createHandler(createApiDeps(loadConfig(ApiConfig, process.env)));
+const config = loadConfig({ ...ApiConfig, ...ApprovalConfig }, process.env);
+
+export const handler = createHandler({ ...createApiDeps(config), keysNeedApproval: config.APPROVAL_ABOVE !== null });

@@ -30,11 +30,12 @@ export const changeHardwareTypeRoute = defineRoute({
   summary: 'Change a hardware type',
   description:
     'What is not named stays as it is. Rules for files and versions hold for firmwares that are added later. `device_kind` and `channel` ' +
-    'can be changed only while nothing uses the hardware type. `author_signatures_required` needs the scope `keys:write`, too.',
+    'can be changed only while nothing uses the hardware type. `author_signatures_required` needs the scope `keys:write`, too; where ' +
+    'approval is on, it can only be raised.',
   pathParameters: NameInPath,
   body: HardwareTypeChange,
   responses: { 200: { description: 'The hardware type as it is now', body: HardwareType } },
-  problems: [404, 409],
+  problems: [403, 404, 409],
 });
 
 export const deleteHardwareTypeRoute = defineRoute({

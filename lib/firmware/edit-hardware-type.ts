@@ -18,6 +18,8 @@ import { matchesPattern } from './version-pattern-queries.ts';
 
 export interface EditHardwareTypeDeps {
   db: Db;
+  /** Whether one person alone may not weaken what author signatures protect. */
+  keysNeedApproval?: boolean;
   now: Clock;
 }
 
@@ -58,10 +60,11 @@ const fixedOnceUsed = ['device_kind', 'channel'] as const;
  * available.
  *
  * @throws `hardware_type.not_found`; `hardware_type.in_use` for another kind of device or channel when something refers to it;
- *   `request.invalid` when the whole would make no sense.
+ *   `request.invalid` when the whole would make no sense; `approval.second_person` for fewer author signatures where keys need approval: what
+ *   a second person has to allow for a key, nobody may go around.
  */
 export async function changeHardwareType(
-  { db, now }: EditHardwareTypeDeps,
+  { db, keysNeedApproval = false, now }: EditHardwareTypeDeps,
   name: string,
   change: HardwareTypeChange,
   actor: Actor,
@@ -79,6 +82,9 @@ export async function changeHardwareType(
     const fixed = fixedOnceUsed.filter((field) => changed[field] !== existing[field]);
     if (fixed.length > 0 && (await isHardwareTypeUsed(trx, name))) {
       throw inUse(name, fixed);
+    }
+    if (keysNeedApproval && changed.author_signatures_required < existing.author_signatures_required) {
+      throw new DomainError('approval.second_person', `One person alone cannot lower author_signatures_required of ${name}`);
     }
     if (isDeepStrictEqual(existing, changed)) return existing;
     await updateHardwareType(trx, changed);

@@ -56,6 +56,19 @@ describe('PATCH /v1/hardware-types/{name}', () => {
     expect(await call(handler, { method: 'PATCH', ...path, token: keeper, body: change })).toMatchObject({ statusCode: 200, body: change });
   });
 
+  it('403: where author keys need a second person, nobody alone goes around it by demanding fewer signatures', async () => {
+    const name = await givenType({ author_signatures_required: 1 });
+    const keeper = await token({ scopes: ['firmware:write', 'keys:write'] });
+    const change = (author_signatures_required: number) =>
+      call<Body>(createHandler({ ...deps, keysNeedApproval: true }), {
+        ...{ method: 'PATCH', path: '/v1/hardware-types/{name}', pathParameters: { name }, token: keeper },
+        body: { author_signatures_required },
+      });
+    expect(await change(2)).toMatchObject({ statusCode: 200, body: { author_signatures_required: 2 } });
+    expect(await change(1)).toMatchObject({ statusCode: 403, body: { code: 'approval.second_person' } });
+    expect(await change(2)).toMatchObject({ statusCode: 200, body: { author_signatures_required: 2 } });
+  });
+
   it('200: changes its rules also while it is used; what is not named stays', async () => {
     const name = await givenType();
     await put(name, '1');

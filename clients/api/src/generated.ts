@@ -6000,7 +6000,7 @@ export const getChangeHardwareTypeUrl = (name: string,) => {
 }
 
 /**
- * What is not named stays as it is. Rules for files and versions hold for firmwares that are added later. `device_kind` and `channel` can be changed only while nothing uses the hardware type. `author_signatures_required` needs the scope `keys:write`, too.
+ * What is not named stays as it is. Rules for files and versions hold for firmwares that are added later. `device_kind` and `channel` can be changed only while nothing uses the hardware type. `author_signatures_required` needs the scope `keys:write`, too; where approval is on, it can only be raised.
  * @summary Change a hardware type
  */
 export const changeHardwareType = async (name: string,

@@ -61,8 +61,12 @@ export const RequestedTime = z.iso
   .datetime({ offset: true })
   .check(z.refine((text) => Number.isNaN(Date.parse(text)) || isWithinYears(text), 'is before the year 0 or after the year 9999, in UTC'));
 
+const utc = z.meta({ type: 'string', format: 'date-time', example: '2026-11-24T08:00:00.000Z' });
+
 /** A date and time in UTC as RFC 3339 has it; a Date inside, text in JSON. */
-export const Timestamp = z.coerce.date().check(z.meta({ type: 'string', format: 'date-time', example: '2026-11-24T08:00:00.000Z' }));
+export const Timestamp = z.coerce.date().check(utc);
+/** The same, and text inside, too: where an answer has hundreds, Dates are most of its time. */
+export const TimestampText = z.string().check(utc);
 
 export const FirmwareRequirement = z
   .strictObject({ hardware_type: HardwareTypeName, minimum_version_num: PositiveInteger })

@@ -57,9 +57,13 @@ const toDevices = (rows: readonly DeviceRow[]): Map<number, Device> =>
 
 const toInstalledFirmware = (columns: FirmwareColumns): InstalledFirmware => {
   const [hardware_type, firmware_id, version, version_num, is_newest, updated, firmware_update_time, observed, source] = columns;
-  const times = { firmware_update_dt: new Date(updated), firmware_update_time, observed_dt: new Date(observed) };
+  const times = { firmware_update_dt: toTimestamp(updated), firmware_update_time, observed_dt: toTimestamp(observed) };
   return { hardware_type, firmware_id, version, version_num, is_newest, ...times, source };
 };
+
+/** A moment as PostgreSQL writes it in JSON, `2026-11-24T08:00:00.5+00:00`, in the form of all answers. */
+const toTimestamp = (text: string): string =>
+  text[10] === 'T' && text.endsWith('+00:00') ? `${text.slice(0, 19)}.${text.slice(20, -6).padEnd(3, '0')}Z` : new Date(text).toISOString();
 
 /** Reads devices, by their ids, in one statement for any number of devices. */
 export const selectDevices = async (db: Db, chosen: RawBuilder<unknown>, order: RawBuilder<unknown>): Promise<Map<number, Device>> =>

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { FirmwareId, HardwareTypeName, Timestamp } from '../firmware/firmware.ts';
+import { FirmwareId, HardwareTypeName, Timestamp, TimestampText } from '../firmware/firmware.ts';
 import { Channel, DeviceKind, reportSources } from './device.ts';
 
 export const InstalledFirmware = z
@@ -9,11 +9,11 @@ export const InstalledFirmware = z
     version: z.string(),
     version_num: z.nullable(z.int()),
     is_newest: z.boolean().check(z.meta({ description: 'No available firmware of this hardware type has a higher version_num' })),
-    firmware_update_dt: Timestamp.check(z.meta({ description: 'Since when it runs this version' })),
+    firmware_update_dt: TimestampText.check(z.meta({ description: 'Since when it runs this version' })),
     firmware_update_time: z
       .nullable(z.number())
       .check(z.meta({ description: 'Seconds the last installation took, from command to proof; null when not ordered by this service' })),
-    observed_dt: Timestamp.check(z.meta({ description: 'When it was last seen running this version' })),
+    observed_dt: TimestampText.check(z.meta({ description: 'When it was last seen running this version' })),
     source: z.enum(reportSources),
   })
   .register(z.globalRegistry, { id: 'InstalledFirmware' });
@@ -42,6 +42,7 @@ export type Device = z.infer<typeof Device>;
 
 export const PastFirmware = z
   .extend(z.omit(InstalledFirmware, { is_newest: true }), {
+    firmware_update_dt: Timestamp.check(z.meta({ description: 'Since when it runs this version' })),
     observed_dt: Timestamp.check(z.meta({ description: 'When it was first seen running this version' })),
     occurred_dt: z.nullable(Timestamp).check(
       z.meta({

@@ -54,6 +54,30 @@ describe('GET /v1/scooters/{external_id}', () => {
   });
 });
 
+describe('times of what a device runs', () => {
+  it('200: have three digits of a second, whatever these are, as all other times', async () => {
+    const external_id = await givenDevice();
+    const told = {
+      audio_lock: '2026-01-02T03:04:05.000Z',
+      audio_locate: '2026-01-02T03:04:05.500Z',
+      vega_gsm: '2026-01-02T03:04:05.120Z',
+      vega_mcu: '2026-12-31T23:59:59.007Z',
+    };
+    const now = () => new Date('2027-01-01T00:00:00Z');
+    const reports = Object.entries(told).map(([hardware_type, time]) =>
+      confirmation({ external_id, hardware_type, version: '1', occurred_dt: new Date(time) }),
+    );
+    await confirmUpdate({ db, now }, reports);
+    const timesOf = ({ firmwares }: Device) =>
+      Object.fromEntries(
+        firmwares.map(({ hardware_type, observed_dt, firmware_update_dt }) => [hardware_type, [observed_dt, firmware_update_dt]]),
+      );
+    const expected = Object.fromEntries(Object.entries(told).map(([type, time]) => [type, [time, time]]));
+    expect(timesOf((await get('scooter', external_id)).body)).toEqual(expected);
+    expect((await lookUp({ external_ids: [external_id] })).body.items.map(timesOf)).toEqual([expected]);
+  });
+});
+
 describe.each<Kind>(['scooter', 'cabinet'])('GET /v1/%ss/{external_id}', (kind) => {
   it('200: a device of which nothing is known yet, in one statement', async () => {
     const external_id = await givenDevice({ kind });

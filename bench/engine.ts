@@ -43,9 +43,11 @@ export const measureWalk =
   (devices: number): Measure =>
   async (databaseUrl, postgresTime) => {
     let statements = 0;
-    const db = createDatabase({ url: databaseUrl, maxConnections: 20, onStatement: () => (statements += 1) });
+    const onStatement = () => (statements += 1);
+    const db = createDatabase({ url: databaseUrl, maxConnections: 20, onStatement });
+    const kept = createDatabase({ url: databaseUrl, maxConnections: 20, keepsPlans: true, onStatement });
     try {
-      const engine = createSimulatedWalk(db);
+      const engine = createSimulatedWalk(db, undefined, kept);
       const { advances, dispatches, verifications } = engine.deps;
       let requests = 0;
       const counted = <Message>(queue: Queue<Message>) => {
@@ -78,7 +80,7 @@ export const measureWalk =
       const remark = `${per1000(messages)} messages in ${per1000(requests)} sends per 1,000`;
       return [{ title: 'telematics update, request to proof', ...figures, statements: (statements / devices).toFixed(3), remark }];
     } finally {
-      await db.destroy();
+      await Promise.all([db.destroy(), kept.destroy()]);
     }
   };
 

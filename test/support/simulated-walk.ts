@@ -320,8 +320,11 @@ export class SimulatedBackend implements Backend {
   }
 }
 
-/** An update's engine on a real database, with queues, backend, fleet and clock in simulated time. */
-export const createSimulatedWalk = (db: Db, events?: EventBus) => {
+/**
+ * An update's engine on a real database, with queues, backend, fleet and clock in simulated time. `kept` is the same database for the functions
+ * that keep their plans.
+ */
+export const createSimulatedWalk = (db: Db, events?: EventBus, kept = db) => {
   const time = new SimulatedTime();
   const { now } = time.clock;
   const due: Confirmation[] = [];
@@ -333,7 +336,7 @@ export const createSimulatedWalk = (db: Db, events?: EventBus) => {
       const reports = due.splice(0);
       time.spawn(async () => {
         for (let first = 0; first < reports.length; first += 1_000) {
-          const outcomes = await confirmUpdate({ db, now }, reports.slice(first, first + 1_000));
+          const outcomes = await confirmUpdate({ db: kept, now }, reports.slice(first, first + 1_000));
           const refused = outcomes.find(({ outcome }) => outcome === 'refused');
           if (refused) throw new Error(`A report was refused: ${refused.message}`);
         }
@@ -343,10 +346,10 @@ export const createSimulatedWalk = (db: Db, events?: EventBus) => {
   const backend = new SimulatedBackend(time, report);
   const ports = { db, now, log: silentLog, backend, storage: new InMemoryStorage(now), signManifest: manifestSigner(now) };
   const dispatches = new SimulatedQueue<DispatchMessage>(time, 10, (message) =>
-    dispatchUpdate(ports, DispatchMessage.parse(message), functionMilliseconds),
+    dispatchUpdate({ ...ports, db: kept }, DispatchMessage.parse(message), functionMilliseconds),
   );
   const verifications = new SimulatedQueue<VerifyMessage>(time, 5, (message) =>
-    verifyUpdate(ports, VerifyMessage.parse(message), functionMilliseconds),
+    verifyUpdate({ ...ports, db: kept }, VerifyMessage.parse(message), functionMilliseconds),
   );
   const advances: SimulatedQueue<AdvanceMessage> = new SimulatedQueue(time, 10, (message) =>
     advanceUpdate({ ...ports, advances, dispatches, verifications, events }, AdvanceMessage.parse(message)),

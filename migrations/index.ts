@@ -39,6 +39,7 @@ import * as noteUnheardReports from './20261127310000_note_unheard_reports.ts';
 import * as steerByZone from './20261127500000_steer_by_zone.ts';
 import * as askForApproval from './20261127510000_ask_for_approval.ts';
 import * as writeLess from './20261128400000_write_less.ts';
+import * as keepUpdatesOpen from './20261128410000_keep_updates_open.ts';
 
 /** Every migration by its name, in the order in which they run. A list rather than a folder scan, so that it can be bundled. */
 export const migrations: Record<string, Migration> = {
@@ -82,4 +83,5 @@ export const migrations: Record<string, Migration> = {
   '20261127500000_steer_by_zone': steerByZone,
   '20261127510000_ask_for_approval': askForApproval,
   '20261128400000_write_less': writeLess,
+  '20261128410000_keep_updates_open': keepUpdatesOpen,
 };

@@ -1,5 +1,11 @@
-import { ApiConfig, loadConfig } from '../../lib/config.ts';
+import { AdvancesConfig, ApiConfig, loadConfig } from '../../lib/config.ts';
+import { createSqsQueue } from '../../lib/ports/sqs-queue.ts';
 import { createApiDeps } from '../../lib/service-deps.ts';
 import { createHandler } from './handler.ts';
 
-export const handler = createHandler(createApiDeps(loadConfig(ApiConfig, process.env), { keepsPlans: true }));
+const config = loadConfig({ ...ApiConfig, ...AdvancesConfig }, process.env);
+
+export const handler = createHandler({
+  ...createApiDeps(config, { keepsPlans: true }),
+  advances: createSqsQueue(config.ADVANCES_QUEUE_URL),
+});

@@ -2,8 +2,8 @@ import * as z from 'zod/mini';
 import { IdInPath } from '../../lib/http/path-parameters.ts';
 import { defineRoute } from '../../lib/http/route.ts';
 import { requestedText } from '../../lib/text.ts';
+import { RolloutChange } from '../../lib/update/rollout.ts';
 import { Update } from '../../lib/update/update.ts';
-import { RolloutChange } from '../../lib/update/update-request.ts';
 
 const Answer = z
   .object({

@@ -1,13 +1,15 @@
 import { actorOf } from '../../lib/audit/actor.ts';
 import type { Clock } from '../../lib/clock.ts';
-import type { Db } from '../../lib/db/database.ts';
+import type { Db, Trx } from '../../lib/db/database.ts';
 import { addGroup, changeGroup, deleteGroup } from '../../lib/fleet/edit-group.ts';
 import { addZone, changeZone, deleteZone } from '../../lib/fleet/edit-zone.ts';
 import { tagDevices } from '../../lib/fleet/tag-devices.ts';
 import { endpoint, type HttpDeps, json, noContent, operation } from '../../lib/http/endpoint.ts';
 import type { Queue } from '../../lib/ports/queue.ts';
 import { changeDevice } from '../../lib/update/change-device.ts';
+import { lookAgain } from '../../lib/update/look-again.ts';
 import type { AdvanceMessage } from '../../lib/update/messages.ts';
+import { wakeForCandidates } from '../../lib/update/reach/wake-for-candidates.ts';
 import { wakeSleepers } from '../../lib/update/reach/wake-update.ts';
 import {
   addGroupRoute,
@@ -20,12 +22,16 @@ import {
   tagDevicesRoute,
 } from './routes.ts';
 
-export const createHandler = (deps: HttpDeps & { db: Db; advances: Queue<AdvanceMessage>; now: Clock }) =>
-  endpoint(
+export const createHandler = (deps: HttpDeps & { db: Db; advances: Queue<AdvanceMessage>; now: Clock }) => {
+  const { advances, now } = deps;
+  const waking = { ...deps, wakeForCandidates: (trx: Trx) => wakeForCandidates(trx, advances, now()) };
+  return endpoint(
     operation(deps, changeDeviceRoute, async (request, caller) =>
       json(200, await changeDevice(deps, request.path, request.body, actorOf(request, caller))),
     ),
-    operation(deps, tagDevicesRoute, async (request, caller) => json(200, await tagDevices(deps, request.body, actorOf(request, caller)))),
+    operation(deps, tagDevicesRoute, async (request, caller) =>
+      json(200, await tagDevices(waking, request.body, actorOf(request, caller))),
+    ),
     operation(deps, addZoneRoute, async (request, caller) => {
       const { isNew, answer } = await addZone(deps, request.body, actorOf(request, caller));
       return json(isNew ? 201 : 200, answer);
@@ -34,7 +40,7 @@ export const createHandler = (deps: HttpDeps & { db: Db; advances: Queue<Advance
       json(
         200,
         await changeZone(
-          { ...deps, wakeSleepers: (trx) => wakeSleepers(trx, deps.advances, deps.now()) },
+          { ...deps, wakeSleepers: (trx) => wakeSleepers(trx, advances, now()) },
           request.path.name,
           request.body,
           actorOf(request, caller),
@@ -50,10 +56,19 @@ export const createHandler = (deps: HttpDeps & { db: Db; advances: Queue<Advance
       return json(isNew ? 201 : 200, answer);
     }),
     operation(deps, changeGroupRoute, async (request, caller) =>
-      json(200, await changeGroup(deps, request.path.name, request.body, actorOf(request, caller))),
+      json(
+        200,
+        await changeGroup(
+          { ...deps, lookAgain: (trx, group) => lookAgain(trx, advances, group, now()) },
+          request.path.name,
+          request.body,
+          actorOf(request, caller),
+        ),
+      ),
     ),
     operation(deps, deleteGroupRoute, async (request, caller) => {
       await deleteGroup(deps, request.path.name, actorOf(request, caller));
       return noContent();
     }),
   );
+};

@@ -108,7 +108,8 @@ export const changeGroupRoute = defineRoute({
   tag: 'Fleet',
   scope: 'devices:write',
   summary: 'Change which devices a group means',
-  description: 'A filter is replaced as a whole. Updates that were requested for the group keep the devices that they have.',
+  description:
+    'A filter is replaced as a whole. Updates that were requested for the group keep the devices that they have; continuous ones also take in its new members.',
   pathParameters: GroupInPath,
   body: GroupChange,
   responses: { 200: { description: 'The group as it is now', body: Group } },

@@ -327,6 +327,13 @@ export interface Scooters {
   yandex_iot_firmware_id: number | null;
 }
 
+export interface UpdateCandidates {
+  blocked_by_update_id: number | null;
+  device_id: number;
+  id: Generated<number>;
+  update_id: number;
+}
+
 export interface UpdateDispatches {
   answered_dt: Timestamp | null;
   calls: Generated<number>;
@@ -393,6 +400,7 @@ export interface Updates {
   canary_started_dt: Timestamp | null;
   cancels_all: Generated<boolean>;
   comment: string;
+  continuous: Generated<boolean>;
   created_by: string;
   created_dt: Timestamp;
   decided_by: string | null;
@@ -408,12 +416,14 @@ export interface Updates {
   firmware_id: number;
   force: Generated<boolean>;
   has_executions: Generated<boolean>;
+  heeds_all_types: Generated<boolean>;
   id: Generated<number>;
   idempotency_key: string | null;
   ignore_window: Generated<boolean>;
   in_progress_minutes: Generated<number>;
   includes_iot: Generated<boolean>;
   last_release_dt: Timestamp | null;
+  looked_at_device_id: number | null;
   manifest_counter: Generated<number>;
   maximum_in_progress: number | null;
   maximum_per_minute: number;
@@ -427,8 +437,10 @@ export interface Updates {
   planned: Generated<Json>;
   queued_minutes: Generated<number>;
   reason: string | null;
+  replaces_update_id: number | null;
   request_hash: string;
   request_id: string;
+  rests_dt: Timestamp | null;
   resumed_counts: Json | null;
   retry_failure_types: Generated<string[]>;
   retry_of_update_id: number | null;
@@ -437,9 +449,11 @@ export interface Updates {
   started_dt: Timestamp | null;
   status: string;
   stepped_dt: Timestamp | null;
+  targets: Json | null;
   told: string | null;
   unknown_version: Generated<string>;
   window: Json | null;
+  woken_dt: Timestamp | null;
 }
 
 export interface Zones {
@@ -476,6 +490,7 @@ export interface DB {
   outages: Outages;
   removal_places: RemovalPlaces;
   scooters: Scooters;
+  update_candidates: UpdateCandidates;
   update_dispatches: UpdateDispatches;
   update_exclusions: UpdateExclusions;
   update_executions: UpdateExecutions;

@@ -3,13 +3,22 @@ import type { Db, Trx } from '../db/database.ts';
 import { sendAhead } from '../db/pipeline.ts';
 import { DomainError } from '../errors.ts';
 import { listVersionAttributes } from '../firmware/hardware-type-queries.ts';
+import type { Queue } from '../ports/queue.ts';
 import type { Report } from '../report/confirmation.ts';
 import { recordReports } from '../report/record-reports.ts';
+import type { AdvanceMessage } from '../update/messages.ts';
 import { workStateOf } from '../update/reach/device-work.ts';
 import { noteDetails } from '../update/reach/device-work-queries.ts';
 import { readVersions, type ToldVersion, toAttributes } from './config-data.ts';
 import { type IotDevice, listWork, storeConfigData } from './iot-device-queries.ts';
 import type { ConfigData } from './protocol.ts';
+
+export interface RecordConfigDataDeps {
+  db: Db;
+  /** Missing: no update is woken. */
+  advances?: Queue<AdvanceMessage> | undefined;
+  now: Clock;
+}
 
 /**
  * The device tells its attributes, among them the versions that it runs; each version is a report like any other. A value that cannot be a
@@ -18,7 +27,11 @@ import type { ConfigData } from './protocol.ts';
  *
  * @throws `request.invalid`, after everything else is stored, naming every attribute that should be a version and is not.
  */
-export async function recordConfigData({ db, now }: { db: Db; now: Clock }, device: IotDevice, configData: ConfigData): Promise<void> {
+export async function recordConfigData(
+  { db, advances, now }: RecordConfigDataDeps,
+  device: IotDevice,
+  configData: ConfigData,
+): Promise<void> {
   const occurred_dt = now();
   const { mode, data } = configData;
   const versions = mode === 'remove' ? [] : readVersions(await listVersionAttributes(db, device.kind, device.version), data);
@@ -27,7 +40,7 @@ export async function recordConfigData({ db, now }: { db: Db; now: Clock }, devi
     told && 'problem' in told ? [{ in: 'body' as const, path: `data.${attribute}`, message: told.problem }] : [],
   );
   await db.transaction().execute(async (trx) => {
-    if (reports.length > 0) await recordReports(trx, reports, occurred_dt);
+    if (reports.length > 0) await recordReports(trx, reports, occurred_dt, { advances });
     await noteUntold(trx, device, versions, occurred_dt);
     const isWantedAgain = errors.length > 0;
     await sendAhead(trx, [storeConfigData(device.device_id, toAttributes(configData), { isWantedAgain, now: occurred_dt })]);

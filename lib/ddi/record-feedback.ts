@@ -2,8 +2,10 @@ import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { sendAhead } from '../db/pipeline.ts';
 import { DomainError } from '../errors.ts';
+import type { Queue } from '../ports/queue.ts';
 import type { Report } from '../report/confirmation.ts';
 import { recordReports } from '../report/record-reports.ts';
+import type { AdvanceMessage } from '../update/messages.ts';
 import { type DeviceWork, workStateOf } from '../update/reach/device-work.ts';
 import { findEndedWork, noteProgress } from '../update/reach/device-work-queries.ts';
 import { cancelWordOf, detailOf, wordOf } from './feedback.ts';
@@ -12,6 +14,8 @@ import type { ActionFeedback } from './protocol.ts';
 
 export interface RecordFeedbackDeps {
   db: Db;
+  /** Missing: no update is woken. */
+  advances?: Queue<AdvanceMessage> | undefined;
   now: Clock;
 }
 
@@ -86,13 +90,13 @@ const findOwnWork = async ({ db, now }: RecordFeedbackDeps, device: IotDevice, a
 type Said = Pick<Report, 'status' | 'version' | 'hardware_type' | 'execution_id' | 'detail'>;
 
 const record = (
-  { db, now }: RecordFeedbackDeps,
+  { db, advances, now }: RecordFeedbackDeps,
   { device_id, kind, external_id }: IotDevice,
   said: Said,
   occurred_dt = now(),
 ): Promise<void> =>
   db.transaction().execute(async (trx) => {
-    await recordReports(trx, [{ ...said, kind, external_id, occurred_dt, source: 'feedback' }], now());
+    await recordReports(trx, [{ ...said, kind, external_id, occurred_dt, source: 'feedback' }], now(), { advances });
     // However it has ended, the service wants to know what the device runs now.
     await sendAhead(trx, [wantConfigData(device_id)]);
   });

@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db, Trx } from '../db/database.ts';
+import { noteChangedDevices } from './candidate-queries.ts';
 import { countMovedDevices, countMovedVersions, countNewDevices } from './count-queries.ts';
 import type { Channel, DeviceKind } from './device.ts';
 import type { NewDevice } from './new-device.ts';
@@ -38,7 +39,9 @@ export const addDevices = async (db: Db, devices: readonly NewDevice[], now: Dat
       WHERE NOT EXISTS (SELECT FROM devices d WHERE d.kind = given.kind AND d.external_id = given.external_id)
       ORDER BY kind, external_id
       ON CONFLICT ON CONSTRAINT devices_kind_external_id_key DO NOTHING
-      RETURNING kind, zone
+      RETURNING id, kind, zone
+    ), noted AS (
+      ${noteChangedDevices(sql`SELECT id AS device_id, kind FROM added`)}
     ), counted AS (
       ${countNewDevices}
     )
@@ -107,16 +110,21 @@ const lockDiffering = async (trx: Db, devices: readonly NewDevice[]): Promise<Ch
 };
 
 /** Locks a device: waits for other transactions that write to it. */
-export const lockDevice = (trx: Trx, kind: DeviceKind, external_id: string): Promise<ChangeableDevice | undefined> =>
-  trx
+export const lockDevice = (
+  trx: Trx,
+  kind: DeviceKind,
+  external_id: string,
+  { isRenaming = false } = {},
+): Promise<ChangeableDevice | undefined> => {
+  const device = trx
     .selectFrom('devices')
     .select(['id', 'version', 'channel', 'zone', 'tags', 'revision', 'retired_dt'])
     .$narrowType<{ channel: Channel }>()
     .where('kind', '=', kind)
-    .where('external_id', '=', external_id)
-    // FOR UPDATE and no weaker lock, because its external id, which is a key, may be changed.
-    .forUpdate()
-    .executeTakeFirst();
+    .where('external_id', '=', external_id);
+  // Its external id is a key: while that is changed, nothing may be stored that refers to the device.
+  return (isRenaming ? device.forUpdate() : device.forNoKeyUpdate()).executeTakeFirst();
+};
 
 /** Gives a device another external id; the old one is kept as an alias. */
 export const renameDevice = async (
@@ -163,6 +171,8 @@ export const changeDevices = async (trx: Db, devices: readonly ChangeableDevice[
       FOR NO KEY UPDATE OF e
     ), moved_executions AS (
       UPDATE update_executions e SET zone = o.zone FROM open_executions o WHERE e.id = o.id
+    ), noted AS (
+      ${noteChangedDevices(sql`SELECT d.id AS device_id, d.kind FROM devices d JOIN wanted USING (id)`)}
     ), moved_versions AS (
       ${countMovedVersions}
     ), moved_devices AS (

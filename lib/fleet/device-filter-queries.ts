@@ -8,6 +8,13 @@ export interface FilterContext {
   now: Date;
   /** Samples are drawn anew for each firmware. Missing: there is no firmware, and the sample is always the same. */
   firmware_id?: number | undefined;
+  /** Another condition about `devices d`, for looking at only some of all devices. */
+  among?: RawBuilder<unknown>;
+  /**
+   * Whether others were looked at before. Then the lot alone decides who is in a sample: a device that is the only one of a part would otherwise
+   * always be.
+   */
+  isPart?: boolean;
 }
 
 export const allOf = (conditions: readonly RawBuilder<unknown>[]): RawBuilder<unknown> =>
@@ -107,16 +114,21 @@ export const conditionsOf = ({ percentage: _, ...filter }: DeviceFilter, now: Da
 const lotOf = (firmware_id: number) =>
   sql`('x' || left(md5(${String(firmware_id)} || '.' || d.kind || '.' || d.external_id), 8))::bit(32)::bigint`;
 
+/** So many lots are in a sample: there are 2^32. */
+const lotsOf = (percentage: number) => sql`${Math.round((percentage / 100) * 2 ** 32)}::bigint`;
+
 /** The rows of `devices` that a filter means. */
-export const filteredDevices = (filter: DeviceFilter, { now, firmware_id = 0 }: FilterContext): RawBuilder<unknown> => {
-  const matching = sql`FROM devices d WHERE ${allOf(conditionsOf(filter, now))}`;
+export const filteredDevices = (filter: DeviceFilter, context: FilterContext): RawBuilder<unknown> => {
+  const { now, firmware_id = 0, among, isPart } = context;
+  const matching = sql`FROM devices d WHERE ${allOf([...conditionsOf(filter, now), ...(among ? [among] : [])])}`;
   if (filter.percentage === undefined) return sql`SELECT d.* ${matching}`;
-  // There are 2^32 lots. A sample of p per cent has the devices whose lot is in the first p per cent, but at least the one with the lowest lot.
+  if (isPart) return sql`SELECT d.* ${matching} AND ${lotOf(firmware_id)} < ${lotsOf(filter.percentage)}`;
+  // A sample of p per cent has the devices whose lot is in the first p per cent, but at least the one with the lowest lot.
   return sql`
     SELECT *
     FROM (
       SELECT *, min(lot) OVER () AS lowest_lot
       FROM (SELECT d.*, ${lotOf(firmware_id)} AS lot ${matching}) drawn
     ) sampled
-    WHERE lot < ${Math.round((filter.percentage / 100) * 2 ** 32)}::bigint OR lot = lowest_lot`;
+    WHERE lot < ${lotsOf(filter.percentage)} OR lot = lowest_lot`;
 };

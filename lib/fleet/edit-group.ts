@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Actor } from '../audit/actor.ts';
 import { differenceOf, writeAuditLine } from '../audit/audit-queries.ts';
 import type { Clock } from '../clock.ts';
-import type { Db } from '../db/database.ts';
+import type { Db, Trx } from '../db/database.ts';
 import { violatedConstraint } from '../db/database-error.ts';
 import { DomainError } from '../errors.ts';
 import { type Group, type GroupChange, groupNotFound, type NewGroup } from './group.ts';
@@ -12,6 +12,11 @@ import { inBody, refuseMissingSubjects } from './missing-subjects.ts';
 export interface EditGroupDeps {
   db: Db;
   now: Clock;
+}
+
+export interface ChangeGroupDeps extends EditGroupDeps {
+  /** The last act before the change is committed: updates that are open for the group look at their devices once more. Missing: none does. */
+  lookAgain?: (trx: Trx, group: NewGroup) => Promise<void>;
 }
 
 const resource = 'group';
@@ -40,11 +45,16 @@ export async function addGroup({ db, now }: EditGroupDeps, group: NewGroup, acto
 }
 
 /**
- * Changes which devices a group means from now on. Updates that were requested for it keep their devices.
+ * Changes which devices a group means from now on. Updates that were requested for it keep their devices; continuous ones take in its new members.
  *
  * @throws `group.not_found`; `request.invalid` for a filter that names something that does not exist.
  */
-export async function changeGroup({ db, now }: EditGroupDeps, name: string, change: GroupChange, actor: Actor): Promise<Group> {
+export async function changeGroup(
+  { db, now, lookAgain }: ChangeGroupDeps,
+  name: string,
+  change: GroupChange,
+  actor: Actor,
+): Promise<Group> {
   return db.transaction().execute(async (trx) => {
     if (change.filter) await refuseMissingSubjects(trx, change.filter, inBody('filter'));
     const existing = await lockGroup(trx, name);
@@ -54,6 +64,7 @@ export async function changeGroup({ db, now }: EditGroupDeps, name: string, chan
     if (isDeepStrictEqual(before, after)) return existing;
     await updateGroup(trx, after);
     await writeAuditLine(trx, actor, { action: 'change', resource, resource_id: name, outcome: differenceOf(before, after) }, now());
+    await lookAgain?.(trx, after);
     return { ...existing, ...after };
   });
 }

@@ -2,7 +2,8 @@ import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import type { Page } from '../http/page.ts';
 import { countDevices, listDevices, type PageOfDevices } from './device-list-queries.ts';
-import { type CountedGroup, groupNotFound, membersOf } from './group.ts';
+import { type CountedGroup, groupNotFound } from './group.ts';
+import { inService } from './group-members.ts';
 import { findGroup } from './group-queries.ts';
 import type { Device } from './shown-device.ts';
 
@@ -10,7 +11,7 @@ import type { Device } from './shown-device.ts';
 export async function getGroup({ db, now }: { db: Db; now: Clock }, name: string): Promise<CountedGroup> {
   const group = await findGroup(db, name);
   if (!group) throw groupNotFound(name);
-  return { ...group, devices: await countDevices(db, membersOf(group), now()) };
+  return { ...group, devices: await countDevices(db, inService(group.filter), now()) };
 }
 
 /** A page of the members of a group, in the form of a list of devices. @throws `group.not_found` */
@@ -21,5 +22,5 @@ export async function listMembers(
 ): Promise<Page<Device>> {
   const group = await findGroup(db, name);
   if (!group) throw groupNotFound(name);
-  return listDevices(db, membersOf(group), { ...page, now: now() });
+  return listDevices(db, inService(group.filter), { ...page, now: now() });
 }

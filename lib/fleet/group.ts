@@ -34,7 +34,4 @@ export const CountedGroup = z
   .register(z.globalRegistry, { id: 'CountedGroup' });
 export type CountedGroup = z.infer<typeof CountedGroup>;
 
-/** The filter of a group's members: only devices in service, unless the group's filter says otherwise. */
-export const membersOf = ({ filter }: Pick<Group, 'filter'>): GroupFilter => ({ retired: false, ...filter });
-
 export const groupNotFound = (name: string) => new DomainError('group.not_found', `There is no group ${name}`);

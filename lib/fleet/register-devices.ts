@@ -1,11 +1,18 @@
 import type { Actor } from '../audit/actor.ts';
 import { writeAuditLine } from '../audit/audit-queries.ts';
 import type { Clock } from '../clock.ts';
-import type { Db } from '../db/database.ts';
+import type { Db, Trx } from '../db/database.ts';
 import { DomainError, type FieldError } from '../errors.ts';
 import { isAnyMoved, takeTurnInRegistering, upsertDevices, waitForPlans } from './change-queries.ts';
 import type { NewDevice } from './new-device.ts';
 import { refuseUnknownZone } from './unknown-zone.ts';
+
+export interface FleetDeps {
+  db: Db;
+  now: Clock;
+  /** The last act before a change of devices is committed: wakes updates that they may have come to match. Missing: none is woken. */
+  wakeForCandidates?: (trx: Trx) => Promise<void>;
+}
 
 export interface RegisteredDevices {
   created: number;
@@ -19,7 +26,7 @@ export interface RegisteredDevices {
  * @throws `request.invalid` naming every device that comes twice (nobody can know which of the two was meant), or a zone that does not exist.
  */
 export async function registerDevices(
-  { db, now }: { db: Db; now: Clock },
+  { db, now, wakeForCandidates }: FleetDeps,
   devices: readonly NewDevice[],
   actor: Actor,
 ): Promise<RegisteredDevices> {
@@ -31,6 +38,7 @@ export async function registerDevices(
     const outcome = await upsertDevices(trx, devices, now()).catch(refuseUnknownZone);
     const isChange = outcome.created + outcome.changed > 0;
     if (isChange) await writeAuditLine(trx, actor, { action: 'register', resource: 'device', resource_id: null, outcome }, now());
+    if (isChange) await wakeForCandidates?.(trx);
     return outcome;
   });
   return { created, changed, unchanged: devices.length - created - changed };

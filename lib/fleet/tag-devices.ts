@@ -1,14 +1,14 @@
 import * as z from 'zod/mini';
 import type { Actor } from '../audit/actor.ts';
 import { writeAuditLine } from '../audit/audit-queries.ts';
-import type { Clock } from '../clock.ts';
-import type { Db, Trx } from '../db/database.ts';
+import type { Trx } from '../db/database.ts';
 import { violatedConstraint } from '../db/database-error.ts';
 import { DomainError } from '../errors.ts';
 import type { DeviceKind } from './device.ts';
 import { DeviceFilter } from './device-filter.ts';
 import { inBody, refuseMissingSubjects } from './missing-subjects.ts';
 import { NamedDevices } from './named-devices.ts';
+import type { FleetDeps } from './register-devices.ts';
 import { changeTags, lockNamedDevices, lockTaggable, type TagChange } from './tag-queries.ts';
 import { maximumTags, Tags } from './word.ts';
 
@@ -60,7 +60,7 @@ export type TaggedDevices = z.infer<typeof TaggedDevices>;
  * @throws `device.too_many_tags` when any device would have more than 20; `request.invalid` for a filter that names something that does not
  *   exist.
  */
-export async function tagDevices({ db, now }: { db: Db; now: Clock }, request: TagRequest, actor: Actor): Promise<TaggedDevices> {
+export async function tagDevices({ db, now, wakeForCandidates }: FleetDeps, request: TagRequest, actor: Actor): Promise<TaggedDevices> {
   const { kind, external_ids, add, remove } = request;
   const change = { add, remove };
   const filter = request.filter && { kind, retired: false, ...request.filter };
@@ -70,6 +70,7 @@ export async function tagDevices({ db, now }: { db: Db; now: Clock }, request: T
     const { changed } = answer;
     const outcome = { changed, ...change, ...(filter ? { filter } : { kind, external_ids }) };
     if (changed > 0) await writeAuditLine(trx, actor, { action: 'tag', resource: 'device', resource_id: null, outcome }, now());
+    if (changed > 0) await wakeForCandidates?.(trx);
     return answer;
   });
 }

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Trx } from '../db/database.ts';
+import { noteChangedDevices } from './candidate-queries.ts';
 import type { DeviceKind } from './device.ts';
 import type { DeviceFilter } from './device-filter.ts';
 import { filteredDevices } from './device-filter-queries.ts';
@@ -47,8 +48,14 @@ export const lockTaggable = async (
 
 /** Changes the tags of devices that are locked, and answers how many had other tags before. */
 export const changeTags = async (trx: Trx, ids: readonly number[], change: TagChange): Promise<number> => {
-  const { numAffectedRows = 0n } = await sql`
-    UPDATE devices d SET tags = ${tagsAfter(change)}
-    WHERE d.id = ANY (${ids}::integer[]) AND d.tags <> ${tagsAfter(change)}`.execute(trx);
-  return Number(numAffectedRows);
+  const { rows } = await sql<{ n: number }>`
+    WITH changed AS (
+      UPDATE devices d SET tags = ${tagsAfter(change)}
+      WHERE d.id = ANY (${ids}::integer[]) AND d.tags <> ${tagsAfter(change)}
+      RETURNING d.id AS device_id, d.kind
+    ), noted AS (
+      ${noteChangedDevices(sql`SELECT device_id, kind FROM changed`)}
+    )
+    SELECT count(*) AS n FROM changed`.execute(trx);
+  return rows[0]?.n ?? 0;
 };

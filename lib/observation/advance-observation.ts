@@ -9,6 +9,8 @@ import type { ConfirmationOutcome } from '../report/confirmation.ts';
 import { toReports } from '../report/observed-reports.ts';
 import { recordReports } from '../report/record-reports.ts';
 import { lockDevices } from '../report/report-queries.ts';
+import type { AdvanceMessage } from '../update/messages.ts';
+import { wakeForCandidates } from '../update/reach/wake-for-candidates.ts';
 import { placeOf, UnderWay, waitForCommit } from '../walk.ts';
 import { type Answers, type AskBackendDeps, askBackend } from './ask-backend.ts';
 import type { ObserveMessage } from './messages.ts';
@@ -26,6 +28,8 @@ import {
 
 export interface AdvanceObservationDeps extends AskBackendDeps {
   observations: Queue<ObserveMessage>;
+  /** Missing: no update is woken. */
+  advances?: Queue<AdvanceMessage> | undefined;
   log: Log;
   now: Clock;
 }
@@ -86,7 +90,7 @@ const askNextChunk = async (deps: AdvanceObservationDeps, observation: ClaimedOb
     if (answers.next !== null && answers.next === observation.cursor)
       throw new BackendRefusal('backend lists the same devices again and again');
     if (answers.error !== null) deps.log.warn('backend refused a question', { observation_id: observation.id, error: answers.error });
-    await deps.db.transaction().execute((trx) => storeAnswers(trx, observation, step, answers, deps.now()));
+    await deps.db.transaction().execute((trx) => storeAnswers(trx, observation, step, answers, deps));
   } catch (error) {
     if (!(error instanceof BackendUnavailable || error instanceof BackendRefusal)) throw error;
     deps.log.warn('backend did not say what devices run', { observation_id: observation.id, step: step.step, error });
@@ -107,8 +111,9 @@ const storeAnswers = async (
   { id, add_unknown, maximum_per_minute }: ClaimedObservation,
   { step, began }: Step,
   answers: Answers,
-  now: Date,
+  { advances, ...deps }: Pick<AdvanceObservationDeps, 'advances' | 'now'>,
 ): Promise<void> => {
+  const now = deps.now();
   const walk = await lockWalk(trx, id);
   // Another call for this step was answered first, or the observation was canceled meanwhile.
   if (walk?.status !== 'IN_PROGRESS' || placeOf(step, walk) !== 'due') return;
@@ -118,7 +123,8 @@ const storeAnswers = async (
   // Known devices are locked before new ones are added: all code that stores reports locks devices first and counts them afterwards.
   await lockDevices(reports).execute(trx);
   const devices_added = add_unknown ? await addDevices(trx, toNewDevices(answers), now) : 0;
-  const outcomes = await recordReports(trx, reports, now, id);
+  const outcomes = await recordReports(trx, reports, now, { observation_id: id, advances });
+  if (advances && devices_added > 0) await wakeForCandidates(trx, advances, now);
   const { next, error } = answers;
   await finishStep(trx, id, {
     nextStep: step + 1,

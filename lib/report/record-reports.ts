@@ -1,7 +1,9 @@
 import type { Trx } from '../db/database.ts';
 import { inOneTrip, sendAhead } from '../db/pipeline.ts';
 import { beginDays } from '../fleet/count-queries.ts';
+import type { Queue } from '../ports/queue.ts';
 import { noteLateSuccesses } from '../update/figure-queries.ts';
+import type { AdvanceMessage } from '../update/messages.ts';
 import {
   lockReportedExecutions,
   moveExecutions,
@@ -11,20 +13,33 @@ import {
 } from '../update/move-executions.ts';
 import { returnOfIdentity } from '../update/outage-queries.ts';
 import { noteDetails } from '../update/reach/device-work-queries.ts';
+import { wakeForCandidates } from '../update/reach/wake-for-candidates.ts';
 import type { ConfirmationOutcome, Report } from './confirmation.ts';
 import { learn, type ReportItem } from './learn.ts';
 import { type FactsRow, lockDevices, type ReportFacts, selectReportFacts, storeReports, toReportFacts } from './report-queries.ts';
+
+export interface Recording {
+  /** The observation that found the changes; null: they come from another source. */
+  observation_id?: number | null;
+  /** Missing: no update is woken. */
+  advances?: Queue<AdvanceMessage> | undefined;
+}
 
 /**
  * The only way in which the service learns what devices run: reads facts, decides what follows (learn.ts), and stores it. It needs the same
  * number of statements for any number of reports, in two round trips: all reads go together, and all writes go with the COMMIT. Answers an
  * outcome for every report, in their order; a refused report changes nothing and does not affect the others. Repeating a call changes nothing.
+ *
+ * Where a device runs another version now, an update that rests may have to take it in. Such an update is woken, as the last act before the
+ * commit and at most once a minute; this costs some statements more. While no update rests, it costs none.
+ *
+ * @throws `queue.unavailable` when an update cannot be woken: nothing is stored then
  */
 export async function recordReports(
   trx: Trx,
   reports: readonly Report[],
   now: Date,
-  observation_id: number | null = null,
+  { observation_id = null, advances }: Recording = {},
 ): Promise<ConfirmationOutcome[]> {
   const [, facts, executions] = await inOneTrip<[unknown, FactsRow, ReportedRow]>(
     trx,
@@ -42,6 +57,7 @@ export async function recordReports(
     ...noteDetails(notes),
     ...(areLetInAgain(reports, facts) ? [returnOfIdentity(now)] : []),
   ]);
+  if (advances && changes.length > 0 && facts.some(({ is_any_asleep }) => is_any_asleep)) await wakeForCandidates(trx, advances, now);
   return outcomes;
 }
 

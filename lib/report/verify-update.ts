@@ -2,7 +2,8 @@ import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import type { Log } from '../log.ts';
 import { type Backend, BackendRefusal, BackendUnavailable, onlyAsked } from '../ports/backend.ts';
-import type { VerifyMessage } from '../update/messages.ts';
+import type { Queue } from '../ports/queue.ts';
+import type { AdvanceMessage, VerifyMessage } from '../update/messages.ts';
 import { noteOutage, noteReturn } from '../update/outage-queries.ts';
 import { listUnprovenDevices, noteLookUp } from '../update/reach/look-up-queries.ts';
 import { toReports } from './observed-reports.ts';
@@ -11,6 +12,8 @@ import { recordReports } from './record-reports.ts';
 export interface VerifyUpdateDeps {
   db: Db;
   backend: Pick<Backend, 'findVersions'>;
+  /** Missing: no update is woken. */
+  advances?: Queue<AdvanceMessage> | undefined;
   log: Log;
   now: Clock;
 }
@@ -40,7 +43,7 @@ export async function verifyUpdate(deps: VerifyUpdateDeps, { dispatch_id }: Veri
     const ids = devices.map(({ external_id }) => external_id);
     const found = onlyAsked(await deps.backend.findVersions(first.kind, ids, call), ids);
     const { reports } = toReports(found.map((device) => ({ ...device, kind: first.kind })));
-    if (reports.length > 0) await db.transaction().execute((trx) => recordReports(trx, reports, deps.now()));
+    if (reports.length > 0) await db.transaction().execute((trx) => recordReports(trx, reports, deps.now(), { advances: deps.advances }));
     // Noted after the answers are stored: the devices that are still unproven then were not seen with the wanted version.
     await noteLookUp(db, dispatch_id, { ...first, askedDt });
     await noteReturn(db, ['backend'], deps.now());

@@ -12,6 +12,9 @@ import { getDevice } from '../fleet/get-devices.ts';
 import { devicePlace } from '../fleet/new-device.ts';
 import type { Device } from '../fleet/shown-device.ts';
 import { refuseUnknownZone } from '../fleet/unknown-zone.ts';
+import type { Queue } from '../ports/queue.ts';
+import type { AdvanceMessage } from './messages.ts';
+import { wakeForCandidates } from './reach/wake-for-candidates.ts';
 import { removeExecutions } from './retire-queries.ts';
 
 export const DeviceChange = z
@@ -39,6 +42,8 @@ export type DeviceChange = z.output<typeof DeviceChange>;
 
 export interface ChangeDeviceDeps {
   db: Db;
+  /** Missing: no update is woken that the device may have come to match. */
+  advances?: Queue<AdvanceMessage> | undefined;
   now: Clock;
 }
 
@@ -47,10 +52,10 @@ export interface ChangeDeviceDeps {
  * waits until the plans that are being made are committed, so that none of them plans this device afterwards.
  *
  * @throws `device.not_found`; `device.exists` for an id that another device has; `request.invalid` for a zone that does not exist, or for a
- *   cabinet with a version.
+ *   cabinet with a version; `queue.unavailable` when an update cannot be woken.
  */
 export async function changeDevice(
-  { db, now }: ChangeDeviceDeps,
+  { db, advances, now }: ChangeDeviceDeps,
   { kind, external_id }: { kind: DeviceKind; external_id: string },
   change: DeviceChange,
   actor: Actor,
@@ -59,7 +64,7 @@ export async function changeDevice(
   const isRetiring = change.retired === true;
   return db.transaction().execute(async (trx) => {
     if (isRetiring || change.zone !== undefined) await waitForPlans(trx);
-    const locked = await lockDevice(trx, kind, external_id);
+    const locked = await lockDevice(trx, kind, external_id, { isRenaming: change.external_id !== undefined });
     if (!locked) throw deviceNotFound(kind, external_id);
     const before = { ...locked, external_id };
     const after = withChange(before, change, now());
@@ -71,6 +76,7 @@ export async function changeDevice(
     const resource_id = `${kind}/${external_id}`;
     const action = 'retired_dt' in difference.after ? (isRetiring ? 'retire' : 'reinstate') : 'change';
     await writeAuditLine(trx, actor, { action, resource: 'device', resource_id, outcome: difference }, now());
+    if (advances) await wakeForCandidates(trx, advances, now());
     return getDevice(trx, kind, after.external_id);
   });
 }

@@ -72,25 +72,26 @@ export const wereRefused = (now: Date): RawBuilder<boolean> => sql<boolean>`EXIS
 export const returnOfIdentity = (now: Date): RawBuilder<unknown> => sql`
   UPDATE outages SET ended_dt = ${now}::timestamptz WHERE ${identityIsAway(now)}`;
 
-/** Steps are at most half a minute apart. If more than this passes between two, devices were not heard in the time beyond it. */
+/** Steps are at most half a minute apart, unless an update sleeps. If more than this passes between two, devices were not heard in the time beyond. */
 const latestStepSeconds = 60;
+/** So much later than it was due, a step of an update that sleeps is late. */
+const latestWakingSeconds = 30;
 
-/**
- * Notes as an outage the time in which an update missed its steps, and answers the outages that concern the update, the latest first. Only
- * while the update is locked.
- */
+/** Notes as an outage the time in which an update missed its steps. Only while the update is locked. */
 export const noteMissedSteps = async (
   trx: Trx,
-  { id, stepped_dt }: { id: number; stepped_dt: Date | null },
+  { id, stepped_dt, due_dt }: { id: number; stepped_dt: Date | null; due_dt: Date | null },
   now: Date,
-): Promise<Outage[]> => {
-  const expected = stepped_dt && addSeconds(stepped_dt, latestStepSeconds);
+): Promise<void> => {
+  const afterLast = stepped_dt && addSeconds(stepped_dt, latestStepSeconds);
+  const whenDue = due_dt && addSeconds(due_dt, latestWakingSeconds);
+  // An update that rests has no step that is due.
+  const expected = afterLast && whenDue && (afterLast > whenDue ? afterLast : whenDue);
   if (expected && expected < now) {
     await sql`
       INSERT INTO outages (cause, update_id, began_dt, seen_dt, ended_dt)
       VALUES ('walk', ${id}, ${expected}, ${now}, ${now})`.execute(trx);
   }
-  return listOutages(trx, id, now);
 };
 
 /** More than any update meets; this bounds the work of a step. */

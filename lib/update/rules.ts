@@ -46,3 +46,7 @@ export const Canary = z
     z.meta({ oneOf: [{ required: ['size'] }, { required: ['percentage'] }] }),
   );
 export type Canary = z.output<typeof Canary>;
+
+/** What is done with devices that run a version that is in no catalogue. */
+export const UnknownVersion = z.enum(['INCLUDE', 'EXCLUDE']);
+export type UnknownVersion = z.infer<typeof UnknownVersion>;

@@ -74,6 +74,7 @@ export const getRequestedUpdate = async (db: Db, id: number): Promise<Update> =>
     decision_remark: null,
     started_dt: null,
     finished_dt: null,
+    rests_dt: null,
     executions_removed_dt: null,
     late_successes: 0,
   };

@@ -5,10 +5,11 @@ import type { FirmwareStatus } from '../firmware/firmware.ts';
 import type { DeviceKind } from '../fleet/device.ts';
 import type { MaintenanceWindow } from '../fleet/maintenance-window.ts';
 import { firstStepDelaySeconds } from '../walk.ts';
-import type { StopRule } from './rules.ts';
+import type { ExponentialRate, Rollout } from './rollout.ts';
+import type { StopRule, UnknownVersion } from './rules.ts';
 import type { Approval, CanaryPlan, Counts, Eligibility } from './update.ts';
-import type { ExponentialRate, Rollout, UnknownVersion } from './update-request.ts';
-import type { UpdateStatus } from './update-status.ts';
+import type { OpenTargets } from './update-request.ts';
+import { isEnded, type UpdateStatus } from './update-status.ts';
 
 export interface NewUpdate {
   firmware_id: number;
@@ -29,6 +30,14 @@ export interface NewUpdate {
   unknown_version: UnknownVersion;
   comment: string;
   retry_of_update_id: number | null;
+  continuous: boolean;
+  /** Of a continuous update. */
+  targets: OpenTargets | null;
+  open_group: string | null;
+  heeds_all_types: boolean;
+  replaces_update_id: number | null;
+  woken_dt: Date | null;
+  looked_at_device_id: number | null;
   idempotency_key: string | null;
   request_hash: string;
   request_id: string;
@@ -39,7 +48,10 @@ export interface NewUpdate {
 }
 
 /** Answers the id; undefined when the caller has used this idempotency key before. Waits for a request under way with the same key. */
-export const insertUpdate = async (trx: Trx, { exponential, abort, window, ...update }: NewUpdate): Promise<number | undefined> => {
+export const insertUpdate = async (
+  trx: Trx,
+  { exponential, abort, window, targets, ...update }: NewUpdate,
+): Promise<number | undefined> => {
   const row = await trx
     .insertInto('updates')
     .values({
@@ -48,6 +60,7 @@ export const insertUpdate = async (trx: Trx, { exponential, abort, window, ...up
       exponential: exponential && JSON.stringify(exponential),
       abort: JSON.stringify(abort),
       window: window && JSON.stringify(window),
+      targets: targets && JSON.stringify(targets),
       status: 'SCHEDULED',
     })
     .onConflict((oc) => oc.constraint('updates_created_by_idempotency_key_key').doNothing())
@@ -114,6 +127,10 @@ export const settingColumns = [
   'u.started_dt',
   'u.finished_dt',
   'u.due_dt',
+  'u.continuous',
+  'u.rests_dt',
+  sql<OpenTargets | null>`u.targets`.as('targets'),
+  'u.replaces_update_id',
 ] as const;
 
 /** Of {@link settingColumns}: what the database does not know. */
@@ -143,6 +160,11 @@ export const lockUpdate = (trx: Trx, id: number) =>
       'u.sent_step',
       'u.stepped_dt',
       'u.last_release_dt',
+      'u.woken_dt',
+      'u.looked_at_device_id',
+      sql<boolean>`u.told IS NOT NULL`.as('tells_events'),
+      sql<boolean>`EXISTS (SELECT FROM update_candidates c WHERE c.update_id = u.id)`.as('has_candidates'),
+      sql<boolean>`EXISTS (SELECT FROM update_candidates c WHERE c.blocked_by_update_id = u.id)`.as('blocks_others'),
       sql<boolean>`EXISTS (SELECT FROM zones WHERE maintenance_window IS NOT NULL)`.as('has_zone_windows'),
       sql<boolean>`EXISTS (SELECT FROM zones WHERE maximum_unavailable_percentage < 100)`.as('has_zone_budgets'),
     ])
@@ -162,6 +184,10 @@ export interface UpdateChange {
   finished_dt?: Date;
   due_dt?: Date | null;
   last_release_dt?: Date;
+  rests_dt?: Date | null;
+  woken_dt?: Date;
+  looked_at_device_id?: number | null;
+  includes_iot?: boolean;
   canary_started_dt?: Date;
   canary_passed_dt?: Date;
   paused_dt?: Date | null;
@@ -175,12 +201,20 @@ export interface UpdateChange {
   rollout?: Rollout;
 }
 
+/** An update that has ended takes nobody in any more, and needs its group no longer. */
+const closed = { open_group: null, looked_at_device_id: null, rests_dt: null };
+
 /** Only while the row is locked by {@link lockUpdate}. */
 export const changeUpdate = async (trx: Trx, id: number, { rollout, resumed_counts, ...change }: UpdateChange): Promise<void> => {
   const pace = rollout && { ...rollout, exponential: rollout.exponential && JSON.stringify(rollout.exponential) };
   await trx
     .updateTable('updates')
-    .set({ ...change, ...pace, ...(resumed_counts && { resumed_counts: JSON.stringify(resumed_counts) }) })
+    .set({
+      ...change,
+      ...pace,
+      ...(change.status && isEnded(change.status) && closed),
+      ...(resumed_counts && { resumed_counts: JSON.stringify(resumed_counts) }),
+    })
     .where('id', '=', id)
     .execute();
 };

@@ -1,15 +1,12 @@
 import * as z from 'zod/mini';
-import { Comment, FirmwareId, RequestedTimestamp } from '../firmware/firmware.ts';
+import { Comment, FirmwareId, PositiveInteger, RequestedTimestamp } from '../firmware/firmware.ts';
 import { DeviceKind } from '../fleet/device.ts';
 import { deviceFilter } from '../fleet/device-filter.ts';
 import { GroupName } from '../fleet/group.ts';
 import { MaintenanceWindow } from '../fleet/maintenance-window.ts';
 import { NamedDevices } from '../fleet/named-devices.ts';
-import { Canary, defaultStopRules, FailureTypes, StopRule } from './rules.ts';
-
-/** What is done with devices that run a version that is in no catalogue. */
-export const UnknownVersion = z.enum(['INCLUDE', 'EXCLUDE']);
-export type UnknownVersion = z.infer<typeof UnknownVersion>;
+import { Rollout } from './rollout.ts';
+import { Canary, defaultStopRules, FailureTypes, StopRule, UnknownVersion } from './rules.ts';
 
 const FilteredDevices = z.strictObject({
   filter: z
@@ -18,52 +15,27 @@ const FilteredDevices = z.strictObject({
 });
 
 const GroupedDevices = z.strictObject({
-  group: GroupName.check(z.meta({ description: 'The members that this group has when the update is requested' })),
+  group: GroupName.check(
+    z.meta({
+      description: 'The members that this group has when the update is requested; of a continuous update, also those that it gets later',
+    }),
+  ),
   percentage: deviceFilter.percentage,
 });
 
 export const Targets = z.union([NamedDevices, FilteredDevices, GroupedDevices]);
 export type Targets = z.output<typeof Targets>;
 export type NamedTargets = z.output<typeof NamedDevices>;
+/** What an open update means: devices that fulfil this come to match it, whenever that is. */
+export const OpenTargets = z.union([FilteredDevices, GroupedDevices]);
+export type OpenTargets = z.output<typeof OpenTargets>;
 
-const PerMinute = z.int().check(z.minimum(1), z.maximum(1_000_000));
-
-const rollout = {
-  maximum_per_minute: PerMinute.check(z.meta({ description: 'Commands sent per minute, at most' })),
-  maximum_in_progress: z
-    .nullable(z.int().check(z.minimum(1), z.maximum(10_000_000)))
-    .check(z.meta({ description: 'Devices asked and not yet finished, at most; null: no limit' })),
-  exponential: z
-    .nullable(
-      z.strictObject({
-        base_per_minute: PerMinute,
-        increment_factor: z.number().check(z.gt(1), z.maximum(5)),
-        after_succeeded: z.int().check(z.minimum(1), z.meta({ description: 'The rate grows each time so many more have succeeded' })),
-      }),
-    )
-    .check(z.meta({ description: 'A rate that grows with success, up to maximum_per_minute; null: off' })),
-  maximum_unavailable_percentage: z.number().check(
-    z.gt(0),
-    z.maximum(100),
-    z.meta({
-      description:
-        'While more than so many per cent of the devices of a zone are at work, on whatever update, this one asks no more of them; at least ' +
-        'one device always may be. A lower percentage of the zone itself holds as well. Devices without a zone are a zone of their own',
-    }),
-  ),
-};
-
-export const Rollout = z.strictObject({
-  maximum_per_minute: z._default(rollout.maximum_per_minute, 30_000),
-  maximum_in_progress: z._default(rollout.maximum_in_progress, null),
-  exponential: z._default(rollout.exponential, null),
-  maximum_unavailable_percentage: z._default(rollout.maximum_unavailable_percentage, 100),
-});
-export type Rollout = z.output<typeof Rollout>;
-/** AWS IoT Jobs' exponential rate: it starts at `base_per_minute` and grows by the factor each time so many more have succeeded. */
-export type ExponentialRate = NonNullable<Rollout['exponential']>;
-/** What is not named stays as it is. */
-export const RolloutChange = z.partial(z.strictObject(rollout));
+/** Conditions that time alone fulfils, or other updates: nobody changes a device then, so that nobody would tell an open update of it. */
+export const passingConditions = [
+  'not_seen_days',
+  'not_seen_since',
+  'failed_in_update_id',
+] as const satisfies readonly (keyof typeof deviceFilter)[];
 
 const Timeouts = z.strictObject({
   queued_minutes: z
@@ -127,6 +99,24 @@ export const UpdateRequest = z
           'EXCLUDE leaves them out (UNKNOWN_VERSION)',
       }),
     ),
+    continuous: z._default(z.boolean(), false).check(
+      z.meta({
+        description:
+          'Whether it stays open when its devices have ended, and takes in devices that come to match later: that are registered, come back from ' +
+          'retirement, get a tag, are moved into the zone, or run another version than before. It does so within two minutes, at the same pace ' +
+          'and by the same rules; stop rules judge its last 1,000 ends, and the canary is the first devices that it asks. A device that was asked ' +
+          'and did not succeed is tried again only when it runs another version than then. Of two continuous updates for one hardware type, ' +
+          'the one requested later takes the devices that both mean. It ends when it is canceled, aborted or replaced. Its targets are a ' +
+          'filter or a group, without `not_seen_days`, `not_seen_since` and `failed_in_update_id`',
+      }),
+    ),
+    replaces_update_id: z._default(z.nullable(PositiveInteger), null).check(
+      z.meta({
+        description:
+          'A continuous update of the same hardware type that ends when this one is accepted or, if somebody has to approve this one, when it is ' +
+          'approved. Its devices that were not asked yet are taken in by this one, if it means them. Needs `continuous`',
+      }),
+    ),
     comment: z._default(Comment, ''),
   })
   .check(
@@ -142,7 +132,36 @@ export const UpdateRequest = z
       path: ['window'],
       error: 'contradicts ignore_window',
     }),
+    z.refine(({ continuous, targets }) => !continuous || !('external_ids' in targets), {
+      path: ['targets', 'external_ids'],
+      error: 'cannot be continuous: choose by a filter or a group',
+    }),
+    z.superRefine(({ continuous, targets }, context) => {
+      if (!continuous || !('filter' in targets)) return;
+      for (const field of passingConditions.filter((name) => targets.filter[name] !== undefined)) {
+        context.addIssue({ code: 'custom', path: ['targets', 'filter', field], message: 'is not possible in a continuous update' });
+      }
+    }),
+    z.refine(({ continuous, replaces_update_id }) => continuous || replaces_update_id === null, {
+      path: ['replaces_update_id'],
+      error: 'needs continuous',
+    }),
     z.meta({
+      allOf: [
+        {
+          if: { properties: { continuous: { const: true } }, required: ['continuous'] },
+          // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
+          then: {
+            properties: {
+              targets: {
+                properties: { filter: { not: { anyOf: passingConditions.map((field) => ({ required: [field] })) } } },
+                not: { required: ['external_ids'] },
+              },
+            },
+          },
+          else: { properties: { replaces_update_id: { type: 'null' } } },
+        },
+      ],
       if: { properties: { allow_downgrade: { const: false }, ignore_window: { const: false } } },
       else: { properties: { comment: { pattern: '\\S' } }, required: ['comment'] },
       not: { properties: { ignore_window: { const: true }, window: { type: 'object' } }, required: ['ignore_window', 'window'] },

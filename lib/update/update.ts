@@ -3,8 +3,9 @@ import { FirmwareId, firmwareStatuses, HardwareTypeName, Timestamp } from '../fi
 import { DeviceKind, ExternalId } from '../fleet/device.ts';
 import { MaintenanceWindow } from '../fleet/maintenance-window.ts';
 import { ExecutionCounts, type ExecutionStatus, executionStatuses } from './execution.ts';
+import { Rollout } from './rollout.ts';
+import { UnknownVersion } from './rules.ts';
 import { ShownGate } from './shown-gate.ts';
-import { Rollout, UnknownVersion } from './update-request.ts';
 import { updateStatuses } from './update-status.ts';
 
 /** Whether a device takes part in an update, and why not. */
@@ -81,6 +82,29 @@ export const Update = z
     ),
     timeouts: z.object({ queued_minutes: z.number(), in_progress_minutes: z.number() }),
     retry: z.object({ number_of_retries: z.int(), failure_types: z.array(z.string()) }),
+    continuous: z.boolean().check(z.meta({ description: 'Whether it takes in devices that come to match later' })),
+    targets: z
+      .nullable(
+        z.union([
+          z.object({ filter: z.record(z.string(), z.unknown()) }),
+          z.object({ group: z.string(), percentage: z.optional(z.number()) }),
+        ]),
+      )
+      .check(
+        z.meta({
+          description:
+            'Of a continuous update: which devices it means, as in the request. null: it has the devices that it was requested for',
+        }),
+      ),
+    replaces_update_id: z
+      .nullable(z.int())
+      .check(z.meta({ description: 'The continuous update that this one has ended, or ends when it is approved' })),
+    rests_dt: z.nullable(Timestamp).check(
+      z.meta({
+        description:
+          'Of a continuous update: since when it has nothing to do but to wait, for devices that come to match or for a window that opens. null: it is at work, or not continuous',
+      }),
+    ),
     retry_of_update_id: z.nullable(z.int()).check(z.meta({ description: 'The update whose failed devices this one tries again' })),
     start_dt: z.nullable(Timestamp),
     window: z
@@ -114,9 +138,12 @@ export const Update = z
     ),
     walk: z
       .object({
-        due_dt: z
-          .nullable(Timestamp)
-          .check(z.meta({ description: 'When the next step is due; null: there is none, the update has finished' })),
+        due_dt: z.nullable(Timestamp).check(
+          z.meta({
+            description:
+              'When the next step is due; null: there is none, the update has finished, or it rests until a device comes to match',
+          }),
+        ),
         is_late: z.boolean().check(
           z.meta({
             description:

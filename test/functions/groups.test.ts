@@ -5,8 +5,9 @@ import { createHandler as createGetFleet } from '../../functions/get-fleet/handl
 import { upsertDevices } from '../../lib/fleet/change-queries.ts';
 import { NewDevice } from '../../lib/fleet/new-device.ts';
 import type { AdvanceMessage } from '../../lib/update/messages.ts';
+import { cancelUpdate } from '../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../support/database.ts';
-import { givenFirmware, registeredLongAgo, silentLog, TestClock } from '../support/fixtures.ts';
+import { actor, givenFirmware, registeredLongAgo, silentLog, TestClock } from '../support/fixtures.ts';
 import { type Call, call, createIdentity } from '../support/http.ts';
 import { InMemoryQueue } from '../support/in-memory-queue.ts';
 import { createUpdateApi } from '../support/update-api.ts';
@@ -96,13 +97,12 @@ describe('groups', () => {
   it('204: is deleted, but 409 while a continuous update that is open takes its devices from it', async () => {
     await write('POST', '/v1/groups', night);
     const firmware = await givenFirmware(db);
-    await api.create({ firmware_id: firmware.id, targets: { group: 'night' } });
-    await db.updateTable('updates').set({ open_group: 'night' }).execute();
+    const { body } = await api.create({ firmware_id: firmware.id, targets: { group: 'night' }, continuous: true });
     expect(await write('DELETE', '/v1/groups/{name}', undefined, named('night'))).toMatchObject({
       statusCode: 409,
       body: { code: 'group.in_use' },
     });
-    await db.updateTable('updates').set({ open_group: null }).execute();
+    await cancelUpdate(deps, body.id, { force: false, reason: null }, actor);
     expect(await write('DELETE', '/v1/groups/{name}', undefined, named('night'))).toMatchObject({ statusCode: 204 });
     expect(await read('/v1/groups/{name}', named('night'))).toMatchObject({ statusCode: 404 });
     const ofGroup = (await audit()).filter(({ resource }) => resource === 'group');

@@ -204,7 +204,7 @@ it('a type that nobody had thought of is added, and its firmware uploaded, regis
   const external_ids = ['S-horn-1', 'S-horn-2', 'S-without'];
 
   expect(await add(type)).toMatchObject({ statusCode: 201 });
-  await call(createRegisterDevices(deps), {
+  await call(createRegisterDevices({ ...deps, advances: new InMemoryQueue<AdvanceMessage>() }), {
     method: 'PUT',
     path: '/v1/devices',
     token: all,

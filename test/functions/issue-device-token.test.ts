@@ -3,9 +3,11 @@ import { freePort } from '../../dev/stack/free-port.ts';
 import { createHandler } from '../../functions/issue-device-token/handler.ts';
 import { createHandler as createRegisterHandler } from '../../functions/register-devices/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
+import type { AdvanceMessage } from '../../lib/update/messages.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { givenDevices, silentLog, TestClock } from '../support/fixtures.ts';
 import { call, createIdentity, createRecordingLog } from '../support/http.ts';
+import { InMemoryQueue } from '../support/in-memory-queue.ts';
 
 const { db } = await createTestDatabase();
 const identity = await createIdentity();
@@ -23,12 +25,15 @@ const issue = (kind: string, external_id: string, more: object = {}) =>
     ...more,
   });
 const register = (devices: object[], more: object = {}) =>
-  call<{ created: number; tokens?: { kind: string; external_id: string; token: string }[] }>(createRegisterHandler(deps), {
-    method: 'PUT',
-    path: '/v1/devices',
-    token,
-    body: { devices, ...more },
-  });
+  call<{ created: number; tokens?: { kind: string; external_id: string; token: string }[] }>(
+    createRegisterHandler({ ...deps, advances: new InMemoryQueue<AdvanceMessage>() }),
+    {
+      method: 'PUT',
+      path: '/v1/devices',
+      token,
+      body: { devices, ...more },
+    },
+  );
 const stored = (external_id: string) =>
   db
     .selectFrom('iot_devices as i')

@@ -7,9 +7,11 @@ import { createHandler as createListDevices } from '../../functions/list-devices
 import { createHandler as createObserve } from '../../functions/observe-versions/handler.ts';
 import { createHandler as createRegister } from '../../functions/register-devices/handler.ts';
 import type { HttpHandler } from '../../lib/http/endpoint.ts';
+import type { AdvanceMessage } from '../../lib/update/messages.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { givenFirmware, startOfTime } from '../support/fixtures.ts';
 import { createIdentity, createRecordingLog, call as sendCall } from '../support/http.ts';
+import { InMemoryQueue } from '../support/in-memory-queue.ts';
 import { createObservationWorld } from '../support/observations.ts';
 import { createUpdateApi } from '../support/update-api.ts';
 
@@ -35,7 +37,8 @@ it('devices, versions and hardware types that are called like what every object 
   const firmware = await givenFirmware(db, { hardware_type });
 
   const devices = names.map((external_id) => ({ kind: 'scooter', external_id, version: 1 }));
-  const register = (partial: boolean) => call(createRegister(deps), 'PUT /v1/devices', { body: { devices, partial } });
+  const register = (partial: boolean) =>
+    call(createRegister({ ...deps, advances: new InMemoryQueue<AdvanceMessage>() }), 'PUT /v1/devices', { body: { devices, partial } });
   expect(await register(false)).toMatchObject({ statusCode: 200, body: { created: 5 } });
   expect(await register(true)).toMatchObject({ statusCode: 200, body: { unchanged: 5, refused_count: 0 } });
 

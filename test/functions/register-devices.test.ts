@@ -5,9 +5,11 @@ import { createHandler } from '../../functions/register-devices/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
 import { addDevices, upsertDevices } from '../../lib/fleet/change-queries.ts';
 import { NewDevice } from '../../lib/fleet/new-device.ts';
+import type { AdvanceMessage } from '../../lib/update/messages.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { silentLog, startOfTime, TestClock } from '../support/fixtures.ts';
 import { call, createIdentity } from '../support/http.ts';
+import { InMemoryQueue } from '../support/in-memory-queue.ts';
 import { untilWaiting } from '../support/locks.ts';
 
 const { db, takeStatements } = await createTestDatabase();
@@ -15,7 +17,7 @@ const identity = await createIdentity();
 const { authenticate } = identity;
 const token = await identity.token({ scopes: ['devices:write'] });
 const clock = new TestClock();
-const handler = createHandler({ db, authenticate, log: silentLog, now: clock.now });
+const handler = createHandler({ db, advances: new InMemoryQueue<AdvanceMessage>(), authenticate, log: silentLog, now: clock.now });
 
 const register = (devices: unknown, request: { token?: string } = { token }) =>
   call<{ code: string; errors: { path: string }[] }>(handler, { method: 'PUT', path: '/v1/devices', body: { devices }, ...request });
@@ -318,12 +320,15 @@ describe('PUT /v1/devices', () => {
 
   it('503: the database is down, and nothing is half stored', async () => {
     const down = createDatabase({ url: `postgres://x:x@127.0.0.1:${await freePort()}/x`, maxConnections: 1 });
-    const answer = await call(createHandler({ db: down, authenticate, log: silentLog, now: clock.now }), {
-      method: 'PUT',
-      path: '/v1/devices',
-      token,
-      body: { devices: [{ kind: 'scooter', external_id: 'S-1', version: 1 }] },
-    });
+    const answer = await call(
+      createHandler({ db: down, advances: new InMemoryQueue<AdvanceMessage>(), authenticate, log: silentLog, now: clock.now }),
+      {
+        method: 'PUT',
+        path: '/v1/devices',
+        token,
+        body: { devices: [{ kind: 'scooter', external_id: 'S-1', version: 1 }] },
+      },
+    );
     expect(answer).toMatchObject({ statusCode: 503, body: { code: 'database.unavailable' } });
     expect(answer.headers['retry-after']).toBe('2');
     await down.destroy();

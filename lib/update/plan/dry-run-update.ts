@@ -8,7 +8,8 @@ import { chooseTargets } from './chosen-targets.ts';
 import type { DryRun, DryRunDevices, DryRunPage, When } from './dry-run.ts';
 import type { Choice } from './eligibility.ts';
 import { type EligibleZone, listEligibilityDevices, listEligibilityGroups, listPartChanges } from './plan-queries.ts';
-import { getWantedFirmware, needsApproval } from './request-update.ts';
+import { needsApproval } from './request-update.ts';
+import { getWantedFirmware } from './wanted-firmware.ts';
 import { whenOf } from './when.ts';
 
 const devicesPerGroup = 100;
@@ -33,7 +34,7 @@ export async function dryRunUpdate(
 ): Promise<DryRun | DryRunDevices> {
   const { allow_downgrade, force, unknown_version } = request;
   const choice: Choice = {
-    targets: await chooseTargets(db, request.targets),
+    targets: await chooseTargets(db, request),
     allow_downgrade,
     force,
     unknown_version,
@@ -46,7 +47,7 @@ export async function dryRunUpdate(
   const parts = assembly_id === null ? [] : await listPartChanges(db, choice, assembly_id);
   const when = await findWhen(db, zones, request, choice.now);
   const eligible = countEligible(Object.fromEntries(reasons.map(({ reason, count }) => [reason, count])));
-  return { when, eligible, needs_approval: needsApproval(eligible, approvalAbove), reasons, parts };
+  return { when, eligible, needs_approval: needsApproval(eligible, approvalAbove, request.continuous), reasons, parts };
 }
 
 /** When devices would be asked, from the start of the update on. All eligible devices are of one kind. */

@@ -1,9 +1,10 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { FirmwareRequirement } from '../../firmware/firmware.ts';
 import { filteredDevices } from '../../fleet/device-filter-queries.ts';
+import { inService } from '../../fleet/group-members.ts';
 import { unasked, unfinished } from '../predicates.ts';
+import type { UnknownVersion } from '../rules.ts';
 import { eligibleCases } from '../update.ts';
-import type { UnknownVersion } from '../update-request.ts';
 import type { ChosenTargets } from './chosen-targets.ts';
 
 export interface WantedFirmware {
@@ -18,12 +19,15 @@ export interface WantedFirmware {
 }
 
 export interface Choice {
-  targets: ChosenTargets;
+  /** `device_ids`: a query of the ids of devices that were chosen before. */
+  targets: ChosenTargets | { device_ids: RawBuilder<unknown> };
   firmware: WantedFirmware;
   allow_downgrade: boolean;
   /** Also updates devices that are normally left out because they have failed this firmware too often. */
   force: boolean;
   unknown_version: UnknownVersion;
+  /** Whether an execution that its stopped update has not ended yet keeps its device from this update. Otherwise it has to be ended first. */
+  isAbandonedInFlight?: boolean;
   now: Date;
 }
 
@@ -34,10 +38,15 @@ const blockedAfterFailures = 3;
 
 export const chosenDevices = ({ targets, firmware, now }: Pick<Choice, 'targets' | 'firmware' | 'now'>): RawBuilder<unknown> => {
   if ('filter' in targets) {
-    const filter = { retired: false, ...targets.filter };
+    const filter = inService(targets.filter);
     return sql`
       SELECT external_id, id AS device_id, version, channel, zone, kind, revision, retired_dt
       FROM (${filteredDevices(filter, { now, firmware_id: firmware.id })}) filtered`;
+  }
+  if ('device_ids' in targets) {
+    return sql`
+      SELECT external_id, id AS device_id, version, channel, zone, kind, revision, retired_dt FROM devices
+      WHERE id IN (${targets.device_ids})`;
   }
   return sql`
     SELECT t.external_id, d.id AS device_id, d.version, d.channel, d.zone, ${targets.kind}::text AS kind, d.revision, d.retired_dt
@@ -69,7 +78,14 @@ const lacksRequirement = (requires: readonly FirmwareRequirement[]) => sql<boole
  * The chosen devices, each with its one eligibility: the query that decides who is updated and who is not, and why.
  * Columns: external_id, kind, device_id (null: unknown), channel, zone ('': none), eligibility, other_update_id (of UPDATE_IN_FLIGHT).
  */
-export const classifiedDevices = ({ firmware, allow_downgrade, force, unknown_version, ...choice }: Choice): RawBuilder<unknown> => sql`
+export const classifiedDevices = ({
+  firmware,
+  allow_downgrade,
+  force,
+  unknown_version,
+  isAbandonedInFlight,
+  ...choice
+}: Choice): RawBuilder<unknown> => sql`
   SELECT c.external_id, c.kind, c.device_id, c.channel, coalesce(c.zone, '') AS zone, flight.update_id AS other_update_id,
     CASE
       WHEN c.device_id IS NULL THEN 'UNKNOWN_DEVICE'
@@ -105,6 +121,6 @@ export const classifiedDevices = ({ firmware, allow_downgrade, force, unknown_ve
   -- a wrong estimate, for example just after an import, it would compare each row with each.
   LEFT JOIN LATERAL (
     SELECT e.update_id FROM update_executions e
-    WHERE e.device_id = c.device_id AND e.hardware_type = h.name AND ${unfinished} AND NOT ${abandoned}
+    WHERE e.device_id = c.device_id AND e.hardware_type = h.name AND ${unfinished} AND ${isAbandonedInFlight ? sql`true` : sql`NOT ${abandoned}`}
     LIMIT 1
   ) flight ON true`;

@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import * as z from 'zod/mini';
 import type { Db, Trx } from '../../db/database.ts';
 import type { DeviceKind } from '../../fleet/device.ts';
@@ -13,6 +13,28 @@ import type { DryRun, PartChanges } from './dry-run.ts';
 import { type Choice, classifiedDevices, isEligible } from './eligibility.ts';
 
 /**
+ * Part of a statement: inserts an execution for each of the classified devices in `planned`, in the order of device ids, so that two plans cannot
+ * wait for each other in a circle.
+ */
+export const insertPlanned = (
+  planned: RawBuilder<unknown>,
+  { update_id, hardware_type, now, tellsEvents }: { update_id: number; hardware_type: string; now: Date; tellsEvents: boolean },
+): RawBuilder<unknown> => {
+  const status = sql`CASE WHEN ${isEligible} THEN 'QUEUED' ELSE 'SUCCEEDED' END`;
+  return sql`
+    INSERT INTO update_executions
+      (update_id, device_id, hardware_type, channel, zone, status, phase, told_status, reason, queued_dt, finished_dt)
+    SELECT ${update_id}::integer, device_id, ${hardware_type}, channel, zone,
+           -- Its first status is no change, so no event tells it.
+           ${status}, CASE WHEN ${isEligible} THEN 'waiting' ELSE 'ended' END, ${tellsEvents ? status : sql`NULL`},
+           CASE WHEN ${isEligible} THEN NULL ELSE ${reasons.alreadyOnTarget} END,
+           ${now}::timestamptz,
+           CASE WHEN ${isEligible} THEN NULL ELSE ${now}::timestamptz END
+    FROM (${planned}) planned
+    ORDER BY device_id`;
+};
+
+/**
  * Queues one execution per eligible device and notes which devices are left out and why, in one statement for any number of devices.
  * The rows are inserted in the order of device ids, so that two requests cannot wait for each other in a circle.
  *
@@ -24,23 +46,12 @@ export const insertExecutions = async (
   choice: Choice,
   tellsEvents = false,
 ): Promise<{ planned: Planned; includes_iot: boolean }> => {
-  const status = sql`CASE WHEN ${isEligible} THEN 'QUEUED' ELSE 'SUCCEEDED' END`;
   const takesPart = sql`(${isEligible} OR eligibility = 'ALREADY_ON_TARGET')`;
   const { rows } = await sql<{ eligibility: Eligibility; n: number; includes_iot: boolean | null }>`
     WITH classified AS MATERIALIZED (
       ${classifiedDevices(choice)}
     ), inserted AS (
-      INSERT INTO update_executions
-        (update_id, device_id, hardware_type, channel, zone, status, phase, told_status, reason, queued_dt, finished_dt)
-      SELECT ${update_id}::integer, device_id, ${choice.firmware.hardware_type}, channel, zone,
-             -- Its first status is no change, so no event tells it.
-             ${status}, CASE WHEN ${isEligible} THEN 'waiting' ELSE 'ended' END, ${tellsEvents ? status : sql`NULL`},
-             CASE WHEN ${isEligible} THEN NULL ELSE ${reasons.alreadyOnTarget} END,
-             ${choice.now}::timestamptz,
-             CASE WHEN ${isEligible} THEN NULL ELSE ${choice.now}::timestamptz END
-      FROM classified
-      WHERE ${takesPart}
-      ORDER BY device_id
+      ${insertPlanned(sql`SELECT * FROM classified WHERE ${takesPart}`, { update_id, hardware_type: choice.firmware.hardware_type, now: choice.now, tellsEvents })}
     ), excluded AS (
       INSERT INTO update_exclusions (update_id, kind, external_id, reason)
       SELECT ${update_id}::integer, kind, external_id, eligibility

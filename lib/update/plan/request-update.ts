@@ -4,8 +4,8 @@ import type { Db, Trx } from '../../db/database.ts';
 import { violatedConstraint } from '../../db/database-error.ts';
 import { findIdempotentRequest, keepAnswer, keyReused } from '../../db/idempotent-requests.ts';
 import { DomainError } from '../../errors.ts';
-import type { Firmware } from '../../firmware/firmware.ts';
 import { findFirmware, findFirmwareForPlan } from '../../firmware/firmware-queries.ts';
+import type { DeviceFilter } from '../../fleet/device-filter.ts';
 import { hashOf } from '../../http/idempotency.ts';
 import type { Queue } from '../../ports/queue.ts';
 import { firstStepDelaySeconds } from '../../walk.ts';
@@ -20,6 +20,9 @@ import { planCanary } from './canary.ts';
 import { chooseTargets } from './chosen-targets.ts';
 import type { Choice, WantedFirmware } from './eligibility.ts';
 import { insertExecutions } from './plan-queries.ts';
+import { endReplaced, lockReplaced, wakeReplaced } from './replace-update.ts';
+import { noteDevicesInFlight } from './take-in-queries.ts';
+import { notAvailable, toWanted } from './wanted-firmware.ts';
 
 export interface RequestUpdateDeps {
   db: Db;
@@ -73,8 +76,10 @@ const request = async (trx: Trx, deps: RequestUpdateDeps, input: RequestUpdate, 
   if (known) return answerAgain(trx, deps, known, request_hash);
   const firmware = toWanted(await findFirmwareForPlan(trx, input.firmware_id));
   if (firmware.version_num === null) throw notAvailable(await findFirmware(trx, firmware.id));
-  const targets = await chooseTargets(trx, input.targets);
-  const id = await insertUpdate(trx, toNewUpdate(input, { request_hash, created_dt, told: deps.tellsEvents ? '' : null }));
+  const targets = await chooseTargets(trx, input);
+  const isAnyStopped = await beginPlan(trx);
+  const replaced = await lockReplaced(trx, input, firmware);
+  const id = await insertUpdate(trx, toNewUpdate(input, firmware, { request_hash, created_dt, told: deps.tellsEvents ? '' : null }));
   if (id === undefined) {
     // Another request with the same key was under way and has just been committed.
     const other = await findIdempotentRequest<Update>(trx, 'update', created_by, idempotency_key ?? '');
@@ -82,23 +87,39 @@ const request = async (trx: Trx, deps: RequestUpdateDeps, input: RequestUpdate, 
     return answerAgain(trx, deps, other, request_hash);
   }
   const choice = { targets, firmware, allow_downgrade, force, unknown_version, now: created_dt };
-  await plan(trx, id, choice, input.canary, deps);
+  const isReplacing = replaced && !needsApproval(0, deps.approvalAbove, input.continuous);
+  if (isReplacing) await endReplaced(trx, replaced, id, { subject: created_by, request_id: input.request_id }, created_dt);
+  await plan(trx, id, choice, input, { ...deps, isAnyStopped: isAnyStopped || replaced !== undefined });
   const answer = await getRequestedUpdate(trx, id);
   if (idempotency_key !== undefined) await keepAnswer(trx, 'update', answer);
   await auditRequest(trx, input, answer);
+  if (isReplacing) await wakeReplaced(trx, deps.advances, replaced, created_dt);
   // The last act before the commit (../README.md, "A committed row and its message").
   await deps.advances.send([{ update_id: id, step: 0, created_dt }], { delaySeconds: firstStepDelaySeconds });
   return answer;
 };
 
 const auditRequest = async (trx: Trx, { created_by, request_id, targets, retry_of_update_id }: RequestUpdate, answer: Update) => {
-  const { id, firmware_id, hardware_type, firmware_version, counts, not_eligible, rollout, comment, created_dt } = answer;
+  const {
+    id,
+    firmware_id,
+    hardware_type,
+    firmware_version,
+    counts,
+    not_eligible,
+    rollout,
+    comment,
+    created_dt,
+    continuous,
+    replaces_update_id,
+  } = answer;
   const outcome = {
     ...{ firmware_id, hardware_type, firmware_version, rollout, comment },
     targets: 'external_ids' in targets ? { kind: targets.kind, devices: targets.external_ids.length } : targets,
     needs_approval: answer.approval !== null,
     ...{ eligible: counts.QUEUED, already_on_target: counts.SUCCEEDED, not_eligible },
     ...(retry_of_update_id !== undefined && { retry_of_update_id }),
+    ...(continuous && { continuous, replaces_update_id }),
   };
   const line = { action: 'request', resource: 'update', resource_id: String(id), outcome } as const;
   await writeAuditLine(trx, { subject: created_by, request_id }, line, created_dt);
@@ -115,11 +136,17 @@ const hashOfRequest = ({ idempotency_key: _key, created_by: _caller, request_id:
     rollout: { ...rollout, ...(maximum_unavailable_percentage !== 100 && { maximum_unavailable_percentage }) },
     window: request.window ?? undefined,
     ignore_window: request.ignore_window || undefined,
+    continuous: request.continuous || undefined,
+    replaces_update_id: request.replaces_update_id ?? undefined,
     retry_of_update_id,
   });
 };
 
-const toNewUpdate = (input: RequestUpdate, rest: Pick<NewUpdate, 'request_hash' | 'created_dt' | 'told'>): NewUpdate => {
+const toNewUpdate = (
+  input: RequestUpdate,
+  firmware: WantedFirmware,
+  rest: Pick<NewUpdate, 'request_hash' | 'created_dt' | 'told'>,
+): NewUpdate => {
   const { firmware_id, rollout, timeouts, retry, abort, start_dt, allow_downgrade, force, unknown_version, comment } = input;
   return {
     ...{ firmware_id, abort, start_dt, allow_downgrade, force, unknown_version, comment, ...timeouts, ...rollout },
@@ -128,6 +155,7 @@ const toNewUpdate = (input: RequestUpdate, rest: Pick<NewUpdate, 'request_hash' 
     number_of_retries: retry.number_of_retries,
     retry_failure_types: retry.failure_types,
     retry_of_update_id: input.retry_of_update_id ?? null,
+    ...openingOf(input, firmware, rest.created_dt),
     idempotency_key: input.idempotency_key ?? null,
     request_id: input.request_id,
     created_by: input.created_by,
@@ -135,31 +163,50 @@ const toNewUpdate = (input: RequestUpdate, rest: Pick<NewUpdate, 'request_hash' 
   };
 };
 
+/** What only a continuous update has. When it has been open for a minute, it looks at all devices once more (take-in.ts). */
+const openingOf = ({ continuous, targets, replaces_update_id }: RequestUpdate, firmware: WantedFirmware, created_dt: Date) => ({
+  continuous,
+  targets: continuous && !('external_ids' in targets) ? targets : null,
+  open_group: continuous && 'group' in targets ? targets.group : null,
+  heeds_all_types:
+    continuous && (firmware.requires.length > 0 || 'group' in targets || ('filter' in targets && dependsOnVersions(targets.filter))),
+  replaces_update_id,
+  woken_dt: continuous ? created_dt : null,
+  looked_at_device_id: continuous ? 0 : null,
+});
+
+/** What devices run, perhaps of another hardware type, decides whether the filter means them. */
+const dependsOnVersions = ({ running, not_running, older_than_firmware_id, unknown_version }: DeviceFilter): boolean =>
+  [running, not_running, older_than_firmware_id, unknown_version].some((condition) => condition !== undefined);
+
 /** Inserts the executions of an update, and stores how many devices its canary has. */
 const plan = async (
   trx: Trx,
   id: number,
   choice: Choice,
-  canary: UpdateRequest['canary'],
-  { tellsEvents, approvalAbove }: Pick<RequestUpdateDeps, 'tellsEvents' | 'approvalAbove'>,
+  { canary, continuous }: UpdateRequest,
+  { tellsEvents, approvalAbove, isAnyStopped }: Pick<RequestUpdateDeps, 'tellsEvents' | 'approvalAbove'> & { isAnyStopped: boolean },
 ): Promise<void> => {
-  if ((await beginPlan(trx)) && !(await endAbandonedExecutions(trx, choice))) throw canceling();
-  const { planned, includes_iot } = await insertExecutions(trx, id, choice, tellsEvents);
+  const isAbandonedInFlight = isAnyStopped && !(await endAbandonedExecutions(trx, choice));
+  // A continuous update takes in later what cannot be ended at once.
+  if (isAbandonedInFlight && !continuous) throw canceling();
+  const { planned, includes_iot } = await insertExecutions(trx, id, { ...choice, isAbandonedInFlight }, tellsEvents);
   const eligible = countEligible(planned);
-  if (eligible === 0 && !planned.ALREADY_ON_TARGET) {
+  if (continuous && planned.UPDATE_IN_FLIGHT) await noteDevicesInFlight(trx, id, choice.firmware.hardware_type);
+  if (eligible === 0 && !planned.ALREADY_ON_TARGET && !continuous) {
     throw new DomainError('update.nothing_eligible', 'None of the chosen devices can be updated', { answer: { not_eligible: planned } });
   }
   await setPlan(trx, id, {
     planned,
     includes_iot,
-    canary: planCanary(canary, eligible),
-    needs_approval: needsApproval(eligible, approvalAbove),
+    canary: planCanary(canary, eligible, continuous),
+    needs_approval: needsApproval(eligible, approvalAbove, continuous),
   });
 };
 
-/** Whether somebody else has to approve an update of so many devices. */
-export const needsApproval = (eligible: number, approvalAbove: number | null | undefined): boolean =>
-  approvalAbove != null && eligible > approvalAbove;
+/** Whether somebody else has to approve an update of so many devices. A continuous one may grow to any number. */
+export const needsApproval = (eligible: number, approvalAbove: number | null | undefined, continuous: boolean): boolean =>
+  approvalAbove != null && (continuous || eligible > approvalAbove);
 
 const canceling = (): DomainError =>
   new DomainError(
@@ -168,33 +215,6 @@ const canceling = (): DomainError =>
       'which takes a minute or two. Repeat the request then, or name up to 10,000 devices: these can be updated at once',
     { retryAfterSeconds: 15 },
   );
-
-/** A firmware that exists but is not available has no `version_num`. @throws `firmware.not_available` when there is no such firmware. */
-export const getWantedFirmware = async (db: Db, id: number): Promise<WantedFirmware> => {
-  return toWanted(await findFirmware(db, id));
-};
-
-const toWanted = (firmware: Firmware | undefined): WantedFirmware => {
-  if (!firmware) throw notAvailable(undefined);
-  const { id, hardware_type, assembly_id, requires, minimum_from_version_num, status } = firmware;
-  return {
-    id,
-    hardware_type,
-    assembly_id,
-    requires,
-    minimum_from_version_num,
-    version_num: status === 'available' ? firmware.version_num : null,
-  };
-};
-
-const notAvailable = (firmware: Firmware | undefined): DomainError => {
-  const { status, reason } = firmware ?? {};
-  const message = firmware ? `is ${status}${reason ? `: ${reason}` : ''}` : 'is not the id of a firmware';
-  return new DomainError('firmware.not_available', `The firmware ${message}`, {
-    errors: [{ in: 'body', path: 'firmware_id', message }],
-    ...(status && { answer: { firmware_status: status } }),
-  });
-};
 
 const answerAgain = async (
   trx: Trx,

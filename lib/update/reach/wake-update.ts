@@ -4,6 +4,7 @@ import type { Queue } from '../../ports/queue.ts';
 import { firstStepDelaySeconds } from '../../walk.ts';
 import { hasUntold } from '../event-queries.ts';
 import type { AdvanceMessage } from '../messages.ts';
+import { noteMissedSteps } from '../outage-queries.ts';
 import { changeUpdate, type LockedUpdate, lockUpdate } from '../update-queries.ts';
 import { adoptDispatches } from './dispatch-queries.ts';
 import { leaseSeconds } from './lease.ts';
@@ -18,12 +19,8 @@ import { hastenVerifications } from './look-up-queries.ts';
  *
  * @throws `queue.unavailable`
  */
-export const wakeUpdate = async (
-  trx: Trx,
-  advances: Queue<AdvanceMessage>,
-  { id, next_step, created_dt, finished_dt }: Pick<LockedUpdate, 'id' | 'next_step' | 'created_dt' | 'finished_dt'>,
-  now: Date,
-): Promise<void> => {
+export const wakeUpdate = async (trx: Trx, advances: Queue<AdvanceMessage>, update: LockedUpdate, now: Date): Promise<void> => {
+  const { id, next_step, created_dt, finished_dt } = update;
   const message = { update_id: id, step: next_step, created_dt };
   if (finished_dt) {
     if (await hasUntold(trx, id)) await advances.send([message], { delaySeconds: firstStepDelaySeconds });
@@ -31,7 +28,12 @@ export const wakeUpdate = async (
   }
   await adoptDispatches(trx, id, next_step, { releasedBefore: now, calledBefore: addSeconds(now, -leaseSeconds), now });
   await hastenVerifications(trx, id, now);
-  await changeUpdate(trx, id, { due_dt: addSeconds(now, firstStepDelaySeconds) });
+  // What was missed until now would not be seen any more once the next step is due later.
+  await noteMissedSteps(trx, update, now);
+  await changeUpdate(trx, id, {
+    due_dt: addSeconds(now, firstStepDelaySeconds),
+    ...(update.continuous && { rests_dt: null, woken_dt: now }),
+  });
   await advances.send([message], { delaySeconds: firstStepDelaySeconds });
 };
 
@@ -49,7 +51,8 @@ export const wakeSleepers = async (trx: Trx, advances: Queue<AdvanceMessage>, no
     .select('id')
     .where('finished_dt', 'is', null)
     .where('due_dt', '>', addSeconds(now, longestUsualDelaySeconds))
-    .orderBy('id')
+    // The latest first: whoever locks several updates does it in this order, so that no two of them wait for each other in a circle.
+    .orderBy('id', 'desc')
     .execute();
   for (const { id } of sleepers) {
     const locked = await lockUpdate(trx, id);

@@ -6,6 +6,7 @@ import type { AdvanceMessage, DispatchMessage, VerifyMessage } from '../messages
 import { listUnansweredDispatches } from '../reach/dispatch-queries.ts';
 import { listVerifications } from '../reach/look-up-queries.ts';
 import type { OfferTimes } from '../reach/offer-queries.ts';
+import { wakeForCandidates } from '../reach/wake-for-candidates.ts';
 import { markStepSent } from '../update-queries.ts';
 import { aliveSeconds } from '../waits-for.ts';
 import { longestDelaySeconds, shortestDelaySeconds } from './delay.ts';
@@ -49,6 +50,7 @@ export async function advanceUpdate(deps: AdvanceUpdateDeps, message: AdvanceMes
   if (result.kind !== 'done') return;
   // These are sent before the next step's message: if one of them fails, the message of this step comes again and finds them.
   if (!result.finished_dt) await sendChunks(deps, update_id, step);
+  if (result.wakesOthers) await db.transaction().execute((trx) => wakeForCandidates(trx, deps.advances, now));
   const delaySeconds = result.isRepeated
     ? await delayOfRepetition(deps, result, update_id)
     : (delayAfterTelling(result, await tellEvents(deps, update_id), now) ?? (await delayAfterRemoving(deps, now)));

@@ -10,14 +10,17 @@ import { getJudgedCounts } from '../figure-queries.ts';
 import { reopenGate } from '../gate-queries.ts';
 import type { AdvanceMessage } from '../messages.ts';
 import { heardBetween } from '../outage.ts';
-import { noteMissedSteps } from '../outage-queries.ts';
+import { listOutages, noteMissedSteps } from '../outage-queries.ts';
+import { letOlderUpdatesLook } from '../plan/look-queries.ts';
+import { endReplaced, wakeReplaced } from '../plan/replace-update.ts';
 import { recallDispatches } from '../reach/dispatch-queries.ts';
 import { withdrawOffers } from '../reach/offer-queries.ts';
+import { wakeForCandidates } from '../reach/wake-for-candidates.ts';
 import { wakeUpdate } from '../reach/wake-update.ts';
+import type { Rollout } from '../rollout.ts';
 import { findUpdate } from '../shown-update-queries.ts';
 import type { Update } from '../update.ts';
 import { changeUpdate, type LockedUpdate, lockUpdate, type UpdateChange } from '../update-queries.ts';
-import type { Rollout } from '../update-request.ts';
 import { isEnded, isRunning, type UpdateStatus } from '../update-status.ts';
 import { cancelExecutions, countAtWork, maximumCanceledByCall, type Unfinished } from './cancel-queries.ts';
 
@@ -88,12 +91,13 @@ const cancelSome = async (trx: Trx, update_id: number, which: Unfinished, now: D
  *   `update.not_waiting_for_approval` when nobody has to approve it; `firmware.not_available` when its firmware is withdrawn by now.
  */
 export const approveUpdate = (deps: ControlUpdateDeps, id: number, { remark }: { remark: string }, actor: Actor) =>
-  control(deps, id, { actor, action: 'approve' }, async (_trx, update, now) => {
+  control(deps, id, { actor, action: 'approve' }, async (trx, update, now) => {
     const refusal = findDecisionRefusal(update, actor);
     if (refusal) return { refusal };
     if (update.decision === 'APPROVED') return {};
     if (isEnded(update.status)) return { refusal: ended(update) };
     if (update.firmware_status === 'withdrawn') return { refusal: firmwareWithdrawn(update) };
+    await replaceAt(trx, deps.advances, update, actor, now);
     return { change: { status: 'SCHEDULED', ...decisionOf('APPROVED', remark, actor, now) } };
   });
 
@@ -113,6 +117,14 @@ export const rejectUpdate = (deps: ControlUpdateDeps, id: number, { remark }: { 
     const change: UpdateChange = { status: 'CANCELED', reason: `REJECTED: ${remark}`, ...decisionOf('REJECTED', remark, actor, now) };
     return { change, ...(await cancelSome(trx, id, 'unasked', now)) };
   });
+
+/** Ends the update that an approved one replaces, unless it has ended since. */
+const replaceAt = async (trx: Trx, advances: Queue<AdvanceMessage>, { id, replaces_update_id }: LockedUpdate, actor: Actor, now: Date) => {
+  const replaced = replaces_update_id === null ? undefined : await lockUpdate(trx, replaces_update_id);
+  if (!replaced || isEnded(replaced.status)) return;
+  await endReplaced(trx, replaced, id, actor, now);
+  await wakeReplaced(trx, advances, replaced, now);
+};
 
 const decisionOf = (decision: 'APPROVED' | 'REJECTED', decision_remark: string, { subject }: Actor, decided_dt: Date) => ({
   ...{ decision, decided_by: subject, decided_dt, decision_remark },
@@ -162,7 +174,8 @@ export const resumeUpdate = (deps: ControlUpdateDeps, id: number, actor: Actor) 
 const secondsPaused = async (trx: Trx, update: LockedUpdate, now: Date): Promise<number> => {
   // Before the start no deadline runs, so the pause does not have to be made up for.
   if (!update.started_dt || !update.paused_dt) return 0;
-  return Math.round(heardBetween(update.paused_dt, now, await noteMissedSteps(trx, update, now)));
+  await noteMissedSteps(trx, update, now);
+  return Math.round(heardBetween(update.paused_dt, now, await listOutages(trx, update.id, now)));
 };
 
 /**
@@ -198,6 +211,8 @@ const control = async (
     if (!locked) throw new DomainError('update.not_found', `There is no update ${id}`);
     const { change, canceled = 0, reopened = false, spared, refusal } = await work(trx, locked, now());
     if (change) await changeUpdate(trx, id, change);
+    const isClosing = locked.continuous && change?.status !== undefined && isEnded(change.status);
+    if (isClosing) await letOlderUpdatesLook(trx, locked);
     if (change || canceled > 0 || reopened) {
       const outcome = { ...whatChanges(locked, change), ...(canceled > 0 && { canceled }), ...(reopened && { backend_tried_again: true }) };
       await writeAuditLine(trx, actor, { action, resource: 'update', resource_id: String(id), outcome }, now());
@@ -205,6 +220,7 @@ const control = async (
     const update = await findUpdate(trx, id, now());
     if (!update) throw new Error('An update that is locked does not exist');
     await wakeUpdate(trx, advances, locked, now());
+    if (isClosing) await wakeForCandidates(trx, advances, now());
     const canceling = spared === undefined ? 0 : update.counts.QUEUED + update.counts.IN_PROGRESS - spared;
     return { changed: change !== undefined || canceled > 0, canceled, canceling, update, refusal };
   });

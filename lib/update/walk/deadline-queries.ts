@@ -5,8 +5,8 @@ import { moved, movesOrRetriesOf } from '../move-executions.ts';
 import { atWork, unasked } from '../predicates.ts';
 
 export interface Deadlines extends RetryPolicy {
-  /** Whether the executions that still wait are late. This holds for all of them at once, because all were queued at one time. */
-  areQueuedLate: boolean;
+  /** Executions that still wait are late if they were queued before this; null: none is. */
+  queuedBefore: Date | null;
   /** Executions sent before this are late, unless their device has said since that it is at work. */
   sentBefore: Date;
   /** Executions sent before this are late in any case, even without an answer to a look-up, so that every update ends some day. */
@@ -51,7 +51,7 @@ const isLate = ({ sentBefore, givenUpBefore, in_progress_minutes }: Deadlines) =
 
 /** Ends executions whose deadline has passed, or gives them another try; answers how many. */
 export const expireExecutions = async (trx: Trx, update_id: number, deadlines: Deadlines, now: Date): Promise<number> => {
-  const { areQueuedLate, number_of_retries, retry_failure_types, mayRetry } = deadlines;
+  const { queuedBefore, number_of_retries, retry_failure_types, mayRetry } = deadlines;
   const retry = {
     number_of_retries: sql`${number_of_retries}::integer`,
     failure_types: sql`${retry_failure_types}::text[]`,
@@ -61,7 +61,7 @@ export const expireExecutions = async (trx: Trx, update_id: number, deadlines: D
     WITH overdue AS (
       SELECT e.id, e.phase, e.retries, CASE WHEN ${hasShownAnotherVersion} THEN 'mismatched' ELSE 'overdue' END AS event
       FROM update_executions e
-      WHERE e.update_id = ${update_id} AND (${isLate(deadlines)} ${areQueuedLate ? sql`OR ${unasked}` : sql``})
+      WHERE e.update_id = ${update_id} AND (${isLate(deadlines)} ${queuedBefore ? sql`OR (${unasked} AND e.queued_dt <= ${queuedBefore})` : sql``})
       ORDER BY e.id
       LIMIT ${maximumExpiredPerStep}
       FOR NO KEY UPDATE OF e SKIP LOCKED

@@ -3,7 +3,7 @@ import { heardSince, type Outage } from '../outage.ts';
 import type { LockedUpdate } from '../update-queries.ts';
 import { allowance, freePlaces, maximumCommandsOf } from './pace.ts';
 import type { Progress } from './progress-queries.ts';
-import { findStop, judgeCanary, type Stop } from './stop-rules.ts';
+import { findStop, type Judged, judgeCanary, type Stop } from './stop-rules.ts';
 
 /** Bounds a step's transaction and its messages. Steps can come every second, so this is above every pace that a fleet can take. */
 export const maximumPerStep = 10_000;
@@ -49,7 +49,7 @@ export const decide = (
   if (update.firmware_status === 'lost') return { ...nothing, stop: { action: 'PAUSE', reason: reasons.firmwareLost } };
   if (update.firmware_status !== 'available') return { ...nothing, stop: { action: 'ABORT', reason: reasons.firmwareWithdrawn } };
   const alreadyOnTarget = update.planned.ALREADY_ON_TARGET ?? 0;
-  const stop = findStop(update.abort, { counts: progress.judged, alreadyOnTarget, resumedCounts: update.resumed_counts });
+  const stop = findStop(update.abort, judgedOf(update, progress));
   if (stop) return { ...nothing, stop };
 
   const { canary } = update;
@@ -91,3 +91,10 @@ export const decide = (
   const rest = Math.max(0, Math.min(limit, forAll + progress.unanswered - Math.ceil(forAll * share)));
   return { limit: rest, places, isCanary, newCanaries: newCanaries - offers.newCanaries, offers, hasPassed };
 };
+
+const judgedOf = (
+  { planned, resumed_counts }: Pick<LockedUpdate, 'planned' | 'resumed_counts'>,
+  { judged, lastEnds }: Progress,
+): Judged => ({
+  ...{ counts: judged, alreadyOnTarget: planned.ALREADY_ON_TARGET ?? 0, resumedCounts: resumed_counts, lastEnds },
+});

@@ -32,3 +32,31 @@ export const delayUntilNextStep = ({
   const patience = Math.ceil(secondsBetween(lastReleaseDt, now) / 10);
   return Math.min(longestDelaySeconds, Math.max(shortestDelaySeconds, Math.min(patience, due)));
 };
+
+/** Changes that were on their way when an update went to rest are stored after so long. It is also how long it goes on after it was woken. */
+const settlingSeconds = 60;
+
+export interface Rest {
+  rests_dt: Date | null;
+  /** null: no step is needed until something changes. */
+  delaySeconds: number | null;
+}
+
+/**
+ * A continuous update that has nothing to do goes to rest in two steps. First it says so: whoever notes a device for it from then on wakes it.
+ * After a minute it looks once more, because a change that began before that did not know; only then nothing is due any more. After it was
+ * woken, it first goes on for a minute, so that it is woken once a minute at most.
+ *
+ * @param untilSeconds when a window opens; null: it waits for no window
+ */
+export const rest = (update: { rests_dt: Date | null; woken_dt: Date | null }, untilSeconds: number | null, now: Date): Rest => {
+  const within = (seconds: number) => Math.max(shortestDelaySeconds, Math.ceil(Math.min(seconds, untilSeconds ?? seconds)));
+  const { rests_dt, woken_dt } = update;
+  if (!rests_dt) {
+    const awakeSeconds = woken_dt ? settlingSeconds - secondsBetween(woken_dt, now) : 0;
+    if (awakeSeconds > 0) return { rests_dt: null, delaySeconds: within(Math.min(longestDelaySeconds, awakeSeconds)) };
+    return { rests_dt: now, delaySeconds: within(settlingSeconds) };
+  }
+  const leftSeconds = settlingSeconds - secondsBetween(rests_dt, now);
+  return { rests_dt, delaySeconds: leftSeconds > 0 ? within(leftSeconds) : untilSeconds };
+};

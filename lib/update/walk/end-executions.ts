@@ -10,8 +10,8 @@ import { expireExecutions } from './deadline-queries.ts';
 const longestProgress = 10;
 
 /**
- * Ends what is overdue. The time in the queue counts from the start of the update, without the time spent paused, and so is the same for all
- * its executions. No deadline runs while devices could not be heard (outage.ts); `paused_seconds` does not contain this time, so that it is
+ * Ends what is overdue. The time in the queue counts from the start of the update, or for devices that were taken in later from that moment, without
+ * the time spent paused. No deadline runs while devices could not be heard (outage.ts); `paused_seconds` does not contain this time, so that it is
  * not taken off twice.
  */
 export const expireOverdue = async (
@@ -22,13 +22,13 @@ export const expireOverdue = async (
   now: Date,
 ): Promise<void> => {
   const { id, status, queued_minutes, in_progress_minutes, number_of_retries, retry_failure_types, paused_seconds } = update;
+  const queuedBefore = heardSince(now, queued_minutes * 60 + paused_seconds, outages);
   await expireExecutions(
     trx,
     id,
     {
       // What still waits in an update that was stopped is canceled.
-      areQueuedLate:
-        started_dt !== null && isRunning(status) && started_dt <= heardSince(now, queued_minutes * 60 + paused_seconds, outages),
+      queuedBefore: started_dt !== null && isRunning(status) && started_dt <= queuedBefore ? queuedBefore : null,
       sentBefore: heardSince(now, in_progress_minutes * 60, outages),
       givenUpBefore: heardSince(now, in_progress_minutes * 60 * longestProgress, outages),
       in_progress_minutes,

@@ -1,5 +1,5 @@
 import { allowedCommands, type BackendGate } from '../backend-gate.ts';
-import type { ExponentialRate } from '../update-request.ts';
+import type { ExponentialRate } from '../rollout.ts';
 
 export interface PaceWindow {
   seconds: number;

@@ -1,11 +1,13 @@
 import { sql } from 'kysely';
 import type { Trx } from '../../db/database.ts';
 import type { BackendGate } from '../backend-gate.ts';
-import { type ExecutionStatus, noCounts } from '../execution.ts';
+import { type ExecutionStatus, failureTypes, noCounts, reasons } from '../execution.ts';
 import { countsOf, judgedCounts, lateCountsOf } from '../figure-queries.ts';
 import { handedOver, waiting } from '../predicates.ts';
 import type { OfferProgress } from '../reach/offer-queries.ts';
 import type { Counts } from '../update.ts';
+import type { LockedUpdate } from '../update-queries.ts';
+import { judgedEnds, type LastEnds } from './stop-rules.ts';
 
 export interface Progress {
   counts: Counts;
@@ -26,6 +28,8 @@ export interface Progress {
   /** How many of these wait to be asked again. */
   unanswered: number;
   gate: BackendGate;
+  /** Of a continuous update. */
+  lastEnds?: LastEnds;
   /** Of devices that poll; missing when there are none. */
   offers?: OfferProgress;
 }
@@ -107,5 +111,37 @@ export const getProgress = async (
     inProgress: row.handed_over + row.unanswered,
     unanswered: row.unanswered,
     gate: { share, changed_dt, failures, closed_until, usual_latency_ms, reason },
+  };
+};
+
+const judgedStatuses = ['SUCCEEDED', ...failureTypes] as const;
+
+/** The last ends of an update, without devices that had the version before; a failure that is followed by proof is a success. */
+export const countLastEnds = async (
+  trx: Trx,
+  { id, resumed_counts, planned }: Pick<LockedUpdate, 'id' | 'resumed_counts' | 'planned'>,
+  judged: Counts,
+): Promise<LastEnds> => {
+  const ended = (counts: Partial<Counts>) => judgedStatuses.reduce((sum, status) => sum + (counts[status] ?? 0), 0);
+  const sinceResume = Math.max(0, ended(judged) - ended(resumed_counts ?? { SUCCEEDED: planned.ALREADY_ON_TARGET ?? 0 }));
+  const { rows } = await sql<{ status: ExecutionStatus; n: number; n_since: number }>`
+    SELECT status, count(*) AS n, count(*) FILTER (WHERE place <= ${sinceResume}) AS n_since
+    FROM (
+      SELECT CASE WHEN e.late_success_dt IS NULL THEN e.status ELSE 'SUCCEEDED' END AS status,
+             row_number() OVER (ORDER BY e.finished_dt DESC, e.id DESC) AS place
+      FROM unnest(${[...judgedStatuses]}::text[]) AS s (status)
+      -- The last ones of each status, from the index.
+      CROSS JOIN LATERAL (
+        SELECT e.id, e.status, e.finished_dt, e.late_success_dt FROM update_executions e
+        WHERE e.update_id = ${id} AND e.status = s.status AND e.reason IS DISTINCT FROM ${reasons.alreadyOnTarget}
+        ORDER BY e.finished_dt DESC, e.id DESC
+        LIMIT ${judgedEnds}
+      ) e
+    ) last
+    WHERE place <= ${judgedEnds}
+    GROUP BY status`.execute(trx);
+  return {
+    all: Object.fromEntries(rows.map(({ status, n }) => [status, n])),
+    sinceResume: Object.fromEntries(rows.map(({ status, n_since }) => [status, n_since])),
   };
 };

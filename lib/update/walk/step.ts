@@ -5,7 +5,10 @@ import { reasons } from '../execution.ts';
 import { keepFinalFigures } from '../figure-queries.ts';
 import type { AdvanceMessage } from '../messages.ts';
 import type { Outage } from '../outage.ts';
-import { noteMissedSteps } from '../outage-queries.ts';
+import { listOutages, noteMissedSteps } from '../outage-queries.ts';
+import { letOlderUpdatesLook } from '../plan/look-queries.ts';
+import { freeOthers, takeIn } from '../plan/take-in.ts';
+import { forgetCandidates, reviewCandidates } from '../plan/take-in-queries.ts';
 import { adoptDispatches } from '../reach/dispatch-queries.ts';
 import { leaseSeconds } from '../reach/lease.ts';
 import { scheduleVerifications } from '../reach/look-up-queries.ts';
@@ -14,10 +17,10 @@ import { changeUpdate, type LockedUpdate, lockUpdate, type UpdateChange } from '
 import { isEnded, isRunning } from '../update-status.ts';
 import type { ZoneRoom } from '../zone-room.ts';
 import { type Decision, decide, maximumPerStep } from './decide.ts';
-import { brakingDelaySeconds, delayUntilNextStep, longestScheduleDelaySeconds, shortestDelaySeconds } from './delay.ts';
+import { brakingDelaySeconds, delayUntilNextStep, longestScheduleDelaySeconds, rest, shortestDelaySeconds } from './delay.ts';
 import { cancelWaiting, expireOverdue } from './end-executions.ts';
 import { windowSecondsOf } from './pace.ts';
-import { getProgress } from './progress-queries.ts';
+import { countLastEnds, getProgress } from './progress-queries.ts';
 import { findRemaining, releaseExecutions } from './release-queries.ts';
 import { isLimitedByZones, listRooms } from './room-queries.ts';
 import type { Stop } from './stop-rules.ts';
@@ -29,9 +32,11 @@ export type StepResult = { kind: 'missing' | 'passed' } | StepDone;
 
 export interface StepDone {
   kind: 'done';
-  /** null: the last execution has ended. */
+  /** null: the last execution has ended, or the update rests. */
   nextDelaySeconds: number | null;
   finished_dt: Date | null;
+  /** Whether other updates may be able to go on now that rest. */
+  wakesOthers: boolean;
   /** The step had been done before. */
   isRepeated?: true;
 }
@@ -43,23 +48,38 @@ export const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, time
   if (place === 'passed') return { kind: 'passed' };
   if (place === 'done') {
     // The step was done before, but perhaps not all of its messages were sent.
-    const { finished_dt } = update;
-    return { kind: 'done', nextDelaySeconds: finished_dt ? null : shortestDelaySeconds, finished_dt, isRepeated: true };
+    const { finished_dt, due_dt } = update;
+    return {
+      kind: 'done',
+      nextDelaySeconds: due_dt === null ? null : shortestDelaySeconds,
+      finished_dt,
+      wakesOthers: true,
+      isRepeated: true,
+    };
   }
   if (update.finished_dt) {
     await changeUpdate(trx, update_id, { next_step: step + 1 });
-    return { kind: 'done', nextDelaySeconds: null, finished_dt: update.finished_dt };
+    return { kind: 'done', nextDelaySeconds: null, finished_dt: update.finished_dt, wakesOthers: false };
   }
   const startsInSeconds = secondsUntilStart(update, now);
   if (startsInSeconds > 0) {
     const nextDelaySeconds = Math.min(longestScheduleDelaySeconds, Math.max(shortestDelaySeconds, Math.ceil(startsInSeconds)));
     await changeUpdate(trx, update_id, { next_step: step + 1, due_dt: addSeconds(now, nextDelaySeconds) });
-    return { kind: 'done', nextDelaySeconds, finished_dt: null };
+    return { kind: 'done', nextDelaySeconds, finished_dt: null, wakesOthers: false };
   }
-  const { change, nextDelaySeconds } = await walkOn({ trx, update, step, offerTimes: update.includes_iot ? times : null, now });
+  const { change, nextDelaySeconds } = await walkOn({ trx, update, step, times, now });
   const due_dt = nextDelaySeconds === null ? null : addSeconds(now, nextDelaySeconds);
   await changeUpdate(trx, update_id, { ...change, next_step: step + 1, stepped_dt: now, due_dt });
-  return { kind: 'done', nextDelaySeconds, finished_dt: change.finished_dt ?? null };
+  const wakesOthers = await letOthersGoOn(trx, update, change);
+  return { kind: 'done', nextDelaySeconds, finished_dt: change.finished_dt ?? null, wakesOthers };
+};
+
+/** Devices that this update has had may belong to others now. */
+const letOthersGoOn = async (trx: Trx, update: LockedUpdate, { status, finished_dt }: UpdateChange): Promise<boolean> => {
+  const isClosing = update.continuous && status !== undefined && isEnded(status) && !isEnded(update.status);
+  const hasFreed = await freeOthers(trx, update, finished_dt !== undefined);
+  const mayLook = isClosing && (await letOlderUpdatesLook(trx, update));
+  return hasFreed || mayLook;
 };
 
 /** One that waits for approval is woken by it. */
@@ -73,8 +93,8 @@ interface Step {
   trx: Trx;
   update: LockedUpdate;
   step: number;
-  /** null: none of its devices polls. */
-  offerTimes: OfferTimes | null;
+  /** For devices that poll. */
+  times: OfferTimes;
   now: Date;
 }
 
@@ -82,37 +102,56 @@ interface Step {
 interface Stepped {
   change: UpdateChange;
   isCanceling?: boolean;
+  /** Whether there are candidates that the next step can look at. */
+  isTakingIn?: boolean;
   /** How many devices the zones allowed before the release; null: no window or budget holds any device back. */
   rooms?: readonly ZoneRoom[] | null;
 }
 
-/** Does the step, and answers what changes of the update and when the next step is due; null: all executions have ended. */
+/** Does the step, and answers what changes of the update and when the next step is due; null: none is. */
 const walkOn = async (context: Step): Promise<{ change: UpdateChange; nextDelaySeconds: number | null }> => {
-  const { trx, update, step, offerTimes, now } = context;
+  const { trx, update, step, now } = context;
   // An update that is paused or canceled before its start time has not started.
   const started_dt = update.started_dt ?? (isRunning(update.status) ? now : null);
-  const outages = await noteMissedSteps(trx, update, now);
+  await noteMissedSteps(trx, update, now);
+  const outages = await listOutages(trx, update.id, now);
   await expireOverdue(trx, update, started_dt, outages, now);
   const lostBefore = addSeconds(now, -lostAfterSeconds);
   await adoptDispatches(trx, update.id, step, { releasedBefore: lostBefore, calledBefore: lostBefore, now });
-  const { change, isCanceling, rooms = null } = await goOn(context, outages);
-  if (started_dt) change.started_dt = started_dt;
+  const stepped = await goOn(context, outages);
+  if (started_dt) stepped.change.started_dt = started_dt;
   await scheduleVerifications(trx, update, step, now);
+  return finishOrGoOn(context, stepped);
+};
 
-  const remaining = await findRemaining(trx, update.id, now, { offerTimes, rooms });
+const finishOrGoOn = async (
+  { trx, update, times, now }: Step,
+  { change, isCanceling, isTakingIn, rooms = null }: Stepped,
+): Promise<{ change: UpdateChange; nextDelaySeconds: number | null }> => {
+  const includesIot = change.includes_iot ?? update.includes_iot;
+  const remaining = await findRemaining(trx, update.id, now, { offerTimes: includesIot ? times : null, rooms });
   const status = change.status ?? update.status;
-  if (!remaining.hasUnfinished) {
+  const isOpen = !isEnded(status) && (update.continuous || update.has_candidates);
+  if (!remaining.hasUnfinished && !isOpen) {
     await keepFinalFigures(trx, update.id);
+    if (update.has_candidates || update.continuous) await forgetCandidates(trx, update.id);
     // A paused update without anything left to do is complete as well.
     return { change: { ...change, finished_dt: now, ...(!isEnded(status) && { status: 'COMPLETED' }) }, nextDelaySeconds: null };
   }
-  const isResting = rooms !== null && !remaining.isHandedOver && !rooms.some(({ opening }) => opening.isOpen);
+  if (isCanceling) return { change, nextDelaySeconds: brakingDelaySeconds };
+  const isFreed = isOpen && !remaining.hasUnfinished && update.has_candidates && (await reviewCandidates(trx, update));
+  if (isTakingIn || isFreed) return { change: { ...change, ...awake(update) }, nextDelaySeconds: shortestDelaySeconds };
+  const isClosed = rooms !== null && !remaining.isHandedOver && !rooms.some(({ opening }) => opening.isOpen);
   const lastReleaseDt = change.last_release_dt ?? update.last_release_dt ?? update.created_dt;
-  const nextDelaySeconds = isCanceling
-    ? brakingDelaySeconds
-    : delayUntilNextStep({ now, lastReleaseDt, remaining, isReleasing: isRunning(status), isResting });
-  return { change, nextDelaySeconds };
+  const isResting = isClosed || !remaining.hasUnfinished;
+  const nextDelaySeconds = delayUntilNextStep({ now, lastReleaseDt, remaining, isReleasing: isRunning(status), isResting: isClosed });
+  if (!update.continuous || isEnded(status)) return { change, nextDelaySeconds };
+  if (!isResting) return { change: { ...change, ...awake(update) }, nextDelaySeconds };
+  const { rests_dt, delaySeconds } = rest(update, isClosed ? nextDelaySeconds : null, now);
+  return { change: { ...change, rests_dt }, nextDelaySeconds: delaySeconds };
 };
+
+const awake = ({ continuous }: LockedUpdate): UpdateChange => (continuous ? { rests_dt: null } : {});
 
 /** Releases executions of a running update; ends the waiting executions of a stopped one. */
 const goOn = async (context: Step, outages: readonly Outage[]): Promise<Stepped> => {
@@ -126,29 +165,39 @@ const goOn = async (context: Step, outages: readonly Outage[]): Promise<Stepped>
   return { change: {}, isCanceling: isEnded(update.status) && (await cancelWaiting(trx, update, now)) };
 };
 
-const releaseOrStop = async ({ trx, update, step, offerTimes, now }: Step, outages: readonly Outage[]): Promise<Stepped> => {
+const releaseOrStop = async (context: Step, outages: readonly Outage[]): Promise<Stepped> => {
+  const { trx, update, step, now } = context;
   const windowSeconds = windowSecondsOf(update);
+  const { isMore: isTakingIn, includesIot, ...looked } = await takeIn(trx, update, now);
+  const offerTimes = update.includes_iot || includesIot ? context.times : null;
   if (offerTimes) await withdrawOffers(trx, update.id, addSeconds(now, -offerTimes.standSeconds), now);
   const progress = await getProgress(trx, update.id, { now, windowSeconds, leaseSeconds });
+  if (update.continuous) progress.lastEnds = await countLastEnds(trx, update, progress.judged);
   if (offerTimes) {
     progress.offers = await getOfferProgress(trx, update.id, { now, windowSeconds, times: offerTimes, atMost: maximumPerStep });
   }
   const decision = decide(update, progress, now, outages);
-  const change: UpdateChange = { status: 'IN_PROGRESS', ...(decision.hasPassed && { canary_passed_dt: now }) };
+  const change: UpdateChange = {
+    status: 'IN_PROGRESS',
+    ...(decision.hasPassed && { canary_passed_dt: now }),
+    ...(includesIot && { includes_iot: true }),
+    ...(update.continuous && looked),
+  };
   if (decision.stop) {
     const isCanceling = decision.stop.action === 'ABORT' && (await cancelWaiting(trx, { ...update, status: 'ABORTED' }, now));
     return { change: { ...change, ...stopUpdate(decision.stop, now) }, isCanceling };
   }
   const rooms = isLimitedByZones(update) ? await listRooms(trx, update, now) : null;
-  const released = await release({ trx, update, step, offerTimes, now }, decision, rooms);
+  const released = await release({ trx, update, step, now }, offerTimes, decision, rooms);
   if (released > 0) change.last_release_dt = now;
   if (released > 0 && decision.isCanary) change.canary_started_dt = update.canary_started_dt ?? now;
-  return { change, rooms };
+  return { change, isTakingIn, rooms };
 };
 
 /** Releases to scooters-backend first; what is left of the pace goes to devices that poll. */
 const release = async (
-  { trx, update, step, offerTimes: times, now }: Step,
+  { trx, update, step, now }: Omit<Step, 'times'>,
+  times: OfferTimes | null,
   { limit, places, isCanary, newCanaries, offers }: Decision,
   rooms: readonly ZoneRoom[] | null,
 ): Promise<number> => {

@@ -14,7 +14,18 @@ export interface Judged {
   alreadyOnTarget: number;
   /** Executions by status when an admin last resumed the update; null: never. */
   resumedCounts: Partial<Counts> | null;
+  /** Of a continuous update, which is judged by its last ends; missing: of all. */
+  lastEnds?: LastEnds | undefined;
 }
+
+/** Counts, by status, of the last ends, and of those of them that came after the last resume. */
+export interface LastEnds {
+  all: Partial<Counts>;
+  sinceResume: Partial<Counts>;
+}
+
+/** A continuous update may be open for years: what happened to its first devices says nothing about its firmware today. */
+export const judgedEnds = 1_000;
 
 /**
  * The first rule that is met. A rule is judged once enough executions have ended, by the share of failures among all devices that were asked.
@@ -23,11 +34,12 @@ export interface Judged {
  *
  * A rule that pauses asks the admin, and a resume is the answer: from then on it judges only what has ended since.
  */
-export const findStop = (rules: readonly StopRule[], { counts, alreadyOnTarget, resumedCounts }: Judged): Stop | undefined => {
+export const findStop = (rules: readonly StopRule[], { counts, alreadyOnTarget, resumedCounts, lastEnds }: Judged): Stop | undefined => {
   for (const { failure_types, threshold_percentage, minimum_executions, action } of rules) {
     const isJudgedAnew = action === 'PAUSE' && resumedCounts !== null;
     const before: Partial<Counts> = isJudgedAnew ? resumedCounts : { SUCCEEDED: alreadyOnTarget };
-    const endedAs = (status: ExecutionStatus) => Math.max(0, counts[status] - (before[status] ?? 0));
+    const last = lastEnds && (isJudgedAnew ? lastEnds.sinceResume : lastEnds.all);
+    const endedAs = (status: ExecutionStatus) => (last ? (last[status] ?? 0) : Math.max(0, counts[status] - (before[status] ?? 0)));
     const ended = endedAs('SUCCEEDED') + sum(failureTypes, endedAs);
     const asked = ended + counts.IN_PROGRESS;
     const failed = sum(failure_types, endedAs);

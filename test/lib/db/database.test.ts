@@ -6,9 +6,11 @@ import { freePort } from '../../../dev/stack/free-port.ts';
 import { createHandler as createGetDevices } from '../../../functions/get-device-versions/handler.ts';
 import { createHandler as createRegisterDevices } from '../../../functions/register-devices/handler.ts';
 import { createDatabase, type Db } from '../../../lib/db/database.ts';
+import type { AdvanceMessage } from '../../../lib/update/messages.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { givenDevices, silentLog, TestClock } from '../../support/fixtures.ts';
 import { call, createIdentity } from '../../support/http.ts';
+import { InMemoryQueue } from '../../support/in-memory-queue.ts';
 
 const { db, url } = await createTestDatabase();
 const { authenticate, token } = await createIdentity();
@@ -24,7 +26,7 @@ const getScooter = (database: Db) =>
     token: bearer,
   });
 const registerScooter = (database: Db, id: string) =>
-  call(createRegisterDevices({ db: database, authenticate, log: silentLog, now }), {
+  call(createRegisterDevices({ db: database, advances: new InMemoryQueue<AdvanceMessage>(), authenticate, log: silentLog, now }), {
     method: 'PUT',
     path: '/v1/devices',
     body: { devices: [{ kind: 'scooter', external_id: id, version: 1 }] },

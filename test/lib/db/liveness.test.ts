@@ -8,9 +8,11 @@ import { createHandler as createGetDevices } from '../../../functions/get-device
 import { createHandler as createHealth } from '../../../functions/health/handler.ts';
 import { createHandler as createRegisterDevices } from '../../../functions/register-devices/handler.ts';
 import { createDatabase, type Db } from '../../../lib/db/database.ts';
+import type { AdvanceMessage } from '../../../lib/update/messages.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { givenDevices, silentLog, TestClock } from '../../support/fixtures.ts';
 import { call, createIdentity } from '../../support/http.ts';
+import { InMemoryQueue } from '../../support/in-memory-queue.ts';
 
 const { db, url } = await createTestDatabase();
 const { authenticate, token } = await createIdentity();
@@ -73,7 +75,7 @@ const requests = {
       ...{ method: 'GET', path: '/v1/scooters/{external_id}', pathParameters: { external_id }, token: bearer },
     }),
   'a write': (pool: Db) =>
-    call(createRegisterDevices({ db: pool, authenticate, log: silentLog, now }), {
+    call(createRegisterDevices({ db: pool, advances: new InMemoryQueue<AdvanceMessage>(), authenticate, log: silentLog, now }), {
       ...{ method: 'PUT', path: '/v1/devices', token: bearer },
       body: { devices: [{ kind: 'scooter', external_id: 'S-way', version: 1 }] },
     }),

@@ -47,6 +47,8 @@ describe('a request for an update', () => {
       start_dt: null,
       window: null,
       ignore_window: false,
+      continuous: false,
+      replaces_update_id: null,
       allow_downgrade: false,
       force: false,
       unknown_version: 'INCLUDE',

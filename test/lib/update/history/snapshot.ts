@@ -8,6 +8,7 @@ const tables = [
   'update_executions',
   'update_exclusions',
   'update_late_success_counts',
+  'update_candidates',
   'outages',
   'device_firmwares',
   'device_firmware_history',

@@ -14,8 +14,8 @@ import { AdvanceMessage, DispatchMessage, VerifyMessage } from '../../../../lib/
 import { requestUpdate } from '../../../../lib/update/plan/request-update.ts';
 import { retryUpdate } from '../../../../lib/update/plan/retry-update.ts';
 import { dispatchUpdate } from '../../../../lib/update/reach/dispatch-update.ts';
+import type { Rollout } from '../../../../lib/update/rollout.ts';
 import type { Update } from '../../../../lib/update/update.ts';
-import type { Rollout } from '../../../../lib/update/update-request.ts';
 import { advanceUpdate } from '../../../../lib/update/walk/advance-update.ts';
 import { cancelUpdate, changePace, pauseUpdate, resumeUpdate } from '../../../../lib/update/walk/control-update.ts';
 import type { ExecutionsChanged } from '../../../../lib/update/walk/tell-events.ts';

@@ -1,0 +1,53 @@
+import type { Actor } from '../../audit/actor.ts';
+import { writeAuditLine } from '../../audit/audit-queries.ts';
+import type { Trx } from '../../db/database.ts';
+import { DomainError, wrongField } from '../../errors.ts';
+import type { Queue } from '../../ports/queue.ts';
+import type { AdvanceMessage } from '../messages.ts';
+import { wakeForCandidates } from '../reach/wake-for-candidates.ts';
+import { wakeUpdate } from '../reach/wake-update.ts';
+import { changeUpdate, type LockedUpdate, lockUpdate } from '../update-queries.ts';
+import type { UpdateRequest } from '../update-request.ts';
+import { isEnded } from '../update-status.ts';
+import type { WantedFirmware } from './eligibility.ts';
+import { letOlderUpdatesLook } from './look-queries.ts';
+
+/**
+ * The continuous update that a request replaces, locked; undefined: it replaces none.
+ *
+ * @throws `request.invalid` when there is no such continuous update of this hardware type; `update.ended`
+ */
+export const lockReplaced = async (
+  trx: Trx,
+  { replaces_update_id }: Pick<UpdateRequest, 'replaces_update_id'>,
+  { hardware_type }: WantedFirmware,
+): Promise<LockedUpdate | undefined> => {
+  if (replaces_update_id === null) return undefined;
+  const replaced = await lockUpdate(trx, replaces_update_id);
+  if (!replaced) throw refused('there is no such update');
+  if (!replaced.continuous) throw refused('is not a continuous update');
+  if (replaced.hardware_type !== hardware_type) throw refused(`updates ${replaced.hardware_type}`);
+  if (isEnded(replaced.status)) {
+    const message = `Update ${replaced.id} has ended: it is ${replaced.status}`;
+    throw new DomainError('update.ended', message, { answer: { update_status: replaced.status } });
+  }
+  return replaced;
+};
+
+const refused = (message: string) => wrongField('request.invalid', 'replaces_update_id', message);
+
+/** Ends an update that another one replaces. Devices that it has asked finish; the others are free for the other one at once. */
+export const endReplaced = async (trx: Trx, replaced: LockedUpdate, by: number, actor: Actor, now: Date): Promise<void> => {
+  const change = { status: 'CANCELED', reason: `REPLACED: ${by}` } as const;
+  await changeUpdate(trx, replaced.id, change);
+  await letOlderUpdatesLook(trx, replaced);
+  const { status, reason } = replaced;
+  const outcome = { before: { status, reason }, after: change, replaced_by_update_id: by };
+  await writeAuditLine(trx, actor, { action: 'replace', resource: 'update', resource_id: String(replaced.id), outcome }, now);
+};
+
+/** Its walk ends the executions that wait, and older updates look at its devices. As the last act before the commit. */
+export const wakeReplaced = async (trx: Trx, advances: Queue<AdvanceMessage>, replaced: LockedUpdate, now: Date): Promise<void> => {
+  await wakeUpdate(trx, advances, replaced, now);
+  await wakeForCandidates(trx, advances, now);
+};

@@ -1,0 +1,35 @@
+import { sql } from 'kysely';
+import { addSeconds } from '../../clock.ts';
+import type { Trx } from '../../db/database.ts';
+import { isAsleep, isOpen } from '../../fleet/candidate-queries.ts';
+import type { Queue } from '../../ports/queue.ts';
+import { firstStepDelaySeconds } from '../../walk.ts';
+import type { AdvanceMessage } from '../messages.ts';
+
+/**
+ * Wakes every open update that nobody carries on although devices were noted that may match it. An update that was woken goes on for a minute
+ * at least (`rest` in walk/delay.ts), so that it is woken once a minute at most. As the last act before the commit of the change that notes the
+ * devices: if the messages cannot be sent, nothing is stored.
+ *
+ * @throws `queue.unavailable`
+ */
+export const wakeForCandidates = async (trx: Trx, advances: Queue<AdvanceMessage>, now: Date): Promise<void> => {
+  const { rows } = await sql<{ id: number; next_step: number; created_dt: Date }>`
+    WITH asleep AS (
+      -- The latest first: whoever locks several updates does it in this order, so that no two of them wait for each other in a circle.
+      SELECT u.id FROM updates u
+      WHERE ${isOpen} AND ${isAsleep(now)} AND (
+        u.looked_at_device_id IS NOT NULL
+        OR EXISTS (SELECT FROM update_candidates c WHERE c.update_id = u.id AND c.blocked_by_update_id IS NULL)
+      )
+      ORDER BY u.id DESC
+      FOR NO KEY UPDATE OF u
+    )
+    UPDATE updates u
+    -- A step that is late stays late: the time that was missed is noted by the next one.
+    SET due_dt = CASE WHEN u.rests_dt IS NULL THEN u.due_dt ELSE ${addSeconds(now, firstStepDelaySeconds)} END, rests_dt = NULL, woken_dt = ${now}
+    FROM asleep WHERE asleep.id = u.id
+    RETURNING u.id, u.next_step, u.created_dt`.execute(trx);
+  const messages = rows.map(({ id, next_step, created_dt }) => ({ update_id: id, step: next_step, created_dt }));
+  if (messages.length > 0) await advances.send(messages, { delaySeconds: firstStepDelaySeconds });
+};

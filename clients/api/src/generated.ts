@@ -2063,6 +2063,16 @@ export type UpdateRetry = {
   failure_types: string[];
 };
 
+/**
+ * Of a continuous update: which devices it means, as in the request. null: it has the devices that it was requested for
+ */
+export type UpdateTargets = {
+  filter: {[key: string]: unknown};
+} | {
+  group: string;
+  percentage?: number;
+} | null;
+
 export type UpdateUnknownVersion = 'INCLUDE' | 'EXCLUDE';
 /**
  * null: nobody has decided
@@ -2085,7 +2095,7 @@ export type UpdateApproval = {
  * An update is carried out step by step
  */
 export type UpdateWalk = {
-  /** When the next step is due; null: there is none, the update has finished */
+  /** When the next step is due; null: there is none, the update has finished, or it rests until a device comes to match */
   due_dt: string | null;
   /** The step is more than five minutes late: its message is lost, or the service cannot work on it. `resume`, any other control, or the request repeated with its Idempotency-Key sends its messages again */
   is_late: boolean;
@@ -2133,6 +2143,14 @@ export interface Update {
   abort: UpdateAbortItem[];
   timeouts: UpdateTimeouts;
   retry: UpdateRetry;
+  /** Whether it takes in devices that come to match later */
+  continuous: boolean;
+  /** Of a continuous update: which devices it means, as in the request. null: it has the devices that it was requested for */
+  targets: UpdateTargets;
+  /** The continuous update that this one has ended, or ends when it is approved */
+  replaces_update_id: number | null;
+  /** Of a continuous update: since when it has nothing to do but to wait, for devices that come to match or for a window that opens. null: it is at work, or not continuous */
+  rests_dt: string | null;
   /** The update whose failed devices this one tries again */
   retry_of_update_id: number | null;
   start_dt: string | null;
@@ -2290,6 +2308,16 @@ export type UpdateDetailRetry = {
   failure_types: string[];
 };
 
+/**
+ * Of a continuous update: which devices it means, as in the request. null: it has the devices that it was requested for
+ */
+export type UpdateDetailTargets = {
+  filter: {[key: string]: unknown};
+} | {
+  group: string;
+  percentage?: number;
+} | null;
+
 export type UpdateDetailUnknownVersion = 'INCLUDE' | 'EXCLUDE';
 /**
  * null: nobody has decided
@@ -2312,7 +2340,7 @@ export type UpdateDetailApproval = {
  * An update is carried out step by step
  */
 export type UpdateDetailWalk = {
-  /** When the next step is due; null: there is none, the update has finished */
+  /** When the next step is due; null: there is none, the update has finished, or it rests until a device comes to match */
   due_dt: string | null;
   /** The step is more than five minutes late: its message is lost, or the service cannot work on it. `resume`, any other control, or the request repeated with its Idempotency-Key sends its messages again */
   is_late: boolean;
@@ -2467,6 +2495,14 @@ export interface UpdateDetail {
   abort: UpdateDetailAbortItem[];
   timeouts: UpdateDetailTimeouts;
   retry: UpdateDetailRetry;
+  /** Whether it takes in devices that come to match later */
+  continuous: boolean;
+  /** Of a continuous update: which devices it means, as in the request. null: it has the devices that it was requested for */
+  targets: UpdateDetailTargets;
+  /** The continuous update that this one has ended, or ends when it is approved */
+  replaces_update_id: number | null;
+  /** Of a continuous update: since when it has nothing to do but to wait, for devices that come to match or for a window that opens. null: it is at work, or not continuous */
+  rests_dt: string | null;
   /** The update whose failed devices this one tries again */
   retry_of_update_id: number | null;
   start_dt: string | null;
@@ -5248,7 +5284,7 @@ export type RequestUpdateBodyTargets = {
 };
 } | {
   /**
-     * The members that this group has when the update is requested
+     * The members that this group has when the update is requested; of a continuous update, also those that it gets later
      * @pattern ^[a-z0-9][a-z0-9_.-]{0,63}$
      */
   group: string;
@@ -5413,7 +5449,7 @@ export type RequestUpdateBodyDryRun = boolean | {
   cursor?: string;
 };
 
-export type RequestUpdateBody = {
+export type RequestUpdateBody = unknown & ({
   /**
      * @minimum 1
      * @maximum 2147483647
@@ -5439,6 +5475,10 @@ export type RequestUpdateBody = {
   force?: boolean;
   /** Devices that run a version that is in no catalogue: INCLUDE updates them too (ELIGIBLE_UNKNOWN_VERSION in the dry run), EXCLUDE leaves them out (UNKNOWN_VERSION) */
   unknown_version?: RequestUpdateBodyUnknownVersion;
+  /** Whether it stays open when its devices have ended, and takes in devices that come to match later: that are registered, come back from retirement, get a tag, are moved into the zone, or run another version than before. It does so within two minutes, at the same pace and by the same rules; stop rules judge its last 1,000 ends, and the canary is the first devices that it asks. A device that was asked and did not succeed is tried again only when it runs another version than then. Of two continuous updates for one hardware type, the one requested later takes the devices that both mean. It ends when it is canceled, aborted or replaced. Its targets are a filter or a group, without `not_seen_days`, `not_seen_since` and `failed_in_update_id` */
+  continuous?: boolean;
+  /** A continuous update of the same hardware type that ends when this one is accepted or, if somebody has to approve this one, when it is approved. Its devices that were not asked yet are taken in by this one, if it means them. Needs `continuous` */
+  replaces_update_id?: number | null;
   /**
      * @maxLength 2000
      * @pattern ^[^\u0000]*$
@@ -5446,7 +5486,7 @@ export type RequestUpdateBody = {
   comment?: string;
   /** true: answers who would be updated and why others would not, and changes nothing; {reason, cursor}: all devices of one reason */
   dry_run?: RequestUpdateBodyDryRun;
-};
+});
 
 export type ListUpdatesParams = {
 status?: ListUpdatesStatus;
@@ -7189,7 +7229,7 @@ export const getChangeGroupUrl = (name: string,) => {
 }
 
 /**
- * A filter is replaced as a whole. Updates that were requested for the group keep the devices that they have.
+ * A filter is replaced as a whole. Updates that were requested for the group keep the devices that they have; continuous ones also take in its new members.
  * @summary Change which devices a group means
  */
 export const changeGroup = async (name: string,

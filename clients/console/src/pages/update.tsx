@@ -17,7 +17,7 @@ import { LeftOut } from '../update/left-out.tsx';
 import { OverTime } from '../update/over-time.tsx';
 import { Reasons } from '../update/reasons.tsx';
 import { endedOf, pollInterval, situationOf, totalOf } from '../update/situation.ts';
-import { Waits } from '../update/waits.tsx';
+import { useWaits, Waits } from '../update/waits.tsx';
 
 export const useUpdate = (id: number) => {
   const api = useApi();
@@ -59,6 +59,7 @@ const UpdateLead = ({ update }: { update: UpdateDetail }) => (
 
 const UpdateBody = ({ update, updatedAt, isStale }: { update: UpdateDetail; updatedAt: number; isStale: boolean }) => {
   const now = useNow();
+  const waits = useWaits(update);
   const [query, change] = useQueryOfPage();
   const wanted = query.get('status');
   const status = executionStatuses.find((each) => each === wanted);
@@ -66,7 +67,7 @@ const UpdateBody = ({ update, updatedAt, isStale }: { update: UpdateDetail; upda
   return (
     <>
       <p className="situation" aria-live="polite">
-        {text.situation(situationOf(update, now))}
+        {text.situation(situationOf(update, now, waits))}
       </p>
       <Section
         title={text.update.progress}
@@ -81,7 +82,7 @@ const UpdateBody = ({ update, updatedAt, isStale }: { update: UpdateDetail; upda
           {update.late_successes > 0 && <> · {text.update.late(update.late_successes)}</>}
         </p>
         <StatusBar counts={update.counts} chosen={status} onChoose={choose} />
-        <Waits update={update} />
+        <Waits waits={waits} waiting={update.counts.QUEUED} />
         <LeftOut update={update} />
       </Section>
       <div className="columns">

@@ -1,6 +1,8 @@
 // What the console says of codes, filters and situations.
 import { describe, expect, it } from 'vitest';
+import type { DryRun } from '../../../clients/api/src/index.ts';
 import { text } from '../../../clients/console/src/text.ts';
+import { type Draft, emptyDraft } from '../../../clients/console/src/wizard/draft.ts';
 import { reasons } from '../../../lib/update/execution.ts';
 
 describe('the console says', () => {
@@ -33,5 +35,26 @@ describe('the console says', () => {
     expect(text.update.waitOf({ cause: 'RETRY', count: 3, since_dt: null, until_dt: null })).toBe('waits for its next try: 3');
     expect(text.waitsFor({ ...wait, cause: 'PACE', place: 4 })).toBe('waits for its turn, behind 3 others');
     expect(text.waitsFor({ ...wait, cause: 'PACE', place: 1 })).toBe('waits for its turn, as the next one');
+  });
+
+  it('what a new update would do, in one sentence, with the windows that hold devices back', () => {
+    const later = { zone: 'north', cause: 'WINDOW', opens_dt: '2026-11-27T01:00:00Z', count: 760 } as const;
+    const plan = { eligible: 760, when: { now: 0, later: [later] } } as unknown as DryRun;
+    const firmware = { hardware_type: 'vega_mcu', version: '1.5.0' };
+    const draft = { ...emptyDraft, filter: { ...emptyDraft.filter, zone: 'north' } };
+    const say = (changes: Partial<Draft>) =>
+      text.wizard.sentence({ draft: { ...draft, ...changes }, firmware, plan, isReady: true, isCounting: false });
+    expect(say({})).toBe(
+      'Updates 760 scooters of zone north to vega_mcu 1.5.0, 50 first, at most 1,000 a minute, within the windows of their zones; stops when 10 % have failed.',
+    );
+    expect(say({ window: 'ignore', canary: 'none' })).toBe(
+      'Updates 760 scooters of zone north to vega_mcu 1.5.0, at most 1,000 a minute, outside maintenance windows too; stops when 10 % have failed.',
+    );
+  });
+
+  it('when an update begins that is approved, and who has requested it', () => {
+    expect(text.controls.approveSays(2, 'anna', null)).toBe('It begins at once, for 2 devices. Requested by anna.');
+    expect(text.controls.approveSays(1, 'anna', '2019-01-01T00:00:00Z')).toBe('It begins at once, for 1 device. Requested by anna.');
+    expect(text.controls.approveSays(1, 'anna', '2999-01-01T00:00:00Z')).toMatch(/^It begins \S.*2999.*, for 1 device\./);
   });
 });

@@ -19,6 +19,8 @@ export const Root = z.object({
   root_threshold: z.int().min(1),
   authors: z.array(z.object({ owner: z.string(), keys: z.array(Key), hardware_types: z.array(z.string()) })),
   signatures_required: z.record(z.string(), z.int().min(0)),
+  /** Of the service, instead of those that the device was made with: so a stolen one can be taken from it without touching a device. */
+  manifest_keys: z.array(z.object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), kid: z.string(), x: z.string() })).optional(),
 });
 export type Root = z.infer<typeof Root>;
 

@@ -7,6 +7,7 @@ import {
   Refused,
   remember,
   type SignedContent,
+  serviceKeysOf,
   verifyFile,
   verifyManifest,
   verifySigned,
@@ -69,7 +70,7 @@ export const createTrust = (device: Kept, hardware_type: string, deps: TrustDeps
   async verify(jws: string | undefined): Promise<Trusted> {
     if (jws === undefined) throw new Refused('it came without a manifest');
     const [root, accepted, now] = [device.author_root, fromKept(device.memory), deps.now()];
-    const manifest = await verifyManifest(jws, { keys: deps.manifestKeys, hardware_type, accepted, now });
+    const manifest = await verifyManifest(jws, { keys: serviceKeysOf(root, deps.manifestKeys), hardware_type, accepted, now });
     return { manifest, signed: root && (await verifySigned(manifest, { root, accepted, now })) };
   },
 

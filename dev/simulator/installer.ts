@@ -10,6 +10,7 @@ import {
   type Accepted as Remembered,
   remember,
   type SignedContent,
+  serviceKeysOf,
   verifyManifest,
   verifySigned,
 } from './manifest-verifier.ts';
@@ -81,7 +82,7 @@ export function createInstaller(deps: InstallerDeps) {
     const { hardware_type } = command;
     const { authorRoot: root } = deps;
     const [accepted, now] = [memoryOf(command), deps.now()];
-    const manifest = await verifyManifest(command.manifest, { keys, hardware_type, accepted, now });
+    const manifest = await verifyManifest(command.manifest, { keys: serviceKeysOf(root, keys), hardware_type, accepted, now });
     if (manifest.version !== command.version)
       throw new Refused(`the manifest is for ${manifest.version}, the command for ${command.version}`);
     return { manifest, signed: root && (await verifySigned(manifest, { root, accepted, now })) };

@@ -66,7 +66,7 @@ const none: Accepted = { version_num: null, counter: null, sha256: null };
  * @throws {@link Refused}
  */
 export async function verifyManifest(jws: string, { keys, hardware_type, accepted, now, root }: Verification): Promise<Manifest> {
-  const manifest = await readSigned(jws, keys);
+  const manifest = await readSigned(jws, serviceKeysOf(root, keys));
   const seconds = now.getTime() / 1_000;
   if (manifest.exp + clockToleranceSeconds <= seconds) throw new Refused('the manifest has expired');
   if (manifest.iat - clockToleranceSeconds > seconds) throw new Refused('the manifest is of the future');
@@ -127,6 +127,10 @@ async function verifyFiles(files: readonly SignedFile[], { root, accepted, now }
   for (const file of files) versions.set(file.hardware_type, await verifyAuthors(file, { root, ran, now }));
   return versions;
 }
+
+/** Which keys of the service a device believes: those of its root or, if that names none, those that it was made with. */
+export const serviceKeysOf = (root: Root | undefined, madeWith: JSONWebKeySet): JSONWebKeySet =>
+  root?.manifest_keys ? { keys: root.manifest_keys } : madeWith;
 
 /** A device that does not know its own version_num, such as a new one, cannot refuse by it. The updater has checked this rule, too. */
 const isLower = ({ version_num }: Accepted, minimum: number | null) => version_num !== null && minimum !== null && version_num < minimum;

@@ -2,7 +2,8 @@ import * as z from 'zod/mini';
 import { HardwareTypeName, PositiveInteger, RequestedTimestamp, Timestamp } from '../firmware/firmware.ts';
 import { requestedText } from '../text.ts';
 
-const coordinate = z.string().check(z.regex(/^[\w-]{43}$/, 'must be 32 bytes in base64url'));
+/** Of a point of either curve. */
+export const coordinate = z.string().check(z.regex(/^[\w-]{43}$/, 'must be 32 bytes in base64url'));
 
 /** The public half of a key, as RFC 7517 and RFC 8037 write it. A private half is refused by name: it must never come here. */
 export const AuthorPublicKey = z.discriminatedUnion('kty', [

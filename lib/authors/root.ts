@@ -1,7 +1,7 @@
 import { calculateJwkThumbprint, flattenedVerify, importJWK } from 'jose';
 import * as z from 'zod/mini';
 import { HardwareTypeName, Timestamp } from '../firmware/firmware.ts';
-import { AuthorPublicKey, algorithmOf, Owner } from './author-key.ts';
+import { AuthorPublicKey, algorithmOf, coordinate, Owner } from './author-key.ts';
 
 export const rootType = 'author-root+json';
 
@@ -30,6 +30,13 @@ export const RootClaims = z.strictObject({
   signatures_required: z
     .record(HardwareTypeName, z.int().check(z.minimum(0), z.maximum(5)))
     .check(z.meta({ description: 'By hardware type: how many different owners have to sign. Not named: 1' })),
+  manifest_keys: z
+    .optional(
+      z
+        .array(z.strictObject({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), kid: z.string().check(z.minLength(1)), x: coordinate }))
+        .check(z.minLength(1), z.maxLength(10)),
+    )
+    .check(z.meta({ description: 'Which keys of the service devices believe from now on. Without them: those that they were made with' })),
 });
 export type RootClaims = z.infer<typeof RootClaims>;
 

@@ -105,6 +105,11 @@ describe('author roots', () => {
     ['not by itself', async () => signedRoot(rootOf({ ada }, second, { version: 2 }), first), 400],
     ['by nobody of whom anybody knows', async () => signedRoot(rootOf({ ada }, second, { version: 2 }), createAuthorKey()), 400],
     ['with one key of two authors', async () => signedRoot(rootOf({ ada, bob: ada }, first, { version: 2 }), first), 400],
+    [
+      'with a private key of the service',
+      async () => signedRoot(rootOf({ ada }, first, { version: 2, manifest_keys: [{ ...first.publicKey, kid: 'k', d: 'x' }] }), first),
+      400,
+    ],
     ['expired', async () => signedRoot(rootOf({ ada }, first, { version: 2, exp: 1 }), first), 400],
     ['one left out', async () => signedRoot(rootOf({ ada }, first, { version: 3 }), first), 400],
     ['no root at all', async () => signedRoot({ hello: 'world' }, first), 400],

@@ -346,6 +346,15 @@ describe('somebody who has taken over the service', () => {
       /higher than any service can have counted/,
     ],
     [
+      'signing key that was stolen, and that a later root has taken from the service: a genuine version',
+      async () => {
+        const manifest_keys = [{ ...rootKey.publicKey, kid: 'new' }];
+        const trusted = await followRoots(root, [await signedRoot(rootOf({ ada, bob }, rootKey, { version: 2, manifest_keys }), rootKey)]);
+        return install(await manifestOf({ author_signatures: newSigned }), genuine, { root: trusted });
+      },
+      /not one of the updater/,
+    ],
+    [
       'all of it together, and one author’s key: a root, an author and a manifest of their own',
       async () => {
         const file = fileOf('vega_mcu', '1.6.0', malware);

@@ -6,11 +6,12 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { Root } from '../../../dev/simulator/author-verifier.ts';
 import { startIotFleet } from '../../../dev/simulator/iot-fleet.ts';
 import { addSeconds } from '../../../lib/clock.ts';
-import type { ManifestFacts } from '../../../lib/firmware/manifest.ts';
+import { createManifestSigner, type ManifestFacts, parseManifestKeys } from '../../../lib/firmware/manifest.ts';
+import { createManifestKeys } from '../../../ops/signing-keys.ts';
 import { createAuthorKey, fileOf, release, rootOf, signedRoot } from '../../support/authors.ts';
 import { startOfTime } from '../../support/fixtures.ts';
 import { type Offer, startImpostor } from '../../support/impostor.ts';
-import { manifestKeySet, manifestSigner } from '../../support/manifest-signer.ts';
+import { manifestClaimsOf, manifestKeySet, manifestSigner } from '../../support/manifest-signer.ts';
 
 const signManifest = manifestSigner(() => startOfTime);
 const [ada, bob, eve, rootKey] = [createAuthorKey(), createAuthorKey('p256'), createAuthorKey(), createAuthorKey()];
@@ -110,6 +111,27 @@ describe('a cabinet that was born with a root', () => {
     await hasEnded(impostor, 2);
     expect(endsOf(impostor).map(([execution]) => execution)).toEqual(['closed', 'rejected']);
     expect([cabinet.runs(), cabinet.rootVersion()]).toEqual(['1.1.0', 2]);
+  });
+
+  it('believes the new key of the service that a root names, and no longer the one that it was made with', async () => {
+    const renewed = parseManifestKeys(createManifestKeys().MANIFEST_SIGNING_KEYS);
+    const [{ kty, crv, kid, x }] = renewed.keys;
+    const manifest_keys = [{ kty, crv, kid, x }];
+    const next = await signedRoot(rootOf({ ada }, rootKey, { version: 2, signatures_required: { cabinet: 1 }, manifest_keys }), rootKey);
+    const [stolen, genuine] = [await offerOf('1.1.0', [ada], { number: 1 }), await offerOf('1.2.0', [ada], { number: 2 })];
+    const facts = manifestClaimsOf(genuine.manifest) as unknown as ManifestFacts;
+    const { manifest } = await createManifestSigner(
+      async () => renewed,
+      () => startOfTime,
+    )(facts);
+    const impostor = await meet({ offers: [stolen, { ...genuine, manifest }], roots: [next] });
+    const cabinet = await startCabinet(impostor);
+    await hasEnded(impostor, 2);
+    expect(endsOf(impostor)).toEqual([
+      ['rejected', 'none', 'not trusted: the manifest is not one of the updater'],
+      ['closed', 'success'],
+    ]);
+    expect(cabinet.runs()).toBe('1.2.0');
   });
 
   it('keeps its root when it is offered one that its root keys have not signed, and tells its owner', async () => {

@@ -17,6 +17,7 @@ import {
 import type { SignedFile } from '../clients/cli/src/signing/statement.ts';
 import { bar, type Display } from './display.ts';
 import { mostAtWork, type Stretch } from './most-at-work.ts';
+import { findOpenUpdate, rests, showTakenIn } from './taken-in.ts';
 
 type Counts = Update['counts'];
 
@@ -35,6 +36,8 @@ export interface FirmwareFile {
   maximum_unavailable_percentage?: number;
   /** Signs it as its author. */
   sign?: ((file: SignedFile) => Promise<string[]>) | undefined;
+  /** The update stays open for devices that come later. */
+  continuous?: boolean;
 }
 
 export interface UpdateResult {
@@ -63,6 +66,8 @@ export interface MainJob {
   api_url: string;
   token: string;
   fleet: readonly NewDevice[];
+  /** Scooters that come to the fleet when a continuous update has updated the others. */
+  later?: readonly NewDevice[];
   /** Where devices of the fleet stand. */
   zones?: readonly AddZoneBody[];
   /** The deadline of a device that was asked. */
@@ -90,7 +95,7 @@ export async function runMainJob(job: MainJob): Promise<UpdateResult[]> {
 
   const unfinished: Update[] = [];
   for (const status of ['SCHEDULED', 'IN_PROGRESS'] as const)
-    for await (const update of all((page) => api.listUpdates({ status, ...page }))) unfinished.push(update);
+    for await (const update of all((page) => api.listUpdates({ status, ...page }))) if (!update.continuous) unfinished.push(update);
   if (unfinished.length > 0) {
     display.line(`Going on with update ${unfinished.map(({ id }) => id).join(' and ')} of the last run`);
     await follow(unfinished);
@@ -113,6 +118,7 @@ export async function runMainJob(job: MainJob): Promise<UpdateResult[]> {
         targets,
         timeouts: { in_progress_minutes: inProgressMinutes },
         ...(maximum_unavailable_percentage !== undefined && { rollout: { maximum_unavailable_percentage } }),
+        ...(file.continuous && { continuous: true, replaces_update_id: await findOpenUpdate(api, file.hardware_type) }),
         comment: file.comment,
       });
       const whom = external_ids ? `${external_ids.length} ${kind}s` : `every ${kind}`;
@@ -128,6 +134,11 @@ export async function runMainJob(job: MainJob): Promise<UpdateResult[]> {
     const { kind, external_ids } = files[i] as FirmwareFile;
     const targeted = fleet.filter((device) => device.kind === kind && (external_ids?.includes(device.external_id) ?? true));
     results.push(await summarize(api, update, { kind, targeted }, display));
+  }
+  for (const [i, update] of ended.entries()) {
+    const { later = [] } = job;
+    if (update.continuous && later.length > 0)
+      results[i]?.contradictions.push(...(await showTakenIn(api, update, later, { display, signal })));
   }
   const limited = ended.filter((_, i) => files[i]?.maximum_unavailable_percentage !== undefined);
   return zones.length === 0 || limited.length === 0 ? results : checkBudgets(results, await measureZones(api, limited, job), display);
@@ -193,7 +204,9 @@ async function nextFreeVersion(api: Client, hardwareType: string): Promise<strin
   return `1.${minor}.0`;
 }
 
-/** Shows all of them as one bar until the last has ended. */
+const isDone = (update: Update): boolean => update.finished_dt !== null || rests(update);
+
+/** Shows all of them as one bar until the last has ended, or has nothing to do but to stay open. */
 async function followUpdates(
   api: Client,
   started: Update[],
@@ -206,13 +219,13 @@ async function followUpdates(
   let lastCounts = '';
   let lastChangeAt = Date.now();
   for (;;) {
-    updates = await Promise.all(updates.map((update) => (update.finished_dt ? update : api.getUpdate(update.id))));
+    updates = await Promise.all(updates.map((update) => (isDone(update) ? update : api.getUpdate(update.id))));
     const counts = totalOf(updates);
     const minutes = (Date.now() - startedAt) / 60_000;
     // Reports left over from a killed run come all at once, and would look like a pace of a million per minute at first.
     const pace = minutes < 0.03 ? 0 : (finishedIn(counts) - finishedBefore) / minutes;
     display.progress(describeProgress(counts, pace));
-    if (updates.every(({ finished_dt }) => finished_dt)) break;
+    if (updates.every(isDone)) break;
     if (JSON.stringify(counts) !== lastCounts) {
       lastCounts = JSON.stringify(counts);
       lastChangeAt = Date.now();
@@ -263,7 +276,7 @@ async function summarize(
   }
 
   const contradictions = [
-    ...(status === 'COMPLETED' ? [] : [`the update is ${status}, not COMPLETED`]),
+    ...(status === 'COMPLETED' || rests(update) ? [] : [`the update is ${status}, not COMPLETED`]),
     ...mismatch(`executions and devices left out`, sum(counts) + sum(not_eligible), `${kind}s in the fleet`, targeted.length),
     ...mismatch(`${kind}s on ${version}`, updated.length, 'executions SUCCEEDED, and those seen late', counts.SUCCEEDED + late_successes),
     ...(counts.SUCCEEDED > 0 ? [] : ['no device was updated']),

@@ -29,6 +29,7 @@ updates the fleet before your eyes, and stays up until Ctrl-C. Data is kept in .
   --port N                 port of the API (default: any free one, the same one next time)
   --aws ADDRESS            S3 and SQS of an emulator, for example LocalStack's http://127.0.0.1:4566, instead of the embedded
                            ones; files uploaded there stay there, so delete .local/ when you change from one to the other
+  --continuous             keep the update of the scooters open; ten scooters on an older version come later, and are taken in
   --once                   end after the summary; exit code 0 only if the updates ended and the numbers add up
   --quiet                  plain lines instead of a progress bar, as without a terminal
   --help                   this text
@@ -36,6 +37,7 @@ updates the fleet before your eyes, and stays up until Ctrl-C. Data is kept in .
 
 export interface StartOptions {
   help: boolean;
+  continuous: boolean;
   once: boolean;
   quiet: boolean;
   fleet: number | undefined;
@@ -70,6 +72,7 @@ export function parseStartOptions(args: string[]): StartOptions {
 
   return {
     help: values.help,
+    continuous: values.continuous,
     once: values.once,
     quiet: values.quiet,
     fleet: number('fleet', isWhole(1, 1_000_000), 'a whole number from 1 to 1000000'),
@@ -132,6 +135,7 @@ function parse(args: string[]) {
         'install-seconds': { type: 'string' },
         port: { type: 'string' },
         aws: { type: 'string' },
+        continuous: { type: 'boolean', default: false },
         once: { type: 'boolean', default: false },
         quiet: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },

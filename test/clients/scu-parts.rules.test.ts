@@ -272,7 +272,7 @@ const update = (changes: Partial<UpdateDetail>): UpdateDetail =>
       rollout: { maximum_per_minute: 1_000, maximum_in_progress: null, exponential: null, maximum_unavailable_percentage: 100 },
     },
     ...{ canary: null, canary_started_dt: null, canary_passed_dt: null, canary_counts: null, abort: [], start_dt: null },
-    ...{ window: null, ignore_window: false },
+    ...{ window: null, ignore_window: false, continuous: false, rests_dt: null },
     ...{
       finished_dt: null,
       walk: { due_dt: null, is_late: false },
@@ -343,6 +343,11 @@ describe('why an update stands still is one sentence', () => {
         at_work: { since_dt: '2026-11-26T04:40:00.000Z', deadline_dt: '2026-11-26T05:41:00.000Z' },
       },
       'Everybody has been asked. It waits until 2 devices show what they run, or until the last deadline at 2026-11-26 05:41:00Z.',
+    ],
+    [
+      'it is continuous, and all have ended',
+      { continuous: true, rests_dt: '2026-11-26T04:00:00.000Z', counts: { ...none, SUCCEEDED: 998, FAILED: 2 } },
+      'Stays open: since 2026-11-26 04:00:00Z it waits for devices that come to match.',
     ],
     ['all were asked', { counts: { ...none, IN_PROGRESS: 1 } }, 'Everybody has been asked. It waits until 1 device shows what it runs.'],
     [

@@ -16,6 +16,7 @@ export type Situation =
   | { kind: 'late'; due: string | null }
   | { kind: 'scheduled'; start: string | null }
   | { kind: 'withdrawn' | 'lost'; atWork: number }
+  | { kind: 'staysOpen'; since: string }
   | { kind: 'everybodyAsked'; atWork: number; deadline: string | null }
   | { kind: 'backendAway'; reason: string | null; until: string }
   | { kind: 'canaryStarts'; size: number }
@@ -39,6 +40,7 @@ export const situationOf = (update: UpdateDetail, now: Date, waits: readonly Wai
   if (status === 'WAITING_FOR_APPROVAL') return { kind: 'waitsForApproval', by: update.created_by };
   if (update.walk.is_late) return { kind: 'late', due: update.walk.due_dt };
   if (status === 'SCHEDULED') return { kind: 'scheduled', start: update.start_dt };
+  if (update.continuous && update.rests_dt !== null && counts.QUEUED + atWork === 0) return { kind: 'staysOpen', since: update.rests_dt };
   return whyItWaits(update, now) ?? whatZonesAllow(update, waits) ?? howItGoes(update);
 };
 

@@ -3,6 +3,7 @@ import type { Client, UpdateRequest } from '../../api/src/index.ts';
 import { budgetHelp, decimalNumber, moment, percentage, wholeNumber } from './command.ts';
 import { UsageError } from './exit-codes.ts';
 import { firmwareIdOf, firmwareNameHelp } from './firmware-name.ts';
+import { updateIdOf } from './update-id.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from './update-targets.ts';
 import { maintenanceWindow, windowHelp } from './window-option.ts';
 
@@ -26,6 +27,8 @@ export interface UpdateOptions extends TargetOptions {
   allowDowngrade?: boolean;
   force?: boolean;
   excludeUnknown?: boolean;
+  continuous?: boolean;
+  replaces?: string;
   comment?: string;
 }
 
@@ -54,6 +57,8 @@ export const addUpdateOptions = (command: Command): Command => {
     .option('--allow-downgrade', 'also devices that run a newer version; needs --comment')
     .option('--force', 'also devices that failed this firmware three times')
     .option('--exclude-unknown', 'no devices that run what is in no catalogue')
+    .option('--continuous', 'stay open, and take in devices that come to match later')
+    .option('--replaces <update>', 'with --continuous: the continuous update that ends when this one begins')
     .option('--comment <text>', 'what for; shown with the update');
 };
 
@@ -89,6 +94,8 @@ export const toUpdateRequest = async (client: Client, options: UpdateOptions): P
     ...(allowDowngrade && { allow_downgrade: true }),
     ...(force && { force: true }),
     ...(excludeUnknown && { unknown_version: 'EXCLUDE' as const }),
+    ...(options.continuous && { continuous: true }),
+    ...(options.replaces !== undefined && { replaces_update_id: updateIdOf(options.replaces) }),
     ...(comment !== undefined && { comment }),
   };
 };

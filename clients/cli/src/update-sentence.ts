@@ -19,6 +19,8 @@ const say = (now: Situation, id: number): string => {
       return `Its next step was due at ${formatTime(now.due)} and has not come. Send its message again: scu update resume ${id}`;
     case 'scheduled':
       return now.start === null ? 'Is about to begin.' : `Begins at ${formatTime(now.start)}.`;
+    case 'staysOpen':
+      return `Stays open: since ${formatTime(now.since)} it waits for devices that come to match.`;
     case 'withdrawn':
       return `The firmware is withdrawn: nobody else is asked. ${devices(now.atWork)} at work.`;
     case 'lost':

@@ -16,6 +16,7 @@ import { printable } from '../../clients/cli/src/output.ts';
 import { planLines } from '../../clients/cli/src/plan-lines.ts';
 import { createProgram } from '../../clients/cli/src/program.ts';
 import { cut } from '../../clients/cli/src/screen.ts';
+import { addUpdateOptions, toUpdateRequest, type UpdateOptions } from '../../clients/cli/src/update-request.ts';
 import { sayWhatHappens } from '../../clients/cli/src/update-sentence.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from '../../clients/cli/src/update-targets.ts';
 import { updateView } from '../../clients/cli/src/update-view.ts';
@@ -182,6 +183,18 @@ describe('the devices of an update', () => {
     [['--group', 'night-shift', '--all'], 'A group says itself'],
   ])('%j are refused, because it is not clear which are meant', async (words, message) => {
     await expect(targetsFrom(...words)).rejects.toThrow(message);
+  });
+});
+
+it('an update is asked for as its options say', async () => {
+  const words = [
+    ...['--firmware', '17', '--zone', 'north', '--budget', '10%', '--window', '02:00-05:00 monday', '--continuous', '--replaces', '#3'],
+    ...['--canary', '1%', '--exclude-unknown', '--comment', 'baseline'],
+  ];
+  expect(await toUpdateRequest(noClient, optionsOf<UpdateOptions>(addUpdateOptions, words))).toEqual({
+    ...{ firmware_id: 17, targets: { filter: { kind: 'scooter', zone: 'north' } }, rollout: { maximum_unavailable_percentage: 10 } },
+    ...{ window: { from: '02:00', until: '05:00', days: ['monday'] }, continuous: true, replaces_update_id: 3, canary: { percentage: 1 } },
+    ...{ timeouts: {}, unknown_version: 'EXCLUDE', comment: 'baseline' },
   });
 });
 

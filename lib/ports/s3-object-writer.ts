@@ -1,5 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import type { UploadPartCommand } from '@aws-sdk/client-s3';
 import type { ObjectWriter } from './object-writer.ts';
 import { createS3, type OpenS3, type S3 } from './s3-client.ts';
 import { storageUnavailable } from './s3-storage.ts';
@@ -117,6 +118,19 @@ const beginUpload = async ({ sdk, client, target }: ObjectToWrite): Promise<stri
   }
 };
 
+/**
+ * A part is signed without its bytes, so that the SDK does not hash each of them once more: TLS protects them on their way, and the package becomes
+ * available only when what S3 has stored has the SHA-256 that was computed here (`promiseDraft`).
+ */
+const leaveBodyUnsigned = ({ middlewareStack }: UploadPartCommand): void =>
+  middlewareStack.add(
+    (next) => (args) => {
+      (args.request as { headers: Record<string, string> }).headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD';
+      return next(args);
+    },
+    { step: 'build' },
+  );
+
 const putPart = async (
   { sdk, client, target }: ObjectToWrite,
   part: { UploadId: string; PartNumber: number },
@@ -124,7 +138,9 @@ const putPart = async (
   abortSignal: AbortSignal,
 ): Promise<string> => {
   try {
-    const { ETag } = await client.send(new sdk.UploadPartCommand({ ...target, ...part, Body }), { abortSignal });
+    const command = new sdk.UploadPartCommand({ ...target, ...part, Body });
+    leaveBodyUnsigned(command);
+    const { ETag } = await client.send(command, { abortSignal });
     if (ETag === undefined) throw new Error('S3 gave a part no tag');
     return ETag;
   } catch (error) {

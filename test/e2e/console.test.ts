@@ -360,7 +360,7 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
     const first = await request();
     await requester.page.getByText('Waits until somebody else than local-engineer approves it.').waitFor();
     expect(await requester.page.getByRole('button', { name: 'Approve' }).isDisabled()).toBe(true);
-    await requester.page.getByText('You have requested it: somebody else has to decide.').first().waitFor();
+    await requester.page.getByText('You have requested it: somebody else has to decide.').waitFor();
     await expect(api.approveUpdate(first, { remark: '' })).rejects.toMatchObject({ status: 403, code: 'approval.second_person' });
 
     const second = await openAs('head-of-fleet');
@@ -399,6 +399,27 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
     expect(await page.getByLabel('Ids', { exact: true }).inputValue()).toBe('S-00002\nS-00004\nS-00006');
     await page.getByText('Updates 3 scooters to vega_mcu 1.7.7').waitFor();
   });
+
+  it('an update that stays open says so when its devices are done, and takes in one that comes to match', async () => {
+    const { id: firmware } = await upload('audio_unlock', '5.0');
+    await api.changeDevice('scooter', idOf(0), { tags: ['open'] });
+    const { page } = await open({ at: `/updates/new?firmware=${firmware}&kind=scooter&tags=open` });
+    await page.getByLabel('Stays open until somebody ends it').check();
+    await page.getByText('Updates 1 scooter, and those that come to match later, to audio_unlock 5.0').waitFor();
+    await page.getByRole('button', { name: 'Update 1 scooter' }).click();
+    await page.waitForURL(/#\/updates\/\d+$/);
+    const id = Number(page.url().split('/').at(-1));
+    const rests = page.locator('.situation', { hasText: 'It stays open: devices that come to match are taken in.' });
+    await rests.waitFor();
+    await page.getByText('1 of 1 device have ended').waitFor();
+
+    await api.changeDevice('scooter', idOf(1), { tags: ['open'] });
+    await expect.poll(async () => (await api.getUpdate(id)).counts.SUCCEEDED, { timeout: 180_000 }).toBe(2);
+    await page.reload();
+    await page.getByText('2 of 2 devices have ended').waitFor();
+    await rests.waitFor();
+    await api.cancelUpdate(id, { force: true });
+  }, 300_000);
 
   it('a zone is deleted when nobody is in it, and what keeps it is said before', async () => {
     await api.addZone({ name: 'harbour', time_zone: 'Europe/Berlin' });

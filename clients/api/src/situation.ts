@@ -26,6 +26,7 @@ export type Situation =
   | { kind: 'atLimit'; atWork: number }
   | { kind: 'waitsForWindow'; waiting: number; until: string | null }
   | { kind: 'atBudget'; atWork: number }
+  | { kind: 'resting'; atWork: number }
   | { kind: 'nobodyAsked'; waiting: number }
   | { kind: 'asking'; perMinute: number; slowedTo: number | null };
 
@@ -48,6 +49,7 @@ const whyItWaits = (update: UpdateDetail, now: Date): Situation | undefined => {
   const { counts, firmware_status, backend_gate, rollout } = update;
   const atWork = counts.IN_PROGRESS;
   if (firmware_status === 'withdrawn' || firmware_status === 'lost') return { kind: firmware_status, atWork };
+  if (counts.QUEUED === 0 && update.continuous) return { kind: 'resting', atWork };
   if (counts.QUEUED === 0) return { kind: 'everybodyAsked', atWork, deadline: update.at_work?.deadline_dt ?? null };
   if (backend_gate.closed_until !== null && new Date(backend_gate.closed_until) > now)
     return { kind: 'backendAway', reason: backend_gate.reason, until: backend_gate.closed_until };

@@ -5,7 +5,7 @@ import type { PackageDraft, WrongPackage } from './package/package-draft.ts';
 import type { Gauge, Situation } from './update/situation.ts';
 import type { Verdict } from './update/verdict.ts';
 import type { Look, Warning } from './upload/file-looks.ts';
-import { canarySizeOf, type Draft, type Wrong } from './wizard/draft.ts';
+import { canarySizeOf, type Draft, isContinuous, type Wrong } from './wizard/draft.ts';
 
 const count = (number: number, one: string, many = `${one}s`): string => `${formatNumber(number)} ${number === 1 ? one : many}`;
 const devices = (number: number): string => count(number, 'device');
@@ -66,6 +66,7 @@ const reason: Record<string, string> = {
   AWAITING_PROOF: 'Says it is done; what it runs is being looked up',
   FAILURE_RATE: 'too many failures',
   CANARY_FAILED: 'the canary failed',
+  REPLACED: 'replaced by update',
   REJECTED: 'not approved',
   CANCEL_REQUESTED: 'Asked to stop',
   CANCEL_REFUSED: 'Goes on although it was asked to stop',
@@ -97,12 +98,15 @@ const waitsFor = ({ cause, until_dt, place }: WaitsFor): string =>
     until_dt === null ? '' : `, ${formatRelative(until_dt, new Date())}`,
   ].join('');
 
+/** What follows them is the number of another update. */
+const namesAnUpdate = new Set(['REPLACED', 'SUPERSEDED']);
+
 /** A code with what stands behind it in words: `FAILURE_RATE: 20 of 162 devices asked ended as FAILED or TIMED_OUT`. */
 const spoken = (whole: string): string => {
   const [, code = '', rest = ''] = /^([A-Z_]+)(?::\s*(.*))?$/s.exec(whole) ?? [];
   if (code === '') return whole;
   const words = rest.replaceAll(/\b[A-Z_]{4,}\b/g, (word) => executionStatus[word as Execution['status']]?.toLowerCase() ?? word);
-  return [reason[code] ?? code, words].filter(Boolean).join(': ');
+  return [reason[code] ?? code, words].filter(Boolean).join(namesAnUpdate.has(code) ? ' #' : ': ');
 };
 const because = (why: string | null): string => (why === null ? '' : `: ${spoken(why)}`);
 
@@ -133,6 +137,10 @@ const situation = (now: Situation): string => {
       return `Waits until the file of the firmware is there again. ${devices(now.atWork)} at work.`;
     case 'everybodyAsked':
       return `Everybody has been asked. ${devices(now.atWork)} still at work.`;
+    case 'resting':
+      return now.atWork === 0
+        ? 'Everybody that it means has had a turn. It stays open: devices that come to match are taken in.'
+        : `Everybody that it means has been asked; ${devices(now.atWork)} at work. It stays open: devices that come to match are taken in.`;
     case 'backendAway':
       return `The backend does not answer${because(now.reason)}. It is tried again at ${formatClock(now.until)}; nobody is asked until then.`;
     case 'canaryStarts':
@@ -183,6 +191,7 @@ const wrong: Record<NonNullable<Wrong[Exclude<keyof Wrong, 'filter'>]>, string> 
   comment: 'A comment is needed when devices go back to an older version, or windows do not count.',
   group: 'Which group?',
   hours: 'From when until when, and on which days?',
+  passing: 'An update that stays open cannot have "Not seen for" among its conditions.',
 };
 
 const kindsMany = { scooter: 'scooters', cabinet: 'cabinets' } as const;
@@ -240,11 +249,11 @@ const sentence = ({
 }): string => {
   if (!firmware) return 'Choose a firmware first.';
   if (!plan) return isCounting ? 'Who takes part is being counted …' : 'Choose devices.';
-  if (plan.eligible === 0) return 'No device would be updated: see why above.';
+  if (plan.eligible === 0 && !isContinuous(draft)) return 'No device would be updated: see why above.';
   if (!isReady) return isCounting ? 'Who takes part is being counted …' : 'Something is not filled in as it should be: see above.';
   const canary = canarySizeOf(draft, plan.eligible);
   return [
-    `Updates ${kindOf(draft.kind, plan.eligible)}${ofWhom(draft)} to ${firmware.hardware_type} ${firmware.version}`,
+    `Updates ${kindOf(draft.kind, plan.eligible)}${ofWhom(draft)}${isContinuous(draft) ? ', and those that come to match later,' : ''} to ${firmware.hardware_type} ${firmware.version}`,
     ...(canary > 0 ? [`, ${formatNumber(canary)} first`] : []),
     `, at most ${formatNumber(Number(draft.perMinute))} a minute`,
     ...(draft.window === 'own' ? [`, between ${draft.hours.from} and ${draft.hours.until}`] : []),
@@ -482,6 +491,9 @@ export const text = {
     started: 'Started',
     startsAt: 'Starts at',
     retryOf: 'Tries again',
+    continuous: 'Stays open for devices that come to match',
+    replaces: 'Replaces',
+    rests: 'Nothing to do since',
     retries: 'Further tries',
     retriesOf: ({ number_of_retries }: Update['retry']) => (number_of_retries === 0 ? 'none' : count(number_of_retries, 'time')),
     timeouts: 'Time limits',
@@ -555,6 +567,8 @@ export const text = {
     chosen: (number: number) => `${devices(number)} chosen`,
     sample: 'Sample',
     sampleHint: 'Empty: all of them. A larger sample contains a smaller one.',
+    continuous:
+      'Stays open until somebody ends it, and takes in devices that come to match later (new ones, moved ones, or with another version)',
     ids: 'Ids',
     idsHint: (number: string) => `${number} ids. One to a line, or separated by commas or spaces; at most 10,000.`,
     csv: 'or a CSV file',
@@ -565,6 +579,7 @@ export const text = {
       `${formatNumber(number)} ${{ NONE: 'run it already', UPGRADE: 'go up', DOWNGRADE: 'go down', UNKNOWN: 'not known' }[what] ?? what}${from === null ? '' : ` from ${from}`}`,
     takeSome: 'Only so many of them',
     takeSomeHint: 'The first ones by id. They are then chosen by their ids, so the list stays as it is now.',
+    takeAtMost: (most: number) => `At most ${formatNumber(most)}.`,
     takeFirst: (number: number) => (number === 0 ? 'Choose the first ones' : `Choose the first ${formatNumber(number)}`),
     take: 'Take in as well',
     allowDowngrade: 'devices that run a newer version (asks for a comment)',

@@ -88,6 +88,14 @@ describe('the draft of an update', () => {
     expect(findWrong({ ...draft, window: 'own', hours: { ...hours, days: [] } }, [])).toEqual({ hours: 'hours' });
   });
 
+  it('stays open where devices are not named by their ids, and no condition of it passes by itself', () => {
+    expect(planOf({ ...draft, continuous: true }, 3, [])).toMatchObject({ continuous: true });
+    expect(planOf({ ...draft, continuous: true, choice: 'ids', ids: 'S-1' }, 3, [])).not.toHaveProperty('continuous');
+    const filter = { ...draft.filter, not_seen_days: '3' };
+    expect(findWrong({ ...draft, continuous: true, filter }, [])).toEqual({ continuous: 'passing' });
+    expect(findWrong({ ...draft, filter }, [])).toEqual({});
+  });
+
   it('takes a group, and a sample of it', () => {
     expect(requestOf({ ...draft, choice: 'group', group: 'beta', percentage: '5' }, 3, [])).toMatchObject({
       targets: { group: 'beta', percentage: 5 },
@@ -122,6 +130,7 @@ describe('what an update does now', () => {
     ['asked nobody of late', { counts: { ...none, QUEUED: 4 } }, { kind: 'nobodyAsked', waiting: 4 }],
     ['is paused', { counts, status: 'PAUSED', reason: 'tea' }, { kind: 'paused', reason: 'tea', atWork: 2, waiting: 10 }],
     ['is late', { counts, walk: { due_dt: '2026-11-26T11:00:00Z', is_late: true } }, { kind: 'late', due: '2026-11-26T11:00:00Z' }],
+    ['rests until devices come to match', { counts: { ...none, SUCCEEDED: 3 }, continuous: true }, { kind: 'resting', atWork: 0 }],
     ['has asked everybody', { counts: { ...none, IN_PROGRESS: 3 } }, { kind: 'everybodyAsked', atWork: 3, deadline: null }],
     ['has lost its firmware', { counts, firmware_status: 'withdrawn' }, { kind: 'withdrawn', atWork: 2 }],
     [

@@ -11,7 +11,7 @@ import { Failure } from '../ui/states.tsx';
 import { useSettled } from '../ui/use-settled.ts';
 import { takeChosen } from '../wizard/chosen-devices.ts';
 import { DevicesStep } from '../wizard/devices-step.tsx';
-import { type Catalogue, canPlan, type Draft, draftFrom, findWrong, planOf, requestOf } from '../wizard/draft.ts';
+import { type Catalogue, canPlan, type Draft, draftFrom, findWrong, isContinuous, planOf, requestOf } from '../wizard/draft.ts';
 import { DryRunStep } from '../wizard/dry-run-step.tsx';
 import { FirmwareStep } from '../wizard/firmware-step.tsx';
 import { SafetyStep } from '../wizard/safety-step.tsx';
@@ -51,7 +51,8 @@ export const NewUpdatePage = () => {
       goTo(`/updates/${id}`);
     },
   });
-  const isReady = firmware !== undefined && Object.keys(wrong).length === 0 && eligible > 0 && !dryRun.isPlaceholderData;
+  const isReady =
+    firmware !== undefined && Object.keys(wrong).length === 0 && (eligible > 0 || isContinuous(draft)) && !dryRun.isPlaceholderData;
   return (
     <Page title={text.wizard.title} lead={text.wizard.lead}>
       <form

@@ -24,7 +24,7 @@ export const Controls = ({ update }: { update: UpdateDetail }) => {
   const [open, setOpen] = useState<Action>();
   const { session } = useService();
   const close = () => setOpen(undefined);
-  // The service refuses it, too.
+  // The service refuses both decisions to whoever has requested it. They can cancel it instead of rejecting it.
   const isOwn = session.subject === update.created_by;
   const dialogs: Record<Action, () => React.ReactNode> = {
     approve: () => <Approve update={update} onClose={close} />,
@@ -37,17 +37,19 @@ export const Controls = ({ update }: { update: UpdateDetail }) => {
   };
   return (
     <>
-      {actionsOf(update).map((action) => (
-        <Button
-          key={action}
-          scope={scopeOf(action)}
-          kind={action === 'cancel' || action === 'reject' ? 'danger' : action === 'pace' ? 'plain' : 'primary'}
-          refusal={isOwn && scopeOf(action) === 'updates:approve' ? text.controls.secondPerson : undefined}
-          onClick={() => setOpen(action)}
-        >
-          {text.controls[action]}
-        </Button>
-      ))}
+      {actionsOf(update)
+        .filter((action) => !(isOwn && action === 'reject'))
+        .map((action) => (
+          <Button
+            key={action}
+            scope={scopeOf(action)}
+            kind={action === 'cancel' || action === 'reject' ? 'danger' : action === 'pace' ? 'plain' : 'primary'}
+            refusal={isOwn && action === 'approve' ? text.controls.secondPerson : undefined}
+            onClick={() => setOpen(action)}
+          >
+            {text.controls[action]}
+          </Button>
+        ))}
       {open && dialogs[open]()}
     </>
   );

@@ -29,9 +29,11 @@ export const PacePart = ({ update, now }: Part & { now: Date }) => {
               [text.update.slowed, backend_gate.share < 1 ? text.update.slowedTo(formatShare(backend_gate.share)) : null],
               [
                 text.update.estimatedEnd,
-                estimated_end_dt === null
-                  ? text.update.notKnown
-                  : `${formatDateTime(estimated_end_dt)} (${formatRelative(estimated_end_dt, now)})`,
+                update.continuous
+                  ? null
+                  : estimated_end_dt === null
+                    ? text.update.notKnown
+                    : `${formatDateTime(estimated_end_dt)} (${formatRelative(estimated_end_dt, now)})`,
               ],
             ]}
           />
@@ -125,6 +127,12 @@ export const Settings = ({ update }: Part) => (
           text.update.retryOf,
           update.retry_of_update_id && <a href={linkTo(`/updates/${update.retry_of_update_id}`)}>#{update.retry_of_update_id}</a>,
         ],
+        [text.update.continuous, update.continuous ? text.yes : null],
+        [
+          text.update.replaces,
+          update.replaces_update_id && <a href={linkTo(`/updates/${update.replaces_update_id}`)}>#{update.replaces_update_id}</a>,
+        ],
+        [text.update.rests, update.rests_dt && <Time dt={update.rests_dt} />],
         [text.update.retries, text.update.retriesOf(update.retry)],
         [text.update.timeouts, text.update.timeoutsOf(update.timeouts)],
         [text.update.growing, update.rollout.exponential && text.update.growingOf(update.rollout.exponential)],

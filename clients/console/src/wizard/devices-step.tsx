@@ -53,6 +53,13 @@ export const DevicesStep = ({ draft, wrong, change, plan, isCounting }: StepProp
         {draft.choice === 'group' && <GroupField {...{ draft, wrong, change }} />}
         {draft.choice === 'ids' ? <IdFields {...{ draft, wrong, change }} /> : <SampleField {...{ draft, wrong, change }} />}
       </div>
+      {draft.choice !== 'ids' && (
+        <label className="check">
+          <input type="checkbox" checked={draft.continuous} onChange={(event) => change({ continuous: event.target.checked })} />{' '}
+          {text.wizard.continuous}
+        </label>
+      )}
+      {wrong.continuous && <p className="wrong">{wrongText(wrong.continuous)}</p>}
     </section>
   );
 };

@@ -39,6 +39,8 @@ export interface Draft {
   budget: string;
   allowDowngrade: boolean;
   force: boolean;
+  /** Stays open for devices that come to match. Those that are named by their ids cannot. */
+  continuous: boolean;
   unknownVersion: 'INCLUDE' | 'EXCLUDE';
   comment: string;
 }
@@ -69,6 +71,7 @@ export const emptyDraft: Draft = {
   budget: '',
   allowDowngrade: false,
   force: false,
+  continuous: false,
   unknownVersion: 'INCLUDE',
   comment: '',
 };
@@ -114,7 +117,7 @@ export type Catalogue = readonly Pick<FirmwareListItem, 'id' | 'hardware_type' |
 
 export type DraftField = keyof Draft;
 export type Wrong = Partial<
-  Record<Exclude<DraftField, 'filter'>, 'number' | 'percentage' | 'tooMany' | 'none' | 'comment' | 'group' | 'hours'>
+  Record<Exclude<DraftField, 'filter'>, 'number' | 'percentage' | 'tooMany' | 'none' | 'comment' | 'group' | 'hours' | 'passing'>
 > & {
   filter?: WrongFilter;
 };
@@ -126,6 +129,7 @@ export const findWrong = (draft: Draft, catalogue: Catalogue): Wrong => {
     if (!isRight && what !== undefined) wrong[field] = what;
   };
   const percentage = (typed: string) => (decimal(typed) ?? 0) > 0 && (decimal(typed) ?? 0) <= 100;
+  wants('continuous', !isContinuous(draft) || draft.choice !== 'filter' || draft.filter.not_seen_days === '', 'passing');
   if (draft.choice === 'ids') {
     const ids = idsOf(draft.ids).length;
     wants('ids', ids > 0, 'none');
@@ -154,8 +158,8 @@ export const findWrong = (draft: Draft, catalogue: Catalogue): Wrong => {
 };
 
 /** Whether enough is filled in to ask who takes part, and when. */
-export const canPlan = ({ ids, percentage, group, filter, hours, budget, perMinute, atWork }: Wrong): boolean =>
-  !ids && !percentage && !group && !filter && !hours && !budget && !perMinute && !atWork;
+export const canPlan = ({ ids, percentage, group, filter, hours, budget, perMinute, atWork, continuous }: Wrong): boolean =>
+  !continuous && !ids && !percentage && !group && !filter && !hours && !budget && !perMinute && !atWork;
 
 const targetsOf = (draft: Draft, catalogue: Catalogue): RequestUpdateBody['targets'] => {
   const { kind, choice, group } = draft;
@@ -165,12 +169,15 @@ const targetsOf = (draft: Draft, catalogue: Catalogue): RequestUpdateBody['targe
   return choice === 'group' ? { group, ...sample } : { filter: { ...toFilter(draft.filter, catalogue), kind, ...sample } };
 };
 
+export const isContinuous = ({ continuous, choice }: Pick<Draft, 'continuous' | 'choice'>): boolean => continuous && choice !== 'ids';
+
 /** What decides who takes part: all that a dry run needs. */
 export const planOf = (draft: Draft, firmware_id: number, catalogue: Catalogue): UpdateRequest => ({
   firmware_id,
   targets: targetsOf(draft, catalogue),
   allow_downgrade: draft.allowDowngrade,
   force: draft.force,
+  ...(isContinuous(draft) && { continuous: true }),
   unknown_version: draft.unknownVersion,
   comment: draft.comment.trim() || (draft.allowDowngrade || draft.window === 'ignore' ? '-' : ''),
   ...(draft.window === 'own' && { window: toWindow(draft.hours) }),

@@ -29,13 +29,20 @@ export const TakeSome = ({ plan, request, onTake }: { plan: DryRun; request: Upd
   const most = Math.min(mostIds, plan.eligible - 1);
   const { mutate, isPending, error } = useMutation({
     mutationFn: () => listEligible(api, request, plan, number),
-    onSuccess: onTake,
+    onSuccess: (ids) => {
+      setTyped('');
+      onTake(ids);
+    },
   });
   if (most < 1) return null;
   return (
     <>
       <div className="fields">
-        <NumberField label={text.wizard.takeSome} {...{ minimum: 1, maximum: most, value: typed, onChange: setTyped }} />
+        <NumberField
+          label={text.wizard.takeSome}
+          error={number > most ? text.wizard.takeAtMost(most) : undefined}
+          {...{ minimum: 1, maximum: most, value: typed, onChange: setTyped }}
+        />
         <div className="actions">
           <button type="button" disabled={isPending || number < 1 || number > most} onClick={() => mutate()}>
             {text.wizard.takeFirst(number)}

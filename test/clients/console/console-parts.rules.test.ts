@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { DeviceExecution, DeviceWithHistory, UpdateDetail } from '../../../clients/api/src/index.ts';
 import { storyOf } from '../../../clients/console/src/device/story.ts';
 import { readClaims } from '../../../clients/console/src/login/claims.ts';
-import { gaugeOf, pollInterval, situationOf } from '../../../clients/console/src/update/situation.ts';
+import { gaugeOf, pollBeside, pollInterval, pollList, situationOf } from '../../../clients/console/src/update/situation.ts';
 import { addUp, verdictOf } from '../../../clients/console/src/update/verdict.ts';
 import { findWarning, guessFrom, lookOf } from '../../../clients/console/src/upload/file-looks.ts';
 import {
@@ -190,6 +190,15 @@ describe('what an update does now', () => {
       pollInterval({ ...running, status: 'PAUSED' }, 0),
       pollInterval({ status: 'COMPLETED', finished_dt: '2026-11-26T11:00:00Z' }, 0),
     ]).toEqual([2_000, 5_000, 30_000, false]);
+  });
+
+  it('what stands still is seldom asked for, beside the update and in lists, too', () => {
+    const running = { status: 'IN_PROGRESS', finished_dt: null, rests_dt: null } as const;
+    const paused = { ...running, status: 'PAUSED' } as const;
+    const resting = { ...running, rests_dt: '2026-11-26T11:00:00Z' };
+    const ended = { ...running, status: 'COMPLETED', finished_dt: '2026-11-26T11:00:00Z' } as const;
+    expect([running, paused, resting, ended].map((update) => pollBeside(update, 5_000))).toEqual([5_000, 30_000, 30_000, false]);
+    expect([pollList([ended, running], 5_000), pollList([ended, paused], 5_000), pollList([], 5_000)]).toEqual([5_000, 30_000, 30_000]);
   });
 
   it('a firmware is judged by all its updates together', () => {

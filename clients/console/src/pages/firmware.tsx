@@ -15,6 +15,7 @@ import { Answer, Empty } from '../ui/states.tsx';
 import { FirmwareBadge } from '../ui/status.tsx';
 import { More } from '../ui/table.tsx';
 import { Time } from '../ui/time.tsx';
+import { pollList } from '../update/situation.ts';
 import { addUp, verdictOf } from '../update/verdict.ts';
 import { ChangesLink } from './audit.tsx';
 import { UpdateTable } from './updates.tsx';
@@ -132,7 +133,7 @@ const FirmwareBody = ({ firmware }: { firmware: FirmwareDownload }) => {
     ['updates', 'of firmware', firmware.id],
     (page, options) => api.listUpdates({ ...page, firmware_id: firmware.id }, options),
     // Of one that never was available the service says that there is none to ask for.
-    { limit: 100, pollMilliseconds: 10_000, isEnabled: !wasNeverOut(firmware) },
+    { limit: 100, pollMilliseconds: (items) => pollList(items, 10_000), isEnabled: !wasNeverOut(firmware) },
   );
   const { data: stats } = useQuery({
     queryKey: ['stats', 'of firmware'],

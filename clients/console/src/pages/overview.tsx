@@ -9,7 +9,8 @@ import { Page, Section } from '../ui/page.tsx';
 import { Answer, Empty } from '../ui/states.tsx';
 import { UpdateTable } from './updates.tsx';
 
-const running: readonly ListUpdatesStatus[] = ['IN_PROGRESS', 'PAUSED', 'WAITING_FOR_APPROVAL', 'SCHEDULED'];
+/** These stand still until somebody acts or their time comes. */
+const standing: readonly ListUpdatesStatus[] = ['PAUSED', 'WAITING_FOR_APPROVAL', 'SCHEDULED'];
 
 export const OverviewPage = () => {
   const api = useApi();
@@ -18,12 +19,18 @@ export const OverviewPage = () => {
     queryFn: ({ signal }) => api.getStats({}, { signal }),
     refetchInterval: 30_000,
   });
-  const open = useQuery({
-    queryKey: ['updates', 'open'],
-    queryFn: async ({ signal }) =>
-      (await Promise.all(running.map((status) => api.listUpdates({ status, limit: 20 }, { signal })))).flatMap(({ items }) => items),
+  const running = useQuery({
+    queryKey: ['updates', 'running'],
+    queryFn: async ({ signal }) => (await api.listUpdates({ status: 'IN_PROGRESS', limit: 20 }, { signal })).items,
     refetchInterval: 10_000,
   });
+  const others = useQuery({
+    queryKey: ['updates', 'standing'],
+    queryFn: async ({ signal }) =>
+      (await Promise.all(standing.map((status) => api.listUpdates({ status, limit: 20 }, { signal })))).flatMap(({ items }) => items),
+    refetchInterval: 30_000,
+  });
+  const open = { ...running, data: running.data && others.data && [...running.data, ...others.data], error: running.error ?? others.error };
   const recent = useQuery({
     queryKey: ['updates', 'recent'],
     // Those that run stand above.

@@ -52,7 +52,10 @@ const columns: readonly Column<Assembly>[] = [
 
 export const PackagesPage = () => {
   const api = useApi();
-  const list = useList(['packages'], (page, options) => api.listAssemblies(page, options), { pollMilliseconds: 5_000 });
+  const list = useList(['packages'], (page, options) => api.listAssemblies(page, options), {
+    // Seldom, while none is being made.
+    pollMilliseconds: (items) => (items.some(({ status }) => status === 'IN_PROGRESS') ? 5_000 : 30_000),
+  });
   return (
     <Page
       title={text.packages.title}

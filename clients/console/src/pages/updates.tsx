@@ -14,7 +14,7 @@ import { Answer, Empty } from '../ui/states.tsx';
 import { UpdateBadge } from '../ui/status.tsx';
 import { type Column, More, type Sorting, Table } from '../ui/table.tsx';
 import { Time } from '../ui/time.tsx';
-import { totalOf } from '../update/situation.ts';
+import { pollList, totalOf } from '../update/situation.ts';
 
 const columns: readonly Column<Update>[] = [
   { title: text.updates.number, cell: ({ id }) => <a href={linkTo(`/updates/${id}`)}>#{id}</a>, sort: 'created_dt' },
@@ -77,7 +77,7 @@ export const UpdatesPage = () => {
         },
         options,
       ),
-    { pollMilliseconds: 5_000 },
+    { pollMilliseconds: (items) => pollList(items, 5_000) },
   );
   const isFiltered = Boolean(status || hardware_type || created_by);
   return (

@@ -11,6 +11,7 @@ import { ExecutionBadge, type ExecutionStatus, executionStatuses } from '../ui/s
 import { type Column, More, Table } from '../ui/table.tsx';
 import { Time } from '../ui/time.tsx';
 import { tellingReasons } from './reasons.tsx';
+import { pollBeside } from './situation.ts';
 
 /** What a device says, or what it waits for while it has nothing to say. */
 export const Why = ({ reason, detail, waits_for, late_success_dt }: Execution) => (
@@ -62,7 +63,7 @@ export const Executions = ({ update }: { update: UpdateDetail }) => {
   const list = useList(
     ['update', update.id, 'executions', conditions],
     (page, options) => api.listExecutions(update.id, { ...page, ...conditions }, options),
-    { pollMilliseconds: update.finished_dt === null ? 5_000 : false },
+    { pollMilliseconds: pollBeside(update, 5_000) },
   );
   const reasons = new Set(tellingReasons(update.reasons).flatMap(({ reason: each }) => each?.split(':')[0] ?? []));
   return (

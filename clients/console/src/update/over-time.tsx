@@ -6,6 +6,7 @@ import { text } from '../text.ts';
 import { Section } from '../ui/page.tsx';
 import { Answer } from '../ui/states.tsx';
 import { executionStatuses } from '../ui/status.tsx';
+import { pollBeside } from './situation.ts';
 
 const points = 120;
 
@@ -17,7 +18,7 @@ export const OverTime = ({ update }: { update: UpdateDetail }) => {
     // Once more when it has ended: the last point is its end then.
     queryKey: ['update', update.id, 'timeline', isOpen],
     queryFn: ({ signal }) => api.getUpdateTimeline(update.id, { points }, { signal }),
-    refetchInterval: isOpen ? 15_000 : false,
+    refetchInterval: pollBeside(update, 15_000),
     placeholderData: (before) => before,
     enabled: update.executions_removed_dt === null && update.started_dt !== null,
   });

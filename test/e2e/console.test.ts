@@ -409,7 +409,7 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
     await page.getByRole('button', { name: 'Update 1 scooter' }).click();
     await page.waitForURL(/#\/updates\/\d+$/);
     const id = Number(page.url().split('/').at(-1));
-    const rests = page.locator('.situation', { hasText: 'It stays open: devices that come to match are taken in.' });
+    const rests = page.locator('.situation', { hasText: 'Stays open: it waits for devices that come to match' });
     await rests.waitFor();
     await page.getByText('1 of 1 device have ended').waitFor();
 

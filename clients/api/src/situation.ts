@@ -26,7 +26,6 @@ export type Situation =
   | { kind: 'atLimit'; atWork: number }
   | { kind: 'waitsForWindow'; waiting: number; until: string | null }
   | { kind: 'atBudget'; atWork: number }
-  | { kind: 'resting'; atWork: number }
   | { kind: 'nobodyAsked'; waiting: number }
   | { kind: 'asking'; perMinute: number; slowedTo: number | null };
 
@@ -41,7 +40,6 @@ export const situationOf = (update: UpdateDetail, now: Date, waits: readonly Wai
   if (status === 'WAITING_FOR_APPROVAL') return { kind: 'waitsForApproval', by: update.created_by };
   if (update.walk.is_late) return { kind: 'late', due: update.walk.due_dt };
   if (status === 'SCHEDULED') return { kind: 'scheduled', start: update.start_dt };
-  if (update.continuous && update.rests_dt !== null && counts.QUEUED + atWork === 0) return { kind: 'staysOpen', since: update.rests_dt };
   return whyItWaits(update, now) ?? whatZonesAllow(update, waits) ?? howItGoes(update);
 };
 
@@ -49,7 +47,7 @@ const whyItWaits = (update: UpdateDetail, now: Date): Situation | undefined => {
   const { counts, firmware_status, backend_gate, rollout } = update;
   const atWork = counts.IN_PROGRESS;
   if (firmware_status === 'withdrawn' || firmware_status === 'lost') return { kind: firmware_status, atWork };
-  if (counts.QUEUED === 0 && update.continuous) return { kind: 'resting', atWork };
+  if (update.continuous && update.rests_dt !== null && counts.QUEUED + atWork === 0) return { kind: 'staysOpen', since: update.rests_dt };
   if (counts.QUEUED === 0) return { kind: 'everybodyAsked', atWork, deadline: update.at_work?.deadline_dt ?? null };
   if (backend_gate.closed_until !== null && new Date(backend_gate.closed_until) > now)
     return { kind: 'backendAway', reason: backend_gate.reason, until: backend_gate.closed_until };

@@ -40,7 +40,7 @@ const say = (now: Situation, id: number): string => {
 
 type Pace = Extract<
   Situation,
-  { kind: 'everybodyAsked' | 'resting' | 'putOff' | 'atLimit' | 'waitsForWindow' | 'atBudget' | 'nobodyAsked' | 'asking' }
+  { kind: 'everybodyAsked' | 'putOff' | 'atLimit' | 'waitsForWindow' | 'atBudget' | 'nobodyAsked' | 'asking' }
 >;
 
 const sayHowItGoes = (now: Pace): string => {
@@ -49,8 +49,6 @@ const sayHowItGoes = (now: Pace): string => {
       return `Everybody has been asked. It waits until ${devices(now.atWork)} ${now.atWork === 1 ? 'shows what it runs' : 'show what they run'}${
         now.deadline === null ? '' : `, or until the last deadline at ${formatTime(now.deadline)}`
       }.`;
-    case 'resting':
-      return `Everybody that it means has been asked; ${devices(now.atWork)} at work. Devices that come to match are taken in.`;
     case 'putOff':
       return `${devices(now.waiting)} put it off just now, and will be asked again; ${devices(now.atWork)} at work.`;
     case 'atLimit':

@@ -137,10 +137,6 @@ const situation = (now: Situation): string => {
       return `Waits until the file of the firmware is there again. ${devices(now.atWork)} at work.`;
     case 'everybodyAsked':
       return `Everybody has been asked. ${devices(now.atWork)} still at work.`;
-    case 'resting':
-      return now.atWork === 0
-        ? 'Everybody that it means has had a turn. It stays open: devices that come to match are taken in.'
-        : `Everybody that it means has been asked; ${devices(now.atWork)} at work. It stays open: devices that come to match are taken in.`;
     case 'backendAway':
       return `The backend does not answer${because(now.reason)}. It is tried again at ${formatClock(now.until)}; nobody is asked until then.`;
     case 'canaryStarts':

@@ -130,7 +130,16 @@ describe('what an update does now', () => {
     ['asked nobody of late', { counts: { ...none, QUEUED: 4 } }, { kind: 'nobodyAsked', waiting: 4 }],
     ['is paused', { counts, status: 'PAUSED', reason: 'tea' }, { kind: 'paused', reason: 'tea', atWork: 2, waiting: 10 }],
     ['is late', { counts, walk: { due_dt: '2026-11-26T11:00:00Z', is_late: true } }, { kind: 'late', due: '2026-11-26T11:00:00Z' }],
-    ['rests until devices come to match', { counts: { ...none, SUCCEEDED: 3 }, continuous: true }, { kind: 'resting', atWork: 0 }],
+    [
+      'rests until devices come to match',
+      { counts: { ...none, SUCCEEDED: 3 }, continuous: true, rests_dt: '2026-11-26T11:00:00Z' },
+      { kind: 'staysOpen', since: '2026-11-26T11:00:00Z' },
+    ],
+    [
+      'would take in devices, if its firmware were not withdrawn',
+      { counts: none, continuous: true, rests_dt: '2026-11-26T11:00:00Z', firmware_status: 'withdrawn' },
+      { kind: 'withdrawn', atWork: 0 },
+    ],
     ['has asked everybody', { counts: { ...none, IN_PROGRESS: 3 } }, { kind: 'everybodyAsked', atWork: 3, deadline: null }],
     ['has lost its firmware', { counts, firmware_status: 'withdrawn' }, { kind: 'withdrawn', atWork: 2 }],
     [

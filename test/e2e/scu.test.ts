@@ -278,7 +278,7 @@ describe('zones, tags and groups', () => {
       `Group night-shift means: ${conditions}\n`,
     );
     expect((await linesOf('group', 'members', 'night-shift')).map(({ external_id }) => external_id)).toEqual(['S-00030']);
-    expect(await answerOf(['update', 'plan', '--firmware', 'vega_mcu@1.5.0', '--group', 'night-shift'])).toMatch(/^1 devices would/);
+    expect(await answerOf(['update', 'plan', '--firmware', 'vega_mcu@1.5.0', '--group', 'night-shift'])).toMatch(/^1 device would/);
     expect(await answerOf(['group', 'change', 'night-shift', '--zone', 'north'])).toBe('Group night-shift means: --zone north\n');
     expect(await jsonOf('group', 'view', 'night-shift')).toMatchObject({ devices: 2, comment: 'collected at night' });
     expect(await answerOf(['group', 'list'])).toMatch(/night-shift +--zone north +collected at night\n$/);
@@ -291,7 +291,7 @@ describe('zones, tags and groups', () => {
     const plan = ['update', 'plan', '--firmware', 'vega_mcu@1.5.0'];
     const closed = await answerOf([...plan, '--devices', 'S-00001', '--window', `${at(2)}-${at(3)}`]);
     expect(closed).toMatch(
-      /^1 devices would be updated\.\n {2}0 at once, at the pace of the update\n {2}1 in no zone when its window opens: \d{4}-/,
+      /^1 device would be updated\.\n {2}0 at once, at the pace of the update\n {2}1 in no zone when its window opens: \d{4}-/,
     );
     const budget = await answerOf([...plan, '--zone', 'north', '--budget', '1%']);
     expect(budget).toMatch(/^2 devices would be updated\.\n {2}1 at once, .*\n {2}1 in zone north as others there have ended: its budget/);

@@ -24,7 +24,7 @@ export const planLines = (
   { paint }: Pick<Output, 'paint'>,
   now: Date,
 ): string[] => [
-  paint('strong', `${formatNumber(eligible)} devices would be updated.`),
+  paint('strong', `${formatNumber(eligible)} ${eligible === 1 ? 'device' : 'devices'} would be updated.`),
   ...whenLines(when, now),
   ...(needs_approval ? ['Somebody else would have to approve it.'] : []),
   '',

@@ -74,13 +74,15 @@ const toAtWork = ({ since_dt, heard_dt }: { since_dt: string | null; heard_dt: s
 
 /** null while the canary is open, because its speed says nothing about that of the others, and while the update is paused. */
 const estimateEnd = (update: Update, at_work: UpdateDetail['at_work'], lately: Lately, now: Date): Date | null => {
-  const { status, counts, canary, canary_passed_dt, started_dt, finished_dt } = update;
+  const { status, counts, canary, canary_passed_dt, started_dt, finished_dt, walk } = update;
   if (finished_dt || !started_dt || status === 'PAUSED' || (canary && !canary_passed_dt)) return null;
   if (counts.QUEUED === 0) return at_work && estimateLastProof(at_work, lately, now);
   if (lately.ended === 0) return null;
   const since = canary_passed_dt ?? started_dt;
   const seconds = Math.min(latelySeconds, (now.getTime() - since.getTime()) / 1000);
-  return addSeconds(now, ((counts.QUEUED + counts.IN_PROGRESS) / lately.ended) * seconds);
+  // While nobody is at work and windows are closed, nothing ends before the next step.
+  const goesOn = counts.IN_PROGRESS === 0 && walk.due_dt && walk.due_dt > now ? walk.due_dt : now;
+  return addSeconds(goesOn, ((counts.QUEUED + counts.IN_PROGRESS) / lately.ended) * seconds);
 };
 
 /** When all devices are asked: a device that has been at work for longer than the slowest one lately is silent, and only its deadline ends it. */

@@ -166,6 +166,18 @@ describe('GET /v1/updates/{id}', () => {
     expect((await get(id)).body).toMatchObject({ status: 'PAUSED', estimated_end_dt: null });
   });
 
+  it('200: while windows are closed and nobody is at work, the end is not before the next step', async () => {
+    const { run, id, get, backend } = await given(200, { window: { from: '07:00', until: '08:01' }, rollout: { maximum_per_minute: 60 } });
+    backend.behave = () => ({ seconds: 5, result: 'succeeds' });
+    await run({ seconds: 80 });
+    const { counts, walk, estimated_end_dt } = (await get(id)).body;
+    expect(counts.IN_PROGRESS).toBe(0);
+    expect(counts.QUEUED).toBeGreaterThan(100);
+    const minutesAfterStart = (time: string | Date | null) => (new Date(time ?? 0).getTime() - startOfTime.getTime()) / 60_000;
+    expect(minutesAfterStart(walk.due_dt)).toBeGreaterThan(10);
+    expect(minutesAfterStart(estimated_end_dt)).toBeGreaterThan(minutesAfterStart(walk.due_dt));
+  });
+
   it('200: once everybody is asked, the end is that of the slowest; silent devices end at their deadline, and it says so', async () => {
     const { run, id, get, backend, external_ids } = await given(20, { timeouts: { queued_minutes: 60, in_progress_minutes: 30 } });
     const silent = new Set(external_ids.slice(0, 2));

@@ -16,7 +16,7 @@ export type Situation =
   | { kind: 'late'; due: string | null }
   | { kind: 'scheduled'; start: string | null }
   | { kind: 'withdrawn' | 'lost'; atWork: number }
-  | { kind: 'staysOpen'; since: string }
+  | { kind: 'staysOpen'; since: string | null }
   | { kind: 'everybodyAsked'; atWork: number; deadline: string | null }
   | { kind: 'backendAway'; reason: string | null; until: string }
   | { kind: 'canaryStarts'; size: number }
@@ -47,7 +47,7 @@ const whyItWaits = (update: UpdateDetail, now: Date): Situation | undefined => {
   const { counts, firmware_status, backend_gate, rollout } = update;
   const atWork = counts.IN_PROGRESS;
   if (firmware_status === 'withdrawn' || firmware_status === 'lost') return { kind: firmware_status, atWork };
-  if (update.continuous && update.rests_dt !== null && counts.QUEUED + atWork === 0) return { kind: 'staysOpen', since: update.rests_dt };
+  if (update.continuous && counts.QUEUED + atWork === 0) return { kind: 'staysOpen', since: update.rests_dt };
   if (counts.QUEUED === 0) return { kind: 'everybodyAsked', atWork, deadline: update.at_work?.deadline_dt ?? null };
   if (backend_gate.closed_until !== null && new Date(backend_gate.closed_until) > now)
     return { kind: 'backendAway', reason: backend_gate.reason, until: backend_gate.closed_until };

@@ -20,7 +20,7 @@ const say = (now: Situation, id: number): string => {
     case 'scheduled':
       return now.start === null ? 'Is about to begin.' : `Begins at ${formatTime(now.start)}.`;
     case 'staysOpen':
-      return `Stays open: since ${formatTime(now.since)} it waits for devices that come to match.`;
+      return `Stays open: ${now.since === null ? '' : `since ${formatTime(now.since)} `}it waits for devices that come to match.`;
     case 'withdrawn':
       return `The firmware is withdrawn: nobody else is asked. ${devices(now.atWork)} at work.`;
     case 'lost':

@@ -130,7 +130,7 @@ const situation = (now: Situation): string => {
     case 'scheduled':
       return now.start === null ? 'Begins in a moment.' : `Begins ${formatDateTime(now.start)}.`;
     case 'staysOpen':
-      return `Stays open: it waits for devices that come to match, since ${formatDateTime(now.since)}.`;
+      return `Stays open: it waits for devices that come to match${now.since === null ? '' : `, since ${formatDateTime(now.since)}`}.`;
     case 'withdrawn':
       return `The firmware was withdrawn: nobody else is asked. ${devices(now.atWork)} at work.`;
     case 'lost':

@@ -125,7 +125,9 @@ export async function verifyAuthors(
   }
   if (signed.size >= required) return new Map([...known, ...signed]);
   const why = refusals.length > 0 ? `: ${refusals.join('; ')}` : '';
-  throw new Refused(`${required} authors have to sign ${file.hardware_type} ${file.version}; ${signed.size} did${why}`);
+  throw new Refused(
+    `${required} ${required === 1 ? 'author has' : 'authors have'} to sign ${file.hardware_type} ${file.version}; ${signed.size} did${why}`,
+  );
 }
 
 /** The statements of these keys about exactly this file. Wrong signatures, and statements about other files, are ignored. */

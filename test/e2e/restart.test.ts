@@ -147,10 +147,10 @@ it('no cabinet that was born with author keys takes a byte that no author signed
     const attacks = [rowChanged, fileChanged, ownKeys, unsigned];
     const outcomes = await Promise.all(attacks.map((firmware_id, i) => update(firmware_id, [cabinets[i] ?? ''])));
     expect(outcomes.flat()).toEqual([
-      ['C-0001', 'REJECTED', 'not trusted: 1 authors have to sign cabinet 1.2.0; 0 did'],
+      ['C-0001', 'REJECTED', 'not trusted: 1 author has to sign cabinet 1.2.0; 0 did'],
       ['C-0002', 'FAILED', expect.stringMatching(/^not trusted: (size|sha256) mismatch/)],
-      ['C-0003', 'REJECTED', 'not trusted: 1 authors have to sign cabinet 1.4.0; 0 did'],
-      ['C-0004', 'REJECTED', 'not trusted: 1 authors have to sign cabinet 1.5.0; 0 did'],
+      ['C-0003', 'REJECTED', 'not trusted: 1 author has to sign cabinet 1.4.0; 0 did'],
+      ['C-0004', 'REJECTED', 'not trusted: 1 author has to sign cabinet 1.5.0; 0 did'],
     ]);
 
     // And what the service's own key signs, told to a cabinet by somebody in the place of the service.
@@ -174,7 +174,7 @@ it('no cabinet that was born with author keys takes a byte that no author signed
     impostor.close();
     expect([impostor.heard[0]?.execution, impostor.heard[0]?.details, impostor.downloads]).toEqual([
       'rejected',
-      ['not trusted: 1 authors have to sign cabinet 6.6.6; 0 did'],
+      ['not trusted: 1 author has to sign cabinet 6.6.6; 0 did'],
       0,
     ]);
   } finally {

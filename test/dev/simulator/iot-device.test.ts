@@ -76,8 +76,8 @@ describe('a cabinet that was born with a root', () => {
     await hasEnded(impostor, 3);
     expect(endsOf(impostor)).toEqual([
       ['closed', 'success'],
-      ['rejected', 'none', 'not trusted: 1 authors have to sign cabinet 6.6.6; 0 did'],
-      ['rejected', 'none', 'not trusted: 1 authors have to sign cabinet 6.6.7; 0 did'],
+      ['rejected', 'none', 'not trusted: 1 author has to sign cabinet 6.6.6; 0 did'],
+      ['rejected', 'none', 'not trusted: 1 author has to sign cabinet 6.6.7; 0 did'],
     ]);
     expect(impostor.downloads).toBe(1);
     expect(cabinet.runs()).toBe('1.1.0');

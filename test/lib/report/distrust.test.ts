@@ -44,11 +44,11 @@ it('feedback of a device that polls: counted, and shown with its execution', asy
     );
   await say('proceeding', ['installing']);
   expect(distrusting()).toEqual([]);
-  await say('rejected', ['not trusted: 1 authors have to sign cabinet 6.6.6; 0 did']);
+  await say('rejected', ['not trusted: 1 author has to sign cabinet 6.6.6; 0 did']);
   expect(distrusting()).toEqual([1]);
   expect(logged()).toHaveLength(1);
   expect(await ddi.execution(id)).toMatchObject({
     status: 'REJECTED',
-    detail: 'not trusted: 1 authors have to sign cabinet 6.6.6; 0 did\ninstalling',
+    detail: 'not trusted: 1 author has to sign cabinet 6.6.6; 0 did\ninstalling',
   });
 });

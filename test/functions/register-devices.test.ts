@@ -139,8 +139,9 @@ describe('PUT /v1/devices', () => {
       channel: 'telematics',
     }));
     expect(await register(devices)).toMatchObject({ statusCode: 200, body: { created: 10_000, changed: 0, unchanged: 0 } });
-    // Which zones there are not is not asked where none is named. Begin, wait for its turn, add, lock what differs, audit, commit.
-    expect(takeStatements()).toHaveLength(6);
+    // Which zones there are not is not asked where none is named. Begin, wait for its turn, add, lock what differs, audit, wake open updates,
+    // commit.
+    expect(takeStatements()).toHaveLength(7);
     expect(await register(devices)).toMatchObject({ statusCode: 200, body: { created: 0, changed: 0, unchanged: 10_000 } });
   });
 

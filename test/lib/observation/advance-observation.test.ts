@@ -81,13 +81,13 @@ describe('an observation of devices named one by one', () => {
     await world.run();
 
     expect(await installedOf(external_id)).toMatchObject([
-      { hardware_type: 'vega_gsm', version: 'in no catalogue', firmware_id: null, firmware_update_dt: inSeconds(-600) },
+      { hardware_type: 'vega_gsm', version: 'in no catalogue', firmware_id: null, firmware_update_dt: inSeconds(-600).toISOString() },
       {
         hardware_type: 'vega_mcu',
         firmware_id: firmware.id,
         version: firmware.version,
-        firmware_update_dt: inSeconds(-600),
-        observed_dt: inSeconds(-10),
+        firmware_update_dt: inSeconds(-600).toISOString(),
+        observed_dt: inSeconds(-10).toISOString(),
         source: 'observation',
       },
     ]);
@@ -165,8 +165,8 @@ describe('an observation of devices named one by one', () => {
     expect(await world.get(id)).toMatchObject({ status: 'COMPLETED', devices_answered: 1, reports_stored: 2, reports_refused: 5 });
     expect(await installedOf(external_id)).toMatchObject([
       // A time ahead is taken as now.
-      { hardware_type: 'audio_locate', version: '1.0.0', observed_dt: inSeconds(1) },
-      { hardware_type: 'vega_mcu', version: '1.0.0', firmware_update_dt: startOfTime },
+      { hardware_type: 'audio_locate', version: '1.0.0', observed_dt: inSeconds(1).toISOString() },
+      { hardware_type: 'vega_mcu', version: '1.0.0', firmware_update_dt: startOfTime.toISOString() },
     ]);
   });
 

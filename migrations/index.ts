@@ -40,6 +40,8 @@ import * as steerByZone from './20261127500000_steer_by_zone.ts';
 import * as askForApproval from './20261127510000_ask_for_approval.ts';
 import * as writeLess from './20261128400000_write_less.ts';
 import * as keepUpdatesOpen from './20261128410000_keep_updates_open.ts';
+import * as judgeRevisions from './20261128420000_judge_revisions.ts';
+import * as supersedeUpdates from './20261128420100_supersede_updates.ts';
 
 /** Every migration by its name, in the order in which they run. A list rather than a folder scan, so that it can be bundled. */
 export const migrations: Record<string, Migration> = {
@@ -84,4 +86,6 @@ export const migrations: Record<string, Migration> = {
   '20261127510000_ask_for_approval': askForApproval,
   '20261128400000_write_less': writeLess,
   '20261128410000_keep_updates_open': keepUpdatesOpen,
+  '20261128420000_judge_revisions': judgeRevisions,
+  '20261128420100_supersede_updates': supersedeUpdates,
 };

@@ -9,11 +9,12 @@ export const editFirmwareRoute = defineRoute({
   path: '/v1/firmwares/{id}',
   tag: 'Firmwares',
   scope: 'firmware:write',
-  summary: 'Change the comment or the ordinal of a firmware, or withdraw it',
+  summary: 'Change the comment, the ordinal or the revisions of a firmware, or withdraw it',
   description:
     'A withdrawn firmware has no download link and is refused by new updates; devices that run it are still known to do so. It cannot be ' +
     'made available again: upload it under another version. Sending the same again changes nothing. `version_num` can be corrected while ' +
-    'no update rests on it: none that is open, and none that may have asked devices.',
+    'no update rests on it: none that is open, and none that may have asked devices. `revisions` can be changed at any time: a device that ' +
+    'does not fit any more is asked for nothing, and its execution ends REMOVED with the reason HARDWARE_MISMATCH when its turn comes.',
   pathParameters: IdInPath,
   body: FirmwareChange,
   responses: { 200: { description: 'The firmware as it is now', body: ListedFirmware } },

@@ -5,6 +5,7 @@ import { FirmwareDownload } from '../../lib/firmware/get-firmware.ts';
 import { HardwareType } from '../../lib/firmware/hardware-type.ts';
 import { FirmwarePage } from '../../lib/firmware/list-firmwares.ts';
 import { FirmwareVersion } from '../../lib/firmware/version.ts';
+import { Revision } from '../../lib/fleet/revision.ts';
 import { PageQuery, pageOf } from '../../lib/http/page.ts';
 import { IdInPath } from '../../lib/http/path-parameters.ts';
 import { Flag } from '../../lib/http/query-parameters.ts';
@@ -21,6 +22,7 @@ export const listFirmwaresRoute = defineRoute({
     hardware_type: z.optional(HardwareTypeName),
     version: z.optional(FirmwareVersion),
     status: z.optional(z.enum(firmwareStatuses)),
+    revision: z.optional(Revision).check(z.meta({ description: 'Those that fit devices of this revision of hardware', example: 'B2' })),
     sort: z.optional(z.enum(firmwareSorts)).check(
       z.meta({
         description:

@@ -7,6 +7,7 @@ import {
   firmwareNeeds,
   HardwareTypeName,
   RequestedVersionNum,
+  Revisions,
   Sha256,
   Timestamp,
 } from '../../lib/firmware/firmware.ts';
@@ -62,6 +63,13 @@ export const uploadFirmwareRoute = defineRoute({
     version_num: z
       ._default(z.nullable(RequestedVersionNum), null)
       .check(z.meta({ description: 'Its ordinal within the hardware type; null: as the `order` of the hardware type says' })),
+    revisions: z._default(z.nullable(Revisions), null).check(
+      z.meta({
+        description:
+          'The revisions of hardware that it fits; null: all, or those that were named before. Devices of another revision, or of an unknown ' +
+          'one, are HARDWARE_MISMATCH then',
+      }),
+    ),
     size_bytes: z.int().check(z.minimum(1)),
     sha256: Sha256,
     signatures: z

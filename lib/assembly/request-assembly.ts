@@ -119,6 +119,7 @@ const checkedParts = async (db: Db, { hardware_type, parts }: AssemblyRequest, t
       ...atPart(i, whyNoPart(part.firmware, hardware_type)),
       ...(isTwice ? atPart(i, `is another ${part.firmware.hardware_type}: one for each hardware type`) : []),
       ...(isOverwritten ? atPart(i, `goes to ${target}, as another part does`, 'install') : []),
+      ...atPart(i, whyFitsNobody(part.firmware, before)),
     ];
   });
   if (wrong.length > 0) throw new DomainError('request.invalid', 'These parts do not make a package', { errors: wrong });
@@ -137,6 +138,19 @@ const whyNotAvailable = (firmware: Firmware | undefined): string | undefined => 
   if (!firmware) return 'is not the id of a firmware';
   const { status, reason } = firmware;
   return status === 'available' ? undefined : `is ${status}${reason ? `: ${reason}` : ''}`;
+};
+
+/** The revisions that all of these fit; null: all there are. */
+const commonRevisions = (parts: readonly { firmware: Firmware }[]): string[] | null =>
+  parts.reduce<string[] | null>((common, { firmware: { revisions } }) => {
+    if (!common || !revisions) return common ?? revisions;
+    return common.filter((revision) => revisions.includes(revision));
+  }, null);
+
+const whyFitsNobody = (firmware: Firmware, before: readonly { firmware: Firmware }[]): string | undefined => {
+  const [common, withIt] = [commonRevisions(before), commonRevisions([...before, { firmware }])];
+  if (withIt?.length !== 0 || common?.length === 0) return undefined;
+  return `fits ${firmware.revisions?.join(', ')}, and the parts before it ${common?.join(', ')}: no device could install the package`;
 };
 
 const whyNoPart = ({ hardware_type, size_bytes, assembly_id }: Firmware, ofPackage: string): string | undefined => {

@@ -14,11 +14,25 @@ export interface NewAuditLine {
 }
 
 /** Writes the line in the transaction of its change, so that neither exists without the other. */
-export const writeAuditLine = async (trx: Trx, { subject, request_id }: Actor, line: NewAuditLine, now: Date): Promise<void> => {
-  await trx
-    .insertInto('audit_lines')
-    .values({ ...line, outcome: JSON.stringify(line.outcome), caller: subject, request_id, occurred_dt: now })
-    .execute();
+export const writeAuditLine = (trx: Trx, actor: Actor, line: NewAuditLine, now: Date): Promise<void> =>
+  writeAuditLines(trx, actor, [line], now);
+
+/** The same for a change of several resources. */
+export const writeAuditLines = async (
+  trx: Trx,
+  { subject, request_id }: Actor,
+  lines: readonly NewAuditLine[],
+  now: Date,
+): Promise<void> => {
+  await sql`
+    INSERT INTO audit_lines (action, resource, resource_id, outcome, caller, request_id, occurred_dt)
+    SELECT action, resource, resource_id, outcome, ${subject}, ${request_id}, ${now}::timestamptz
+    FROM unnest(
+      ${lines.map(({ action }) => action)}::text[],
+      ${lines.map(({ resource }) => resource)}::text[],
+      ${lines.map(({ resource_id }) => resource_id)}::text[],
+      ${lines.map(({ outcome }) => JSON.stringify(outcome))}::jsonb[]
+    ) AS line (action, resource, resource_id, outcome)`.execute(trx);
 };
 
 /** The fields that differ before and after a change, with both values. */

@@ -352,6 +352,7 @@ export interface UpdateDispatches {
 }
 
 export interface UpdateExclusions {
+  detail: string | null;
   external_id: string;
   kind: string;
   reason: string;
@@ -449,6 +450,7 @@ export interface Updates {
   started_dt: Timestamp | null;
   status: string;
   stepped_dt: Timestamp | null;
+  supersede: Generated<boolean>;
   targets: Json | null;
   told: string | null;
   unknown_version: Generated<string>;

@@ -80,7 +80,7 @@ export interface ArtifactRequest {
 /**
  * A fresh link to a file that the device is at work on. Costs no write, so a client may fetch it in as many ranges as it likes.
  *
- * @throws `execution.not_found` for a file that is not part of its work, or whose firmware was withdrawn; `storage.unavailable`
+ * @throws `execution.not_found` for a file that is not part of its work, or whose firmware was withdrawn or does not fit the device any more; `storage.unavailable`
  */
 export const getArtifactLink = (deps: ArtifactDeps, device: IotDevice, request: ArtifactRequest): Promise<string> =>
   notingOutages(deps, () => linkArtifact(deps, device, request));
@@ -93,7 +93,7 @@ const linkArtifact = async (deps: ArtifactDeps, device: IotDevice, request: Arti
       each.firmware.id === softwareModuleId && isSameName(filenameOf(each.firmware), filename) && downloadable.has(workStateOf(each)),
   );
   // This replaces a question whether the storage answers at all.
-  if (work?.firmware.status !== 'available' || !(await isFileThere(deps, work.firmware))) {
+  if (work?.firmware.status !== 'available' || !work.fits || !(await isFileThere(deps, work.firmware))) {
     throw new DomainError('execution.not_found', 'This device has no such file to download');
   }
   return (await storage.signDownload(storage.fromLink(work.firmware.file_link), method)).url;

@@ -12,6 +12,8 @@ export interface NewFirmware {
   sha256: string | null;
   requires?: readonly FirmwareRequirement[];
   minimum_from_version_num?: number | null;
+  /** null: it fits all. */
+  revisions?: readonly string[] | null;
   author_signatures?: readonly AuthorSignature[];
   /** Of a package. */
   assembly_id?: number;
@@ -23,8 +25,9 @@ export interface NewFirmware {
   created_dt: Date;
 }
 
-const toRow = ({ requires = [], author_signatures = [], ...firmware }: NewFirmware) => ({
+const toRow = ({ requires = [], author_signatures = [], revisions = null, ...firmware }: NewFirmware) => ({
   ...firmware,
+  revisions: revisions && [...revisions],
   requires: JSON.stringify(requires),
   author_signatures: JSON.stringify(author_signatures),
 });

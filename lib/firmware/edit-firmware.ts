@@ -7,7 +7,7 @@ import { violatedConstraint } from '../db/database-error.ts';
 import { DomainError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { deleteDraft, reserveVersionNum } from './draft-queries.ts';
-import { Comment, type Firmware, isRegistered, type ListedFirmware, RequestedVersionNum } from './firmware.ts';
+import { Comment, type Firmware, isRegistered, type ListedFirmware, RequestedVersionNum, Revisions } from './firmware.ts';
 import { findFirmware, findUpdateWith, lockFirmware, updateFirmware } from './firmware-queries.ts';
 import { lockHardwareType } from './hardware-type-queries.ts';
 import { versionNumTaken } from './upload-firmware.ts';
@@ -19,12 +19,19 @@ export const FirmwareChange = z
     version_num: z
       .optional(RequestedVersionNum)
       .check(z.meta({ description: 'Corrects the ordinal, while no device has been asked for this firmware' })),
+    revisions: z.optional(z.nullable(Revisions)).check(
+      z.meta({
+        description:
+          'The revisions of hardware that it fits; null: all. From then on every device is judged by these when its turn comes, also in ' +
+          'updates that have begun; devices that were asked already go on',
+      }),
+    ),
     status: z.optional(z.literal('withdrawn')).check(z.meta({ description: 'Withdraws it: from then on it is offered to nobody' })),
     reason: z.optional(Comment.check(z.minLength(1))).check(z.meta({ description: 'Why it is withdrawn' })),
   })
   .check(
     z.refine((change) => Object.values(change).some((value) => value !== undefined), {
-      error: 'must have a comment, a version_num, or a status and its reason',
+      error: 'must have a comment, a version_num, revisions, or a status and its reason',
     }),
     z.refine(({ status, reason }) => status === undefined || reason !== undefined, {
       path: ['reason'],
@@ -42,8 +49,9 @@ interface EditFirmwareDeps {
 }
 
 /**
- * Changes the comment or the ordinal of a firmware, or withdraws it, or does all of these at once. Only a firmware that was available can be
- * withdrawn; withdrawing it again changes nothing, and the first reason stays.
+ * Changes the comment, the ordinal or the revisions of a firmware, or withdraws it, or does all of these at once. Only a firmware that was
+ * available can be withdrawn; withdrawing it again changes nothing, and the first reason stays. Revisions change one row, however many devices
+ * wait for the firmware: each device is judged by them when its turn comes.
  *
  * @throws `firmware.not_found`, `firmware.not_withdrawable`, `firmware.version_num_fixed` with the update that rests on the ordinal,
  *   `firmware.version_num_taken`; nothing is changed then.
@@ -51,7 +59,7 @@ interface EditFirmwareDeps {
 export async function editFirmware(
   { db, log, now }: EditFirmwareDeps,
   id: number,
-  { comment, reason, version_num }: FirmwareChange,
+  { comment, reason, version_num, revisions }: FirmwareChange,
   actor: Actor,
 ): Promise<ListedFirmware> {
   const changed = await db.transaction().execute(async (trx) => {
@@ -59,7 +67,7 @@ export async function editFirmware(
     const before = isRenumbering ? await lockToRenumber(trx, id) : await lockFirmware(trx, id, 'edit');
     if (!before) throw notFound(id);
     if (isRenumbering) await setVersionNum(trx, before, version_num, now());
-    const after = await updateFirmware(trx, id, { comment, withdrawal_reason: reason });
+    const after = await updateFirmware(trx, id, { comment, withdrawal_reason: reason, revisions });
     if (!after) throw notWithdrawable(before);
     const outcome = differenceOf(editableOf(before), editableOf(after));
     const action = 'status' in outcome.after ? 'withdraw' : 'change';
@@ -71,7 +79,7 @@ export async function editFirmware(
   return changed;
 }
 
-const editableOf = ({ comment, version_num, status, reason }: Firmware) => ({ comment, version_num, status, reason });
+const editableOf = ({ comment, version_num, revisions, status, reason }: Firmware) => ({ comment, version_num, revisions, status, reason });
 
 /** In the order in which registrations take them. */
 const lockToRenumber = async (trx: Trx, id: number): Promise<Firmware | undefined> => {

@@ -8,6 +8,7 @@ import { deviceCountOfFirmware } from '../fleet/count-queries.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../http/page.ts';
 import { type Firmware, type FirmwareRequirement, type FirmwareStatus, type ListedFirmware, registeredStatuses } from './firmware.ts';
 import { type ManifestFacts, toManifestFacts } from './manifest.ts';
+import { fitsRevision, revisionsOf } from './revision-queries.ts';
 
 /** The columns that the API shows of a firmware. */
 export const firmwareColumns = [
@@ -24,6 +25,7 @@ export const firmwareColumns = [
   'md5',
   'requires',
   'minimum_from_version_num',
+  revisionsOf('firmwares').as('revisions'),
   'author_signatures',
   'assembly_id',
   'upload_expires_dt',
@@ -121,13 +123,15 @@ export interface FirmwareEdit {
   /** Withdraws it. A firmware that is withdrawn already keeps the reason it has. */
   withdrawal_reason?: string | undefined;
   version_num?: number | undefined;
+  /** null: it fits all. */
+  revisions?: readonly string[] | null | undefined;
 }
 
 /** Changes a firmware in one statement. Undefined when there is no such firmware, or it cannot be withdrawn. */
 export const updateFirmware = (
   db: Db,
   id: number,
-  { comment, withdrawal_reason, version_num }: FirmwareEdit,
+  { comment, withdrawal_reason, version_num, revisions }: FirmwareEdit,
 ): Promise<ListedFirmware | undefined> => {
   let query = db
     .updateTable('firmwares')
@@ -135,6 +139,7 @@ export const updateFirmware = (
     .set((eb) => ({ comment: comment ?? eb.ref('comment') }))
     .where('id', '=', id);
   if (version_num !== undefined) query = query.set({ version_num });
+  if (revisions !== undefined) query = query.set({ revisions: revisions && [...revisions] });
   if (withdrawal_reason !== undefined) {
     query = query
       // The reason of a lost firmware is replaced; only a withdrawn one keeps its reason.
@@ -201,6 +206,8 @@ export interface FirmwareFilter {
   hardware_type?: string | undefined;
   version?: string | undefined;
   status?: FirmwareStatus | undefined;
+  /** Of a device's hardware, that they fit. */
+  revision?: string | undefined;
   sort?: FirmwareSort | undefined;
   limit: number;
   cursor?: string | undefined;
@@ -209,9 +216,9 @@ export interface FirmwareFilter {
 /** Newest ordinal first, unless another order is wanted; what has no ordinal yet has the lowest. */
 export const listFirmwares = async (
   db: Db,
-  { hardware_type, version, status, sort, limit, cursor }: FirmwareFilter,
+  { hardware_type, version, status, revision, sort, limit, cursor }: FirmwareFilter,
 ): Promise<Page<ListedFirmware>> => {
-  const list = listOf('firmwares', { hardware_type, version, status, sort });
+  const list = listOf('firmwares', { hardware_type, version, status, revision, sort });
   const wanted = sort ?? 'version_num_descending';
   const { Key, columns, keyOf } = orders[fieldOf(wanted)];
   const direction = directionOf(wanted);
@@ -220,6 +227,7 @@ export const listFirmwares = async (
   if (hardware_type) query = query.where('hardware_type', '=', hardware_type);
   if (version) query = query.where('version', '=', version);
   if (status) query = query.where('status', '=', status);
+  if (revision) query = query.where(fitsRevision(revisionsOf('firmwares'), sql`${revision}::text`));
   const rows = await query
     .where(comesAfter(columns, direction, after))
     .orderBy(inOrder(columns, direction))

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import { AuthorSignature } from '../authors/signature.ts';
+import { Revision } from '../fleet/revision.ts';
 import { requestedText } from '../text.ts';
 import type { FileContent } from './file-kind.ts';
 import { FirmwareVersion, keySegment } from './version.ts';
@@ -73,6 +74,14 @@ export const FirmwareRequirement = z
   .register(z.globalRegistry, { id: 'FirmwareRequirement' });
 export type FirmwareRequirement = z.infer<typeof FirmwareRequirement>;
 
+/** Revisions of hardware, which devices are given when they are registered. */
+export const Revisions = z.array(Revision).check(
+  z.minLength(1),
+  z.maxLength(50),
+  z.refine((revisions) => new Set(revisions).size === revisions.length, 'has a revision more than once'),
+  z.meta({ uniqueItems: true, example: ['B1', 'B2'] }),
+);
+
 /** What a device has to run before it may get a firmware. */
 export const firmwareNeeds = {
   requires: z
@@ -105,6 +114,13 @@ export const Firmware = z
     sha1: z.nullable(z.string()).check(z.meta({ description: 'Hexadecimal' })),
     md5: z.nullable(z.string()).check(z.meta({ description: 'Hexadecimal' })),
     ...firmwareNeeds,
+    revisions: z.nullable(z.array(z.string())).check(
+      z.meta({
+        description:
+          'The revisions of hardware that it fits: devices of another revision, or of an unknown one, do not get it. null: it fits all. A ' +
+          'package fits those that all of its parts fit, and no device if that is none',
+      }),
+    ),
     author_signatures: z
       .array(AuthorSignature)
       .check(z.meta({ description: 'What the people who made it have signed about it; devices get it with the manifest' })),

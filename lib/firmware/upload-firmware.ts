@@ -31,6 +31,8 @@ export interface UploadFirmware {
   requires?: readonly FirmwareRequirement[];
   minimum_from_version_num?: number | null;
   version_num?: number | null;
+  /** null: nothing is said about them. */
+  revisions?: readonly string[] | null;
   created_by: string;
   request_id: string;
 }
@@ -105,8 +107,8 @@ const promise = async (trx: Trx, input: UploadFirmware, now: Date) => {
   return { isNew: !existing, object_key, firmware, look_alikes };
 };
 
-const promisedOf = ({ hardware_type, version, version_num, size_bytes, sha256, comment }: Firmware) => ({
-  ...{ hardware_type, version, version_num, size_bytes, sha256, comment },
+const promisedOf = ({ hardware_type, version, version_num, revisions, size_bytes, sha256, comment }: Firmware) => ({
+  ...{ hardware_type, version, version_num, revisions, size_bytes, sha256, comment },
 });
 
 interface NewPromise {
@@ -160,18 +162,22 @@ const isSameFile = ({ size_bytes, sha256 }: Firmware, input: UploadFirmware): bo
 const keepsPromise = (existing: Existing, input: UploadFirmware): boolean =>
   agreesWith(existing, input) && parseFirmwareKey(existing.object_key)?.filename === input.filename;
 
-/** Whether bytes, requirements and ordinal are the same. The comment may differ: it can be changed at any time. */
+/**
+ * Whether bytes, requirements, ordinal and revisions are the same; the latter two as far as the request says them. The comment may differ: it
+ * can be changed at any time.
+ */
 const agreesWith = (existing: Existing, input: UploadFirmware): boolean =>
   isSameFile(existing, input) &&
   existing.minimum_from_version_num === (input.minimum_from_version_num ?? null) &&
   (input.version_num == null || existing.version_num === input.version_num) &&
-  isSameSet(existing.requires, input.requires ?? []);
+  (input.revisions == null || isSameSet(existing.revisions ?? [], input.revisions)) &&
+  isSameSet(textsOf(existing.requires), textsOf(input.requires ?? []));
 
-const isSameSet = (some: readonly FirmwareRequirement[], others: readonly FirmwareRequirement[]): boolean => {
-  const texts = (requires: readonly FirmwareRequirement[]) =>
-    requires.map(({ hardware_type, minimum_version_num }) => `${hardware_type} ${minimum_version_num}`).sort();
-  return texts(some).join() === texts(others).join();
-};
+const textsOf = (requires: readonly FirmwareRequirement[]): string[] =>
+  requires.map(({ hardware_type, minimum_version_num }) => `${hardware_type} ${minimum_version_num}`);
+
+const isSameSet = (some: readonly string[], others: readonly string[]): boolean =>
+  JSON.stringify(some.toSorted()) === JSON.stringify(others.toSorted());
 
 const withoutKey = ({ object_key: _key, ...firmware }: Existing): Firmware => firmware;
 

@@ -2,7 +2,7 @@ import * as z from 'zod/mini';
 import { FirmwareId, HardwareTypeName, PositiveInteger, RequestedTime } from '../firmware/firmware.ts';
 import { FirmwareVersion } from '../firmware/version.ts';
 import { Channel, DeviceKind, ExternalIdPrefix } from './device.ts';
-import { Revision } from './new-device.ts';
+import { Revision } from './revision.ts';
 import { maximumTags, none, Tag, Word } from './word.ts';
 
 const SomeTags = z.array(Tag).check(z.minLength(1), z.maxLength(maximumTags));

@@ -1,12 +1,7 @@
 import * as z from 'zod/mini';
-import { requestedText } from '../text.ts';
 import { Channel, DeviceKind, ExternalId, ScooterVersion } from './device.ts';
+import { Revision } from './revision.ts';
 import { Tags, ZoneName } from './word.ts';
-
-export const Revision = requestedText(64).check(
-  z.minLength(1),
-  z.meta({ description: 'Revision of its hardware, in its maker’s words', example: 'B2' }),
-);
 
 /** Where a device stands and what it is. Fields that are not named stay as they are; null removes the value. */
 export const devicePlace = {

@@ -16,7 +16,7 @@ export interface ExclusionFilter {
 export const listExclusions = async (db: Db, { update_id, reason, limit, cursor }: ExclusionFilter): Promise<Page<Exclusion>> => {
   const list = listOf('exclusions', { update_id, reason });
   const after = decodeCursor(list, Cursor, cursor);
-  let query = db.selectFrom('update_exclusions').select(['kind', 'external_id', 'reason']).where('update_id', '=', update_id);
+  let query = db.selectFrom('update_exclusions').select(['kind', 'external_id', 'reason', 'detail']).where('update_id', '=', update_id);
   if (reason) query = query.where('reason', '=', reason);
   if (after) query = query.where(({ eb, refTuple, tuple }) => eb(refTuple('reason', 'external_id'), '>', tuple(after[0], after[1])));
   const rows = await query

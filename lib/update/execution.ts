@@ -66,8 +66,8 @@ export const isAtWork = (phase: Phase): boolean =>
  * | retried          | another try, in place of an end that the update tries again  | whoever tells the end                    |
  * | cancel_requested | it is not wanted any more, and the device is at work         | control-update, advance-update           |
  * | cancel_refused   | the device was asked to stop, and goes on                    | iot-feedback                             |
- * | canceled         | the admin, a stop rule or a withdrawal ends it, or the device has stopped | control-update, advance-update, iot-feedback |
- * | removed          | its device is retired                                        | edit-fleet                               |
+ * | canceled         | the admin, a stop rule, a withdrawal or a newer update ends it, or the device has stopped | control-update, advance-update, request-update, iot-feedback |
+ * | removed          | its device is retired, or its hardware does not fit any more | edit-fleet, advance-update               |
  */
 export const executionEvents = [
   'released',
@@ -124,7 +124,7 @@ export interface Transition {
   mayRetry?: true;
 }
 
-/** Why an execution is in its status. DEFERRED and RETRY are followed by a colon and a text. */
+/** Why an execution is in its status. DEFERRED, RETRY and HARDWARE_MISMATCH are followed by a colon and a text, SUPERSEDED by the newer update. */
 export const reasons = {
   alreadyOnTarget: 'ALREADY_ON_TARGET',
   deferred: 'DEFERRED',
@@ -139,7 +139,9 @@ export const reasons = {
   updateAborted: 'UPDATE_ABORTED',
   firmwareWithdrawn: 'FIRMWARE_WITHDRAWN',
   firmwareLost: 'FIRMWARE_LOST',
+  superseded: 'SUPERSEDED',
   deviceRetired: 'RETIRED_DEVICE',
+  hardwareMismatch: 'HARDWARE_MISMATCH',
   deviceCanceled: 'DEVICE_CANCELED',
   awaitingProof: 'AWAITING_PROOF',
   cancelRequested: 'CANCEL_REQUESTED',

@@ -20,6 +20,12 @@ export const handedOver = inPhases(...phases.filter((phase) => phase !== 'waitin
 /** Its device has not heard of it, or not of its next try. A cancel ends such an execution at once. */
 export const unasked = inPhases('waiting', 'released', 'offered');
 
+/**
+ * Its device is not at work on it, and cannot be: a newer update may have the device. Where the answer to a command is missing, the device may be
+ * at work.
+ */
+export const supersedable = sql<boolean>`(${unasked} AND NOT e.is_unanswered)`;
+
 /** Its device is asked, and its deadline runs. */
 export const atWork = inPhases('calling', 'asked', 'canceling', 'installed');
 

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { addSeconds } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import type { FirmwareStatus } from '../firmware/firmware.ts';
+import { revisionsOf } from '../firmware/revision-queries.ts';
 import type { DeviceKind } from '../fleet/device.ts';
 import type { MaintenanceWindow } from '../fleet/maintenance-window.ts';
 import { firstStepDelaySeconds } from '../walk.ts';
@@ -27,6 +28,7 @@ export interface NewUpdate {
   start_dt: Date | null;
   allow_downgrade: boolean;
   force: boolean;
+  supersede: boolean;
   unknown_version: UnknownVersion;
   comment: string;
   retry_of_update_id: number | null;
@@ -119,6 +121,7 @@ export const settingColumns = [
   'u.start_dt',
   'u.allow_downgrade',
   'u.force',
+  'u.supersede',
   'u.unknown_version',
   'u.needs_approval',
   'u.decision',
@@ -150,6 +153,7 @@ export const lockUpdate = (trx: Trx, id: number) =>
     .select(settingColumns)
     .select([
       'f.hardware_type',
+      revisionsOf('f').as('revisions'),
       'h.device_kind',
       'u.paused_dt',
       'u.paused_seconds',

@@ -92,6 +92,15 @@ export const UpdateRequest = z
     force: z
       ._default(z.boolean(), false)
       .check(z.meta({ description: 'Also devices that failed this firmware three times, in updates whose executions are still kept' })),
+    supersede: z._default(z.boolean(), false).check(
+      z.meta({
+        description:
+          'Takes the place of older updates of the same hardware type: executions for which nobody has asked the device yet end CANCELED, with ' +
+          'the reason `SUPERSEDED: <id of this update>`, and the device takes part in this one. Devices at work are taken in when they have ended ' +
+          'there. It holds from the answer on, also while this ' +
+          'update waits for its start or its approval; if this one is canceled, the older ones do not come back',
+      }),
+    ),
     unknown_version: z._default(UnknownVersion, 'INCLUDE').check(
       z.meta({
         description:

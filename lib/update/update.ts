@@ -34,7 +34,17 @@ export const countEligible = (planned: Partial<Record<Eligibility, number>>): nu
 
 /** A device that was chosen and does not take part. */
 export const Exclusion = z
-  .object({ kind: DeviceKind, external_id: ExternalId, reason: z.enum(eligibilities) })
+  .object({
+    kind: DeviceKind,
+    external_id: ExternalId,
+    reason: z.enum(eligibilities),
+    detail: z.nullable(z.string()).check(
+      z.meta({
+        description: 'Of HARDWARE_MISMATCH: the revision that the device had and those that the firmware did fit, if this was why',
+        example: 'revision B1, fits B2, B3',
+      }),
+    ),
+  })
   .register(z.globalRegistry, { id: 'Exclusion' });
 export type Exclusion = z.infer<typeof Exclusion>;
 
@@ -113,6 +123,7 @@ export const Update = z
     ignore_window: z.boolean().check(z.meta({ description: 'Also outside the windows of zones' })),
     allow_downgrade: z.boolean(),
     force: z.boolean(),
+    supersede: z.boolean().check(z.meta({ description: 'Whether it has taken the place of older updates' })),
     unknown_version: UnknownVersion,
     approval: z
       .nullable(

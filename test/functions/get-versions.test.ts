@@ -70,6 +70,7 @@ describe('GET /v1/firmwares/{id}', () => {
       ...firmwareHashes,
       requires: [],
       minimum_from_version_num: null,
+      revisions: null,
       author_signatures: [],
       assembly_id: null,
       upload_expires_dt: null,

@@ -48,6 +48,7 @@ describe('POST /v1/firmwares', () => {
       md5: null,
       requires: [],
       minimum_from_version_num: null,
+      revisions: null,
       author_signatures: [],
       assembly_id: null,
       upload_expires_dt: '2026-11-24T09:00:00.000Z',

@@ -50,6 +50,7 @@ export const givenFirmware = async (
     file_link = 's3://memory/firmwares/x?versionId=1',
     requires = [] as FirmwareRequirement[],
     minimum_from_version_num = null as number | null,
+    revisions = null as string[] | null,
   } = {},
 ): Promise<Firmware & { version_num: number }> => {
   const object_key = `firmwares/${hardware_type}/${version}/firmware.bin`;
@@ -61,6 +62,7 @@ export const givenFirmware = async (
     sha256: null,
     requires,
     minimum_from_version_num,
+    revisions,
     comment: '',
     created_by: 'test',
     created_dt: startOfTime,

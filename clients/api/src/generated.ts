@@ -277,6 +277,8 @@ export interface FirmwareUpload {
   requires: FirmwareRequirement[];
   /** Devices have to run at least this version_num of the hardware type before they may install it */
   minimum_from_version_num: number | null;
+  /** The revisions of hardware that it fits: devices of another revision, or of an unknown one, do not get it. null: it fits all. A package fits those that all of its parts fit, and no device if that is none */
+  revisions: string[] | null;
   /** What the people who made it have signed about it; devices get it with the manifest */
   author_signatures: AuthorSignature[];
   /** The assembly that it is the package of; null: it was uploaded */
@@ -338,6 +340,8 @@ export interface FirmwareListItem {
   requires: FirmwareRequirement[];
   /** Devices have to run at least this version_num of the hardware type before they may install it */
   minimum_from_version_num: number | null;
+  /** The revisions of hardware that it fits: devices of another revision, or of an unknown one, do not get it. null: it fits all. A package fits those that all of its parts fit, and no device if that is none */
+  revisions: string[] | null;
   /** What the people who made it have signed about it; devices get it with the manifest */
   author_signatures: AuthorSignature[];
   /** The assembly that it is the package of; null: it was uploaded */
@@ -408,6 +412,8 @@ export interface FirmwareDownload {
   requires: FirmwareRequirement[];
   /** Devices have to run at least this version_num of the hardware type before they may install it */
   minimum_from_version_num: number | null;
+  /** The revisions of hardware that it fits: devices of another revision, or of an unknown one, do not get it. null: it fits all. A package fits those that all of its parts fit, and no device if that is none */
+  revisions: string[] | null;
   /** What the people who made it have signed about it; devices get it with the manifest */
   author_signatures: AuthorSignature[];
   /** The assembly that it is the package of; null: it was uploaded */
@@ -476,6 +482,8 @@ export interface ListedFirmware {
   requires: FirmwareRequirement[];
   /** Devices have to run at least this version_num of the hardware type before they may install it */
   minimum_from_version_num: number | null;
+  /** The revisions of hardware that it fits: devices of another revision, or of an unknown one, do not get it. null: it fits all. A package fits those that all of its parts fit, and no device if that is none */
+  revisions: string[] | null;
   /** What the people who made it have signed about it; devices get it with the manifest */
   author_signatures: AuthorSignature[];
   /** The assembly that it is the package of; null: it was uploaded */
@@ -539,6 +547,8 @@ export interface Firmware {
   requires: FirmwareRequirement[];
   /** Devices have to run at least this version_num of the hardware type before they may install it */
   minimum_from_version_num: number | null;
+  /** The revisions of hardware that it fits: devices of another revision, or of an unknown one, do not get it. null: it fits all. A package fits those that all of its parts fit, and no device if that is none */
+  revisions: string[] | null;
   /** What the people who made it have signed about it; devices get it with the manifest */
   author_signatures: AuthorSignature[];
   /** The assembly that it is the package of; null: it was uploaded */
@@ -1799,11 +1809,36 @@ export interface ObservationWithChanges {
   changes: ObservationWithChangesChanges;
 }
 
+export type DryRunSupersededItem = {
+  /**
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  update_id: number;
+  /**
+     * That would end, because nobody has asked their devices yet: these devices would take part in this update
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  executions: number;
+  /**
+     * Devices that stay with it for now (UPDATE_IN_FLIGHT) and would be taken in when they have ended there
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  at_work: number;
+};
+
 export type DryRunReasonsItemReason = 'ELIGIBLE' | 'ELIGIBLE_UNKNOWN_VERSION' | 'ALREADY_ON_TARGET' | 'UNKNOWN_DEVICE' | 'RETIRED_DEVICE' | 'HARDWARE_MISMATCH' | 'UPDATE_IN_FLIGHT' | 'DOWNGRADE' | 'REQUIRES_NEWER' | 'BLOCKED' | 'UNKNOWN_VERSION' | 'FIRMWARE_NOT_AVAILABLE';
 export type DryRunReasonsItemDevicesItem = {
   external_id: string;
   /** The update that has this device in flight */
   other_update_id: number | null;
+  /**
+     * Of HARDWARE_MISMATCH: the revision of the device and those that the firmware fits, if this is why
+     * @nullable
+     */
+  detail: string | null;
 };
 
 export type DryRunReasonsItem = {
@@ -1895,6 +1930,8 @@ export interface DryRun {
   when: DryRunWhen;
   /** Whether somebody else would have to approve the update */
   needs_approval: boolean;
+  /** With `supersede`: which older updates would lose devices */
+  superseded: DryRunSupersededItem[];
   /**
      * Every reason with its number of devices and the first 100 of them.
      *
@@ -1903,7 +1940,7 @@ export interface DryRun {
      * - `ALREADY_ON_TARGET`: the device runs this version
      * - `UNKNOWN_DEVICE`: there is no such device
      * - `RETIRED_DEVICE`: the device is retired
-     * - `HARDWARE_MISMATCH`: the firmware does not fit devices of this kind or generation
+     * - `HARDWARE_MISMATCH`: the firmware does not fit devices of this kind, generation or revision; for a revision, `detail` names it
      * - `UPDATE_IN_FLIGHT`: another update of the same hardware type has the device; `other_update_id` names it
      * - `DOWNGRADE`: the device runs a newer version, and `allow_downgrade` is not set
      * - `REQUIRES_NEWER`: the device, or another part of it, runs a version older than the firmware requires
@@ -1920,6 +1957,11 @@ export type DryRunDevicesItemsItem = {
   external_id: string;
   /** The update that has this device in flight */
   other_update_id: number | null;
+  /**
+     * Of HARDWARE_MISMATCH: the revision of the device and those that the firmware fits, if this is why
+     * @nullable
+     */
+  detail: string | null;
 };
 
 export interface DryRunDevices {
@@ -2160,6 +2202,8 @@ export interface Update {
   ignore_window: boolean;
   allow_downgrade: boolean;
   force: boolean;
+  /** Whether it has taken the place of older updates */
+  supersede: boolean;
   unknown_version: UpdateUnknownVersion;
   /** Of an update that somebody else than who requested it has to approve; null: nobody has to */
   approval: UpdateApproval;
@@ -2512,6 +2556,8 @@ export interface UpdateDetail {
   ignore_window: boolean;
   allow_downgrade: boolean;
   force: boolean;
+  /** Whether it has taken the place of older updates */
+  supersede: boolean;
   unknown_version: UpdateDetailUnknownVersion;
   /** Of an update that somebody else than who requested it has to approve; null: nobody has to */
   approval: UpdateDetailApproval;
@@ -2662,7 +2708,9 @@ export interface Execution {
      * - `UPDATE_ABORTED`: a rule stopped the update before the device was asked
      * - `FIRMWARE_WITHDRAWN`: the firmware was withdrawn before the device was asked
      * - `FIRMWARE_LOST`: the file of the firmware is missing from the storage
+     * - `SUPERSEDED`: a newer update took the device before anybody asked it; the id of that update follows
      * - `RETIRED_DEVICE`: the device was retired
+     * - `HARDWARE_MISMATCH`: the firmware does not fit the hardware of the device any more; its revision and those that it fits follow
      * - `DEVICE_CANCELED`: the device has given the installation up by itself
      * - `AWAITING_PROOF`: the device says that it is done, and has not told its version yet
      * - `CANCEL_REQUESTED`: the device is asked to stop
@@ -2710,6 +2758,11 @@ export interface Exclusion {
      */
   external_id: string;
   reason: ExclusionReason;
+  /**
+     * Of HARDWARE_MISMATCH: the revision that the device had and those that the firmware did fit, if this was why
+     * @nullable
+     */
+  detail: string | null;
 }
 
 export type DeviceExecutionStatus = 'QUEUED' | 'IN_PROGRESS' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'REJECTED' | 'CANCELED' | 'REMOVED';
@@ -2743,7 +2796,9 @@ export interface DeviceExecution {
      * - `UPDATE_ABORTED`: a rule stopped the update before the device was asked
      * - `FIRMWARE_WITHDRAWN`: the firmware was withdrawn before the device was asked
      * - `FIRMWARE_LOST`: the file of the firmware is missing from the storage
+     * - `SUPERSEDED`: a newer update took the device before anybody asked it; the id of that update follows
      * - `RETIRED_DEVICE`: the device was retired
+     * - `HARDWARE_MISMATCH`: the firmware does not fit the hardware of the device any more; its revision and those that it fits follow
      * - `DEVICE_CANCELED`: the device has given the installation up by itself
      * - `AWAITING_PROOF`: the device says that it is done, and has not told its version yet
      * - `CANCEL_REQUESTED`: the device is asked to stop
@@ -3671,6 +3726,8 @@ export type UploadFirmwareBody = {
   minimum_from_version_num?: number | null;
   /** Its ordinal within the hardware type; null: as the `order` of the hardware type says */
   version_num?: number | null;
+  /** The revisions of hardware that it fits; null: all, or those that were named before. Devices of another revision, or of an unknown one, are HARDWARE_MISMATCH then */
+  revisions?: string[] | null;
   /**
      * @minimum 1
      * @maximum 9007199254740991
@@ -3700,6 +3757,13 @@ hardware_type?: string;
  */
 version?: string;
 status?: ListFirmwaresStatus;
+/**
+ * Those that fit devices of this revision of hardware
+ * @minLength 1
+ * @maxLength 64
+ * @pattern ^[^\u0000]*$
+ */
+revision?: string;
 /**
  * version_num: the order of versions; newest first is the default, and what has no version_num yet has the lowest. created_dt: the order in which firmwares were added
  */
@@ -3750,6 +3814,8 @@ export type EditFirmwareBody = {
      * @maximum 2000000000
      */
   version_num?: number;
+  /** The revisions of hardware that it fits; null: all. From then on every device is judged by these when its turn comes, also in updates that have begun; devices that were asked already go on */
+  revisions?: string[] | null;
   /** Withdraws it: from then on it is offered to nobody */
   status?: 'withdrawn';
   /**
@@ -5473,6 +5539,8 @@ export type RequestUpdateBody = unknown & ({
   allow_downgrade?: boolean;
   /** Also devices that failed this firmware three times, in updates whose executions are still kept */
   force?: boolean;
+  /** Takes the place of older updates of the same hardware type: executions for which nobody has asked the device yet end CANCELED, with the reason `SUPERSEDED: <id of this update>`, and the device takes part in this one. Devices at work are taken in when they have ended there. It holds from the answer on, also while this update waits for its start or its approval; if this one is canceled, the older ones do not come back */
+  supersede?: boolean;
   /** Devices that run a version that is in no catalogue: INCLUDE updates them too (ELIGIBLE_UNKNOWN_VERSION in the dry run), EXCLUDE leaves them out (UNKNOWN_VERSION) */
   unknown_version?: RequestUpdateBodyUnknownVersion;
   /** Whether it stays open when its devices have ended, and takes in devices that come to match later: that are registered, come back from retirement, get a tag, are moved into the zone, or run another version than before. It does so within two minutes, at the same pace and by the same rules; stop rules judge its last 1,000 ends, and the canary is the first devices that it asks. A device that was asked and did not succeed is tried again only when it runs another version than then. Of two continuous updates for one hardware type, the one requested later takes the devices that both mean. It ends when it is canceled, aborted or replaced. Its targets are a filter or a group, without `not_seen_days`, `not_seen_since` and `failed_in_update_id` */
@@ -5656,7 +5724,7 @@ export type ListExclusionsParams = {
  * - `ALREADY_ON_TARGET`: the device runs this version
  * - `UNKNOWN_DEVICE`: there is no such device
  * - `RETIRED_DEVICE`: the device is retired
- * - `HARDWARE_MISMATCH`: the firmware does not fit devices of this kind or generation
+ * - `HARDWARE_MISMATCH`: the firmware does not fit devices of this kind, generation or revision; for a revision, `detail` names it
  * - `UPDATE_IN_FLIGHT`: another update of the same hardware type has the device; `other_update_id` names it
  * - `DOWNGRADE`: the device runs a newer version, and `allow_downgrade` is not set
  * - `REQUIRES_NEWER`: the device, or another part of it, runs a version older than the firmware requires
@@ -6199,8 +6267,8 @@ export const getEditFirmwareUrl = (id: number,) => {
 }
 
 /**
- * A withdrawn firmware has no download link and is refused by new updates; devices that run it are still known to do so. It cannot be made available again: upload it under another version. Sending the same again changes nothing. `version_num` can be corrected while no update rests on it: none that is open, and none that may have asked devices.
- * @summary Change the comment or the ordinal of a firmware, or withdraw it
+ * A withdrawn firmware has no download link and is refused by new updates; devices that run it are still known to do so. It cannot be made available again: upload it under another version. Sending the same again changes nothing. `version_num` can be corrected while no update rests on it: none that is open, and none that may have asked devices. `revisions` can be changed at any time: a device that does not fit any more is asked for nothing, and its execution ends REMOVED with the reason HARDWARE_MISMATCH when its turn comes.
+ * @summary Change the comment, the ordinal or the revisions of a firmware, or withdraw it
  */
 export const editFirmware = async (id: number,
     editFirmwareBody: EditFirmwareBody, options?: Parameters<typeof request>[1]): Promise<ListedFirmware> => {

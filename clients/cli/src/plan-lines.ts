@@ -18,13 +18,24 @@ const meanings: Record<DryRun['reasons'][number]['reason'], string> = {
 };
 const devicesShown = 3;
 
+type PlannedDevice = DryRun['reasons'][number]['devices'][number];
+
+const describeDevice = ({ external_id, other_update_id, detail }: PlannedDevice): string => {
+  const why = other_update_id === null ? detail : `update ${other_update_id}`;
+  return why === null ? external_id : `${external_id} (${why})`;
+};
+
 /** A dry run as a table: who would be updated and when, and why others would not. */
 export const planLines = (
-  { eligible, when, needs_approval, reasons, parts }: DryRun,
+  { eligible, when, needs_approval, superseded, reasons, parts }: DryRun,
   { paint }: Pick<Output, 'paint'>,
   now: Date,
 ): string[] => [
   paint('strong', `${formatNumber(eligible)} ${eligible === 1 ? 'device' : 'devices'} would be updated.`),
+  ...superseded.flatMap(({ update_id, executions, at_work }) => [
+    ...(executions > 0 ? [`${formatNumber(executions)} of them are taken from update ${update_id}.`] : []),
+    ...(at_work > 0 ? [`${formatNumber(at_work)} more are at work for update ${update_id}, and are taken in when they have ended there.`] : []),
+  ]),
   ...whenLines(when, now),
   ...(needs_approval ? ['Somebody else would have to approve it.'] : []),
   '',
@@ -32,10 +43,7 @@ export const planLines = (
     ['reason', 'devices', 'for example', 'they'],
     reasons.map(({ reason, count, devices }) => [
       ...[reason, formatNumber(count)],
-      devices
-        .slice(0, devicesShown)
-        .map(({ external_id, other_update_id }) => (other_update_id === null ? external_id : `${external_id} (update ${other_update_id})`))
-        .join(', ') + (count > devicesShown ? ', …' : ''),
+      devices.slice(0, devicesShown).map(describeDevice).join(', ') + (count > devicesShown ? ', …' : ''),
       meanings[reason] ?? '',
     ]),
   ),

@@ -26,6 +26,7 @@ export interface UpdateOptions extends TargetOptions {
   start?: string;
   allowDowngrade?: boolean;
   force?: boolean;
+  supersede?: boolean;
   excludeUnknown?: boolean;
   continuous?: boolean;
   replaces?: string;
@@ -56,6 +57,7 @@ export const addUpdateOptions = (command: Command): Command => {
     .option('--start <time>', 'ask no device before', moment)
     .option('--allow-downgrade', 'also devices that run a newer version; needs --comment')
     .option('--force', 'also devices that failed this firmware three times')
+    .option('--supersede', 'take the place of older updates: devices that they have not asked yet take part in this one')
     .option('--exclude-unknown', 'no devices that run what is in no catalogue')
     .option('--continuous', 'stay open, and take in devices that come to match later')
     .option('--replaces <update>', 'with --continuous: the continuous update that ends when this one begins')
@@ -93,6 +95,7 @@ export const toUpdateRequest = async (client: Client, options: UpdateOptions): P
     ...(options.ignoreWindow && { ignore_window: true }),
     ...(allowDowngrade && { allow_downgrade: true }),
     ...(force && { force: true }),
+    ...(options.supersede && { supersede: true }),
     ...(excludeUnknown && { unknown_version: 'EXCLUDE' as const }),
     ...(options.continuous && { continuous: true }),
     ...(options.replaces !== undefined && { replaces_update_id: updateIdOf(options.replaces) }),

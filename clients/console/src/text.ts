@@ -645,6 +645,7 @@ export const text = {
     howToSign: 'Whoever made it signs it with',
     requires: 'Requires',
     over: 'Only over version number',
+    revisions: 'Only on revisions',
     updates: 'Updates with it',
     noUpdates: 'No update has used it yet.',
     updateWith: 'Update with this',

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Trx } from '../../db/database.ts';
-import { planLock } from '../../fleet/change-queries.ts';
+import { planLock, waitForPlans } from '../../fleet/change-queries.ts';
 import { reasons } from '../execution.ts';
 import { moved, movesOf } from '../move-executions.ts';
 import { unfinished } from '../predicates.ts';
@@ -45,8 +45,14 @@ export const endAbandonedExecutions = async (trx: Trx, choice: Choice): Promise<
   return true;
 };
 
-/** Begins a plan: no device is retired or moved to another zone until the transaction ends. Answers whether any stopped update still has executions to end. */
-export const beginPlan = async (trx: Trx): Promise<boolean> => {
+/**
+ * Begins a plan: no device is retired or moved to another zone until the transaction ends. Answers whether any stopped update still has
+ * executions to end.
+ *
+ * @param isAlone no other plan is being made until then either: what the plans before have inserted is seen by this one
+ */
+export const beginPlan = async (trx: Trx, isAlone: boolean): Promise<boolean> => {
+  if (isAlone) await waitForPlans(trx);
   const { rows } = await sql<{ has: boolean }>`
     SELECT EXISTS (
       SELECT FROM updates u JOIN firmwares f ON f.id = u.firmware_id

@@ -7,20 +7,20 @@ const smallestUpdateWithCanary = 200;
 const defaultCanaryPercentage = 0.5;
 const smallestDefaultCanary = 50;
 
-/** How many devices are asked first; null: all at once. The canary of a continuous update may be larger than what is eligible: the others come later. */
-export const canarySizeOf = (canary: Canary | null | undefined, eligible: number, continuous = false): number | null => {
+/** How many devices are asked first; null: all at once. The canary may be larger than what is eligible now, if others come later. */
+export const canarySizeOf = (canary: Canary | null | undefined, eligible: number, growsLater = false): number | null => {
   if (canary === null) return null;
   if (canary === undefined) {
     if (eligible < smallestUpdateWithCanary) return null;
     return Math.max(smallestDefaultCanary, Math.ceil((eligible * defaultCanaryPercentage) / 100));
   }
   const size = canary.size ?? Math.max(1, Math.ceil((eligible * (canary.percentage ?? 0)) / 100));
-  return continuous ? size : Math.min(eligible, size);
+  return growsLater ? size : Math.min(eligible, size);
 };
 
 /** The canary of an update of so many devices; null: none. */
-export const planCanary = (canary: Canary | null | undefined, eligible: number, continuous = false): CanaryPlan | null => {
-  const size = canarySizeOf(canary, eligible, continuous);
+export const planCanary = (canary: Canary | null | undefined, eligible: number, growsLater = false): CanaryPlan | null => {
+  const size = canarySizeOf(canary, eligible, growsLater);
   if (size === null) return null;
   const { minimum_wait_minutes, success_percentage, percentage } = { ...canaryDefaults, ...canary };
   return { size, ...(percentage !== undefined && { percentage }), minimum_wait_minutes, success_percentage };

@@ -6,7 +6,7 @@ import type { UpdateRequest } from '../update-request.ts';
 import { type Opening, openingsOf } from '../zone-rules.ts';
 import { chooseTargets } from './chosen-targets.ts';
 import type { DryRun, DryRunDevices, DryRunPage, When } from './dry-run.ts';
-import type { Choice } from './eligibility.ts';
+import { type Choice, supersedesAll } from './eligibility.ts';
 import { type EligibleZone, listEligibilityDevices, listEligibilityGroups, listPartChanges } from './plan-queries.ts';
 import { needsApproval } from './request-update.ts';
 import { getWantedFirmware } from './wanted-firmware.ts';
@@ -32,22 +32,23 @@ export async function dryRunUpdate(
   request: UpdateRequest,
   page: DryRunPage | undefined,
 ): Promise<DryRun | DryRunDevices> {
-  const { allow_downgrade, force, unknown_version } = request;
+  const { allow_downgrade, force, unknown_version, supersede } = request;
   const choice: Choice = {
     targets: await chooseTargets(db, request),
     allow_downgrade,
     force,
     unknown_version,
+    supersedesBelow: supersede ? supersedesAll : null,
     firmware: await getWantedFirmware(db, request.firmware_id),
     now: now(),
   };
   if (page) return listEligibilityDevices(db, choice, page);
-  const { reasons, zones } = await listEligibilityGroups(db, choice, devicesPerGroup);
+  const { reasons, zones, superseded } = await listEligibilityGroups(db, choice, devicesPerGroup);
   const { assembly_id } = choice.firmware;
   const parts = assembly_id === null ? [] : await listPartChanges(db, choice, assembly_id);
   const when = await findWhen(db, zones, request, choice.now);
   const eligible = countEligible(Object.fromEntries(reasons.map(({ reason, count }) => [reason, count])));
-  return { when, eligible, needs_approval: needsApproval(eligible, approvalAbove, request.continuous), reasons, parts };
+  return { when, eligible, needs_approval: needsApproval(eligible, approvalAbove, request.continuous), superseded, reasons, parts };
 }
 
 /** When devices would be asked, from the start of the update on. All eligible devices are of one kind. */

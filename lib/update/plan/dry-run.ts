@@ -15,6 +15,12 @@ export type DryRunPage = z.output<typeof DryRunPage>;
 const DryRunDevice = z.object({
   external_id: z.string(),
   other_update_id: z.nullable(z.int()).check(z.meta({ description: 'The update that has this device in flight' })),
+  detail: z.nullable(z.string()).check(
+    z.meta({
+      description: 'Of HARDWARE_MISMATCH: the revision of the device and those that the firmware fits, if this is why',
+      example: 'revision B1, fits B2, B3',
+    }),
+  ),
 });
 
 /** What an update with a package does to its parts on the devices that would be updated. */
@@ -68,6 +74,19 @@ export const DryRun = z
     eligible: z.int().check(z.meta({ description: 'Devices that would be updated' })),
     when: When.check(z.meta({ description: 'When devices would be asked, seen from the moment at which the update would begin' })),
     needs_approval: z.boolean().check(z.meta({ description: 'Whether somebody else would have to approve the update' })),
+    superseded: z
+      .array(
+        z.object({
+          update_id: z.int(),
+          executions: z.int().check(
+            z.meta({ description: 'That would end, because nobody has asked their devices yet: these devices would take part in this update' }),
+          ),
+          at_work: z.int().check(
+            z.meta({ description: 'Devices that stay with it for now (UPDATE_IN_FLIGHT) and would be taken in when they have ended there' }),
+          ),
+        }),
+      )
+      .check(z.meta({ description: 'With `supersede`: which older updates would lose devices' })),
     reasons: z
       .array(z.object({ reason: z.enum(eligibilities), count: z.int(), devices: z.array(DryRunDevice) }))
       .check(z.meta({ description: `Every reason with its number of devices and the first 100 of them.\n\n${listEligibilities()}` })),

@@ -1,8 +1,9 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { FirmwareRequirement } from '../../firmware/firmware.ts';
+import { fitsRevision, revisionMismatch } from '../../firmware/revision-queries.ts';
 import { filteredDevices } from '../../fleet/device-filter-queries.ts';
 import { inService } from '../../fleet/group-members.ts';
-import { unasked, unfinished } from '../predicates.ts';
+import { supersedable, unasked, unfinished } from '../predicates.ts';
 import type { UnknownVersion } from '../rules.ts';
 import { eligibleCases } from '../update.ts';
 import type { ChosenTargets } from './chosen-targets.ts';
@@ -16,6 +17,8 @@ export interface WantedFirmware {
   version_num: number | null;
   requires: readonly FirmwareRequirement[];
   minimum_from_version_num: number | null;
+  /** Of hardware, that it fits; null: all. */
+  revisions: readonly string[] | null;
 }
 
 export interface Choice {
@@ -28,11 +31,22 @@ export interface Choice {
   unknown_version: UnknownVersion;
   /** Whether an execution that its stopped update has not ended yet keeps its device from this update. Otherwise it has to be ended first. */
   isAbandonedInFlight?: boolean;
+  /**
+   * Devices that nobody has asked for updates with a lower id take part: those executions are superseded. Missing or null: an unfinished execution
+   * of another update always keeps its device.
+   */
+  supersedesBelow?: number | null;
   now: Date;
 }
 
+/** Above all ids: every update that there is is older. */
+export const supersedesAll = 2_147_483_647;
+
 /** Whether the device is to be updated; the version that it runs now may be in the catalogue or not. */
 export const isEligible = sql`eligibility IN (${sql.join(eligibleCases.map(sql.lit))})`;
+
+/** Whether the device gets an execution: to be updated, or as one that runs the version already. */
+export const takesPart = sql`(${isEligible} OR eligibility = 'ALREADY_ON_TARGET')`;
 
 const blockedAfterFailures = 3;
 
@@ -74,9 +88,24 @@ const lacksRequirement = (requires: readonly FirmwareRequirement[]) => sql<boole
         WHERE coalesce(f.version_num, 0) < q.minimum_version_num
       )`;
 
+const isSuperseded = (below: number | null) =>
+  below === null ? sql`NULL::integer` : sql`CASE WHEN ${supersedable} AND e.update_id < ${below} THEN e.id END`;
+
+const revisionsOf = ({ revisions }: Pick<WantedFirmware, 'revisions'>) => sql`${revisions && [...revisions]}::text[]`;
+
+/**
+ * Details of an eligibility, about a row of {@link classifiedDevices}; null: it says all. If the device's revision does not fit, which it has and
+ * which would fit; otherwise a HARDWARE_MISMATCH is about its kind or its generation.
+ */
+export const detailOf = (firmware: WantedFirmware) => sql<string | null>`CASE
+  WHEN eligibility = 'HARDWARE_MISMATCH' AND NOT ${fitsRevision(revisionsOf(firmware), sql`revision`)}
+    THEN ${revisionMismatch(revisionsOf(firmware), sql`revision`)}
+END`;
+
 /**
  * The chosen devices, each with its one eligibility: the query that decides who is updated and who is not, and why.
- * Columns: external_id, kind, device_id (null: unknown), channel, zone ('': none), eligibility, other_update_id (of UPDATE_IN_FLIGHT).
+ * Columns: external_id, kind, device_id (null: unknown), channel, zone ('': none), eligibility, revision, other_update_id (of UPDATE_IN_FLIGHT,
+ * or of the superseded execution), superseded_id (an execution of an older update that does not keep the device).
  */
 export const classifiedDevices = ({
   firmware,
@@ -84,17 +113,19 @@ export const classifiedDevices = ({
   force,
   unknown_version,
   isAbandonedInFlight,
+  supersedesBelow = null,
   ...choice
 }: Choice): RawBuilder<unknown> => sql`
-  SELECT c.external_id, c.kind, c.device_id, c.channel, coalesce(c.zone, '') AS zone, flight.update_id AS other_update_id,
+  SELECT c.external_id, c.kind, c.device_id, c.channel, coalesce(c.zone, '') AS zone, c.revision, flight.update_id AS other_update_id, flight.superseded_id,
     CASE
       WHEN c.device_id IS NULL THEN 'UNKNOWN_DEVICE'
       WHEN c.retired_dt IS NOT NULL THEN 'RETIRED_DEVICE'
       WHEN h.device_kind <> c.kind THEN 'HARDWARE_MISMATCH'
       WHEN h.device_kind = 'scooter' AND NOT CASE WHEN c.version IS NULL THEN h.fits_own_iot ELSE c.version = ANY (h.scooter_versions) END
         THEN 'HARDWARE_MISMATCH'
+      WHEN NOT ${fitsRevision(revisionsOf(firmware), sql`c.revision`)} THEN 'HARDWARE_MISMATCH'
       WHEN ${firmware.version_num}::integer IS NULL THEN 'FIRMWARE_NOT_AVAILABLE'
-      WHEN flight.update_id IS NOT NULL THEN 'UPDATE_IN_FLIGHT'
+      WHEN flight.update_id IS NOT NULL AND flight.superseded_id IS NULL THEN 'UPDATE_IN_FLIGHT'
       WHEN r.firmware_id = ${firmware.id}::integer THEN 'ALREADY_ON_TARGET'
       WHEN current.version_num > ${firmware.version_num}::integer AND NOT ${allow_downgrade}::boolean THEN 'DOWNGRADE'
       WHEN coalesce(current.version_num, 0) < ${firmware.minimum_from_version_num}::integer THEN 'REQUIRES_NEWER'
@@ -120,7 +151,7 @@ export const classifiedDevices = ({
   -- One look into the unique index per device, and one hash table below. For plain joins PostgreSQL chooses by estimated sizes, and with
   -- a wrong estimate, for example just after an import, it would compare each row with each.
   LEFT JOIN LATERAL (
-    SELECT e.update_id FROM update_executions e
+    SELECT e.update_id, ${isSuperseded(supersedesBelow)} AS superseded_id FROM update_executions e
     WHERE e.device_id = c.device_id AND e.hardware_type = h.name AND ${unfinished} AND ${isAbandonedInFlight ? sql`true` : sql`NOT ${abandoned}`}
     LIMIT 1
   ) flight ON true`;

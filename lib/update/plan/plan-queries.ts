@@ -10,7 +10,7 @@ import type { Eligibility } from '../update.ts';
 import type { Planned } from '../update-queries.ts';
 import type { ZoneWindow } from '../zone-rules.ts';
 import type { DryRun, PartChanges } from './dry-run.ts';
-import { type Choice, classifiedDevices, isEligible } from './eligibility.ts';
+import { type Choice, classifiedDevices, detailOf, isEligible, takesPart } from './eligibility.ts';
 
 /**
  * Part of a statement: inserts an execution for each of the classified devices in `planned`, in the order of device ids, so that two plans cannot
@@ -46,15 +46,14 @@ export const insertExecutions = async (
   choice: Choice,
   tellsEvents = false,
 ): Promise<{ planned: Planned; includes_iot: boolean }> => {
-  const takesPart = sql`(${isEligible} OR eligibility = 'ALREADY_ON_TARGET')`;
   const { rows } = await sql<{ eligibility: Eligibility; n: number; includes_iot: boolean | null }>`
     WITH classified AS MATERIALIZED (
       ${classifiedDevices(choice)}
     ), inserted AS (
       ${insertPlanned(sql`SELECT * FROM classified WHERE ${takesPart}`, { update_id, hardware_type: choice.firmware.hardware_type, now: choice.now, tellsEvents })}
     ), excluded AS (
-      INSERT INTO update_exclusions (update_id, kind, external_id, reason)
-      SELECT ${update_id}::integer, kind, external_id, eligibility
+      INSERT INTO update_exclusions (update_id, kind, external_id, reason, detail)
+      SELECT ${update_id}::integer, kind, external_id, eligibility, ${detailOf(choice.firmware)}
       FROM classified
       WHERE NOT ${takesPart}
     )
@@ -80,29 +79,41 @@ export interface Eligibilities {
   reasons: EligibilityGroup[];
   /** The zones of the devices that would be updated. */
   zones: EligibleZone[];
+  superseded: DryRun['superseded'];
 }
 
 /** The eligibility of the chosen devices, in one statement that changes nothing. */
 export const listEligibilityGroups = async (db: Db, choice: Choice, devicesPerGroup: number): Promise<Eligibilities> => {
-  const { rows } = await sql<EligibilityGroup & { zones: EligibleZone[] | null }>`
+  const { rows } = await sql<EligibilityGroup & Omit<Eligibilities, 'reasons'>>`
     WITH classified AS (
       ${classifiedDevices(choice)}
     ), numbered AS (
-      SELECT external_id, eligibility, other_update_id, row_number() OVER (PARTITION BY eligibility ORDER BY external_id COLLATE "C") AS n
+      SELECT external_id, eligibility, other_update_id, revision, row_number() OVER (PARTITION BY eligibility ORDER BY external_id COLLATE "C") AS n
       FROM classified
     ), standing AS (
       SELECT c.zone, c.kind, c.count, z.time_zone, z.maintenance_window, coalesce(z.maximum_unavailable_percentage, 100) AS percentage
       FROM (SELECT zone, kind, count(*) AS count FROM classified WHERE ${isEligible} GROUP BY zone, kind) c
       LEFT JOIN zones z ON z.name = c.zone
+    ), older AS (
+      SELECT other_update_id AS update_id, count(superseded_id) AS executions, count(*) - count(superseded_id) AS at_work
+      FROM classified
+      WHERE ${choice.supersedesBelow != null}::boolean
+        AND ((${takesPart} AND superseded_id IS NOT NULL) OR eligibility = 'UPDATE_IN_FLIGHT')
+      GROUP BY other_update_id
     )
     SELECT eligibility AS reason, count(*) AS count,
            jsonb_agg(
-             jsonb_build_object('external_id', external_id, 'other_update_id', CASE eligibility WHEN 'UPDATE_IN_FLIGHT' THEN other_update_id END)
-             ORDER BY n
+             jsonb_build_object(
+               'external_id', external_id,
+               'other_update_id', CASE eligibility WHEN 'UPDATE_IN_FLIGHT' THEN other_update_id END,
+               'detail', ${detailOf(choice.firmware)}
+             ) ORDER BY n
            ) FILTER (WHERE n <= ${devicesPerGroup}) AS devices,
-           (SELECT jsonb_agg(s ORDER BY s.zone) FROM standing s) AS zones
+           (SELECT coalesce(jsonb_agg(s ORDER BY s.zone), '[]') FROM standing s) AS zones,
+           (SELECT coalesce(jsonb_agg(o ORDER BY o.update_id), '[]') FROM older o) AS superseded
     FROM numbered GROUP BY eligibility ORDER BY 2 DESC, 1`.execute(db);
-  return { reasons: rows.map(({ zones: _, ...group }) => group), zones: rows[0]?.zones ?? [] };
+  const { zones = [], superseded = [] } = rows[0] ?? {};
+  return { reasons: rows.map(({ zones: _, superseded: __, ...group }) => group), zones, superseded };
 };
 
 /** What an update with the package of an assembly would change of each part on the eligible devices, the most frequent change first. */
@@ -149,7 +160,7 @@ export const listEligibilityDevices = async (
   const list = listOf('eligibility', { ...conditions, firmware_id: firmware.id, reason }, { in: 'body', path: 'dry_run.cursor' });
   const after = decodeCursor(list, EligibilityCursor, cursor);
   const { rows } = await sql<EligibilityGroup['devices'][number]>`
-    SELECT external_id, CASE eligibility WHEN 'UPDATE_IN_FLIGHT' THEN other_update_id END AS other_update_id
+    SELECT external_id, CASE eligibility WHEN 'UPDATE_IN_FLIGHT' THEN other_update_id END AS other_update_id, ${detailOf(firmware)} AS detail
     FROM (${classifiedDevices(choice)}) c
     WHERE eligibility = ${reason} AND external_id COLLATE "C" > ${after?.[0] ?? ''}
     ORDER BY external_id COLLATE "C"

@@ -1,4 +1,4 @@
-import { writeAuditLine } from '../../audit/audit-queries.ts';
+import { type NewAuditLine, writeAuditLines } from '../../audit/audit-queries.ts';
 import type { Clock } from '../../clock.ts';
 import type { Db, Trx } from '../../db/database.ts';
 import { violatedConstraint } from '../../db/database-error.ts';
@@ -21,6 +21,7 @@ import { chooseTargets } from './chosen-targets.ts';
 import type { Choice, WantedFirmware } from './eligibility.ts';
 import { insertExecutions } from './plan-queries.ts';
 import { endReplaced, lockReplaced, wakeReplaced } from './replace-update.ts';
+import { listNextSteps, type Superseded, supersedeExecutions } from './supersede-queries.ts';
 import { noteDevicesInFlight } from './take-in-queries.ts';
 import { notAvailable, toWanted } from './wanted-firmware.ts';
 
@@ -77,7 +78,7 @@ const request = async (trx: Trx, deps: RequestUpdateDeps, input: RequestUpdate, 
   const firmware = toWanted(await findFirmwareForPlan(trx, input.firmware_id));
   if (firmware.version_num === null) throw notAvailable(await findFirmware(trx, firmware.id));
   const targets = await chooseTargets(trx, input);
-  const isAnyStopped = await beginPlan(trx);
+  const isAnyStopped = await beginPlan(trx, input.supersede);
   const replaced = await lockReplaced(trx, input, firmware);
   const id = await insertUpdate(trx, toNewUpdate(input, firmware, { request_hash, created_dt, told: deps.tellsEvents ? '' : null }));
   if (id === undefined) {
@@ -89,17 +90,23 @@ const request = async (trx: Trx, deps: RequestUpdateDeps, input: RequestUpdate, 
   const choice = { targets, firmware, allow_downgrade, force, unknown_version, now: created_dt };
   const isReplacing = replaced && !needsApproval(0, deps.approvalAbove, input.continuous);
   if (isReplacing) await endReplaced(trx, replaced, id, { subject: created_by, request_id: input.request_id }, created_dt);
-  await plan(trx, id, choice, input, { ...deps, isAnyStopped: isAnyStopped || replaced !== undefined });
+  const superseded = await plan(trx, id, choice, input, { ...deps, isAnyStopped: isAnyStopped || replaced !== undefined });
   const answer = await getRequestedUpdate(trx, id);
   if (idempotency_key !== undefined) await keepAnswer(trx, 'update', answer);
-  await auditRequest(trx, input, answer);
+  await auditRequest(trx, input, answer, superseded);
   if (isReplacing) await wakeReplaced(trx, deps.advances, replaced, created_dt);
   // The last act before the commit (../README.md, "A committed row and its message").
-  await deps.advances.send([{ update_id: id, step: 0, created_dt }], { delaySeconds: firstStepDelaySeconds });
+  const steps = [{ update_id: id, step: 0, created_dt }, ...(superseded.length > 0 ? await listNextSteps(trx, superseded) : [])];
+  await deps.advances.send(steps, { delaySeconds: firstStepDelaySeconds });
   return answer;
 };
 
-const auditRequest = async (trx: Trx, { created_by, request_id, targets, retry_of_update_id }: RequestUpdate, answer: Update) => {
+const auditRequest = async (
+  trx: Trx,
+  { created_by, request_id, targets, supersede, retry_of_update_id }: RequestUpdate,
+  answer: Update,
+  superseded: readonly Superseded[],
+) => {
   const {
     id,
     firmware_id,
@@ -120,9 +127,13 @@ const auditRequest = async (trx: Trx, { created_by, request_id, targets, retry_o
     ...{ eligible: counts.QUEUED, already_on_target: counts.SUCCEEDED, not_eligible },
     ...(retry_of_update_id !== undefined && { retry_of_update_id }),
     ...(continuous && { continuous, replaces_update_id }),
+    ...(supersede && { superseded }),
   };
-  const line = { action: 'request', resource: 'update', resource_id: String(id), outcome } as const;
-  await writeAuditLine(trx, { subject: created_by, request_id }, line, created_dt);
+  const line = (update_id: number, action: string, what: object): NewAuditLine => ({
+    ...{ action, resource: 'update', resource_id: String(update_id), outcome: { ...what } },
+  });
+  const ofOthers = superseded.map(({ update_id, executions }) => line(update_id, 'supersede', { by_update_id: id, canceled: executions }));
+  await writeAuditLines(trx, { subject: created_by, request_id }, [line(id, 'request', outcome), ...ofOthers], created_dt);
 };
 
 /**
@@ -138,6 +149,7 @@ const hashOfRequest = ({ idempotency_key: _key, created_by: _caller, request_id:
     ignore_window: request.ignore_window || undefined,
     continuous: request.continuous || undefined,
     replaces_update_id: request.replaces_update_id ?? undefined,
+    supersede: request.supersede || undefined,
     retry_of_update_id,
   });
 };
@@ -147,9 +159,9 @@ const toNewUpdate = (
   firmware: WantedFirmware,
   rest: Pick<NewUpdate, 'request_hash' | 'created_dt' | 'told'>,
 ): NewUpdate => {
-  const { firmware_id, rollout, timeouts, retry, abort, start_dt, allow_downgrade, force, unknown_version, comment } = input;
+  const { firmware_id, rollout, timeouts, retry, abort, start_dt, allow_downgrade, force, unknown_version, supersede, comment } = input;
   return {
-    ...{ firmware_id, abort, start_dt, allow_downgrade, force, unknown_version, comment, ...timeouts, ...rollout },
+    ...{ firmware_id, abort, start_dt, allow_downgrade, force, unknown_version, supersede, comment, ...timeouts, ...rollout },
     window: input.window,
     ignore_window: input.ignore_window,
     number_of_retries: retry.number_of_retries,
@@ -179,29 +191,33 @@ const openingOf = ({ continuous, targets, replaces_update_id }: RequestUpdate, f
 const dependsOnVersions = ({ running, not_running, older_than_firmware_id, unknown_version }: DeviceFilter): boolean =>
   [running, not_running, older_than_firmware_id, unknown_version].some((condition) => condition !== undefined);
 
-/** Inserts the executions of an update, and stores how many devices its canary has. */
+/** Inserts the executions of an update, and stores how many devices its canary has. Answers which older updates have lost devices to it. */
 const plan = async (
   trx: Trx,
   id: number,
   choice: Choice,
-  { canary, continuous }: UpdateRequest,
+  { canary, continuous, supersede }: UpdateRequest,
   { tellsEvents, approvalAbove, isAnyStopped }: Pick<RequestUpdateDeps, 'tellsEvents' | 'approvalAbove'> & { isAnyStopped: boolean },
-): Promise<void> => {
+): Promise<Superseded[]> => {
   const isAbandonedInFlight = isAnyStopped && !(await endAbandonedExecutions(trx, choice));
   // A continuous update takes in later what cannot be ended at once.
   if (isAbandonedInFlight && !continuous) throw canceling();
+  const superseded = supersede ? await supersedeExecutions(trx, id, choice) : [];
+  if (!superseded) throw supersedingTooMany();
   const { planned, includes_iot } = await insertExecutions(trx, id, { ...choice, isAbandonedInFlight }, tellsEvents);
   const eligible = countEligible(planned);
-  if (continuous && planned.UPDATE_IN_FLIGHT) await noteDevicesInFlight(trx, id, choice.firmware.hardware_type);
-  if (eligible === 0 && !planned.ALREADY_ON_TARGET && !continuous) {
+  const takesInLater = (continuous || supersede) && Boolean(planned.UPDATE_IN_FLIGHT);
+  if (takesInLater) await noteDevicesInFlight(trx, id, choice.firmware.hardware_type);
+  if (eligible === 0 && !planned.ALREADY_ON_TARGET && !continuous && !takesInLater) {
     throw new DomainError('update.nothing_eligible', 'None of the chosen devices can be updated', { answer: { not_eligible: planned } });
   }
   await setPlan(trx, id, {
     planned,
     includes_iot,
-    canary: planCanary(canary, eligible, continuous),
+    canary: planCanary(canary, eligible, continuous || takesInLater),
     needs_approval: needsApproval(eligible, approvalAbove, continuous),
   });
+  return superseded;
 };
 
 /** Whether somebody else has to approve an update of so many devices. A continuous one may grow to any number. */
@@ -214,6 +230,12 @@ const canceling = (): DomainError =>
     'More than 10,000 of the chosen devices are still in an update that was just stopped. Its executions are being ended, ' +
       'which takes a minute or two. Repeat the request then, or name up to 10,000 devices: these can be updated at once',
     { retryAfterSeconds: 15 },
+  );
+
+const supersedingTooMany = (): DomainError =>
+  new DomainError(
+    'update.superseding_too_many',
+    'More than 10,000 of the chosen devices wait in older updates. Cancel these updates first, which stops them at once, or name up to 10,000 devices',
   );
 
 const answerAgain = async (

@@ -4,7 +4,7 @@ import { isOpen } from '../../fleet/candidate-queries.ts';
 import { planLock } from '../../fleet/change-queries.ts';
 import type { DeviceFilter } from '../../fleet/device-filter.ts';
 import { filteredDevices } from '../../fleet/device-filter-queries.ts';
-import { executionStatuses, isUnfinished } from '../execution.ts';
+import { executionStatuses, isUnfinished, reasons } from '../execution.ts';
 import { unfinished } from '../predicates.ts';
 import type { LockedUpdate } from '../update-queries.ts';
 import type { OpenTargets } from '../update-request.ts';
@@ -93,14 +93,20 @@ export interface Intake extends Meant, Pick<Choice, 'allow_downgrade' | 'force' 
 
 /**
  * A device is tried once by an update, unless it was seen to run another version since: otherwise one that fails would be asked again and again
- * whenever something about it changes. A try is one in which the device was asked and that did not succeed. About `classified c`.
+ * whenever something about it changes. A try is one in which the device was asked and that did not succeed. A device that a newer update has
+ * superseded does not come back either. About `classified c`.
  */
 const hadItsTry = (update_id: number, hardware_type: string) => sql`EXISTS (
   SELECT FROM update_executions e
   LEFT JOIN device_firmwares r ON r.device_id = e.device_id AND r.hardware_type = e.hardware_type
   WHERE e.device_id = c.device_id AND e.hardware_type = ${hardware_type} AND e.update_id = ${update_id}
-    AND e.status IN ('FAILED', 'TIMED_OUT', 'REJECTED') AND e.sent_dt IS NOT NULL
-    AND (r.firmware_update_dt IS NULL OR r.firmware_update_dt <= e.finished_dt)
+    AND (
+      (e.status = 'CANCELED' AND e.reason LIKE ${`${reasons.superseded}:%`})
+      OR (
+        e.status IN ('FAILED', 'TIMED_OUT', 'REJECTED') AND e.sent_dt IS NOT NULL
+        AND (r.firmware_update_dt IS NULL OR r.firmware_update_dt <= e.finished_dt)
+      )
+    )
 )`;
 
 /**

@@ -11,13 +11,14 @@ export const getWantedFirmware = async (db: Db, id: number): Promise<WantedFirmw
 
 export const toWanted = (firmware: Firmware | undefined): WantedFirmware => {
   if (!firmware) throw notAvailable(undefined);
-  const { id, hardware_type, assembly_id, requires, minimum_from_version_num, status } = firmware;
+  const { id, hardware_type, assembly_id, requires, minimum_from_version_num, revisions, status } = firmware;
   return {
     id,
     hardware_type,
     assembly_id,
     requires,
     minimum_from_version_num,
+    revisions,
     version_num: status === 'available' ? firmware.version_num : null,
   };
 };

@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../db/database.ts';
 import type { Proof } from '../../firmware/hardware-type.ts';
+import { fitsRevision, revisionsOf } from '../../firmware/revision-queries.ts';
 import { longestDetail } from '../execution.ts';
 import { atWork, unfinished } from '../predicates.ts';
 import { mayAsk, type UpdateWindow, type ZoneWindow } from '../zone-rules.ts';
@@ -123,11 +124,13 @@ type DeviceWorkRow = Omit<DeviceWork, 'firmware' | 'is_open'> & FirmwareRow & Zo
 export const listDeviceWork = async (db: Db, device_id: number, now: Date): Promise<DeviceWork[]> => {
   const { rows } = await sql<DeviceWorkRow>`
     SELECT e.id AS execution_id, e.hardware_type, h.proof, e.phase, u.status AS update_status, ${eligibleDevices} AS devices, u.allow_downgrade, u.manifest_counter,
-           e.zone, z.time_zone, z.maintenance_window, u."window", u.ignore_window, ${firmwareColumns}
+           e.zone, z.time_zone, z.maintenance_window, u."window", u.ignore_window,
+           ${fitsRevision(revisionsOf('f'), sql`d.revision`)} AS fits, ${firmwareColumns}
     FROM update_executions e
     JOIN updates u ON u.id = e.update_id
     JOIN firmwares f ON f.id = u.firmware_id
     JOIN hardware_types h ON h.name = e.hardware_type
+    JOIN devices d ON d.id = e.device_id
     LEFT JOIN zones z ON z.name = e.zone
     WHERE ${isWorkOf(sql`${device_id}`)}
     ORDER BY e.id`.execute(db);
@@ -138,6 +141,7 @@ export const listDeviceWork = async (db: Db, device_id: number, now: Date): Prom
     phase: row.phase,
     update_status: row.update_status,
     is_open: mayAsk(row, now),
+    fits: row.fits,
     devices: row.devices,
     allow_downgrade: row.allow_downgrade,
     manifest_counter: row.manifest_counter,

@@ -13,6 +13,8 @@ export interface DeviceWork {
   update_status: UpdateStatus;
   /** Whether the device may be asked now, by the windows of its zone and of the update. */
   is_open: boolean;
+  /** Whether the firmware fits the device's hardware, as far as both are known by now. */
+  fits: boolean;
   /** Devices of its update. */
   devices: number;
   /** Of its update. */
@@ -45,7 +47,7 @@ export interface OfferedFirmware {
  *
  * | state     | phase              | the device is shown                                       | left by                            |
  * | --------- | ------------------ | --------------------------------------------------------- | ---------------------------------- |
- * | held      | waiting or offered | nothing: paused, scheduled, stopped, firmware withdrawn, a closed window | resume, start_dt, its opening |
+ * | held      | waiting or offered | nothing: paused, scheduled, stopped, firmware withdrawn, a closed window, hardware that it does not fit | resume, start_dt, its opening |
  * | waiting   | waiting            | nothing: the pace and the places leave no room yet        | `offered`                          |
  * | offered   | offered            | the deployment                                            | `taken`, `unclaimed` (it waits on) |
  * | working   | asked              | the deployment, until it says how it ended                | `installed`, `failed`, `declined`  |
@@ -61,9 +63,10 @@ export const workStateOf = ({
   phase,
   update_status,
   is_open,
+  fits,
   firmware,
-}: Pick<DeviceWork, 'phase' | 'update_status' | 'is_open'> & { firmware: Pick<OfferedFirmware, 'status'> }): WorkState => {
-  const isOpen = is_open && update_status === 'IN_PROGRESS' && firmware.status === 'available';
+}: Pick<DeviceWork, 'phase' | 'update_status' | 'is_open' | 'fits'> & { firmware: Pick<OfferedFirmware, 'status'> }): WorkState => {
+  const isOpen = is_open && fits && update_status === 'IN_PROGRESS' && firmware.status === 'available';
   if (phase === 'released' || phase === 'calling' || phase === 'ended') return 'held';
   return !isOpen && (phase === 'waiting' || phase === 'offered') ? 'held' : shown[phase];
 };

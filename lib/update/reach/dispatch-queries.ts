@@ -3,9 +3,11 @@ import type { AuthorSignature, SignedPart } from '../../authors/signature.ts';
 import { addSeconds } from '../../clock.ts';
 import type { Db, Trx } from '../../db/database.ts';
 import type { FirmwareRequirement } from '../../firmware/firmware.ts';
+import { revisionsOf } from '../../firmware/revision-queries.ts';
 import type { MaintenanceWindow } from '../../fleet/maintenance-window.ts';
 import { wordsOfOthers } from '../../words-of-others.ts';
 import { reasons } from '../execution.ts';
+import { hasRevision } from '../hardware-queries.ts';
 import { moved, movesOf, movesOrRetriesOf } from '../move-executions.ts';
 import { unfinished } from '../predicates.ts';
 import type { ZoneWindow } from '../zone-rules.ts';
@@ -159,25 +161,29 @@ export interface Claim {
  */
 export const claimDispatch = (db: Db, id: number, { now, leaseSeconds, openZones }: Claim): Promise<ClaimedCommand[] | undefined> =>
   db.transaction().execute(async (trx) => {
-    const { numAffectedRows = 0n } = await sql`
+    const { rows } = await sql<{ revisions: string[] | null }>`
       UPDATE update_dispatches d SET sent_dt = ${now}
       FROM updates u JOIN firmwares f ON f.id = u.firmware_id
-      WHERE d.id = ${id} AND d.answered_dt IS NULL AND ${isFree(now, leaseSeconds)} AND u.id = d.update_id AND ${isWanted}`.execute(trx);
-    return numAffectedRows > 0n ? claimExecutions(trx, id, openZones, now) : undefined;
+      WHERE d.id = ${id} AND d.answered_dt IS NULL AND ${isFree(now, leaseSeconds)} AND u.id = d.update_id AND ${isWanted}
+      RETURNING ${revisionsOf('f')} AS revisions`.execute(trx);
+    const [taken] = rows;
+    return taken && claimExecutions(trx, id, { openZones, revisions: taken.revisions, now });
   });
 
 const claimExecutions = async (
   trx: Trx,
   dispatch_id: number,
-  openZones: readonly string[] | null,
-  now: Date,
+  { openZones, revisions, now }: Pick<Claim, 'openZones' | 'now'> & { revisions: readonly string[] | null },
 ): Promise<ClaimedCommand[]> => {
+  const inOpenZone = openZones ? sql`AND e.zone = ANY (${openZones}::text[])` : sql``;
+  // A device that does not fit any more waits again, and the next step takes it out of the update.
+  const fits = revisions ? sql`AND ${hasRevision(revisions)}` : sql``;
   const { rows } = await sql<ClaimedCommand>`
     WITH locked AS (
       -- In the order of ids, like all statements that write many executions.
       SELECT e.id, e.phase, 'claimed' AS event
       FROM update_executions e
-      WHERE e.dispatch_id = ${dispatch_id} AND ${unfinished} ${openZones ? sql`AND e.zone = ANY (${openZones}::text[])` : sql``}
+      WHERE e.dispatch_id = ${dispatch_id} AND ${unfinished} ${inOpenZone} ${fits}
       ORDER BY e.id
       FOR NO KEY UPDATE OF e
     ), claimed AS (

@@ -1,5 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db, Trx } from '../../db/database.ts';
+import { fitsRevision, revisionsOf } from '../../firmware/revision-queries.ts';
+import { removeUnfit } from '../hardware-queries.ts';
 import { moved, movesOf } from '../move-executions.ts';
 import { inPhases, waiting } from '../predicates.ts';
 import { firstOfZones, freeRooms, inZones, type ZonePlaces, type ZoneRoom } from '../zone-room.ts';
@@ -35,16 +37,14 @@ export interface Offer {
   newCanaries: number | null;
   /** How many devices the zones allow; null: no window or budget holds any device back. */
   rooms: readonly ZoneRoom[] | null;
+  /** Of hardware, that the firmware fits; null: all. */
+  revisions: readonly string[] | null;
   times: OfferTimes;
   now: Date;
 }
 
-/**
- * Offers the executions that wait longest to their devices, and answers how many. Only while the update is locked. Their dispatch is
- * inserted as answered, because nobody has to hand it over.
- */
-export const offerExecutions = async (trx: Trx, { update_id, step, limit, newCanaries, rooms, times, now }: Offer): Promise<number> => {
-  const isCanary = newCanaries !== null;
+/** The executions that wait longest, of devices that poll. */
+const dueOffers = ({ update_id, limit, newCanaries, rooms, times, now }: Offer) => {
   const left = rooms && freeRooms(rooms);
   const canaryOnly = sql`AND (e.is_canary OR e.id IN (
     SELECT e.id FROM update_executions e JOIN devices d ON d.id = e.device_id
@@ -52,16 +52,23 @@ export const offerExecutions = async (trx: Trx, { update_id, step, limit, newCan
     ORDER BY hashint4(e.id), e.id
     LIMIT ${newCanaries}
   ))`;
+  const inTurn = sql`
+    SELECT e.id, e.next_attempt_dt
+    FROM update_executions e JOIN devices d ON d.id = e.device_id
+    WHERE ${waitsForOffer(update_id)} AND ${isDue(now)} AND ${isAlive(now, times)} ${newCanaries === null ? sql`` : canaryOnly}`;
+  return firstOfZones(inTurn, limit, left);
+};
+
+/**
+ * Offers the executions that wait longest to their devices, and answers how many; ends those whose device the firmware does not fit any more.
+ * Only while the update is locked. Their dispatch is inserted as answered, because nobody has to hand it over.
+ */
+export const offerExecutions = async (trx: Trx, offer: Offer): Promise<number> => {
+  const { update_id, step, newCanaries, revisions, now } = offer;
+  if (revisions) await removeUnfit(trx, dueOffers(offer), revisions, now);
   const { rows } = await sql<{ offered: number }>`
     WITH due AS (
-      ${firstOfZones(
-        sql`
-          SELECT e.id, e.next_attempt_dt
-          FROM update_executions e JOIN devices d ON d.id = e.device_id
-          WHERE ${waitsForOffer(update_id)} AND ${isDue(now)} AND ${isAlive(now, times)} ${isCanary ? canaryOnly : sql``}`,
-        limit,
-        left,
-      )}
+      ${dueOffers(offer)}
     ), dispatch AS (
       INSERT INTO update_dispatches (update_id, step, commands, released_dt, answered_dt)
       SELECT ${update_id}, ${step}, count(*), ${now}::timestamptz, ${now}::timestamptz FROM due HAVING count(*) > 0
@@ -72,7 +79,7 @@ export const offerExecutions = async (trx: Trx, { update_id, step, limit, newCan
       ORDER BY e.id
       FOR NO KEY UPDATE OF e SKIP LOCKED
     ), offered AS (
-      ${moved(movesOf('locked', ['offered']), now, { dispatch_id: sql`m.dispatch_id`, is_canary: sql.lit(isCanary) })}
+      ${moved(movesOf('locked', ['offered']), now, { dispatch_id: sql`m.dispatch_id`, is_canary: sql.lit(newCanaries !== null) })}
       RETURNING e.id
     )
     SELECT count(*) AS offered FROM offered`.execute(trx);
@@ -142,16 +149,22 @@ export const nextOfferDt = (update_id: number, now: Date, times: OfferTimes, zon
     sql`coalesce(e.next_attempt_dt, ${now}::timestamptz)`,
   )})`;
 
+/** Whether `firmwares f` fits the hardware of `devices d`. */
+const fits = fitsRevision(revisionsOf('f'), sql`d.revision`);
+
 /**
  * The device takes its offer. From now on it counts as asked, and its deadline runs. false: the offer is no longer valid, because it was
- * withdrawn, or the update is paused or has ended.
+ * withdrawn, the update is paused or has ended, or the firmware does not fit the device's hardware any more.
  */
 export const takeOffer = async (db: Db, device_id: number, execution_id: number, now: Date): Promise<boolean> => {
   const { numAffectedRows = 0n } = await sql`
     WITH locked AS (
       SELECT e.id, e.phase, 'taken' AS event
-      FROM update_executions e JOIN updates u ON u.id = e.update_id JOIN firmwares f ON f.id = u.firmware_id
-      WHERE e.id = ${execution_id} AND e.device_id = ${device_id} AND u.status = 'IN_PROGRESS' AND f.status = 'available'
+      FROM update_executions e
+      JOIN updates u ON u.id = e.update_id
+      JOIN firmwares f ON f.id = u.firmware_id
+      JOIN devices d ON d.id = e.device_id
+      WHERE e.id = ${execution_id} AND e.device_id = ${device_id} AND u.status = 'IN_PROGRESS' AND f.status = 'available' AND ${fits}
       FOR NO KEY UPDATE OF e
     )
     ${moved(movesOf('locked', ['taken']), now)}`.execute(db);

@@ -54,8 +54,8 @@ export const decide = (
 
   const { canary } = update;
   const { chosen, removed, isDrawn, waiting, succeeded, failed } = progress.canary;
-  // Retired devices neither succeed nor fail. Others take their places, as long as there are any; then only the retired ones lack. Devices that
-  // ended before they were asked do not make the canary smaller.
+  // Devices that were taken out (retired, or superseded by a newer update) neither succeed nor fail. Others take their places, as long as there
+  // are any; then only these lack. Devices that ended before they were asked do not make the canary smaller.
   const fullSize = canary?.size ?? 0;
   const size = isDrawn ? Math.max(chosen, fullSize - removed) : fullSize;
   let isCanary = canary !== null && update.canary_passed_dt === null;

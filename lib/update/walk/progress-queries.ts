@@ -14,8 +14,8 @@ export interface Progress {
   /** As stop rules judge them. */
   judged: Counts;
   /**
-   * `chosen`: without those that were retired since, which are `removed`. `isDrawn`: no other device is left that could take a place in it. `waiting`: devices of the
-   * canary that were put off by the backend or wait for a retry.
+   * `chosen`: without those that were taken out since (retired, superseded, with other hardware), which are `removed`. `isDrawn`: no other device
+   * is left that could take a place in it. `waiting`: devices of the canary that were put off by the backend or wait for a retry.
    */
   canary: { chosen: number; removed: number; isDrawn: boolean; waiting: number; succeeded: number; failed: number };
   commandsInWindow: number;
@@ -95,12 +95,13 @@ export const getProgress = async (
   if (!row) throw new Error('The backend gate has no row');
   const { share, changed_dt, failures, closed_until, usual_latency_ms, reason } = row;
   const canary = judgedCounts(row.canary, row.canary_late);
+  const removed = canary.REMOVED + canary.CANCELED;
   return {
     counts: { ...noCounts(), ...row.counts },
     judged: judgedCounts(row.counts, row.late),
     canary: {
-      chosen: Object.values(canary).reduce((sum, n) => sum + n, 0) - canary.REMOVED,
-      removed: canary.REMOVED,
+      chosen: Object.values(canary).reduce((sum, n) => sum + n, 0) - removed,
+      removed,
       isDrawn: (row.counts.QUEUED ?? 0) <= canary.QUEUED,
       waiting: row.canary_waiting,
       succeeded: canary.SUCCEEDED,

@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Trx } from '../../db/database.ts';
+import { removeUnfit } from '../hardware-queries.ts';
 import { moved, movesOf } from '../move-executions.ts';
 import { handedOver, unfinished, waiting } from '../predicates.ts';
 import { nextOfferDt, type OfferTimes } from '../reach/offer-queries.ts';
@@ -19,6 +20,8 @@ export interface Release {
   newCanaries: number | null;
   /** How many devices the zones allow; null: no window or budget holds any device back. */
   rooms: readonly ZoneRoom[] | null;
+  /** Of hardware, that the firmware fits; null: all. */
+  revisions: readonly string[] | null;
   chunkSize: number;
   now: Date;
 }
@@ -47,9 +50,13 @@ const inCanary = (update_id: number, newCanaries: number, left: readonly ZonePla
   LIMIT ${newCanaries}
 ))`;
 
-/** Releases the executions that wait longest, in chunks, and answers how many. Only while the update is locked. */
+/**
+ * Releases the executions that wait longest, in chunks, and answers how many; ends those whose turn has come and whose device the firmware does
+ * not fit any more. Only while the update is locked.
+ */
 export const releaseExecutions = async (trx: Trx, release: Release): Promise<number> => {
-  const { update_id, step, newCanaries, chunkSize, now } = release;
+  const { update_id, step, newCanaries, revisions, chunkSize, now } = release;
+  if (revisions) await removeUnfit(trx, dueExecutions(release), revisions, now);
   const { rows } = await sql<{ released: number }>`
     WITH due AS (
       SELECT id, (row_number() OVER () - 1) / ${chunkSize}::integer AS chunk FROM (${dueExecutions(release)}) e

@@ -202,15 +202,25 @@ const release = async (
   rooms: readonly ZoneRoom[] | null,
 ): Promise<number> => {
   const canariesOf = (n: number) => (isCanary ? n : null);
-  const update_id = update.id;
+  const { id: update_id, revisions } = update;
   const released =
     limit > 0
-      ? await releaseExecutions(trx, { update_id, step, limit, places, newCanaries: canariesOf(newCanaries), rooms, chunkSize, now })
+      ? await releaseExecutions(trx, {
+          update_id,
+          step,
+          limit,
+          places,
+          newCanaries: canariesOf(newCanaries),
+          rooms,
+          revisions,
+          chunkSize,
+          now,
+        })
       : 0;
   const left = offers.limit - released;
   if (!times || left <= 0) return released;
   const roomsLeft = rooms && released > 0 ? await listRooms(trx, update, now) : rooms;
-  const offer = { update_id, step, limit: left, newCanaries: canariesOf(offers.newCanaries), rooms: roomsLeft, times, now };
+  const offer = { update_id, step, limit: left, newCanaries: canariesOf(offers.newCanaries), rooms: roomsLeft, revisions, times, now };
   return released + (await offerExecutions(trx, offer));
 };
 

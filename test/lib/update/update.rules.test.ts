@@ -51,6 +51,7 @@ describe('a request for an update', () => {
       replaces_update_id: null,
       allow_downgrade: false,
       force: false,
+      supersede: false,
       unknown_version: 'INCLUDE',
       comment: '',
     });

@@ -22,6 +22,7 @@ export const addFirmwareCommands = (program: Command): void => {
   addList(group);
   addView(group);
   addDownload(group);
+  addRevisions(group);
   addWithdraw(group);
 };
 
@@ -33,6 +34,7 @@ interface UploadOptions {
   requires?: string[];
   minimumFrom?: number;
   versionNum?: number;
+  revision?: string[];
   signWith?: string;
   publicKey?: string;
 }
@@ -53,12 +55,13 @@ const addUpload = (group: Command): void => {
     .option('--requires <type@number>', 'what devices have to run of another type: type and lowest version_num; may be repeated', collected)
     .option('--minimum-from <number>', 'the lowest version_num that it may be installed over', wholeNumber)
     .option('--version-num <number>', 'its place in the order of versions; default: as the hardware type says', wholeNumber)
+    .option('--revision <text>', 'a revision of hardware that it fits; may be repeated; default: it fits all', collected)
     .addOption(new Option('--sign-with <key>', `sign it as its author: ${keyHelp}`).env('SCU_SIGN_WITH'))
     .addOption(new Option('--public-key <file>', 'the public half, with --sign-with exec:').env('SCU_PUBLIC_KEY'))
     .action(
       action<UploadOptions, [string]>(async ({ client, output, progress, signal }, options, file) => {
         if (!(await stat(file)).isFile()) throw new UsageError(`${file} is no file`);
-        const { type: hardware_type, version, comment, minimumFrom, versionNum } = options;
+        const { type: hardware_type, version, comment, minimumFrom, versionNum, revision: revisions } = options;
         const firmware = await uploadFirmware(
           client(),
           {
@@ -67,6 +70,7 @@ const addUpload = (group: Command): void => {
             ...(options.requires && { requires: options.requires.map(toRequirement) }),
             ...(minimumFrom !== undefined && { minimum_from_version_num: minimumFrom }),
             ...(versionNum !== undefined && { version_num: versionNum }),
+            ...(revisions && { revisions }),
           },
           await openAsBlob(file),
           { signal, onProgress: bytesShownBy(progress), ...(await signerOf(options)) },
@@ -158,6 +162,7 @@ const withoutLink = ({ download_url: _, download_expires_dt: __, ...firmware }: 
 
 interface ListOptions {
   type?: string;
+  revision?: string;
   status?: FirmwareListItem['status'];
   version?: string;
   sort?: ListFirmwaresSort;
@@ -193,14 +198,15 @@ const addList = (group: Command): void => {
       ]),
     )
     .option('--version <text>', 'of this version')
+    .option('--revision <text>', 'that fit devices of this revision of hardware')
     .addOption(
       sortOption<ListFirmwaresSort>(['version_num_descending', 'version_num_ascending', 'created_dt_descending', 'created_dt_ascending']),
     )
     .option('--limit <number>', 'so many at most', wholeNumber)
     .action(
-      action<ListOptions>(async ({ client, output }, { type, status, version, sort, limit }) => {
+      action<ListOptions>(async ({ client, output }, { type, status, version, revision, sort, limit }) => {
         const named = { ...(type && { hardware_type: type }), ...(status && { status }), ...(version && { version }) };
-        const conditions = { ...named, ...(sort && { sort }) };
+        const conditions = { ...named, ...(revision && { revision }), ...(sort && { sort }) };
         const api = client();
         const firmwares = all((page) => api.listFirmwares({ ...conditions, links: false, ...page })) as AsyncIterable<FirmwareListItem>;
         await output.list(limited(firmwares, limit), columns);
@@ -236,6 +242,7 @@ const describeFirmware = (firmware: FirmwareDownload, output: Context['output'])
       devices: firmware.device_count,
       requires: requires.map((each) => `${each.hardware_type} from version_num ${each.minimum_version_num}`).join(', '),
       'installed over': firmware.minimum_from_version_num === null ? null : `version_num ${firmware.minimum_from_version_num} and later`,
+      'fits revisions': firmware.revisions && (firmware.revisions.join(', ') || 'none'),
       comment: firmware.comment,
       created: `${formatTime(firmware.created_dt)} by ${firmware.created_by}`,
       file: firmware.file_link,
@@ -296,6 +303,26 @@ const save = async (
     if (target) await rm(temporary, { force: true });
     throw signal.aborted ? signal.reason : error;
   }
+};
+
+const addRevisions = (group: Command): void => {
+  addCommand(group, 'revisions <firmware>', {
+    summary: 'change which revisions of hardware a version fits',
+    details: `<firmware>: ${firmwareNameHelp}. From then on devices of other revisions are not asked, in running updates either.`,
+    examples: ['scu firmware revisions vega_mcu@1.5.0 --revision B2 --revision B3', 'scu firmware revisions vega_mcu@1.5.0 --all'],
+  })
+    .option('--revision <text>', 'a revision that it fits; may be repeated', collected)
+    .option('--all', 'it fits all revisions')
+    .action(
+      action<{ revision?: string[]; all?: boolean }, [string]>(async ({ client, output }, { revision, all: isAll }, name) => {
+        if ((revision === undefined) === !isAll) throw new UsageError('Which revisions? Say --revision, once or more often, or --all');
+        const api = client();
+        const firmware = await api.editFirmware(await firmwareIdOf(api, name), { revisions: revision ?? null });
+        const { id, hardware_type, version, revisions } = firmware;
+        const fits = revisions ? revisions.join(', ') || 'no revision' : 'all revisions';
+        await output.item(firmware, () => [`Firmware ${id} fits ${fits}: ${hardware_type} ${version}`]);
+      }),
+    );
 };
 
 const addWithdraw = (group: Command): void => {

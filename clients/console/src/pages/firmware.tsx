@@ -176,6 +176,7 @@ const FirmwareBody = ({ firmware }: { firmware: FirmwareDownload }) => {
               firmware.requires.map(({ hardware_type, minimum_version_num }) => `${hardware_type} ≥ ${minimum_version_num}`).join(', '),
             ],
             [text.firmwares.over, firmware.minimum_from_version_num],
+            [text.firmwares.revisions, firmware.revisions?.join(', ')],
             [
               text.statistics.updateTime,
               times && text.statistics.times(formatDuration(times.p50_seconds), formatDuration(times.p90_seconds), times.installations),

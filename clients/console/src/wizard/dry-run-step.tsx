@@ -156,7 +156,7 @@ const DevicesOfReason = ({
   return (
     <>
       <p className="ids">
-        {shown.map(({ external_id, other_update_id }) => (
+        {shown.map(({ external_id, other_update_id, detail }) => (
           <span key={external_id}>
             <a href={deviceLink(kind, external_id)}>{external_id}</a>
             {other_update_id !== null && (
@@ -164,7 +164,8 @@ const DevicesOfReason = ({
                 {' '}
                 (<a href={linkTo(`/updates/${other_update_id}`)}>#{other_update_id}</a>)
               </>
-            )}{' '}
+            )}
+            {detail !== null && ` (${detail})`}{' '}
           </span>
         ))}
       </p>

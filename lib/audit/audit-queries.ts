@@ -14,10 +14,14 @@ export interface NewAuditLine {
 }
 
 /** Writes the line in the transaction of its change, so that neither exists without the other. */
-export const writeAuditLine = (trx: Trx, actor: Actor, line: NewAuditLine, now: Date): Promise<void> =>
-  writeAuditLines(trx, actor, [line], now);
+export const writeAuditLine = async (trx: Trx, { subject, request_id }: Actor, line: NewAuditLine, now: Date): Promise<void> => {
+  await trx
+    .insertInto('audit_lines')
+    .values({ ...line, outcome: JSON.stringify(line.outcome), caller: subject, request_id, occurred_dt: now })
+    .execute();
+};
 
-/** The same for a change of several resources. */
+/** The same for a change of any number of resources, in one statement. */
 export const writeAuditLines = async (
   trx: Trx,
   { subject, request_id }: Actor,

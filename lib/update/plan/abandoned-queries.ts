@@ -16,10 +16,14 @@ const maximumAbandoned = 10_000;
 export const endAbandonedExecutions = async (trx: Trx, choice: Choice): Promise<boolean> => {
   const { rows } = await sql<{ ids: number[] | null }>`
     SELECT array_agg(id) AS ids FROM (
-      SELECT e.id
+      SELECT found.id
       FROM (${chosenDevices(choice)}) c
-      JOIN update_executions e ON e.device_id = c.device_id AND e.hardware_type = ${choice.firmware.hardware_type}
-      WHERE ${unfinished} AND ${abandoned}
+      -- One look into the unique index per device. For a plain join PostgreSQL chooses by estimated sizes, and may compare each row with each.
+      CROSS JOIN LATERAL (
+        SELECT e.id FROM update_executions e
+        WHERE e.device_id = c.device_id AND e.hardware_type = ${choice.firmware.hardware_type} AND ${unfinished} AND ${abandoned}
+        LIMIT 1
+      ) found
       LIMIT ${maximumAbandoned + 1}
     ) found`.execute(trx);
   const ids = rows[0]?.ids ?? [];

@@ -173,12 +173,13 @@ describe('a revision that is corrected after the plan', () => {
   });
 
   it('costs an update whose firmware fits all no statement, and another one a single one', async () => {
-    const { given, advance } = setup();
+    const { given, advance, deps } = setup();
     const statements = async (revisions: string[] | null) => {
       const { firmware, message } = await given({ devices: 2 });
       await db.updateTable('firmwares').set({ revisions }).where('id', '=', firmware.id).execute();
       takeStatements();
       await advance(message);
+      deps.advances.take();
       return takeStatements().filter((statement) => statement.includes("'removed' AS event")).length;
     };
     expect(await statements(null)).toBe(0);

@@ -106,12 +106,12 @@ describe('a device', () => {
     const device = await oneDevice();
     const { id } = await request({ firmware_id: first.id, targets: { external_ids: [device] } });
     const body = { firmware_id: second.id, targets: { external_ids: [device] } };
-    const inFlight = [{ external_id: device, other_update_id: id }];
+    const inFlight = [{ external_id: device, other_update_id: id, detail: null }];
     expect((await dryRun(body)).reasons).toEqual([{ reason: 'UPDATE_IN_FLIGHT', count: 1, devices: inFlight }]);
     expect(await page(body, 'UPDATE_IN_FLIGHT', 10)).toEqual({ items: inFlight, next_cursor: null });
     await runs(device, first.version);
     expect((await dryRun(body)).reasons).toEqual([
-      { reason: 'ELIGIBLE', count: 1, devices: [{ external_id: device, other_update_id: null }] },
+      { reason: 'ELIGIBLE', count: 1, devices: [{ external_id: device, other_update_id: null, detail: null }] },
     ]);
   });
 

@@ -207,7 +207,7 @@ it('a maintenance window is shown as it is typed', () => {
 
 it('a dry run says in words when the turn of devices comes', () => {
   const plan: DryRun = {
-    ...{ eligible: 1_600, needs_approval: true, reasons: [], parts: [] },
+    ...{ eligible: 1_600, needs_approval: true, superseded: [{ update_id: 7, executions: 400 }], reasons: [], parts: [] },
     when: {
       now: 1_200,
       later: [
@@ -217,8 +217,9 @@ it('a dry run says in words when the turn of devices comes', () => {
       ],
     },
   };
-  expect(planLines(plan, { paint: (_, text) => text }, new Date('2026-11-26T21:30:00Z')).slice(0, 6)).toEqual([
+  expect(planLines(plan, { paint: (_, text) => text }, new Date('2026-11-26T21:30:00Z')).slice(0, 7)).toEqual([
     '1,600 devices would be updated.',
+    '400 of them are taken from update 7.',
     '  1,200 at once, at the pace of the update',
     '  300 in zone north when its window opens: 2026-11-26 23:00:00Z, in 1 h 30 min',
     '  80 in zone centre as others there have ended: its budget is used up until then',
@@ -248,7 +249,8 @@ it('every command has a summary and a help with an example', async () => {
   const commands = leaves(await createProgram());
   expect(commands.map((command) => [command.parent?.name(), command.name()].filter((name) => name !== 'scu').join(' '))).toEqual([
     ...['login', 'logout', 'whoami'],
-    ...['firmware upload', 'firmware sign', 'firmware list', 'firmware view', 'firmware download', 'firmware withdraw'],
+    ...['firmware upload', 'firmware sign', 'firmware list', 'firmware view', 'firmware download', 'firmware revisions'],
+    'firmware withdraw',
     ...['type list', 'type add', 'package create', 'package view'],
     ...['key new', 'key list', 'key add', 'key approve', 'key revoke', 'root sign', 'root publish', 'root list'],
     ...['device list', 'device view', 'device import', 'device export', 'device tag', 'device change', 'device rename', 'device retire'],

@@ -273,10 +273,10 @@ describe('GET /v1/updates/{id}/exclusions', () => {
       seen.push(...page.items);
     }
     expect(seen).toEqual([
-      { kind: 'scooter', external_id: 'X-1', reason: 'UNKNOWN_DEVICE' },
-      { kind: 'scooter', external_id: 'X-2', reason: 'UNKNOWN_DEVICE' },
-      { kind: 'scooter', external_id: 'X-3', reason: 'UNKNOWN_DEVICE' },
-      { kind: 'scooter', external_id: known[1], reason: 'UPDATE_IN_FLIGHT' },
+      { kind: 'scooter', external_id: 'X-1', reason: 'UNKNOWN_DEVICE', detail: null },
+      { kind: 'scooter', external_id: 'X-2', reason: 'UNKNOWN_DEVICE', detail: null },
+      { kind: 'scooter', external_id: 'X-3', reason: 'UNKNOWN_DEVICE', detail: null },
+      { kind: 'scooter', external_id: known[1], reason: 'UPDATE_IN_FLIGHT', detail: null },
     ]);
   });
 
@@ -285,7 +285,10 @@ describe('GET /v1/updates/{id}/exclusions', () => {
     const { body } = await listExclusions(id, { reason: 'UNKNOWN_DEVICE', limit: '2' });
     expect(body.items.map(({ external_id }) => external_id)).toEqual(['X-1', 'X-2']);
     const second = await listExclusions(id, { reason: 'UNKNOWN_DEVICE', limit: '2', cursor: body.next_cursor ?? '' });
-    expect(second.body).toEqual({ items: [{ kind: 'scooter', external_id: 'X-3', reason: 'UNKNOWN_DEVICE' }], next_cursor: null });
+    expect(second.body).toEqual({
+      items: [{ kind: 'scooter', external_id: 'X-3', reason: 'UNKNOWN_DEVICE', detail: null }],
+      next_cursor: null,
+    });
     expect((await listExclusions(id, { reason: 'DOWNGRADE' })).body).toEqual({ items: [], next_cursor: null });
   });
 

@@ -207,7 +207,7 @@ it('a maintenance window is shown as it is typed', () => {
 
 it('a dry run says in words when the turn of devices comes', () => {
   const plan: DryRun = {
-    ...{ eligible: 1_600, needs_approval: true, superseded: [{ update_id: 7, executions: 400 }], reasons: [], parts: [] },
+    ...{ eligible: 1_600, needs_approval: true, superseded: [{ update_id: 7, executions: 400, at_work: 12 }], reasons: [], parts: [] },
     when: {
       now: 1_200,
       later: [
@@ -217,9 +217,10 @@ it('a dry run says in words when the turn of devices comes', () => {
       ],
     },
   };
-  expect(planLines(plan, { paint: (_, text) => text }, new Date('2026-11-26T21:30:00Z')).slice(0, 7)).toEqual([
+  expect(planLines(plan, { paint: (_, text) => text }, new Date('2026-11-26T21:30:00Z')).slice(0, 8)).toEqual([
     '1,600 devices would be updated.',
     '400 of them are taken from update 7.',
+    '12 more are at work for update 7, and are taken in when they have ended there.',
     '  1,200 at once, at the pace of the update',
     '  300 in zone north when its window opens: 2026-11-26 23:00:00Z, in 1 h 30 min',
     '  80 in zone centre as others there have ended: its budget is used up until then',

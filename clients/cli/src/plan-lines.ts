@@ -34,7 +34,9 @@ export const planLines = (
   paint('strong', `${formatNumber(eligible)} ${eligible === 1 ? 'device' : 'devices'} would be updated.`),
   ...superseded.flatMap(({ update_id, executions, at_work }) => [
     ...(executions > 0 ? [`${formatNumber(executions)} of them are taken from update ${update_id}.`] : []),
-    ...(at_work > 0 ? [`${formatNumber(at_work)} more are at work for update ${update_id}, and are taken in when they have ended there.`] : []),
+    ...(at_work > 0
+      ? [`${formatNumber(at_work)} more are at work for update ${update_id}, and are taken in when they have ended there.`]
+      : []),
   ]),
   ...whenLines(when, now),
   ...(needs_approval ? ['Somebody else would have to approve it.'] : []),

@@ -30,6 +30,12 @@ const dispatchAll = async ({ deps, dispatch }: UpdateService) => {
   for (const message of deps.dispatches.take()) await dispatch(message);
 };
 
+/** Does the next step of an update, whatever became of its message. */
+const step = async (service: UpdateService, id: number) => {
+  const row = await db.selectFrom('updates').select(['next_step', 'created_dt']).where('id', '=', id).executeTakeFirstOrThrow();
+  await service.advance({ update_id: id, step: row.next_step, created_dt: row.created_dt });
+};
+
 /** The executions of an update by device: status and reason. */
 const ends = async ({ executions }: UpdateService, id: number) =>
   Object.fromEntries(
@@ -227,6 +233,95 @@ describe('an update that supersedes', () => {
   });
 });
 
+describe('a device that is at work when its update is superseded', () => {
+  /** Of two devices of the older update one is at work. */
+  const givenAtWork = async () => {
+    const { service, old, supersede } = await given(2, { rollout: { maximum_in_progress: 1 }, retry: { number_of_retries: 1 } });
+    await service.advance(old.message);
+    await dispatchAll(service);
+    const [asked] = service.deps.backend.commands.splice(0);
+    return { service, old, newer: await supersede({ canary: { size: 2 } }), external_id: asked?.external_id ?? '' };
+  };
+  const report = (service: UpdateService, external_id: string, version: string, status: 'SUCCEEDED' | 'FAILED') =>
+    service.confirm(confirmation({ external_id, version, status, occurred_dt: service.clock.now() }));
+
+  it('is taken in when it has ended there, and the newer update does not end before', async () => {
+    const { service, old, newer, external_id } = await givenAtWork();
+    const [other = ''] = old.external_ids.filter((id) => id !== external_id);
+    await cancelOthers(service, newer.id, other);
+    await step(service, newer.id);
+    expect(await service.find(newer.id)).toMatchObject({ status: 'IN_PROGRESS', finished_dt: null });
+    await report(service, external_id, old.firmware.version, 'SUCCEEDED');
+    service.clock.advance(1);
+    await step(service, old.update.id);
+    expect(await service.find(old.update.id)).toMatchObject({ status: 'COMPLETED', counts: { SUCCEEDED: 1, CANCELED: 1 } });
+    await step(service, newer.id);
+    expect((await service.executions(newer.id)).map((e) => [e.external_id, e.phase])).toEqual([
+      [other, 'ended'],
+      [external_id, 'released'],
+    ]);
+    // Once.
+    await step(service, newer.id);
+    expect(await service.executions(newer.id)).toHaveLength(2);
+  });
+
+  it('alone is enough for a request: it takes part later', async () => {
+    const service = createUpdateService(db);
+    const { firmware, external_ids, update } = await service.givenSent();
+    const [external_id = ''] = external_ids;
+    const fix = await givenFirmware(db);
+    const newer = await service.request({ firmware_id: fix.id, targets: { external_ids }, supersede: true, canary: { size: 1 } });
+    expect(newer).toMatchObject({ counts: { QUEUED: 0 }, not_eligible: { UPDATE_IN_FLIGHT: 1 } });
+    await report(service, external_id, firmware.version, 'SUCCEEDED');
+    service.clock.advance(1);
+    await step(service, update.id);
+    await step(service, newer.id);
+    expect(await service.executions(newer.id)).toMatchObject([{ external_id, phase: 'released', is_canary: true }]);
+  });
+
+  it('is not taken in by an update that was canceled meanwhile', async () => {
+    const { service, old, newer, external_id } = await givenAtWork();
+    await cancelUpdate(service.deps, newer.id, { force: false, reason: null }, actor);
+    await report(service, external_id, old.firmware.version, 'SUCCEEDED');
+    await step(service, newer.id);
+    await step(service, old.update.id);
+    expect(Object.keys(await ends(service, newer.id))).not.toContain(external_id);
+    expect(await service.find(newer.id)).toMatchObject({ status: 'CANCELED', finished_dt: expect.any(Date) });
+  });
+});
+
+/** As if the device had left the update before it was asked. */
+const cancelOthers = async (service: UpdateService, update_id: number, external_id: string) => {
+  await db
+    .updateTable('update_executions')
+    .set({ status: 'REMOVED', phase: 'ended', reason: 'RETIRED_DEVICE', finished_dt: service.clock.now() })
+    .where('update_id', '=', update_id)
+    .where('device_id', '=', db.selectFrom('devices').select('id').where('external_id', '=', external_id))
+    .execute();
+};
+
+describe('a continuous update whose devices are superseded', () => {
+  it('does not take them in again, also when it is told of a change and the newer update has failed', async () => {
+    const service = createUpdateService(db);
+    const [external_id = ''] = await givenDevices(db, 1);
+    const [baseline, fix] = [await givenFirmware(db), await givenFirmware(db)];
+    const targets = { filter: { kind: 'scooter', external_id_prefix: external_id } };
+    const open = await service.request({ firmware_id: baseline.id, targets, continuous: true });
+    const newer = await service.request({ firmware_id: fix.id, targets: { external_ids: [external_id] }, supersede: true });
+    service.deps.advances.take();
+    await step(service, newer.id);
+    await dispatchAll(service);
+    await service.confirm(confirmation({ external_id, version: fix.version, status: 'FAILED', occurred_dt: service.clock.now() }));
+    expect(await ends(service, newer.id)).toEqual({ [external_id]: 'FAILED DEVICE_FAILED' });
+    await sql`
+      INSERT INTO update_candidates (update_id, device_id)
+      SELECT ${open.id}, id FROM devices WHERE external_id = ${external_id}`.execute(db);
+    await step(service, open.id);
+    expect(await ends(service, open.id)).toEqual({ [external_id]: `CANCELED SUPERSEDED: ${newer.id}` });
+    expect(await db.selectFrom('update_candidates').selectAll().where('update_id', '=', open.id).execute()).toEqual([]);
+  });
+});
+
 describe('an older update whose devices are superseded', () => {
   it('gets other devices for its canary, and counts no failure', async () => {
     const { service, old, fix } = await given(6, {
@@ -284,8 +379,8 @@ describe('a dry run of an update that supersedes', () => {
     const body = { firmware_id: fix.id, targets: { external_ids }, supersede: true };
     const plan = await dryRun(body);
     const superseded = [
-      { update_id: old.update.id, executions: 2 },
-      { update_id: another.update.id, executions: 2 },
+      { update_id: old.update.id, executions: 2, at_work: 1 },
+      { update_id: another.update.id, executions: 2, at_work: 0 },
     ];
     expect(plan).toMatchObject({ eligible: 5, superseded });
     expect(plan.reasons.map(({ reason, count }) => [reason, count])).toEqual([
@@ -417,7 +512,9 @@ describe('superseding races', () => {
         service.request(body),
         service.dispatch(chunk),
         service.advance(step),
-        service.confirm(confirmation({ external_id: old.external_ids[0] ?? '', version: 'x', occurred_dt: service.clock.now() })),
+        service.confirm(
+          confirmation({ external_id: old.external_ids[0] ?? '', version: 'x', status: 'IN_PROGRESS', occurred_dt: service.clock.now() }),
+        ),
       ]);
       const asked = new Set(service.deps.backend.commands.map(({ external_id }) => external_id));
       const older = await ends(service, old.update.id);

@@ -78,20 +78,16 @@ export const DryRun = z
       .array(
         z.object({
           update_id: z.int(),
-          executions: z
-            .int()
-            .check(
-              z.meta({
-                description: 'That would end, because nobody has asked their devices yet: these devices would take part in this update',
-              }),
-            ),
-          at_work: z
-            .int()
-            .check(
-              z.meta({
-                description: 'Devices that stay with it for now (UPDATE_IN_FLIGHT) and would be taken in when they have ended there',
-              }),
-            ),
+          executions: z.int().check(
+            z.meta({
+              description: 'That would end, because nobody has asked their devices yet: these devices would take part in this update',
+            }),
+          ),
+          at_work: z.int().check(
+            z.meta({
+              description: 'Devices that stay with it for now (UPDATE_IN_FLIGHT) and would be taken in when they have ended there',
+            }),
+          ),
         }),
       )
       .check(z.meta({ description: 'With `supersede`: which older updates would lose devices' })),

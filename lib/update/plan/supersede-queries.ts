@@ -18,8 +18,10 @@ export interface Superseded {
  * Ends the executions of older updates for devices that take part in this one and that nobody has asked for them; answers how many of each
  * update. Devices at work stay with their update. If there are more than {@link maximumSuperseded}, nothing is ended, and the answer is
  * undefined.
+ *
+ * @param waits whether it waits for those that somebody else is moving at this moment; otherwise they are left alone
  */
-export const supersedeExecutions = async (trx: Trx, update_id: number, choice: Choice): Promise<Superseded[] | undefined> => {
+export const supersedeExecutions = async (trx: Trx, update_id: number, choice: Choice, waits = true): Promise<Superseded[] | undefined> => {
   const older = classifiedDevices({ ...choice, supersedesBelow: update_id });
   const { rows } = await sql<{ found: number; superseded: Superseded[] }>`
     WITH classified AS MATERIALIZED (
@@ -32,7 +34,7 @@ export const supersedeExecutions = async (trx: Trx, update_id: number, choice: C
       FROM update_executions e
       WHERE e.id = ANY (ARRAY(SELECT id FROM found)) AND ${supersedable} AND (SELECT count(*) FROM found) <= ${maximumSuperseded}
       ORDER BY e.id
-      FOR NO KEY UPDATE OF e
+      FOR NO KEY UPDATE OF e ${waits ? sql`` : sql`SKIP LOCKED`}
     ), ended AS (
       ${moved(movesOf('locked', ['canceled']), choice.now, { reason: sql`${`${reasons.superseded}: ${update_id}`}::text` })}
       RETURNING e.update_id
@@ -42,6 +44,19 @@ export const supersedeExecutions = async (trx: Trx, update_id: number, choice: C
     SELECT (SELECT count(*) FROM found) AS found, (SELECT coalesce(jsonb_agg(c), '[]') FROM counted c) AS superseded`.execute(trx);
   const { found = 0, superseded = [] } = rows[0] ?? {};
   return found > maximumSuperseded ? undefined : superseded;
+};
+
+/**
+ * Ends the executions of older updates for candidates of this one that were at work when it was requested and wait again by now, for example
+ * for another try. Their updates let these candidates go with their next steps. Only while the update is locked; it waits for nobody.
+ */
+export const supersedeCandidates = async (trx: Trx, update_id: number, choice: Omit<Choice, 'targets'>): Promise<void> => {
+  const blocked = sql`
+    SELECT device_id FROM update_candidates
+    WHERE update_id = ${update_id} AND blocked_by_update_id IS NOT NULL
+    ORDER BY id
+    LIMIT ${maximumSuperseded}`;
+  await supersedeExecutions(trx, update_id, { ...choice, targets: { device_ids: blocked } }, false);
 };
 
 /** Bounds the messages of one request. */

@@ -5,6 +5,7 @@ import { inService } from '../../fleet/group-members.ts';
 import { findGroup } from '../../fleet/group-queries.ts';
 import type { LockedUpdate } from '../update-queries.ts';
 import type { OpenTargets } from '../update-request.ts';
+import { supersedeCandidates } from './supersede-queries.ts';
 import {
   freeEndedCandidates,
   holdBlockedCandidates,
@@ -47,10 +48,11 @@ export const takeIn = async (trx: Trx, update: LockedUpdate, now: Date): Promise
   const filter = update.targets ? await filterOf(trx, update.targets) : {};
   const meant = { update_id: id, firmware, filter, now };
   const looked = mayLook(update, now) ? await noteNextDevices(trx, meant, looked_at_device_id ?? 0, mostAtOnce) : looked_at_device_id;
+  const { allow_downgrade, force, unknown_version, tells_events } = update;
+  if (update.supersede) await supersedeCandidates(trx, id, { firmware, allow_downgrade, force, unknown_version, now });
   const candidates = await listCandidates(trx, id, mostAtOnce);
   if (candidates.length === 0)
     return { ...nothing, isMore: looked !== looked_at_device_id && looked !== null, looked_at_device_id: looked };
-  const { allow_downgrade, force, unknown_version, tells_events } = update;
   const { includes_iot, is_any_left } = await insertCandidates(trx, {
     ...{ ...meant, allow_downgrade, force, unknown_version, candidates },
     younger: update.continuous ? await listYounger(trx, update, now) : [],

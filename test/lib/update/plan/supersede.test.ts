@@ -265,6 +265,19 @@ describe('a device that is at work when its update is superseded', () => {
     expect(await service.executions(newer.id)).toHaveLength(2);
   });
 
+  it('and fails there is not asked again by the older update, even if that is paused or would try again', async () => {
+    const { service, old, newer, external_id } = await givenAtWork();
+    await pauseUpdate(service.deps, old.update.id, { reason: null }, actor);
+    await report(service, external_id, old.firmware.version, 'FAILED');
+    expect((await ends(service, old.update.id))[external_id]).toBe('IN_PROGRESS RETRY: DEVICE_FAILED');
+    await step(service, newer.id);
+    expect((await ends(service, old.update.id))[external_id]).toBe(`CANCELED SUPERSEDED: ${newer.id}`);
+    service.clock.advance(1);
+    await step(service, old.update.id);
+    await step(service, newer.id);
+    expect((await service.executions(newer.id)).map((e) => e.external_id).sort()).toEqual(old.external_ids.toSorted());
+  });
+
   it('alone is enough for a request: it takes part later', async () => {
     const service = createUpdateService(db);
     const { firmware, external_ids, update } = await service.givenSent();

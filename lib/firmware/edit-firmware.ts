@@ -46,6 +46,8 @@ interface EditFirmwareDeps {
   db: Db;
   log: Log;
   now: Clock;
+  /** The last act before a withdrawal is committed: updates that rest have to end. Missing: they end when something else wakes them. */
+  wakeForWithdrawal?: (trx: Trx, firmware_id: number) => Promise<void>;
 }
 
 /**
@@ -57,7 +59,7 @@ interface EditFirmwareDeps {
  *   `firmware.version_num_taken`; nothing is changed then.
  */
 export async function editFirmware(
-  { db, log, now }: EditFirmwareDeps,
+  { db, log, now, wakeForWithdrawal }: EditFirmwareDeps,
   id: number,
   { comment, reason, version_num, revisions }: FirmwareChange,
   actor: Actor,
@@ -73,6 +75,7 @@ export async function editFirmware(
     const action = 'status' in outcome.after ? 'withdraw' : 'change';
     const line = { action, resource: 'firmware', resource_id: String(id), outcome } as const;
     if (Object.keys(outcome.after).length > 0) await writeAuditLine(trx, actor, line, now());
+    if (action === 'withdraw') await wakeForWithdrawal?.(trx, id);
     return after;
   });
   log.info('firmware changed', { firmware_id: id, status: changed.status });

@@ -114,7 +114,7 @@ export const UpdateRequest = z
           'Whether it stays open when its devices have ended, and takes in devices that come to match later: that are registered, come back from ' +
           'retirement, get a tag, are moved into the zone, or run another version than before. It does so within two minutes, at the same pace ' +
           'and by the same rules; stop rules judge its last 1,000 ends, and the canary is the first devices that it asks. A device that was asked ' +
-          'and did not succeed is tried again only when it runs another version than then. Of two continuous updates for one hardware type, ' +
+          'and did not succeed is tried again only when it runs another version than then; one whose turn did not come within `queued_minutes`, when anything about it changes. Of two continuous updates for one hardware type, ' +
           'the one requested later takes the devices that both mean. It ends when it is canceled, aborted or replaced. Its targets are a ' +
           'filter or a group, without `not_seen_days`, `not_seen_since` and `failed_in_update_id`',
       }),

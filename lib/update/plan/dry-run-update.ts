@@ -1,14 +1,17 @@
 import type { Clock } from '../../clock.ts';
 import type { Db } from '../../db/database.ts';
 import { listPlaces } from '../budget-queries.ts';
-import { countEligible } from '../update.ts';
+import { countEligible, type Eligibility } from '../update.ts';
 import type { UpdateRequest } from '../update-request.ts';
 import { type Opening, openingsOf } from '../zone-rules.ts';
 import { chooseTargets } from './chosen-targets.ts';
-import type { DryRun, DryRunDevices, DryRunPage, When } from './dry-run.ts';
+import type { DryRun, DryRunDevices, DryRunPage, When, WouldStayOpen } from './dry-run.ts';
 import { type Choice, supersedesAll } from './eligibility.ts';
+import { countShared, listOpenUpdates } from './open-update-queries.ts';
 import { type EligibleZone, listEligibilityDevices, listEligibilityGroups, listPartChanges } from './plan-queries.ts';
+import { checkReplaced, findReplaced } from './replace-update.ts';
 import { needsApproval } from './request-update.ts';
+import { filterOf } from './take-in.ts';
 import { getWantedFirmware } from './wanted-firmware.ts';
 import { whenOf } from './when.ts';
 
@@ -47,9 +50,24 @@ export async function dryRunUpdate(
   const { assembly_id } = choice.firmware;
   const parts = assembly_id === null ? [] : await listPartChanges(db, choice, assembly_id);
   const when = await findWhen(db, zones, request, choice.now);
+  const countOf = (wanted: Eligibility) => reasons.find(({ reason }) => reason === wanted)?.count ?? 0;
   const eligible = countEligible(Object.fromEntries(reasons.map(({ reason, count }) => [reason, count])));
-  return { when, eligible, needs_approval: needsApproval(eligible, approvalAbove, request.continuous), superseded, reasons, parts };
+  const continuous = request.continuous ? await foresee(db, choice, request, countOf('UPDATE_IN_FLIGHT')) : null;
+  const needs_approval = needsApproval(eligible, approvalAbove, request.continuous);
+  return { when, continuous, eligible, needs_approval, superseded, reasons, parts };
 }
+
+/** @throws `request.invalid`, `update.ended` for an update that cannot be replaced */
+const foresee = async (db: Db, choice: Choice, { replaces_update_id }: UpdateRequest, waiting: number): Promise<WouldStayOpen> => {
+  const { firmware, now } = choice;
+  if (replaces_update_id !== null) checkReplaced(await findReplaced(db, replaces_update_id), firmware);
+  const takes_over = [];
+  for (const open of await listOpenUpdates(db, firmware.hardware_type, replaces_update_id)) {
+    const devices = await countShared(db, choice, { firmware_id: open.firmware_id, filter: await filterOf(db, open.targets) }, now);
+    if (devices > 0) takes_over.push({ update_id: open.id, devices });
+  }
+  return { waiting, takes_over };
+};
 
 /** When devices would be asked, from the start of the update on. All eligible devices are of one kind. */
 const findWhen = async (

@@ -69,6 +69,22 @@ const When = z
   .register(z.globalRegistry, { id: 'DryRunWhen' });
 export type When = z.infer<typeof When>;
 
+/** What a continuous update would do besides. */
+const WouldStayOpen = z
+  .object({
+    waiting: z
+      .int()
+      .check(z.meta({ description: 'Devices that another update has at work: they are taken in when that is done with them' })),
+    takes_over: z.array(z.object({ update_id: z.int(), devices: z.int() })).check(
+      z.meta({
+        description:
+          'Open continuous updates of this hardware type, except the one that is replaced, and how many devices both mean: these would be left to the new update',
+      }),
+    ),
+  })
+  .register(z.globalRegistry, { id: 'DryRunContinuous' });
+export type WouldStayOpen = z.infer<typeof WouldStayOpen>;
+
 export const DryRun = z
   .object({
     eligible: z.int().check(z.meta({ description: 'Devices that would be updated' })),
@@ -91,6 +107,7 @@ export const DryRun = z
         }),
       )
       .check(z.meta({ description: 'With `supersede`: which older updates would lose devices' })),
+    continuous: z.nullable(WouldStayOpen).check(z.meta({ description: 'null: it would not be continuous' })),
     reasons: z
       .array(z.object({ reason: z.enum(eligibilities), count: z.int(), devices: z.array(DryRunDevice) }))
       .check(z.meta({ description: `Every reason with its number of devices and the first 100 of them.\n\n${listEligibilities()}` })),

@@ -1,6 +1,6 @@
 import type { Actor } from '../../audit/actor.ts';
 import { writeAuditLine } from '../../audit/audit-queries.ts';
-import type { Trx } from '../../db/database.ts';
+import type { Db, Trx } from '../../db/database.ts';
 import { DomainError, wrongField } from '../../errors.ts';
 import type { Queue } from '../../ports/queue.ts';
 import type { AdvanceMessage } from '../messages.ts';
@@ -8,7 +8,7 @@ import { wakeForCandidates } from '../reach/wake-for-candidates.ts';
 import { wakeUpdate } from '../reach/wake-update.ts';
 import { changeUpdate, type LockedUpdate, lockUpdate } from '../update-queries.ts';
 import type { UpdateRequest } from '../update-request.ts';
-import { isEnded } from '../update-status.ts';
+import { isEnded, type UpdateStatus } from '../update-status.ts';
 import type { WantedFirmware } from './eligibility.ts';
 import { letOlderUpdatesLook } from './look-queries.ts';
 
@@ -24,6 +24,24 @@ export const lockReplaced = async (
 ): Promise<LockedUpdate | undefined> => {
   if (replaces_update_id === null) return undefined;
   const replaced = await lockUpdate(trx, replaces_update_id);
+  checkReplaced(replaced, { hardware_type });
+  return replaced;
+};
+
+type Replaceable = Pick<LockedUpdate, 'id' | 'continuous' | 'status' | 'hardware_type'>;
+
+/** The same without a lock, for {@link checkReplaced}. */
+export const findReplaced = (db: Db, id: number): Promise<Replaceable | undefined> =>
+  db
+    .selectFrom('updates as u')
+    .innerJoin('firmwares as f', 'f.id', 'u.firmware_id')
+    .select(['u.id', 'u.continuous', 'u.status', 'f.hardware_type'])
+    .where('u.id', '=', id)
+    .$narrowType<{ status: UpdateStatus }>()
+    .executeTakeFirst();
+
+/** @throws `request.invalid` when it is no continuous update of this hardware type; `update.ended` */
+export const checkReplaced = (replaced: Replaceable | undefined, { hardware_type }: Pick<WantedFirmware, 'hardware_type'>): void => {
   if (!replaced) throw refused('there is no such update');
   if (!replaced.continuous) throw refused('is not a continuous update');
   if (replaced.hardware_type !== hardware_type) throw refused(`updates ${replaced.hardware_type}`);
@@ -31,7 +49,6 @@ export const lockReplaced = async (
     const message = `Update ${replaced.id} has ended: it is ${replaced.status}`;
     throw new DomainError('update.ended', message, { answer: { update_status: replaced.status } });
   }
-  return replaced;
 };
 
 const refused = (message: string) => wrongField('request.invalid', 'replaces_update_id', message);

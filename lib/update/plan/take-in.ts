@@ -1,5 +1,5 @@
 import { secondsBetween } from '../../clock.ts';
-import type { Trx } from '../../db/database.ts';
+import type { Db, Trx } from '../../db/database.ts';
 import type { DeviceFilter } from '../../fleet/device-filter.ts';
 import { inService } from '../../fleet/group-members.ts';
 import { findGroup } from '../../fleet/group-queries.ts';
@@ -79,9 +79,9 @@ const listYounger = async (trx: Trx, update: LockedUpdate, now: Date): Promise<I
 };
 
 /** Which devices an open update means now; a group may mean others than before. */
-const filterOf = async (trx: Trx, targets: OpenTargets): Promise<DeviceFilter> => {
+export const filterOf = async (db: Db, targets: OpenTargets): Promise<DeviceFilter> => {
   if ('filter' in targets) return inService(targets.filter);
-  const group = await findGroup(trx, targets.group);
+  const group = await findGroup(db, targets.group);
   if (!group) throw new Error(`Group ${targets.group} is gone although an open update uses it`);
   return { ...inService(group.filter), ...(targets.percentage !== undefined && { percentage: targets.percentage }) };
 };

@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { addSeconds } from '../../clock.ts';
 import type { Trx } from '../../db/database.ts';
 import { isAsleep, isOpen } from '../../fleet/candidate-queries.ts';
@@ -13,15 +13,24 @@ import type { AdvanceMessage } from '../messages.ts';
  *
  * @throws `queue.unavailable`
  */
-export const wakeForCandidates = async (trx: Trx, advances: Queue<AdvanceMessage>, now: Date): Promise<void> => {
+export const wakeForCandidates = (trx: Trx, advances: Queue<AdvanceMessage>, now: Date): Promise<void> => {
+  const hasWork = sql`(
+    u.looked_at_device_id IS NOT NULL
+    OR EXISTS (SELECT FROM update_candidates c WHERE c.update_id = u.id AND c.blocked_by_update_id IS NULL)
+  )`;
+  return wakeOpenUpdates(trx, advances, hasWork, now);
+};
+
+/** Wakes the open updates that rest and bring this firmware, because it is withdrawn: they end. As the last act before the commit. */
+export const wakeForWithdrawal = (trx: Trx, advances: Queue<AdvanceMessage>, firmware_id: number, now: Date): Promise<void> =>
+  wakeOpenUpdates(trx, advances, sql`u.firmware_id = ${firmware_id}`, now);
+
+const wakeOpenUpdates = async (trx: Trx, advances: Queue<AdvanceMessage>, which: RawBuilder<unknown>, now: Date): Promise<void> => {
   const { rows } = await sql<{ id: number; next_step: number; created_dt: Date }>`
     WITH asleep AS (
       -- The latest first: whoever locks several updates does it in this order, so that no two of them wait for each other in a circle.
       SELECT u.id FROM updates u
-      WHERE ${isOpen} AND ${isAsleep(now)} AND (
-        u.looked_at_device_id IS NOT NULL
-        OR EXISTS (SELECT FROM update_candidates c WHERE c.update_id = u.id AND c.blocked_by_update_id IS NULL)
-      )
+      WHERE ${isOpen} AND ${isAsleep(now)} AND ${which}
       ORDER BY u.id DESC
       FOR NO KEY UPDATE OF u
     )

@@ -141,9 +141,10 @@ const finishOrGoOn = async (
   if (isCanceling) return { change, nextDelaySeconds: brakingDelaySeconds };
   const isFreed = isOpen && !remaining.hasUnfinished && update.has_candidates && (await reviewCandidates(trx, update));
   if (isTakingIn || isFreed) return { change: { ...change, ...awake(update) }, nextDelaySeconds: shortestDelaySeconds };
-  const isClosed = rooms !== null && !remaining.isHandedOver && !rooms.some(({ opening }) => opening.isOpen);
+  const { hasUnfinished, isHandedOver } = remaining;
+  const isClosed = rooms !== null && hasUnfinished && !isHandedOver && !rooms.some(({ opening }) => opening.isOpen);
   const lastReleaseDt = change.last_release_dt ?? update.last_release_dt ?? update.created_dt;
-  const isResting = isClosed || !remaining.hasUnfinished;
+  const isResting = isClosed || !hasUnfinished;
   const nextDelaySeconds = delayUntilNextStep({ now, lastReleaseDt, remaining, isReleasing: isRunning(status), isResting: isClosed });
   if (!update.continuous || isEnded(status)) return { change, nextDelaySeconds };
   if (!isResting) return { change: { ...change, ...awake(update) }, nextDelaySeconds };

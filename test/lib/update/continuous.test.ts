@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Trx } from '../../../lib/db/database.ts';
+import { editFirmware } from '../../../lib/firmware/edit-firmware.ts';
 import { changeGroup, deleteGroup } from '../../../lib/fleet/edit-group.ts';
 import { insertGroup } from '../../../lib/fleet/group-queries.ts';
 import { NewDevice } from '../../../lib/fleet/new-device.ts';
@@ -8,7 +9,9 @@ import { registerDevices } from '../../../lib/fleet/register-devices.ts';
 import { tagDevices } from '../../../lib/fleet/tag-devices.ts';
 import { changeDevice } from '../../../lib/update/change-device.ts';
 import { lookAgain } from '../../../lib/update/look-again.ts';
-import { wakeForCandidates } from '../../../lib/update/reach/wake-for-candidates.ts';
+import { dryRunUpdate } from '../../../lib/update/plan/dry-run-update.ts';
+import { wakeForCandidates, wakeForWithdrawal } from '../../../lib/update/reach/wake-for-candidates.ts';
+import { UpdateRequest } from '../../../lib/update/update-request.ts';
 import { approveUpdate, cancelUpdate, pauseUpdate, resumeUpdate } from '../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { actor, confirmation, givenDevices, givenFirmware, startOfTime } from '../../support/fixtures.ts';
@@ -20,6 +23,10 @@ let service: UpdateService;
 /** Messages come when they are due, as from SQS. */
 let queues: TimedQueues<'advances'>;
 let zones = 0;
+
+// Elsewhere a budget holds: steps have to look at zones.
+const elsewhere = { name: 'elsewhere', time_zone: 'UTC', maximum_unavailable_percentage: 50, created_dt: startOfTime };
+await db.insertInto('zones').values(elsewhere).execute();
 
 beforeEach(async () => {
   service = createUpdateService(db);
@@ -537,23 +544,47 @@ describe('a continuous update', () => {
     expect(await db.selectFrom('update_candidates').selectAll().execute()).toEqual([]);
   });
 
-  it('ends when its firmware is withdrawn and anything wakes it', async () => {
-    const { zone, update, firmware } = await givenResting();
-    await db.updateTable('firmwares').set({ status: 'withdrawn' }).where('id', '=', firmware.id).execute();
-    await register({ external_id: `${zone}-1`, zone });
+  it('ends when its firmware is withdrawn', async () => {
+    const { update, firmware } = await givenResting();
+    const wake = (trx: Trx, id: number) => wakeForWithdrawal(trx, service.deps.advances, id, service.clock.now());
+    await editFirmware({ ...service.deps, wakeForWithdrawal: wake }, firmware.id, { status: 'withdrawn', reason: 'bad' }, actor);
     await passes(60);
     expect(await service.find(update.id)).toMatchObject({ status: 'ABORTED', reason: 'FIRMWARE_WITHDRAWN' });
-    expect(Object.keys(await statuses(update.id))).toHaveLength(1);
   });
 });
 
 describe('a request for a continuous update', () => {
   it('400: names devices, or a condition that time alone fulfils; replaces something without being continuous', async () => {
-    const { UpdateRequest } = await import('../../../lib/update/update-request.ts');
     const parse = (body: object) => UpdateRequest.safeParse({ firmware_id: 1, ...body }).success;
     expect(parse({ targets: { external_ids: ['S-1'], kind: 'scooter' }, continuous: true })).toBe(false);
     expect(parse({ targets: { filter: { not_seen_days: 3 } }, continuous: true })).toBe(false);
     expect(parse({ targets: { filter: {} }, replaces_update_id: 7 })).toBe(false);
     expect(parse({ targets: { filter: { zone: 'north' } }, continuous: true, replaces_update_id: 7 })).toBe(true);
+  });
+
+  it('says in a dry run who would be waited for, and from which open updates devices would be taken', async () => {
+    const zone = await givenZone();
+    const [busy = '', ...others] = await givenDevices(db, 3, { zone });
+    const [one, two] = [await givenFirmware(db), await givenFirmware(db)];
+    await service.request({ firmware_id: one.id, targets: { external_ids: [busy] } });
+    const older = await request(one.id, { zone, external_id_prefix: others[0] ?? '' });
+    const replaced = await request(one.id, { zone });
+    const body = { firmware_id: two.id, targets: { filter: { zone } }, continuous: true };
+    const dryRun = (more: object) => dryRunUpdate(service.deps, UpdateRequest.parse({ ...body, ...more }), undefined);
+    expect(await dryRun({ replaces_update_id: replaced.id })).toMatchObject({
+      needs_approval: false,
+      continuous: { takes_over: [{ update_id: older.id, devices: 1 }] },
+    });
+    expect(await dryRun({})).toMatchObject({
+      continuous: {
+        waiting: 3,
+        takes_over: [
+          { update_id: older.id, devices: 1 },
+          { update_id: replaced.id, devices: 3 },
+        ],
+      },
+    });
+    expect(await dryRun({ continuous: false })).toMatchObject({ continuous: null });
+    await expect(dryRun({ replaces_update_id: 2_000_000_000 })).rejects.toMatchObject({ code: 'request.invalid' });
   });
 });

@@ -49,7 +49,7 @@ interface Promised {
   maximum_in_progress: number | null;
 }
 
-const none: Snapshot = { executions: [], updates: [], known: [] };
+const none: Snapshot = { executions: [], updates: [], known: [], devices: [] };
 
 /** What the model remembers. */
 const createMemory = () => ({
@@ -240,6 +240,7 @@ export class Model {
 
   #eligibilityOf(external_id: string, firmware: Deps['firmwares'][number], request: { allow_downgrade: boolean; force: boolean }): string {
     if (!this.#deps.external_ids.includes(external_id)) return 'UNKNOWN_DEVICE';
+    if (this.#memory.before.devices.some((device) => device.external_id === external_id && device.retired_dt)) return 'RETIRED_DEVICE';
     const mine = this.#memory.before.executions.filter((e) => keyOf(e) === keyOf({ external_id, ...firmware }));
     if (mine.some((execution) => !isFinal(execution) && !isAbandoned(execution))) return 'UPDATE_IN_FLIGHT';
     const version = this.#memory.known.get(keyOf({ external_id, ...firmware }))?.[0]?.version;
@@ -249,6 +250,44 @@ export class Model {
     const failed = mine.filter((e) => e.status === 'FAILED' && e.wanted_version === firmware.version);
     if (failed.length >= 3 && !request.force) return 'BLOCKED';
     return version !== undefined && !known ? 'ELIGIBLE_UNKNOWN_VERSION' : 'ELIGIBLE';
+  }
+
+  /**
+   * G12, when all is quiet: an open update has no device left that it means and that it may update, unless that has had its try, or another one
+   * that was requested later means it too.
+   */
+  checkTakenIn({ executions, updates, known, devices }: Snapshot): void {
+    const open = updates.filter(({ continuous, status }) => continuous && status === 'IN_PROGRESS');
+    const firmwareOf = (id: number) => this.#deps.firmwares.find((firmware) => firmware.id === id);
+    for (const update of open) {
+      const firmware = firmwareOf(update.firmware_id);
+      if (!firmware) continue;
+      const younger = open.filter(
+        ({ id, firmware_id }) => id > update.id && firmwareOf(firmware_id)?.hardware_type === firmware.hardware_type,
+      );
+      for (const device of devices) {
+        const { external_id } = device;
+        const isTheirs = younger.some((other) => isMeant(other.targets, device));
+        if (!isMeant(update.targets, device) || isTheirs) continue;
+        const ofDevice = executions.filter((e) => keyOf(e) === keyOf({ external_id, hardware_type: firmware.hardware_type }));
+        if (ofDevice.some((execution) => !isFinal(execution))) continue;
+        const row = known.find((k) => keyOf(k) === keyOf({ external_id, hardware_type: firmware.hardware_type }));
+        if (row?.firmware_id === firmware.id) continue;
+        const current = this.#deps.firmwares.find(({ id }) => id === row?.firmware_id);
+        if (current && current.version_num > firmware.version_num && !update.allow_downgrade) continue;
+        const failed = ofDevice.filter((e) => e.status === 'FAILED' && e.wanted_version === firmware.version && !e.late_success_dt);
+        if (failed.length >= 3) continue;
+        const hadItsTry = ofDevice.some(
+          (e) =>
+            e.update_id === update.id &&
+            ['FAILED', 'TIMED_OUT', 'REJECTED'].includes(e.status) &&
+            // One whose turn did not come in time waits until something about it changes.
+            (e.sent_dt !== null || e.reason === 'QUEUED_TOO_LONG') &&
+            !(row && e.finished_dt && row.firmware_update_dt > e.finished_dt),
+        );
+        claim(hadItsTry, 'G12: a device that matches a continuous update is taken in', { update, device }, row, ofDevice);
+      }
+    }
   }
 
   /** G2, G3. */
@@ -425,6 +464,13 @@ export class Model {
     return addSeconds(new Date(start), seconds);
   }
 }
+
+/** By hand: what the filters of histories mean. */
+const isMeant = (targets: unknown, { zone, tags, retired_dt }: Snapshot['devices'][number]): boolean => {
+  const { filter } = targets as { filter: { zone?: string; tags?: { all: string[] } } };
+  const isInZone = filter.zone === undefined || (filter.zone === 'none' ? zone === null : zone === filter.zone);
+  return retired_dt === null && isInZone && (filter.tags?.all ?? []).every((tag) => tags.includes(tag));
+};
 
 /** A stated time can be right if it is at most a day old and not in the future. */
 const canBeRight = ({ report: { occurred_dt }, at }: Learned): boolean => occurred_dt <= at && occurred_dt >= addSeconds(at, -86_400);

@@ -13,12 +13,15 @@ const tables = [
   'device_firmwares',
   'device_firmware_history',
   'audit_lines',
+  'device_seen_counts',
 ] as const;
 
 /** A backup of the database, as far as a history writes it. */
 export interface Backup {
   rows: Map<(typeof tables)[number], unknown[]>;
   firmwares: { id: number; status: string }[];
+  devices: { id: number; zone: string | null; tags: string[]; retired_dt: Date | null }[];
+  zones: { name: string; maintenance_window: unknown }[];
   sequences: { name: string; last_value: number; is_called: boolean }[];
 }
 
@@ -41,7 +44,9 @@ export const backUp = async (db: Db): Promise<Backup> => {
     if (found[0]) sequences.push({ name, ...found[0] });
   }
   const firmwares = await db.selectFrom('firmwares').select(['id', 'status']).execute();
-  return { rows, firmwares, sequences };
+  const devices = await db.selectFrom('devices').select(['id', 'zone', 'tags', 'retired_dt']).execute();
+  const zones = await db.selectFrom('zones').select(['name', 'maintenance_window']).execute();
+  return { rows, firmwares, devices, zones, sequences };
 };
 
 /** Takes the rows of the history before out of the database; ids begin anew, so that a history can be repeated. */
@@ -54,7 +59,7 @@ export const forgetHistory = async (db: Db, pristine: Backup): Promise<void> => 
 };
 
 /** The database is what it was at the backup: the ids given out since then are forgotten, too. */
-export const restore = async (db: Db, { rows, firmwares, sequences }: Backup): Promise<void> => {
+export const restore = async (db: Db, { rows, firmwares, devices, zones, sequences }: Backup): Promise<void> => {
   await db.transaction().execute(async (trx) => {
     for (const table of [...tables].reverse()) {
       // The audit is append-only, by a trigger; whoever restores a backup is above triggers.
@@ -68,13 +73,21 @@ export const restore = async (db: Db, { rows, firmwares, sequences }: Backup): P
         SELECT * FROM jsonb_populate_recordset(NULL::${sql.table(table)}, ${JSON.stringify(rows.get(table))}::jsonb)`.execute(trx);
     }
     for (const { id, status } of firmwares) await trx.updateTable('firmwares').set({ status }).where('id', '=', id).execute();
+    for (const { id, ...device } of devices) await trx.updateTable('devices').set(device).where('id', '=', id).execute();
+    for (const { name, maintenance_window } of zones) {
+      await trx
+        .updateTable('zones')
+        .set({ maintenance_window: maintenance_window === null ? null : JSON.stringify(maintenance_window) })
+        .where('name', '=', name)
+        .execute();
+    }
     for (const { name, last_value, is_called } of sequences) await sql`SELECT setval(${name}, ${last_value}, ${is_called})`.execute(trx);
   });
 };
 
 /** The rows, as they are after a command. */
 export const takeSnapshot = async (db: Db) => {
-  const [executions, updates, known] = await Promise.all([
+  const [executions, updates, known, devices] = await Promise.all([
     db
       .selectFrom('update_executions as e')
       .innerJoin('devices as d', 'd.id', 'e.device_id')
@@ -88,11 +101,20 @@ export const takeSnapshot = async (db: Db) => {
     db
       .selectFrom('device_firmwares as r')
       .innerJoin('devices as d', 'd.id', 'r.device_id')
-      .select(['d.external_id', 'r.hardware_type', 'r.reported_version', 'r.firmware_id', 'r.observed_dt', 'r.source'])
+      .select([
+        'd.external_id',
+        'r.hardware_type',
+        'r.reported_version',
+        'r.firmware_id',
+        'r.firmware_update_dt',
+        'r.observed_dt',
+        'r.source',
+      ])
       .orderBy('r.device_id')
       .orderBy('r.hardware_type')
       .execute(),
+    db.selectFrom('devices').select(['external_id', 'zone', 'tags', 'retired_dt']).orderBy('id').execute(),
   ]);
-  return { executions, updates, known };
+  return { executions, updates, known, devices };
 };
 export type Snapshot = Awaited<ReturnType<typeof takeSnapshot>>;

@@ -1,8 +1,10 @@
 import { addSeconds } from '../../../../lib/clock.ts';
-import type { Db } from '../../../../lib/db/database.ts';
+import type { Db, Trx } from '../../../../lib/db/database.ts';
 import { raiseAllIds } from '../../../../lib/db/raise-ids.ts';
 import { handleMessage } from '../../../../lib/each-record.ts';
 import { DomainError } from '../../../../lib/errors.ts';
+import { changeZone } from '../../../../lib/fleet/edit-zone.ts';
+import { daysOfWeek } from '../../../../lib/fleet/maintenance-window.ts';
 import type { Log } from '../../../../lib/log.ts';
 import { EventBusUnavailable, type ServiceEvent } from '../../../../lib/ports/event-bus.ts';
 import type { Queue } from '../../../../lib/ports/queue.ts';
@@ -10,10 +12,12 @@ import { confirmUpdate } from '../../../../lib/report/confirm-update.ts';
 import type { Confirmation } from '../../../../lib/report/confirmation.ts';
 import { notingRefusedReports } from '../../../../lib/report/refused-reports.ts';
 import { verifyUpdate } from '../../../../lib/report/verify-update.ts';
+import { changeDevice } from '../../../../lib/update/change-device.ts';
 import { AdvanceMessage, DispatchMessage, VerifyMessage } from '../../../../lib/update/messages.ts';
 import { requestUpdate } from '../../../../lib/update/plan/request-update.ts';
 import { retryUpdate } from '../../../../lib/update/plan/retry-update.ts';
 import { dispatchUpdate } from '../../../../lib/update/reach/dispatch-update.ts';
+import { wakeSleepers } from '../../../../lib/update/reach/wake-update.ts';
 import type { Rollout } from '../../../../lib/update/rollout.ts';
 import type { Update } from '../../../../lib/update/update.ts';
 import { advanceUpdate } from '../../../../lib/update/walk/advance-update.ts';
@@ -76,6 +80,12 @@ export interface WorldBackup {
   updateIds: number[];
   /** How many reports had arrived. */
   arrived: number;
+}
+
+/** Of every day, in local time. */
+export interface Window {
+  from: string;
+  until: string;
 }
 
 const awayCodes = ['auth.keys_unavailable', 'queue.unavailable', 'database.unavailable', 'storage.unavailable', 'signing.unavailable'];
@@ -198,7 +208,12 @@ export class World {
 
   async request(request: Record<string, unknown>, fault: Fault, isAlone = true): Promise<void> {
     const parsed = updateRequest(request);
-    const result = await this.#call(fault, () => requestUpdate(this.#ports, parsed), ['update.nothing_eligible', 'firmware.not_available']);
+    const result = await this.#call(fault, () => requestUpdate(this.#ports, parsed), [
+      'update.nothing_eligible',
+      'firmware.not_available',
+      'update.ended',
+      'request.invalid',
+    ]);
     if ('error' in result) return;
     this.updateIds.push(result.value.id);
     this.facts.push({ kind: 'requested', update_id: result.value.id, request: parsed, isAlone });
@@ -225,6 +240,22 @@ export class World {
     };
     const result = await this.#call(fault, work, ['update.ended']);
     if (!('error' in result)) this.facts.push({ kind: 'control ended', update_id, action });
+  }
+
+  /** An admin changes a device, or tags it. Also answers whether that was stored. */
+  async changeDevice(
+    external_id: string,
+    change: { zone?: string | null; tags?: string[]; retired?: boolean },
+    fault: Fault,
+  ): Promise<void> {
+    await this.#call(fault, () => changeDevice(this.#ports, { kind: 'scooter', external_id }, change, actor));
+  }
+
+  async changeWindow(zone: string, maintenance_window: Window | null, fault: Fault): Promise<void> {
+    const wake = (trx: Trx) => wakeSleepers(trx, this.#ports.advances, this.now());
+    const days = [...daysOfWeek];
+    const change = { maintenance_window: maintenance_window && { ...maintenance_window, days } };
+    await this.#call(fault, () => changeZone({ ...this.#ports, wakeSleepers: wake }, zone, change, actor));
   }
 
   async withdraw(firmware_id: number): Promise<void> {

@@ -1884,6 +1884,30 @@ export interface DryRunWhen {
   later: DryRunWhenLaterItem[];
 }
 
+export type DryRunContinuousTakesOverItem = {
+  /**
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  update_id: number;
+  /**
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  devices: number;
+};
+
+export interface DryRunContinuous {
+  /**
+     * Devices that another update has at work: they are taken in when that is done with them
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  waiting: number;
+  /** Open continuous updates of this hardware type, except the one that is replaced, and how many devices both mean: these would be left to the new update */
+  takes_over: DryRunContinuousTakesOverItem[];
+}
+
 /**
  * NONE: they run it already; UNKNOWN: what they run is not known, or in no catalogue
  */
@@ -1932,6 +1956,8 @@ export interface DryRun {
   needs_approval: boolean;
   /** With `supersede`: which older updates would lose devices */
   superseded: DryRunSupersededItem[];
+  /** null: it would not be continuous */
+  continuous: DryRunContinuous | null;
   /**
      * Every reason with its number of devices and the first 100 of them.
      *
@@ -5543,7 +5569,7 @@ export type RequestUpdateBody = unknown & ({
   supersede?: boolean;
   /** Devices that run a version that is in no catalogue: INCLUDE updates them too (ELIGIBLE_UNKNOWN_VERSION in the dry run), EXCLUDE leaves them out (UNKNOWN_VERSION) */
   unknown_version?: RequestUpdateBodyUnknownVersion;
-  /** Whether it stays open when its devices have ended, and takes in devices that come to match later: that are registered, come back from retirement, get a tag, are moved into the zone, or run another version than before. It does so within two minutes, at the same pace and by the same rules; stop rules judge its last 1,000 ends, and the canary is the first devices that it asks. A device that was asked and did not succeed is tried again only when it runs another version than then. Of two continuous updates for one hardware type, the one requested later takes the devices that both mean. It ends when it is canceled, aborted or replaced. Its targets are a filter or a group, without `not_seen_days`, `not_seen_since` and `failed_in_update_id` */
+  /** Whether it stays open when its devices have ended, and takes in devices that come to match later: that are registered, come back from retirement, get a tag, are moved into the zone, or run another version than before. It does so within two minutes, at the same pace and by the same rules; stop rules judge its last 1,000 ends, and the canary is the first devices that it asks. A device that was asked and did not succeed is tried again only when it runs another version than then; one whose turn did not come within `queued_minutes`, when anything about it changes. Of two continuous updates for one hardware type, the one requested later takes the devices that both mean. It ends when it is canceled, aborted or replaced. Its targets are a filter or a group, without `not_seen_days`, `not_seen_since` and `failed_in_update_id` */
   continuous?: boolean;
   /** A continuous update of the same hardware type that ends when this one is accepted or, if somebody has to approve this one, when it is approved. Its devices that were not asked yet are taken in by this one, if it means them. Needs `continuous` */
   replaces_update_id?: number | null;

@@ -207,7 +207,14 @@ it('a maintenance window is shown as it is typed', () => {
 
 it('a dry run says in words when the turn of devices comes', () => {
   const plan: DryRun = {
-    ...{ eligible: 1_600, needs_approval: true, superseded: [{ update_id: 7, executions: 400, at_work: 12 }], reasons: [], parts: [] },
+    ...{
+      eligible: 1_600,
+      needs_approval: true,
+      continuous: null,
+      superseded: [{ update_id: 7, executions: 400, at_work: 12 }],
+      reasons: [],
+      parts: [],
+    },
     when: {
       now: 1_200,
       later: [

@@ -16,7 +16,13 @@ beforeEach(() => {
 
 const at = (seconds: number) => addSeconds(startOfTime, seconds);
 const epoch = new Date('1970-01-01T00:00:00Z');
-const runs = async (external_id: string) => (await getDevice(db, 'scooter', external_id)).firmwares[0];
+/** What it runs; the API's texts of times as times. */
+const runs = async (external_id: string) => {
+  const [firmware] = (await getDevice(db, 'scooter', external_id)).firmwares;
+  if (!firmware) throw new Error(`It is not known what ${external_id} runs`);
+  const { observed_dt, firmware_update_dt } = firmware;
+  return { ...firmware, observed_dt: new Date(observed_dt), firmware_update_dt: new Date(firmware_update_dt) };
+};
 const historyOf = async (external_id: string) => (await listHistory(db, { kind: 'scooter', external_id, limit: 10 })).items;
 
 /** A device that ran 1.0.0 two minutes ago and was asked at 8:00:00. */
@@ -200,7 +206,10 @@ describe('the clock of any device', () => {
   it('says 1970 at first: it was seen when the report came', async () => {
     const external_id = await given();
     expect(await tell(5, external_id, '1.0', epoch)).toMatchObject({ outcome: 'stored' });
-    expect(await getDevice(db, 'scooter', external_id)).toMatchObject({ last_seen_dt: at(5), firmwares: [{ firmware_update_dt: at(5) }] });
+    expect(await getDevice(db, 'scooter', external_id)).toMatchObject({
+      last_seen_dt: at(5),
+      firmwares: [{ firmware_update_dt: at(5).toISOString() }],
+    });
   });
 
   it('is six minutes ahead: the version is not lost', async () => {

@@ -541,6 +541,7 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
       const targets = { external_ids: [idOf(1), idOf(3), 'S-99999'] };
       const update = await startUpdate(api, { firmware_id: firmware.id, targets, canary: null });
       await api.addGroup({ name: 'odd', filter: { kind: 'scooter', version: 1 } });
+      await api.addZone({ name: 'centre', time_zone: 'Europe/Berlin' });
       places = [
         ...['/', '/updates', '/updates?status=COMPLETED', `/updates/${update.id}`, `/updates/new?firmware=${firmware.id}`],
         ...[
@@ -556,6 +557,9 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
           `/fleet/scooter/${idOf(1)}`,
           '/statistics',
           '/nowhere',
+          '/updates/999999',
+          '/updates/new',
+          '/fleet?kind=scooter&id=NOBODY',
         ],
       ];
     }, 120_000);
@@ -574,6 +578,13 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
         await show('/groups?new=true');
         await page.getByText('More conditions').last().click();
         expect(await findBarriers(page), 'with the dialog of a group').toEqual([]);
+        await show('/zones');
+        await page.getByRole('button', { name: 'Delete zone centre?' }).click();
+        expect(await findBarriers(page), 'with a zone to be deleted').toEqual([]);
+        await page.getByRole('dialog').getByRole('button', { name: 'Leave it' }).click();
+        await page.getByRole('button', { name: 'Log out' }).click();
+        await page.getByText('You are logged out of the console.').waitFor();
+        expect(await findBarriers(page), 'logged out').toEqual([]);
       },
       300_000,
     );

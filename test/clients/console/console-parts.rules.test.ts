@@ -88,6 +88,11 @@ describe('the draft of an update', () => {
     expect(findWrong({ ...draft, window: 'own', hours: { ...hours, days: [] } }, [])).toEqual({ hours: 'hours' });
   });
 
+  it('takes devices out of older updates when that is asked for', () => {
+    expect(planOf({ ...draft, supersede: true }, 3, [])).toMatchObject({ supersede: true });
+    expect(planOf(draft, 3, [])).not.toHaveProperty('supersede');
+  });
+
   it('stays open where devices are not named by their ids, and no condition of it passes by itself', () => {
     expect(planOf({ ...draft, continuous: true }, 3, [])).toMatchObject({ continuous: true });
     expect(planOf({ ...draft, continuous: true, choice: 'ids', ids: 'S-1' }, 3, [])).not.toHaveProperty('continuous');

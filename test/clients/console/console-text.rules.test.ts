@@ -15,6 +15,7 @@ describe('the console says', () => {
       'too many failures: 20 of 162 devices asked ended as failed or timed out',
     );
     expect(text.spoken('REJECTED: not before Friday')).toBe('not approved: not before Friday');
+    expect(text.spoken('SUPERSEDED: 17')).toBe('Taken over by update #17');
     expect(text.spoken('REPLACED: 17')).toBe('replaced by update #17');
     expect(text.spoken('QUEUED_TOO_LONG')).toBe('Waited too long for its turn');
     expect(text.spoken('just looking: at it')).toBe('just looking: at it');

@@ -1,6 +1,6 @@
 import { useId } from 'react';
 import { text } from '../text.ts';
-import { Field, NumberField, Select } from '../ui/controls.tsx';
+import { Field, NumberField, Select, TextField } from '../ui/controls.tsx';
 import { useAvailableFirmwares } from '../ui/firmwares.ts';
 import { useHardwareTypes } from '../ui/hardware-types.ts';
 import { useZones } from '../ui/zones.ts';
@@ -139,21 +139,3 @@ const VersionFields = ({ draft, wrong, change }: FieldsProps) => {
     </>
   );
 };
-
-const TextField = ({
-  label,
-  hint,
-  value,
-  placeholder,
-  onChange,
-}: {
-  label: string;
-  hint?: string;
-  value: string;
-  placeholder?: string;
-  onChange: (value: string) => void;
-}) => (
-  <Field label={label} {...(hint ? { hint } : {})}>
-    {(ids) => <input {...ids} type="text" placeholder={placeholder} value={value} onChange={(event) => onChange(event.target.value)} />}
-  </Field>
-);

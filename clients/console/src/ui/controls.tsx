@@ -220,3 +220,21 @@ export const NumberField = ({
     )}
   </Field>
 );
+
+export const TextField = ({
+  label,
+  hint,
+  value,
+  placeholder,
+  onChange,
+}: {
+  label: string;
+  hint?: string;
+  value: string;
+  placeholder?: string;
+  onChange: (value: string) => void;
+}) => (
+  <Field label={label} {...(hint ? { hint } : {})}>
+    {(ids) => <input {...ids} type="text" placeholder={placeholder} value={value} onChange={(event) => onChange(event.target.value)} />}
+  </Field>
+);

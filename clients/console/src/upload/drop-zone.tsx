@@ -4,7 +4,7 @@ import { useApi, useService } from '../api.ts';
 import { formatBytes, formatWholeShare } from '../format.ts';
 import { linkTo } from '../location.ts';
 import { text } from '../text.ts';
-import { Button, CommentField, Field, Select } from '../ui/controls.tsx';
+import { Button, CommentField, Field, Select, TextField } from '../ui/controls.tsx';
 import { hardwareTypesQuery, useHardwareTypes } from '../ui/hardware-types.ts';
 import { Failure } from '../ui/states.tsx';
 import { Icon } from '../ui/status.tsx';
@@ -88,7 +88,7 @@ export const DropZone = () => {
 const UploadRow = ({ upload }: { upload: Upload }) => {
   const api = useApi();
   const cache = useQueryClient();
-  const { key, file, hardware_type, version, comment, phase } = upload;
+  const { key, file, hardware_type, version, comment, revisions, phase } = upload;
   const hardwareTypes = useHardwareTypes();
   const isOpen = phase === 'ready' || phase === 'failed' || phase === 'canceled';
   const start = async () => {
@@ -126,6 +126,12 @@ const UploadRow = ({ upload }: { upload: Upload }) => {
                 />
               )}
             </Field>
+            <TextField
+              label={text.firmwares.revisions}
+              hint={text.firmwares.revisionsHint}
+              value={revisions}
+              onChange={(value) => changeUpload(key, { revisions: value })}
+            />
             <CommentField value={comment} onChange={(comment) => changeUpload(key, { comment })} />
           </div>
         )}

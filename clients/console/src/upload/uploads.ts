@@ -1,6 +1,7 @@
 // The files that are being uploaded. They go on while somebody looks at another page of the console.
 import { useSyncExternalStore } from 'react';
 import { type Client, type ListedFirmware, uploadFirmware } from '../../../api/src/index.ts';
+import { wordsOf } from '../filter/filter.ts';
 import { type Look, lookedAtBytes, lookOf, type Neighbour } from './file-looks.ts';
 import { hashFile } from './hash-file.ts';
 
@@ -12,6 +13,8 @@ export interface Upload {
   hardware_type: string;
   version: string;
   comment: string;
+  /** As typed; empty: for all of them. */
+  revisions: string;
   phase: Phase;
   /** Of the file, in this phase. */
   bytes: number;
@@ -46,7 +49,15 @@ export const changeUpload = (key: string, changes: Partial<Upload>): void =>
 
 export const addFile = async (file: File, guess: Pick<Upload, 'hardware_type' | 'version'>): Promise<void> => {
   const look = lookOf(new Uint8Array(await file.slice(0, lookedAtBytes).arrayBuffer()));
-  const untouched = { comment: '', phase: 'ready', bytes: 0, sha256: undefined, error: undefined, firmware: undefined } as const;
+  const untouched = {
+    comment: '',
+    revisions: '',
+    phase: 'ready',
+    bytes: 0,
+    sha256: undefined,
+    error: undefined,
+    firmware: undefined,
+  } as const;
   set([...uploads, { ...untouched, ...guess, key: crypto.randomUUID(), file, look }]);
 };
 
@@ -69,7 +80,9 @@ export const startUpload = async (api: Client, { key, file, ...upload }: Upload)
     const sha256 = upload.sha256 ?? (await hashFile(file, (bytes) => changeUpload(key, { bytes }), signal));
     changeUpload(key, { sha256 });
     const { hardware_type, version, comment } = upload;
-    const firmware = await uploadFirmware(api, { hardware_type, version, comment, filename: file.name }, file, {
+    const revisions = wordsOf(upload.revisions);
+    const described = { hardware_type, version, comment, filename: file.name, ...(revisions.length > 0 && { revisions }) };
+    const firmware = await uploadFirmware(api, described, file, {
       ...{ sha256, signal },
       onProgress: ({ phase, bytes }) => changeUpload(key, { phase, bytes }),
     });

@@ -41,6 +41,8 @@ export interface Draft {
   force: boolean;
   /** Stays open for devices that come to match. Those that are named by their ids cannot. */
   continuous: boolean;
+  /** Takes devices that nobody has asked yet out of older updates. */
+  supersede: boolean;
   unknownVersion: 'INCLUDE' | 'EXCLUDE';
   comment: string;
 }
@@ -72,6 +74,7 @@ export const emptyDraft: Draft = {
   allowDowngrade: false,
   force: false,
   continuous: false,
+  supersede: false,
   unknownVersion: 'INCLUDE',
   comment: '',
 };
@@ -177,6 +180,7 @@ export const planOf = (draft: Draft, firmware_id: number, catalogue: Catalogue):
   targets: targetsOf(draft, catalogue),
   allow_downgrade: draft.allowDowngrade,
   force: draft.force,
+  ...(draft.supersede && { supersede: true }),
   ...(isContinuous(draft) && { continuous: true }),
   unknown_version: draft.unknownVersion,
   comment: draft.comment.trim() || (draft.allowDowngrade || draft.window === 'ignore' ? '-' : ''),

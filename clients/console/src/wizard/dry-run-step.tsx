@@ -52,6 +52,7 @@ export const DryRunStep = ({
             <ReasonOfPlan key={reason.reason} reason={reason} request={planOf(draft, firmware.id, catalogue)} kind={draft.kind} />
           ))}
         </ul>
+        <Superseded superseded={plan.superseded} />
         <TakeSome
           plan={plan}
           request={planOf(draft, firmware.id, catalogue)}
@@ -75,6 +76,10 @@ export const DryRunStep = ({
         <input type="checkbox" checked={draft.force} onChange={(event) => change({ force: event.target.checked })} /> {text.wizard.force}
       </label>
       <label className="check">
+        <input type="checkbox" checked={draft.supersede} onChange={(event) => change({ supersede: event.target.checked })} />{' '}
+        {text.wizard.supersede}
+      </label>
+      <label className="check">
         <input
           type="checkbox"
           checked={draft.unknownVersion === 'INCLUDE'}
@@ -85,6 +90,18 @@ export const DryRunStep = ({
     </fieldset>
   </section>
 );
+
+/** What older updates lose. */
+const Superseded = ({ superseded }: Pick<DryRun, 'superseded'>) =>
+  superseded.length === 0 ? null : (
+    <ul className="when">
+      {superseded.map(({ update_id, executions }) => (
+        <li key={update_id}>
+          {text.wizard.superseded(executions)} <a href={linkTo(`/updates/${update_id}`)}>#{update_id}</a>
+        </li>
+      ))}
+    </ul>
+  );
 
 /** When their turn comes, as far as zones say: nothing where all of them may be asked at once. */
 const When = ({ when: { now, later }, eligible }: { when: DryRun['when']; eligible: number }) =>

@@ -1,5 +1,6 @@
-// How PostgreSQL finds the devices of a filter among a million. The planner goes by the size of files and by statistics, so the rows themselves
-// need not be a million: each page holds a tenth of what it could, and the statistics say ten times as many rows as there are.
+// How PostgreSQL finds the devices of a filter among a million. The planner goes by statistics and by the size of files, so the rows themselves
+// need not be a million: the statistics say 25 times as many rows as there are, and each page holds a tenth of what it could. The files are
+// still smaller than those of a million devices, so that reading them from end to end looks cheaper here than it is.
 import { CompiledQuery, sql } from 'kysely';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createDatabase } from '../../../lib/db/database.ts';
@@ -13,15 +14,18 @@ const { db, url } = await createTestDatabase();
 const now = new Date('2026-11-24T08:00:00Z');
 const devices = 1_000_000;
 const tables = ['devices', 'device_firmwares'];
-/** Of a hundred; the smallest part that a page can be filled to. */
+const rows = 40_000;
+/** In per cent; the smallest part that a page can be filled to. */
 const fillFactor = 10;
-const rows = (devices * fillFactor) / 100;
 /** Of vega_gsm: a version for every fiftieth device. */
 const versions = 50;
+/** A scooter has seven hardware types. */
+const otherTypes = ['vega_mcu', 'audio_lock', 'audio_locate', 'audio_unlock', 'audio_battery_low', 'yandex_iot'];
 
 let firmwareId = 0;
 beforeAll(async () => {
   for (let n = 1; n <= versions; n += 1) firmwareId = (await givenFirmware(db, { hardware_type: 'vega_gsm', version: `${n}` })).id;
+  for (const hardware_type of otherTypes) await givenFirmware(db, { hardware_type, version: '1' });
   await db.connection().execute(async (connection) => {
     for (const table of tables) await sql`ALTER TABLE ${sql.table(table)} SET (fillfactor = ${sql.lit(fillFactor)})`.execute(connection);
     // The rows fulfil all constraints, and nothing here is about counts.
@@ -37,14 +41,14 @@ beforeAll(async () => {
       FROM generate_series(1, ${rows}::integer) n`.execute(connection);
     await sql`
       INSERT INTO device_firmwares (device_id, hardware_type, firmware_id, reported_version, firmware_update_dt, observed_dt, source)
-      SELECT d.id, 'vega_gsm', f.id, f.version, ${now}::timestamptz, ${now}::timestamptz, 'confirmation'
-      FROM devices d JOIN firmwares f ON f.version_num = 1 + d.id * 7 % ${versions}::integer
-      UNION ALL
-      SELECT d.id, 'vega_mcu', NULL, 'at home', ${now}, ${now}, 'confirmation' FROM devices d`.execute(connection);
+      SELECT d.id, f.hardware_type, f.id, f.version, ${now}::timestamptz, ${now}::timestamptz, 'confirmation'
+      FROM devices d JOIN firmwares f ON f.hardware_type <> 'vega_gsm' OR f.version_num = 1 + d.id * 7 % ${versions}::integer`.execute(
+      connection,
+    );
     await sql`SET session_replication_role = origin`.execute(connection);
   });
   await seemLarge();
-});
+}, 180_000);
 
 /** Makes indexes as loose as the tables, and has the planner believe in a million devices. */
 const seemLarge = async () => {
@@ -54,22 +58,20 @@ const seemLarge = async () => {
     WHERE i.indrelid = ANY (${tables}::regclass[]) AND a.amname = 'btree'`.execute(db);
   for (const { name } of indexes) await sql`ALTER INDEX ${sql.table(name)} SET (fillfactor = ${sql.lit(fillFactor)})`.execute(db);
   for (const table of tables) await sql`REINDEX TABLE ${sql.table(table)}`.execute(db);
-  await sql`VACUUM (ANALYZE)`.execute(db);
+  await sql`VACUUM (ANALYZE) devices, device_firmwares`.execute(db);
   await sql`
-    UPDATE pg_class SET reltuples = reltuples * ${100 / fillFactor}::real
+    UPDATE pg_class SET reltuples = reltuples * ${devices / rows}::real
     WHERE oid = ANY (${tables}::regclass[])
        OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = ANY (${tables}::regclass[]))`.execute(db);
 };
 
 const sequentialScan = /Seq Scan on (devices|device_firmwares)\b/;
 
-it('the planner takes the fleet for a million devices on as many pages', async () => {
+it('the planner takes the fleet for a million devices', async () => {
   const { rows: plans } = await sql<{ 'QUERY PLAN': string }>`EXPLAIN SELECT * FROM devices`.execute(db);
   const [, estimated] = /rows=(\d+)/.exec(plans[0]?.['QUERY PLAN'] ?? '') ?? [];
   expect(Number(estimated)).toBeGreaterThan(900_000);
   expect(Number(estimated)).toBeLessThan(1_100_000);
-  const { rows: sizes } = await sql<{ bytes: number }>`SELECT pg_relation_size('devices')::integer AS bytes`.execute(db);
-  expect(sizes[0]?.bytes).toBeGreaterThan(100 * devices);
 });
 
 describe('among a million devices a filter', () => {

@@ -92,6 +92,11 @@ describe('among a million devices a filter', () => {
     ['zone and tag', () => ({ zone: 'zone-5', tags: { any: ['night'] } }), /devices_(zone|tags)_idx/],
     ['zone and running version', () => ({ zone: 'zone-7', running: version }), /devices_zone_idx|device_firmwares_firmware_idx/],
     ['zone, and what it does not run', () => ({ zone: 'zone-7', not_running: version }), /devices_zone_idx/],
+    [
+      'zone, and a version older than',
+      () => ({ zone: 'zone-7', older_than_firmware_id: firmwareId }),
+      /devices_zone_idx|device_firmwares_firmware_idx/,
+    ],
     ['zone, and a sample of it', () => ({ zone: 'zone-7', percentage: 10 }), /devices_zone_idx/],
   ])('by %s is found without a sequential scan', async (_, filter, index) => {
     const plan = await found(filter());

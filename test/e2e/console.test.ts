@@ -424,6 +424,32 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
     await api.cancelUpdate(id, { force: true });
   }, 300_000);
 
+  it('a firmware for some revisions says so, and an update takes devices over that wait in an older one', async () => {
+    const older = await startSlowUpdate('1.7.9');
+    await expect.poll(async () => (await api.getUpdate(older.id)).counts.QUEUED).toBeLessThanOrEqual(SCOOTERS);
+    const { page } = await open({ at: '/firmwares' });
+    await page
+      .getByLabel('Drop firmware files here, or choose them')
+      .setInputFiles({ name: 'vega_mcu-1.8.5.bin', mimeType: 'application/octet-stream', buffer: randomBytes(3_000) });
+    const row = page.getByRole('form', { name: 'vega_mcu-1.8.5.bin' });
+    await row.getByLabel('Only on revisions').fill('A B');
+    await row.getByRole('button', { name: 'Upload' }).click();
+    await row.getByRole('link', { name: 'Look at it' }).click();
+    await page.getByText('A, B', { exact: true }).waitFor();
+
+    const { id: firmware } = await upload('vega_mcu', '1.8.6');
+    await page.goto(`${target.api_url}/console#/updates/new?firmware=${firmware}&kind=scooter&id=S-0004`);
+    await page.getByText('1 are in another update now').waitFor();
+    await page.getByLabel('devices that still wait in older updates').check();
+    await page.getByText(`1 device leaves update #${older.id}`).waitFor();
+    await page.getByRole('button', { name: 'Update 1 scooter' }).click();
+    await page.waitForURL(/#\/updates\/\d+$/);
+    const id = Number(page.url().split('/').at(-1));
+    await page.goto(`${target.api_url}/console#/updates/${older.id}?status=CANCELED`);
+    await page.getByText(`Taken over by update #${id}`).first().waitFor();
+    for (const each of [older.id, id]) await api.cancelUpdate(each, { force: true });
+  });
+
   it('a zone is deleted when nobody is in it, and what keeps it is said before', async () => {
     await api.addZone({ name: 'harbour', time_zone: 'Europe/Berlin' });
     await api.registerDevices({ devices: [{ kind: 'scooter', external_id: 'Z-1', version: 1, zone: 'harbour' }] });

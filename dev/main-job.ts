@@ -117,6 +117,8 @@ export async function runMainJob(job: MainJob): Promise<UpdateResult[]> {
         firmware_id: firmware.id,
         targets,
         timeouts: { in_progress_minutes: inProgressMinutes },
+        // Somebody may have given one of the zones a window; the next start does not wait for the night.
+        ...(zones.length > 0 && { ignore_window: true }),
         ...(maximum_unavailable_percentage !== undefined && { rollout: { maximum_unavailable_percentage } }),
         ...(file.continuous && { continuous: true, replaces_update_id: await findOpenUpdate(api, file.hardware_type) }),
         comment: file.comment,

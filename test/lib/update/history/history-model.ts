@@ -27,6 +27,9 @@ export const isFinal = ({ status }: { status: string }): boolean => finals.inclu
 const isAbandoned = ({ phase, update_status, firmware_status }: Execution): boolean =>
   ['waiting', 'released', 'offered'].includes(phase) &&
   (['CANCELED', 'ABORTED'].includes(update_status) || firmware_status === 'withdrawn');
+/** Nobody has asked its device, nor may have. */
+const isSupersedable = ({ phase, is_unanswered }: Execution): boolean =>
+  ['waiting', 'released', 'offered'].includes(phase) && !is_unanswered;
 const rankOf = (execution: Execution): number => (isFinal(execution) ? 2 : execution.status === 'IN_PROGRESS' ? 1 : 0);
 /** The fields that may still change when an execution has ended, including those of its update and its firmware. */
 const mayChange = ({ late_success_dt, told_status, update_status, firmware_status }: Execution) => ({
@@ -121,7 +124,10 @@ export class Model {
     switch (fact.kind) {
       case 'requested': {
         this.#memory.promised.set(fact.update_id, [{ since: now, ...fact.request.rollout }]);
-        if (fact.isAlone) this.#checkPlan(fact, after);
+        if (fact.isAlone) {
+          this.#checkPlan(fact, after);
+          this.#checkTaken(fact.update_id, after);
+        }
         break;
       }
       case 'retried': {
@@ -238,11 +244,16 @@ export class Model {
     claim(sorted(update?.planned) === sorted(expected), 'an update plans what the rules say', update?.planned, expected);
   }
 
-  #eligibilityOf(external_id: string, firmware: Deps['firmwares'][number], request: { allow_downgrade: boolean; force: boolean }): string {
+  #eligibilityOf(
+    external_id: string,
+    firmware: Deps['firmwares'][number],
+    request: { allow_downgrade: boolean; force: boolean; supersede: boolean },
+  ): string {
     if (!this.#deps.external_ids.includes(external_id)) return 'UNKNOWN_DEVICE';
     if (this.#memory.before.devices.some((device) => device.external_id === external_id && device.retired_dt)) return 'RETIRED_DEVICE';
     const mine = this.#memory.before.executions.filter((e) => keyOf(e) === keyOf({ external_id, ...firmware }));
-    if (mine.some((execution) => !isFinal(execution) && !isAbandoned(execution))) return 'UPDATE_IN_FLIGHT';
+    const inFlight = mine.filter((execution) => !isFinal(execution) && !isAbandoned(execution));
+    if (inFlight.some((execution) => !request.supersede || !isSupersedable(execution))) return 'UPDATE_IN_FLIGHT';
     const version = this.#memory.known.get(keyOf({ external_id, ...firmware }))?.[0]?.version;
     if (version === firmware.version) return 'ALREADY_ON_TARGET';
     const known = this.#deps.firmwares.find((f) => f.hardware_type === firmware.hardware_type && f.version === version);
@@ -294,6 +305,12 @@ export class Model {
   #checkStatuses(after: Snapshot): void {
     const unfinished = after.executions.filter((execution) => !isFinal(execution)).map(keyOf);
     claim(new Set(unfinished).size === unfinished.length, 'a device has one unfinished execution per hardware type', unfinished);
+    // A continuous update takes a device again that runs another version.
+    const continuous = new Set(after.updates.filter((update) => update.continuous).map(({ id }) => id));
+    const once = after.executions.filter(({ update_id }) => !continuous.has(update_id));
+    const devices = once.map(({ update_id, device_id }) => `${update_id} ${device_id}`);
+    claim(new Set(devices).size === devices.length, 'a device takes part in an update once', devices);
+    this.#checkSuperseded(after);
     const now = new Map(after.executions.map((execution) => [execution.id, execution]));
     for (const before of this.#memory.before.executions) {
       const execution = now.get(before.id);
@@ -327,6 +344,21 @@ export class Model {
         claim(!needsReason || Boolean(execution.reason), 'an end that is no success has a reason', execution);
       }
     }
+  }
+
+  /** Devices are lost only to a younger update that says so. */
+  #checkSuperseded({ executions, updates }: Snapshot): void {
+    for (const execution of executions.filter(({ reason }) => reason?.startsWith('SUPERSEDED'))) {
+      const by = updates.find(({ id }) => id === Number(execution.reason?.split(': ')[1]));
+      claim(by?.supersede === true && by.id > execution.update_id, 'a younger update supersedes', execution, by);
+    }
+  }
+
+  /** A request supersedes no device that is at work, or may be. */
+  #checkTaken(update_id: number, { executions }: Snapshot): void {
+    const taken = new Set(executions.filter(({ reason }) => reason === `SUPERSEDED: ${update_id}`).map(({ id }) => id));
+    const before = this.#memory.before.executions.filter(({ id }) => taken.has(id));
+    claim(before.every(isSupersedable), 'who is at work is not superseded', before);
   }
 
   /** A rule that pauses needs enough executions that have ended since an admin last resumed the update. */
@@ -425,7 +457,9 @@ export class Model {
         // A failure that is followed by proof was none.
         const hasProof = (e: Execution) => e.status === 'SUCCEEDED' || e.late_success_dt !== null;
         const succeeded = executions.filter((e) => e.update_id === id && e.is_canary && hasProof(e)).length;
-        claim(succeeded * 100 >= size * success_percentage, 'a canary passes when enough have succeeded', { update: id, succeeded, size });
+        const lost = executions.filter((e) => e.update_id === id && e.is_canary && e.reason?.startsWith('SUPERSEDED')).length;
+        const needed = (size - lost) * success_percentage;
+        claim(succeeded * 100 >= needed, 'a canary passes when enough have succeeded', { update: id, succeeded, size, lost });
       } else claim(devices.size <= size, `no more than the ${size} of the canary are asked`, { update: id }, [...devices]);
     }
   }
@@ -451,7 +485,10 @@ export class Model {
     const update = updates.find((row) => row.id === id);
     if (!update) throw new Error(`There is no update ${id}`);
     // Counted from this moment on, because time in which devices could not be heard does not count.
-    const start = Math.max(now.getTime(), update.start_dt?.getTime() ?? 0);
+    const others = update.supersede ? updates.filter((row) => row.id < id && !row.finished_dt) : [];
+    // It waits for devices that were at work for older ones.
+    const ends = others.map((row) => this.deadlineOf(row.id, { ...none, updates }, now).getTime());
+    const start = Math.max(now.getTime(), update.start_dt?.getTime() ?? 0, ...ends);
     // A message that is invisible at the moment, what was asked in the last moment, and a few steps.
     const slackSeconds = 360;
     const longestRetrySeconds = 240;

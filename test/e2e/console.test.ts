@@ -228,6 +228,8 @@ describe.skipIf(chromiumPath === undefined)('the console', () => {
     const story = page.locator('.story');
     await expect.poll(() => story.locator('.of-change').count()).toBeGreaterThanOrEqual(3);
     expect(await story.textContent()).toContain('workshop');
+    // One scooter more, and updates of all would have to be approved.
+    await api.changeDevice('scooter', 'OLD-1', { retired: true });
   });
 
   it('a package is made of firmwares in an order of one’s own', async () => {

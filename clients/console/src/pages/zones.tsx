@@ -20,8 +20,14 @@ const scope = 'devices:write';
 export const ZonesPage = () => {
   const api = useApi();
   const [opened, setOpened] = useState<Zone | 'new'>();
-  const [removed, setRemoved] = useState<Zone>();
+  const [removedName, setRemovedName] = useState<string>();
   const list = useList(['zones'], (page, options) => api.listZones(page, options));
+  const removed = list.items?.find(({ name }) => name === removedName);
+  /** How many devices are in it decides whether it can go, so that is asked for anew. */
+  const askToRemove = ({ name }: Zone) => {
+    setRemovedName(name);
+    void list.refetch();
+  };
   const columns: readonly Column<Zone>[] = [
     { title: text.zones.name, cell: ({ name }) => name, isName: true },
     {
@@ -48,7 +54,7 @@ export const ZonesPage = () => {
           <Button scope={scope} aria-label={text.zones.changeTitle(zone.name)} onClick={() => setOpened(zone)}>
             {text.zones.change}
           </Button>
-          <Button kind="danger" scope={scope} aria-label={text.zones.removeTitle(zone.name)} onClick={() => setRemoved(zone)}>
+          <Button kind="danger" scope={scope} aria-label={text.zones.removeTitle(zone.name)} onClick={() => askToRemove(zone)}>
             {text.zones.remove}
           </Button>
         </span>
@@ -78,7 +84,7 @@ export const ZonesPage = () => {
         }
       </Answer>
       {opened !== undefined && <ZoneDialog zone={opened === 'new' ? undefined : opened} onClose={() => setOpened(undefined)} />}
-      {removed && <RemoveZone zone={removed} onClose={() => setRemoved(undefined)} />}
+      {removed && <RemoveZone zone={removed} onClose={() => setRemovedName(undefined)} />}
     </Page>
   );
 };

@@ -156,7 +156,7 @@ export class Model {
         this.#takeEvent(fact, after);
         break;
       case 'learned':
-        this.#takeReport(fact);
+        this.#takeReport(fact, after);
     }
   }
 
@@ -199,9 +199,13 @@ export class Model {
     }
   }
 
-  #takeReport(fact: Learned): void {
+  #takeReport(fact: Learned, after: Snapshot): void {
     const { report, source } = fact;
-    const mine = this.#memory.before.executions.filter((execution) => keyOf(execution) === keyOf(report));
+    // A device may be taken in, asked and heard between two looks.
+    const { executions } = this.#memory.before;
+    const ids = new Set(executions.map(({ id }) => id));
+    const all = [...executions, ...after.executions.filter(({ id }) => !ids.has(id))];
+    const mine = all.filter((execution) => keyOf(execution) === keyOf(report));
     const execution = report.execution_id ? mine.find(({ id }) => id === report.execution_id) : mine.at(-1);
     this.#memory.learned.push(fact);
     if (source === 'confirmation' && !canBeRight(fact)) this.#memory.liars.add(keyOf(report));
@@ -223,7 +227,7 @@ export class Model {
       !this.#memory.liars.has(keyOf(report)) &&
       execution?.wanted_version === report.version &&
       isFinal(execution) &&
-      execution.status !== 'SUCCEEDED' &&
+      !['SUCCEEDED', 'REMOVED'].includes(execution.status) &&
       execution.sent_dt
     ) {
       this.#memory.lateSuccesses.add(execution.id);
@@ -288,6 +292,8 @@ export class Model {
         if (current && current.version_num > firmware.version_num && !update.allow_downgrade) continue;
         const failed = ofDevice.filter((e) => e.status === 'FAILED' && e.wanted_version === firmware.version && !e.late_success_dt);
         if (failed.length >= 3) continue;
+        // It was given up to a younger update, and is not taken back.
+        if (ofDevice.some((e) => e.update_id === update.id && e.reason?.startsWith('SUPERSEDED'))) continue;
         const hadItsTry = ofDevice.some(
           (e) =>
             e.update_id === update.id &&
@@ -376,7 +382,9 @@ export class Model {
 
   /** G4: what a device runs is what its latest report says, whatever the order. */
   #checkKnown(after: Snapshot): void {
-    claim(after.known.length === this.#memory.known.size, 'what devices run is known of those that have said it', after.known);
+    claim(after.known.length === this.#memory.known.size, 'what devices run is known of those that have said it', after.known, [
+      ...this.#memory.known,
+    ]);
     for (const row of after.known) {
       const possible = this.#memory.liars.has(keyOf(row)) ? this.#toldBy(row) : (this.#memory.known.get(keyOf(row)) ?? []);
       const so = possible.filter(
@@ -451,13 +459,16 @@ export class Model {
     for (const { id, canary, canary_passed_dt } of updates) {
       if (!canary) continue;
       const { size, success_percentage } = canary as unknown as { size: number; success_percentage: number };
+      // A device that has left it is in nobody's way: another one takes its place, as long as there is one.
+      const hasLeft = ({ status, reason }: Execution) => status === 'REMOVED' || Boolean(reason?.startsWith('SUPERSEDED'));
+      const left = new Set(executions.filter((e) => e.update_id === id && hasLeft(e)).map(({ external_id }) => external_id));
       const asked = this.#memory.calls.flatMap(({ commands }) => commands).filter((command) => updateOf.get(command.execution_id) === id);
-      const devices = new Set(asked.map(({ external_id }) => external_id));
+      const devices = new Set(asked.flatMap(({ external_id }) => (left.has(external_id) ? [] : [external_id])));
       if (canary_passed_dt) {
         // A failure that is followed by proof was none.
         const hasProof = (e: Execution) => e.status === 'SUCCEEDED' || e.late_success_dt !== null;
         const succeeded = executions.filter((e) => e.update_id === id && e.is_canary && hasProof(e)).length;
-        const lost = executions.filter((e) => e.update_id === id && e.is_canary && e.reason?.startsWith('SUPERSEDED')).length;
+        const lost = executions.filter((e) => e.update_id === id && e.is_canary && hasLeft(e)).length;
         const needed = (size - lost) * success_percentage;
         claim(succeeded * 100 >= needed, 'a canary passes when enough have succeeded', { update: id, succeeded, size, lost });
       } else claim(devices.size <= size, `no more than the ${size} of the canary are asked`, { update: id }, [...devices]);

@@ -434,6 +434,8 @@ const listHeld = async (db: Db): Promise<number[]> => {
     .select('u.id')
     .distinct()
     .where('u.status', '=', 'IN_PROGRESS')
+    // A continuous update that rests has no step that is due.
+    .where('u.due_dt', 'is not', null)
     .where('other.status', '=', 'PAUSED')
     .execute();
   return rows.map(({ id }) => id);

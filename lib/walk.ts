@@ -41,6 +41,9 @@ export const placeOf = (step: number, { next_step, sent_step }: Walk): 'due' | '
   return next_step === step + 1 ? 'done' : 'due';
 };
 
+/** Steps are at most half a minute apart, unless an update sleeps or rests. If this has passed, a step was missed. */
+export const latestStepSeconds = 60;
+
 /** Longer than the delays of SQS vary, and longer than the second delivery of a step takes. A later step is shown and counted as late. */
 export const lateAfterSeconds = 300;
 

@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import { latestStepSeconds } from '../walk.ts';
 
 /**
  * Candidates are devices that may have come to match an update that is open: whatever changes a device notes them in the statement that stores
@@ -30,9 +31,6 @@ export const noteChangedVersions: RawBuilder<unknown> = sql`
   SELECT open.id, c.device_id
   FROM changed c JOIN (${openUpdates}) open ON open.hardware_type = c.hardware_type OR open.heeds_all_types
   WHERE c.firmware_id IS DISTINCT FROM open.firmware_id`;
-
-/** A step of an update is at most half a minute away, unless the update rests or its message is lost. */
-const latestStepSeconds = 60;
 
 /** `updates u` that would take devices in and that nobody carries on: they rest, or their message is lost. */
 export const isAsleep = (now: Date): RawBuilder<boolean> => sql<boolean>`(

@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import { addSeconds, type Clock } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import { DomainError, type ErrorCode } from '../errors.ts';
+import { latestStepSeconds } from '../walk.ts';
 import type { Outage } from './outage.ts';
 
 /** Services that every update needs to reach its devices and to hear them. */
@@ -72,8 +73,6 @@ export const wereRefused = (now: Date): RawBuilder<boolean> => sql<boolean>`EXIS
 export const returnOfIdentity = (now: Date): RawBuilder<unknown> => sql`
   UPDATE outages SET ended_dt = ${now}::timestamptz WHERE ${identityIsAway(now)}`;
 
-/** Steps are at most half a minute apart, unless an update sleeps. If more than this passes between two, devices were not heard in the time beyond. */
-const latestStepSeconds = 60;
 /** So much later than it was due, a step of an update that sleeps is late. */
 const latestWakingSeconds = 30;
 

@@ -469,8 +469,7 @@ const settle = async (setting: Setting): Promise<number[]> => {
     const walks = world.messages.map(({ queue, body }) => (queue === 'advances' ? (body as AdvanceMessage).update_id : queue));
     const isQuiet = JSON.stringify(walks.sort()) === JSON.stringify([...walking, ...held].sort());
     if (running.length === 0 && !isAtWork && isQuiet && world.reports.length === 0) return paused;
-    // Ten hours: a device of a continuous update may be put off until its time in the queue has passed.
-    claim(rounds < 600, 'it becomes quiet', snapshot.updates, snapshot.executions, world.messages, world.reports);
+    claim(rounds < 300, 'it becomes quiet', snapshot.updates, snapshot.executions, world.messages, world.reports);
     world.goOn(60);
   }
 };

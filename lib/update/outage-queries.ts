@@ -3,7 +3,7 @@ import { addSeconds, type Clock } from '../clock.ts';
 import type { Db, Trx } from '../db/database.ts';
 import { DomainError, type ErrorCode } from '../errors.ts';
 import { latestStepSeconds } from '../walk.ts';
-import type { Outage } from './outage.ts';
+import type { Outage, Outages } from './outage.ts';
 
 /** Services that every update needs to reach its devices and to hear them. */
 export type Dependency = 'backend' | 'signing' | 'storage' | 'identity';
@@ -93,17 +93,25 @@ export const noteMissedSteps = async (
   }
 };
 
+/** Notes for how long an update was paused that goes on now. Only while the update is locked. */
+export const notePause = async (trx: Trx, { id, paused_dt }: { id: number; paused_dt: Date | null }, now: Date): Promise<void> => {
+  if (!paused_dt) return;
+  await sql`
+    INSERT INTO outages (cause, update_id, began_dt, seen_dt, ended_dt)
+    VALUES ('pause', ${id}, ${paused_dt}, ${now}, ${now})`.execute(trx);
+};
+
 /** More than any update meets; this bounds the work of a step. */
 const maximumOutages = 1_000;
 
-/** The outages that concern an update, the latest first. */
-export const listOutages = async (db: Db, update_id: number, now: Date): Promise<Outage[]> => {
-  const { rows } = await sql<Outage>`
-    SELECT began_dt, least(coalesce(ended_dt, ${endOfSilence}), ${now}::timestamptz) AS ended_dt
+/** The outages that concern an update, and its pauses, the latest first. */
+export const listOutages = async (db: Db, update_id: number, now: Date): Promise<Outages> => {
+  const { rows } = await sql<Outage & { is_pause: boolean }>`
+    SELECT cause = 'pause' AS is_pause, began_dt, least(coalesce(ended_dt, ${endOfSilence}), ${now}::timestamptz) AS ended_dt
     FROM outages o
     WHERE o.update_id = ${update_id}
        OR (o.update_id IS NULL AND o.seen_dt >= (SELECT u.created_dt FROM updates u WHERE u.id = ${update_id}))
-    ORDER BY 2 DESC
+    ORDER BY 3 DESC
     LIMIT ${maximumOutages}`.execute(db);
-  return rows;
+  return { outages: rows.filter((row) => !row.is_pause), pauses: rows.filter((row) => row.is_pause) };
 };

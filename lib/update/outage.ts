@@ -6,6 +6,13 @@ export interface Outage {
   ended_dt: Date;
 }
 
+/** The times that do not count for the deadlines of an update. */
+export interface Outages {
+  outages: Outage[];
+  /** When the update was paused. Nobody was asked then, but whoever had been asked was heard: this counts for what waits only. */
+  pauses: Outage[];
+}
+
 /**
  * Goes back from now until so many seconds without an outage have been collected, and answers the moment where they begin. A deadline of that
  * length has passed for everything that began before this moment. Without outages this is simply `seconds` ago.
@@ -21,18 +28,6 @@ export const heardSince = (now: Date, seconds: number, outages: readonly Outage[
     if (began_dt < moment) moment = began_dt;
   }
   return addSeconds(moment, -left);
-};
-
-/** For how many seconds between two moments devices could be heard. */
-export const heardBetween = (from: Date, to: Date, outages: readonly Outage[]): number => {
-  let moment = to;
-  let heard = 0;
-  for (const { began_dt, ended_dt } of latestFirst(outages)) {
-    heard += Math.max(0, secondsBetween(ended_dt > from ? ended_dt : from, moment));
-    if (began_dt < moment) moment = began_dt;
-    if (moment <= from) return heard;
-  }
-  return heard + Math.max(0, secondsBetween(from, moment));
 };
 
 const latestFirst = (outages: readonly Outage[]): Outage[] => outages.toSorted((a, b) => b.ended_dt.getTime() - a.ended_dt.getTime());

@@ -195,7 +195,6 @@ export interface UpdateChange {
   canary_started_dt?: Date;
   canary_passed_dt?: Date;
   paused_dt?: Date | null;
-  paused_seconds?: number;
   resumed_counts?: Counts;
   cancels_all?: boolean;
   decision?: 'APPROVED' | 'REJECTED';

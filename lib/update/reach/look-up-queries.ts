@@ -85,7 +85,8 @@ export const noteLookUp = async (
   dispatch_id: number,
   { update_id, in_progress_minutes, askedDt }: { update_id: number; in_progress_minutes: number; askedDt: Date },
 ): Promise<void> => {
-  const overdue_sent_until = heardSince(askedDt, in_progress_minutes * 60, await listOutages(db, update_id, askedDt));
+  const { outages } = await listOutages(db, update_id, askedDt);
+  const overdue_sent_until = heardSince(askedDt, in_progress_minutes * 60, outages);
   await db.updateTable('update_dispatches').set({ overdue_sent_until }).where('id', '=', dispatch_id).execute();
 };
 

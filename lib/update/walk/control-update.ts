@@ -9,8 +9,7 @@ import { reasons } from '../execution.ts';
 import { getJudgedCounts } from '../figure-queries.ts';
 import { reopenGate } from '../gate-queries.ts';
 import type { AdvanceMessage } from '../messages.ts';
-import { heardBetween } from '../outage.ts';
-import { listOutages, noteMissedSteps } from '../outage-queries.ts';
+import { notePause } from '../outage-queries.ts';
 import { letOlderUpdatesLook } from '../plan/look-queries.ts';
 import { endReplaced, wakeReplaced } from '../plan/replace-update.ts';
 import { recallDispatches } from '../reach/dispatch-queries.ts';
@@ -165,18 +164,10 @@ export const resumeUpdate = (deps: ControlUpdateDeps, id: number, actor: Actor) 
     const reopened = await reopenGate(trx);
     if (update.status !== 'PAUSED') return { reopened };
     const status: UpdateStatus = update.started_dt ? 'IN_PROGRESS' : 'SCHEDULED';
-    const paused_seconds = update.paused_seconds + (await secondsPaused(trx, update, now));
+    await notePause(trx, update, now);
     const resumed_counts = await getJudgedCounts(trx, id);
-    return { reopened, change: { status, reason: null, paused_dt: null, paused_seconds, resumed_counts } };
+    return { reopened, change: { status, reason: null, paused_dt: null, resumed_counts } };
   });
-
-/** How long an update was paused, without the time in which no deadline ran anyway. */
-const secondsPaused = async (trx: Trx, update: LockedUpdate, now: Date): Promise<number> => {
-  // Before the start no deadline runs, so the pause does not have to be made up for.
-  if (!update.started_dt || !update.paused_dt) return 0;
-  await noteMissedSteps(trx, update, now);
-  return Math.round(heardBetween(update.paused_dt, now, await listOutages(trx, update.id, now)));
-};
 
 /**
  * Changes the pace of an update that has not ended. Executions that were released at the old pace and not handed over yet are taken back, so

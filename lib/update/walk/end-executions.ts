@@ -1,6 +1,6 @@
 import type { Trx } from '../../db/database.ts';
 import { reasons } from '../execution.ts';
-import { heardSince, type Outage } from '../outage.ts';
+import { heardSince, type Outages } from '../outage.ts';
 import type { LockedUpdate } from '../update-queries.ts';
 import { isEnded, isRunning } from '../update-status.ts';
 import { cancelExecutions, maximumCanceledByStep } from './cancel-queries.ts';
@@ -11,18 +11,18 @@ const longestProgress = 10;
 
 /**
  * Ends what is overdue. The time in the queue counts from the start of the update, or for devices that were taken in later from that moment, without
- * the time spent paused. No deadline runs while devices could not be heard (outage.ts); `paused_seconds` does not contain this time, so that it is
- * not taken off twice.
+ * the time in which the update was paused. No deadline runs while devices could not be heard (outage.ts).
  */
 export const expireOverdue = async (
   trx: Trx,
   update: LockedUpdate,
   started_dt: Date | null,
-  outages: readonly Outage[],
+  { outages, pauses }: Outages,
   now: Date,
 ): Promise<void> => {
   const { id, status, queued_minutes, in_progress_minutes, number_of_retries, retry_failure_types, paused_seconds } = update;
-  const queuedBefore = heardSince(now, queued_minutes * 60 + paused_seconds, outages);
+  // Only the release before pauses were noted as intervals wrote `paused_seconds`.
+  const queuedBefore = heardSince(now, queued_minutes * 60 + paused_seconds, [...outages, ...pauses]);
   await expireExecutions(
     trx,
     id,

@@ -114,11 +114,11 @@ const walkOn = async (context: Step): Promise<{ change: UpdateChange; nextDelayS
   // An update that is paused or canceled before its start time has not started.
   const started_dt = update.started_dt ?? (isRunning(update.status) ? now : null);
   await noteMissedSteps(trx, update, now);
-  const outages = await listOutages(trx, update.id, now);
-  await expireOverdue(trx, update, started_dt, outages, now);
+  const notCounted = await listOutages(trx, update.id, now);
+  await expireOverdue(trx, update, started_dt, notCounted, now);
   const lostBefore = addSeconds(now, -lostAfterSeconds);
   await adoptDispatches(trx, update.id, step, { releasedBefore: lostBefore, calledBefore: lostBefore, now });
-  const stepped = await goOn(context, outages);
+  const stepped = await goOn(context, notCounted.outages);
   if (started_dt) stepped.change.started_dt = started_dt;
   await scheduleVerifications(trx, update, step, now);
   return finishOrGoOn(context, stepped);

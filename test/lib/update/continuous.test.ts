@@ -492,10 +492,11 @@ describe('a continuous update', () => {
     });
   });
 
-  it('gives a device that was taken in later its whole time in the queue', async () => {
+  it('gives a device that was taken in later its whole time in the queue, and no more because of a pause before', async () => {
     const { zone, update } = await givenResting({ timeouts: { queued_minutes: 2 } });
     await passes(7_200);
     await pauseUpdate(service.deps, update.id, { reason: null }, actor);
+    await passes(3_600);
     await resumeUpdate(service.deps, update.id, actor);
     service.deps.backend.answer = ({ execution_id }) => ({
       execution_id,

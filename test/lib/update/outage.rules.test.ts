@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { addSeconds } from '../../../lib/clock.ts';
-import { heardBetween, heardSince } from '../../../lib/update/outage.ts';
+import { heardSince } from '../../../lib/update/outage.ts';
 import { startOfTime } from '../../support/fixtures.ts';
 
 const minute = (n: number) => addSeconds(startOfTime, n * 60);
@@ -18,17 +18,4 @@ it.each([
   ['through one that began before the deadline could run', [outage(-500, 90)], -550],
 ] as const)('an hour has been heard since, %s', (_, outages, since) => {
   expect(heardSince(minute(100), 3_600, [...outages])).toEqual(minute(since));
-});
-
-it.each([
-  ['without an outage', [], 60],
-  ['before and after an outage', [outage(50, 80)], 30],
-  ['until an outage that lasts', [outage(70, 130)], 30],
-  ['after one that began before', [outage(0, 50)], 50],
-  ['beside those that are over, or yet to come', [outage(0, 30), outage(110, 120)], 60],
-  ['beside two that overlap, once', [outage(50, 80), outage(60, 90)], 20],
-  ['beside one within another, once', [outage(60, 70), outage(50, 90)], 20],
-  ['within an outage', [outage(0, 200)], 0],
-] as const)('of the hour from 40 to 100 so many minutes were heard, %s', (_, outages, minutes) => {
-  expect(heardBetween(minute(40), minute(100), [...outages])).toBe(minutes * 60);
 });

@@ -507,8 +507,7 @@ export class Model {
     // identity provider this is longest, because refused callers may report seldom.
     const unnoticedSeconds = 3_600;
     const perTry = update.in_progress_minutes * 60 + longestRetrySeconds;
-    const seconds =
-      update.queued_minutes * 60 + update.paused_seconds + perTry * (1 + update.number_of_retries) + slackSeconds + unnoticedSeconds;
+    const seconds = update.queued_minutes * 60 + perTry * (1 + update.number_of_retries) + slackSeconds + unnoticedSeconds;
     return addSeconds(new Date(start), seconds);
   }
 }

@@ -38,6 +38,8 @@ const longestProbeWaitSeconds = 12;
 /** Latency counts as risen when it is twice the usual and noticeable at all. */
 const risenFactor = 2;
 const noticeableMilliseconds = 1_000;
+/** A backend that usually takes less than this may take just as long as one that takes this, so that smaller figures need not be exact. */
+const leastUsualMilliseconds = noticeableMilliseconds / risenFactor;
 const slowDown = 0.8;
 /** Calls that overlap tell of the same trouble, so after one slowing down there is no other for this long. */
 const settleSeconds = 3;
@@ -124,7 +126,7 @@ export const afterCall = (
     };
   }
   // The first figure is stored at once, later ones only when they differ much: otherwise every call would write the row.
-  if (usual !== null && Math.abs(latencyMilliseconds - usual) < usual / 2) return gate;
+  if (usual !== null && Math.abs(latencyMilliseconds - usual) < Math.max(usual, leastUsualMilliseconds) / 2) return gate;
   return { ...gate, usual_latency_ms: usual === null ? latencyMilliseconds : usual * 0.9 + latencyMilliseconds * 0.1 };
 };
 

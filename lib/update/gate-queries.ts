@@ -1,12 +1,6 @@
 import type { Db } from '../db/database.ts';
 import type { BackendGate } from './backend-gate.ts';
 
-export const getGate = async (db: Db): Promise<BackendGate> =>
-  db
-    .selectFrom('backend_gate')
-    .select(['share', 'changed_dt', 'failures', 'closed_until', 'usual_latency_ms', 'reason'])
-    .executeTakeFirstOrThrow();
-
 /** Changes the gate under a lock, because several calls can end at one moment. Writes only when something has changed. */
 export const changeGate = (db: Db, change: (gate: BackendGate) => BackendGate): Promise<void> =>
   db.transaction().execute(async (trx) => {

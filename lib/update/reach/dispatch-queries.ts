@@ -6,6 +6,7 @@ import type { FirmwareRequirement } from '../../firmware/firmware.ts';
 import { revisionsOf } from '../../firmware/revision-queries.ts';
 import type { MaintenanceWindow } from '../../fleet/maintenance-window.ts';
 import { wordsOfOthers } from '../../words-of-others.ts';
+import type { GateInJson } from '../backend-gate.ts';
 import { reasons } from '../execution.ts';
 import { hasRevision } from '../hardware-queries.ts';
 import { moved, movesOf, movesOrRetriesOf } from '../move-executions.ts';
@@ -88,6 +89,7 @@ export interface Dispatch {
   zones: ZoneWindow[] | null;
   window: MaintenanceWindow | null;
   ignore_window: boolean;
+  gate: GateInJson;
 }
 
 /** Nobody works on the chunk: it was not taken yet, or the function that took it has died. */
@@ -110,18 +112,8 @@ export const findDispatch = (db: Db, id: number, now: Date, leaseSeconds: number
     .selectFrom('update_dispatches as d')
     .innerJoin('updates as u', 'u.id', 'd.update_id')
     .innerJoin('firmwares as f', 'f.id', 'u.firmware_id')
-    .select([
-      'd.id',
-      'd.commands',
-      'f.id as firmware_id',
-      'f.hardware_type',
-      'f.version',
-      'f.file_link',
-      'f.sha256',
-      'f.minimum_from_version_num',
-      'f.author_signatures',
-      'f.signed_parts',
-    ])
+    .select(['d.id', 'd.commands', 'f.id as firmware_id', 'f.hardware_type', 'f.version', 'f.file_link', 'f.sha256'])
+    .select(['f.minimum_from_version_num', 'f.author_signatures', 'f.signed_parts'])
     .select(['u.allow_downgrade', 'u.manifest_counter', 'u.request_id', 'u.in_progress_minutes'])
     .select([
       sql<boolean>`d.answered_dt IS NOT NULL`.as('is_answered'),
@@ -134,6 +126,7 @@ export const findDispatch = (db: Db, id: number, now: Date, leaseSeconds: number
       zonesOfChunk.as('zones'),
       sql<MaintenanceWindow | null>`u.window`.as('window'),
       'u.ignore_window',
+      sql<GateInJson>`(SELECT to_jsonb(g) FROM backend_gate g)`.as('gate'),
     ])
     .where('d.id', '=', id)
     .$narrowType<{ file_link: string; sha256: string; author_signatures: AuthorSignature[]; signed_parts: SignedPart[] }>()

@@ -148,6 +148,14 @@ describe('a backend that slows down', () => {
   it('of calls as usual writes nothing', () => {
     expect(apply(usual, call(1), call(2, { latencyMilliseconds: 140 }), call(3, { latencyMilliseconds: 60 }))).toBe(usual);
   });
+
+  it('of calls that take some milliseconds writes nothing, although one takes many times as long as another', () => {
+    const quick = apply(open, call(0, { latencyMilliseconds: 4 }));
+    const others = [1, 9, 60, 240].map((latencyMilliseconds, i) => call(1 + i, { latencyMilliseconds }));
+    expect(apply(quick, ...others)).toBe(quick);
+    // It is noted that they become much slower.
+    expect(apply(quick, call(9, { latencyMilliseconds: 800 })).usual_latency_ms).toBeCloseTo(83.6);
+  });
 });
 
 describe('the gate', () => {

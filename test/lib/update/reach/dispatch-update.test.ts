@@ -10,7 +10,7 @@ import { manifestClaimsOf } from '../../../support/manifest-signer.ts';
 import { visibilitySeconds } from '../../../support/timed-queues.ts';
 import { createUpdateService, type UpdateService } from '../../../support/update-service.ts';
 
-const { db } = await createTestDatabase();
+const { db, takeStatements } = await createTestDatabase();
 let service: UpdateService;
 beforeEach(() => {
   service = createUpdateService(db);
@@ -126,6 +126,20 @@ describe('a chunk handed to the backend', () => {
     expect((await service.executions(update.id)).map(({ dispatch_id, attempt }) => [dispatch_id, attempt])).toEqual(
       Array.from({ length: 3 }, () => [null, 1]),
     );
+  });
+
+  it('costs seven statements while the backend answers within milliseconds, however these differ', async () => {
+    const { update, message } = await service.given({ devices: 200, canary: null });
+    await service.advance(message);
+    const [first, second] = service.deps.dispatches.take();
+    service.deps.backend.during = async () => service.clock.advance(0.002);
+    await service.dispatch(first);
+    service.deps.backend.during = async () => service.clock.advance(0.009);
+    takeStatements();
+    await service.dispatch(second);
+    // The chunk; BEGIN, its row, its executions, COMMIT; the answer; what was away.
+    expect(takeStatements()).toHaveLength(7);
+    expect(await service.find(update.id)).toMatchObject({ counts: { IN_PROGRESS: 200 } });
   });
 
   it('is nothing when there is no such chunk', async () => {

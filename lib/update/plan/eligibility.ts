@@ -36,7 +36,14 @@ export interface Choice {
    * of another update always keeps its device.
    */
   supersedesBelow?: number | null;
+  /** Of a filter: only devices with these ids are looked at. Missing: all. */
+  among?: IdRange;
   now: Date;
+}
+
+export interface IdRange {
+  above: number;
+  upTo: number;
 }
 
 /** Above all ids: every update that there is is older. */
@@ -50,12 +57,18 @@ export const takesPart = sql`(${isEligible} OR eligibility = 'ALREADY_ON_TARGET'
 
 const blockedAfterFailures = 3;
 
-export const chosenDevices = ({ targets, firmware, now }: Pick<Choice, 'targets' | 'firmware' | 'now'>): RawBuilder<unknown> => {
+export const chosenDevices = ({
+  targets,
+  firmware,
+  among,
+  now,
+}: Pick<Choice, 'targets' | 'firmware' | 'among' | 'now'>): RawBuilder<unknown> => {
   if ('filter' in targets) {
     const filter = inService(targets.filter);
+    const part = among && { isPart: true, among: sql`d.id > ${among.above} AND d.id <= ${among.upTo}` };
     return sql`
       SELECT external_id, id AS device_id, version, channel, zone, kind, revision, retired_dt
-      FROM (${filteredDevices(filter, { now, firmware_id: firmware.id })}) filtered`;
+      FROM (${filteredDevices(filter, { now, firmware_id: firmware.id, ...part })}) filtered`;
   }
   if ('device_ids' in targets) {
     return sql`
@@ -146,10 +159,13 @@ export const classifiedDevices = ({
     END AS eligibility
   FROM (${chosenDevices({ firmware, ...choice })}) c
   CROSS JOIN (SELECT * FROM hardware_types WHERE name = ${firmware.hardware_type}) h
-  LEFT JOIN device_firmwares r ON r.device_id = c.device_id AND r.hardware_type = h.name
+  -- One look into the unique index per device for each of these, and one hash table above. For plain joins PostgreSQL chooses by estimated sizes:
+  -- for a part of the devices it would read what all of them run, and with a wrong estimate, for example just after an import, it would compare
+  -- each row with each.
+  LEFT JOIN LATERAL (
+    SELECT r.device_id, r.firmware_id FROM device_firmwares r WHERE r.device_id = c.device_id AND r.hardware_type = h.name LIMIT 1
+  ) r ON true
   LEFT JOIN firmwares current ON current.id = r.firmware_id
-  -- One look into the unique index per device, and one hash table below. For plain joins PostgreSQL chooses by estimated sizes, and with
-  -- a wrong estimate, for example just after an import, it would compare each row with each.
   LEFT JOIN LATERAL (
     SELECT e.update_id, ${isSuperseded(supersedesBelow)} AS superseded_id FROM update_executions e
     WHERE e.device_id = c.device_id AND e.hardware_type = h.name AND ${unfinished} AND ${isAbandonedInFlight ? sql`true` : sql`NOT ${abandoned}`}

@@ -2,6 +2,8 @@ import { type RawBuilder, sql } from 'kysely';
 import * as z from 'zod/mini';
 import type { Db, Trx } from '../../db/database.ts';
 import type { DeviceKind } from '../../fleet/device.ts';
+import { filteredDevices } from '../../fleet/device-filter-queries.ts';
+import { inService } from '../../fleet/group-members.ts';
 import { decodeCursor, listOf, type Page, toPage } from '../../http/page.ts';
 import { requestedText } from '../../text.ts';
 import type { ZoneBudget } from '../budget-queries.ts';
@@ -34,9 +36,18 @@ export const insertPlanned = (
     ORDER BY device_id`;
 };
 
+/** So many devices are planned by one statement: it sorts their rows in memory, and has time to spare on a machine that is busy. */
+const mostPlannedAtOnce = 50_000;
+
+interface Plan {
+  planned: Planned;
+  includes_iot: boolean;
+}
+
 /**
- * Queues one execution per eligible device and notes which devices are left out and why, in one statement for any number of devices.
- * The rows are inserted in the order of device ids, so that two requests cannot wait for each other in a circle.
+ * Queues one execution per eligible device and notes which devices are left out and why: of a filter that means many devices,
+ * {@link mostPlannedAtOnce} by each statement. The rows are inserted in the order of device ids, so that two requests cannot wait for each other
+ * in a circle.
  *
  * @throws the violation of `update_executions_unfinished_key` when another request has taken one of the devices meanwhile.
  */
@@ -44,26 +55,59 @@ export const insertExecutions = async (
   trx: Trx,
   update_id: number,
   choice: Choice,
-  tellsEvents = false,
-): Promise<{ planned: Planned; includes_iot: boolean }> => {
+  { tellsEvents = false, atOnce = mostPlannedAtOnce }: { tellsEvents?: boolean | undefined; atOnce?: number } = {},
+): Promise<Plan> => {
+  const plan: Plan = { planned: {}, includes_iot: false };
+  for (const part of await partsOf(trx, choice, atOnce)) {
+    for (const { eligibility, n, includes_iot } of await insertPart(trx, update_id, part, tellsEvents)) {
+      plan.planned[eligibility] = (plan.planned[eligibility] ?? 0) + n;
+      plan.includes_iot ||= includes_iot ?? false;
+    }
+  }
+  return plan;
+};
+
+/** The choice in parts of `size` devices, in the order of their ids. A choice of fewer devices is not divided. */
+const partsOf = async (trx: Trx, choice: Choice, size: number): Promise<Choice[]> => {
+  const parts: Choice[] = [];
+  let above = 0;
+  for (;;) {
+    const upTo = await findLastOf(trx, choice, above, size);
+    if (upTo === undefined) break;
+    parts.push({ ...choice, among: { above, upTo } });
+    above = upTo;
+  }
+  return parts.length === 0 ? [choice] : [...parts, { ...choice, among: { above, upTo: highestId } }];
+};
+
+const highestId = 2_147_483_647;
+
+/** The last id of so many chosen devices with the lowest ids above another one; undefined: there are not so many. */
+const findLastOf = async (trx: Trx, { targets, firmware, now }: Choice, above: number, size: number): Promise<number | undefined> => {
+  if (!('filter' in targets)) return undefined;
+  const among = sql`d.id > ${above}`;
+  const devices = filteredDevices(inService(targets.filter), { now, firmware_id: firmware.id, isPart: true, among });
+  const { rows } = await sql<{ id: number }>`SELECT id FROM (${devices}) d ORDER BY id OFFSET ${size - 1} LIMIT 1`.execute(trx);
+  return rows[0]?.id;
+};
+
+const insertPart = async (trx: Trx, update_id: number, choice: Choice, tellsEvents: boolean) => {
+  const { firmware, now } = choice;
   const { rows } = await sql<{ eligibility: Eligibility; n: number; includes_iot: boolean | null }>`
     WITH classified AS MATERIALIZED (
       ${classifiedDevices(choice)}
     ), inserted AS (
-      ${insertPlanned(sql`SELECT * FROM classified WHERE ${takesPart}`, { update_id, hardware_type: choice.firmware.hardware_type, now: choice.now, tellsEvents })}
+      ${insertPlanned(sql`SELECT * FROM classified WHERE ${takesPart}`, { update_id, hardware_type: firmware.hardware_type, now, tellsEvents })}
     ), excluded AS (
       INSERT INTO update_exclusions (update_id, kind, external_id, reason, detail)
-      SELECT ${update_id}::integer, kind, external_id, eligibility, ${detailOf(choice.firmware)}
+      SELECT ${update_id}::integer, kind, external_id, eligibility, ${detailOf(firmware)}
       FROM classified
       WHERE NOT ${takesPart}
     )
     SELECT eligibility, count(*) AS n, bool_or(${takesPart} AND channel = 'iot') AS includes_iot FROM classified GROUP BY eligibility`.execute(
     trx,
   );
-  return {
-    planned: Object.fromEntries(rows.map(({ eligibility, n }) => [eligibility, n])),
-    includes_iot: rows.some((row) => row.includes_iot),
-  };
+  return rows;
 };
 
 type EligibilityGroup = DryRun['reasons'][number];

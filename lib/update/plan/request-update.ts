@@ -204,7 +204,7 @@ const plan = async (
   if (isAbandonedInFlight && !continuous) throw canceling();
   const superseded = supersede ? await supersedeExecutions(trx, id, choice) : [];
   if (!superseded) throw supersedingTooMany();
-  const { planned, includes_iot } = await insertExecutions(trx, id, { ...choice, isAbandonedInFlight }, tellsEvents);
+  const { planned, includes_iot } = await insertExecutions(trx, id, { ...choice, isAbandonedInFlight }, { tellsEvents });
   const eligible = countEligible(planned);
   const takesInLater = (continuous || supersede) && Boolean(planned.UPDATE_IN_FLIGHT);
   if (takesInLater) await noteDevicesInFlight(trx, id, choice.firmware.hardware_type);

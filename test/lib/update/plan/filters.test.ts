@@ -1,11 +1,14 @@
 import { sql } from 'kysely';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../../lib/clock.ts';
+import { insertExecutions } from '../../../../lib/update/plan/plan-queries.ts';
+import { toWanted } from '../../../../lib/update/plan/wanted-firmware.ts';
 import { createTestDatabase } from '../../../support/database.ts';
 import { confirmation, givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
+import { untilWaiting } from '../../../support/locks.ts';
 import { createUpdateService, type UpdateService } from '../../../support/update-service.ts';
 
-const { db } = await createTestDatabase();
+const { db, takeStatements } = await createTestDatabase();
 let service: UpdateService;
 beforeEach(async () => {
   service = createUpdateService(db);
@@ -215,5 +218,101 @@ describe('a filter', () => {
     const later = await sample(5);
     expect([...five].filter((id) => !later.has(id))).toEqual([]);
     expect(new Set(await chosenBy({ percentage: 5, version: 1 }, firmware.id))).toEqual(five);
+  });
+});
+
+describe('a filter that means more devices than one statement plans', () => {
+  const cabinets = { kind: 'cabinet', version: null } as const;
+
+  /** Plans devices of a filter for an update that was requested for another device. */
+  const planned = async (
+    wanted: Awaited<ReturnType<typeof givenFirmware>>,
+    filter: { kind: 'cabinet'; percentage?: number },
+    atOnce: number,
+  ) => {
+    const [other = ''] = await givenDevices(db, 1, cabinets);
+    const { id } = await service.request({ firmware_id: wanted.id, targets: { kind: 'cabinet', external_ids: [other] } });
+    await sql`DELETE FROM update_executions WHERE update_id = ${id}`.execute(db);
+    await sql`DELETE FROM devices WHERE external_id = ${other}`.execute(db);
+    const choice = {
+      allow_downgrade: false,
+      force: false,
+      unknown_version: 'INCLUDE',
+      firmware: toWanted(wanted),
+      now: startOfTime,
+    } as const;
+    const plan = await db.transaction().execute((trx) => insertExecutions(trx, id, { ...choice, targets: { filter } }, { atOnce }));
+    const { rows } = await sql<{ external_id: string; device_id: number; outcome: string }>`
+      SELECT d.external_id, e.device_id, coalesce(e.reason, e.status) AS outcome
+      FROM update_executions e JOIN devices d ON d.id = e.device_id
+      WHERE e.update_id = ${id}
+      ORDER BY e.id`.execute(db);
+    const outcomes = rows.map(({ external_id, outcome }) => [external_id, outcome] as const);
+    return { plan, device_ids: rows.map(({ device_id }) => device_id), outcomes, excluded: await exclusions(id) };
+  };
+
+  it.each([1, 3, 6, 12, 13])('has them planned in the order of their ids, each once, with the same answers: %i at once', async (atOnce) => {
+    const wanted = await givenFirmware(db, { hardware_type: 'cabinet' });
+    const newer = await givenFirmware(db, { hardware_type: 'cabinet' });
+    const eligible = await givenDevices(db, 6, cabinets);
+    const [onTarget = '', ahead = ''] = await givenDevices(db, 2, cabinets);
+    const inFlight = await givenDevices(db, 3, cabinets);
+    const [polling = ''] = await givenDevices(db, 1, { ...cabinets, channel: 'iot' });
+    await runs([onTarget], wanted.version, 'cabinet', 'cabinet');
+    await runs([ahead], newer.version, 'cabinet', 'cabinet');
+    await service.request({ firmware_id: newer.id, targets: { kind: 'cabinet', external_ids: inFlight } });
+
+    const { plan, device_ids, outcomes, excluded } = await planned(wanted, { kind: 'cabinet' }, atOnce);
+    expect(plan).toEqual({
+      planned: { ELIGIBLE: 7, ALREADY_ON_TARGET: 1, DOWNGRADE: 1, UPDATE_IN_FLIGHT: 3 },
+      // Only the last one polls.
+      includes_iot: true,
+    });
+    expect(device_ids).toEqual(device_ids.toSorted((a, b) => a - b));
+    expect(outcomes).toHaveLength(8);
+    expect(Object.fromEntries(outcomes)).toEqual({
+      ...Object.fromEntries([...eligible, polling].map((external_id) => [external_id, 'QUEUED'])),
+      [onTarget]: 'ALREADY_ON_TARGET',
+    });
+    expect(excluded).toEqual({ [ahead]: 'DOWNGRADE', ...Object.fromEntries(inFlight.map((id) => [id, 'UPDATE_IN_FLIGHT'])) });
+  });
+
+  it('has the same sample of them, whatever the size of the parts; a sample is never empty', async () => {
+    const wanted = await givenFirmware(db, { hardware_type: 'cabinet' });
+    await givenDevices(db, 40, cabinets);
+    const sample = async (percentage: number, atOnce: number) => {
+      const { outcomes } = await planned(wanted, { kind: 'cabinet', percentage }, atOnce);
+      await sql`TRUNCATE updates, update_executions CASCADE`.execute(db);
+      return outcomes.map(([external_id]) => external_id);
+    };
+    const half = await sample(50, 1_000);
+    expect(half.length).toBeGreaterThan(5);
+    expect(half.length).toBeLessThan(35);
+    for (const atOnce of [1, 4]) expect(await sample(50, atOnce)).toEqual(half);
+    expect(await sample(0.001, 1)).toHaveLength(1);
+  });
+
+  it('is planned in one transaction by a statement for each 50,000 of them: when one of them cannot be stored, none is', async () => {
+    const wanted = await givenFirmware(db);
+    await sql`
+      INSERT INTO devices (kind, external_id, version, channel, created_dt)
+      SELECT 'scooter', 'many-' || n, 1, 'telematics', ${startOfTime} FROM generate_series(1, 50001) n`.execute(db);
+    takeStatements();
+    let racing: ReturnType<UpdateService['request']> | undefined;
+    // Another request takes the last device when the first ones are planned already.
+    await db.transaction().execute(async (trx) => {
+      await sql`
+        INSERT INTO update_executions (update_id, device_id, hardware_type, channel, phase, status, queued_dt)
+        SELECT 0, id, 'vega_mcu', 'telematics', 'waiting', 'QUEUED', now() FROM devices WHERE external_id = 'many-50001'`.execute(trx);
+      racing = service.request({ firmware_id: wanted.id, targets: { filter: { kind: 'scooter' } } });
+      await untilWaiting(db, 1);
+    });
+    // So the plan begins anew, with nothing left of its first beginning.
+    expect(await racing).toMatchObject({ counts: { QUEUED: 50_000 }, not_eligible: { UPDATE_IN_FLIGHT: 1 } });
+    const plans = takeStatements().filter((statement) => statement.includes('classified AS MATERIALIZED'));
+    expect(plans).toHaveLength(4);
+    const { rows } = await sql<{ executions: number; devices: number }>`
+      SELECT count(*) AS executions, count(DISTINCT device_id) AS devices FROM update_executions WHERE update_id <> 0`.execute(db);
+    expect(rows).toEqual([{ executions: 50_000, devices: 50_000 }]);
   });
 });

@@ -18,13 +18,16 @@ export async function receiveBody(request: IncomingMessage, payloadHash: string,
   if (!chunked && payloadHash.startsWith('STREAMING-')) throw new S3Error(501, 'NotImplemented', `${payloadHash} is not implemented`);
 
   const trailers: Headers = {};
+  const isPromised = (name: string) => chunked || headers[name] !== undefined;
+  const isHashSigned = /^[0-9a-f]{64}$/.test(payloadHash);
   const [md5, sha256] = [createHash('md5'), createHash('sha256')];
+  const needs = { sha256: isHashSigned || isPromised('x-amz-checksum-sha256'), crc32: isPromised('x-amz-checksum-crc32') };
   let [size, crc] = [0, 0];
   async function* measure(bytes: AsyncIterable<Buffer>) {
     for await (const piece of bytes) {
       md5.update(piece);
-      sha256.update(piece);
-      crc = crc32(piece, crc);
+      if (needs.sha256) sha256.update(piece);
+      if (needs.crc32) crc = crc32(piece, crc);
       size += piece.length;
       yield piece;
     }
@@ -36,7 +39,7 @@ export async function receiveBody(request: IncomingMessage, payloadHash: string,
 
   const [md5Sum, sha256Sum, crc32Sum] = [md5.digest(), sha256.digest(), Buffer.from(crc.toString(16).padStart(8, '0'), 'hex')];
   if (size !== Number(announced)) throw new S3Error(400, 'IncompleteBody', 'The body has not the length that Content-Length gives.');
-  if (/^[0-9a-f]{64}$/.test(payloadHash) && payloadHash !== sha256Sum.toString('hex')) {
+  if (isHashSigned && payloadHash !== sha256Sum.toString('hex')) {
     throw new S3Error(400, 'XAmzContentSHA256Mismatch', "The provided 'x-amz-content-sha256' header does not match what was computed.");
   }
   const promised = { ...headers, ...trailers };

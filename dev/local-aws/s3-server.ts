@@ -1,5 +1,6 @@
 // A small S3 for local development and tests: always versioned, path style only. It answers 501 to requests that it does not implement: list
-// delimiters, lists of versions or parts, copies, subresources such as tags, conditions other than `If-None-Match: *`, signed chunks.
+// delimiters, lists of versions or parts, copies of whole objects, subresources such as tags, conditions other than `If-None-Match: *`, signed
+// chunks.
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -83,7 +84,8 @@ const knownParameters = /^(x-amz-.+|x-id|list-type|prefix|max-keys|continuation-
 function findOperation({ method, headers }: IncomingMessage, key: string, query: URLSearchParams) {
   const subresource = ['list-type', 'uploads', 'partNumber', 'uploadId'].filter((name) => query.has(name)).join('&');
   const operation = operations[`${method} ${key ? 'object' : 'bucket'}${subresource && `?${subresource}`}`];
-  const unknownHeader = headers['if-match'] || headers['x-amz-copy-source'] || (headers['if-none-match'] ?? '*') !== '*';
+  const isCopy = headers['x-amz-copy-source'] !== undefined && operation !== uploadPart;
+  const unknownHeader = headers['if-match'] || isCopy || (headers['if-none-match'] ?? '*') !== '*';
   if (operation && !unknownHeader && [...query.keys()].every((name) => knownParameters.test(name))) return operation;
   throw new S3Error(501, 'NotImplemented', 'dev/local-aws/s3-server.ts does not implement this request');
 }

@@ -33,12 +33,52 @@ export async function uploadPart(call: Call): Promise<void> {
   if (!(Number.isInteger(number) && number >= 1 && number <= 10_000)) {
     throw new S3Error(400, 'InvalidArgument', 'Part number must be an integer between 1 and 10000, inclusive');
   }
-  await withBody(call, (content) => {
+  const keep = (content: store.Content) => {
     const { parts } = getUpload(call); // after the body: the upload may have ended meanwhile
     store.removeFiles(call.bucket, ...[parts.get(number)?.file ?? []].flat());
     parts.set(number, content);
+  };
+  const source = call.request.headers['x-amz-copy-source'];
+  if (source !== undefined) return copyPart(call, String(source), keep);
+  await withBody(call, (content) => {
+    keep(content);
     send(call.response, 200, { etag: content.etag, ...content.checksums });
   });
+}
+
+/** A range of a stored version of the same bucket, or all of it, as a part. */
+async function copyPart({ request, response, bucket }: Call, source: string, keep: (content: store.Content) => void): Promise<void> {
+  const [path = '', search] = source.replace(/^\//, '').split(/\?(.*)/s);
+  const [bucketName = '', ...key] = path.split('/').map(decodeURIComponent);
+  const versionId = new URLSearchParams(search).get('versionId');
+  if (bucketName !== bucket.name || versionId === null)
+    throw new S3Error(501, 'NotImplemented', 'Only versions of the same bucket are copied');
+  const version = store.findVersion(bucket, key.join('/'), versionId);
+  if (!version?.object) throw new S3Error(404, 'NoSuchVersion', 'The specified version does not exist.');
+  const { size } = version.object;
+  const range = request.headers['x-amz-copy-source-range'] ?? `bytes=0-${size - 1}`;
+  const [start = 0, end = -1] = /^bytes=(\d+)-(\d+)$/.exec(String(range))?.slice(1).map(Number) ?? [];
+  if (start > end || end >= size)
+    throw new S3Error(400, 'InvalidArgument', `Range specified is not valid for source object of size: ${size}`);
+  const file = `${randomUUID()}.bytes`;
+  const md5 = createHash('md5');
+  try {
+    const bytes = createReadStream(join(bucket.directory, version.object.file), { start, end, highWaterMark: store.highWaterMark });
+    const hashed = async function* () {
+      for await (const chunk of bytes) {
+        md5.update(chunk);
+        yield chunk;
+      }
+    };
+    await pipeline(hashed, createWriteStream(join(bucket.directory, file)));
+    const etag = `"${md5.digest('hex')}"`;
+    keep({ file, size: end - start + 1, etag, checksums: {} });
+    response.setHeader('x-amz-copy-source-version-id', versionId);
+    sendXml(response, 'CopyPartResult', [{ ETag: etag, LastModified: new Date().toISOString() }]);
+  } catch (error) {
+    store.removeFiles(bucket, file);
+    throw error;
+  }
 }
 
 export async function completeUpload(call: Call): Promise<void> {

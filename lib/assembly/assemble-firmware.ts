@@ -3,9 +3,9 @@ import type { Clock } from '../clock.ts';
 import type { Db } from '../db/database.ts';
 import { promiseDraft, rejectDraft } from '../firmware/draft-queries.ts';
 import type { Log } from '../log.ts';
-import type { ObjectWriter } from '../ports/object-writer.ts';
+import { bytesOf, type ObjectWriter, type StoredBytes } from '../ports/object-writer.ts';
 import type { Queue } from '../ports/queue.ts';
-import type { Storage, StoredObject } from '../ports/storage.ts';
+import type { ObjectVersion, Storage, StoredObject } from '../ports/storage.ts';
 import { UnderWay, waitForCommit } from '../walk.ts';
 import { partFilename } from './assembly.ts';
 import {
@@ -101,15 +101,16 @@ const publish = async (deps: AssembleFirmwareDeps, claimed: ClaimedAssembly, rem
   // The object is from an earlier try of ours, or somebody else has put it there; register-firmware takes only ours for the package.
   if (outcome === 'exists') deps.log.info('package exists', { assembly_id: claimed.id, firmware_id: claimed.firmware_id });
 
-  async function* packageBytes(): AsyncGenerator<Uint8Array> {
+  async function* packageBytes(): AsyncGenerator<Uint8Array | StoredBytes> {
     const hash = createHash('sha256');
     let size_bytes = 0;
-    for await (const chunk of archiveOf(deps, claimed, parts)) {
+    for await (const piece of archiveOf(deps, claimed, parts)) {
+      const chunk = bytesOf(piece);
       if (chunk.length === 0) continue;
       if (remainingMilliseconds() < reservedMilliseconds) throw new Error('The time of the function did not suffice');
       hash.update(chunk);
       size_bytes += chunk.length;
-      yield chunk;
+      yield piece;
     }
     // This comes before the last bytes are sent to the storage, and so before anybody can see the package.
     const ids = parts.map(({ firmware_id }) => firmware_id);
@@ -129,7 +130,7 @@ async function* archiveOf(
   { storage, sign }: AssembleFirmwareDeps,
   { version, hardware_compatibility, signed }: ClaimedAssembly,
   parts: readonly PartToAssemble[],
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<Uint8Array | StoredBytes> {
   const description = formatSwDescription({
     version,
     hardware_compatibility,
@@ -144,31 +145,33 @@ async function* archiveOf(
   }
   for (const [i, part] of parts.entries()) {
     yield cpioHeader({ name: partFilename(part), size_bytes: part.size_bytes }, texts.length + i);
-    yield* bytesOf(storage, part);
+    yield* checkedBytesOf(storage, part);
     yield cpioPadding(part.size_bytes);
   }
   yield cpioTrailer();
 }
 
 /** @throws PartRefused after the last byte when the bytes are not those that were registered. */
-async function* bytesOf(storage: AssembleFirmwareDeps['storage'], part: PartToAssemble): AsyncGenerator<Uint8Array> {
-  const found = await storage.findObject(storage.fromLink(part.file_link));
+async function* checkedBytesOf(storage: AssembleFirmwareDeps['storage'], part: PartToAssemble): AsyncGenerator<StoredBytes> {
+  const object = storage.fromLink(part.file_link);
+  const found = await storage.findObject(object);
   if (!found) throw new PartRefused(part, 'is not in the storage any more');
   if (found.size_bytes !== part.size_bytes) {
     found.discard();
     throw new PartRefused(part, `has ${found.size_bytes} bytes in the storage; ${part.size_bytes} were registered`);
   }
-  const sha256 = yield* hashed(found);
+  const sha256 = yield* hashed(object, found);
   if (sha256 !== part.sha256) throw new PartRefused(part, `has the SHA-256 ${sha256} in the storage; ${part.sha256} was registered`);
 }
 
-async function* hashed({ bytes, size_bytes }: StoredObject): AsyncGenerator<Uint8Array, string> {
+async function* hashed(object: ObjectVersion, { bytes, size_bytes }: StoredObject): AsyncGenerator<StoredBytes, string> {
   const hash = createHash('sha256');
   let length = 0;
   for await (const chunk of bytes) {
     hash.update(chunk);
+    const offset = length;
     length += chunk.length;
-    yield chunk;
+    yield { bytes: chunk, object, offset, size_bytes };
   }
   if (length !== size_bytes) throw new Error(`An object was cut: ${length} of ${size_bytes} bytes came`);
   return hash.digest('hex');

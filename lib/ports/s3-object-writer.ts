@@ -1,12 +1,15 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { UploadPartCommand } from '@aws-sdk/client-s3';
-import type { ObjectWriter } from './object-writer.ts';
+import { bytesOf, type ObjectWriter, type StoredBytes } from './object-writer.ts';
 import { createS3, type OpenS3, type S3 } from './s3-client.ts';
 import { storageUnavailable } from './s3-storage.ts';
+import type { ObjectVersion } from './storage.ts';
 
 /** The smallest part that S3 accepts. It accepts 10,000 parts, which are 50 GB. */
 const partBytes = 5 * 1024 ** 2;
+/** S3 copies up to 5 GiB as one part. It has answered for this much long before the client gives up on it. */
+const mostCopiedBytes = 256 * 1024 ** 2;
 /** On their way while the next one is filled. All that is in memory of a package is this many parts and one more. */
 const partsAtOnce = 2;
 
@@ -25,45 +28,89 @@ export interface S3ObjectWriterOptions {
 }
 
 export const createS3ObjectWriter = ({ bucket, s3 = createS3() }: S3ObjectWriterOptions): ObjectWriter => ({
-  async write(key, bytes) {
+  async write(key, pieces) {
     const object = { ...(await s3()), target: { Bucket: bucket, Key: key } };
     // The same ones again and again: new ones would be in memory until the engine looks for what nobody needs.
     const free = Array.from({ length: partsAtOnce + 1 }, () => Buffer.allocUnsafeSlow(partBytes));
-    const parts = inParts(bytes, free);
+    const parts = inParts(pieces, free);
     try {
       const { value: first } = await parts.next();
       const second = await parts.next();
-      if (second.done) return await putWhole(object, first ?? Buffer.alloc(0));
-      return await putInParts(object, chain([first as Buffer, second.value], parts), free);
+      // Nothing is copied before a part is full.
+      if (second.done) return await putWhole(object, (first as Buffer | undefined) ?? Buffer.alloc(0));
+      return await putInParts(object, chain([first as Part, second.value], parts), free);
     } finally {
       await parts.return();
     }
   },
 });
 
-/** Cuts bytes into parts, at least one, which may be empty. Each part is in one of the `free` buffers; the sender gives the buffer back. */
-async function* inParts(bytes: AsyncIterable<Uint8Array>, free: Buffer[]): AsyncGenerator<Buffer, void, undefined> {
+/** Bytes of a stored object that S3 copies into the new one. */
+interface Range {
+  object: ObjectVersion;
+  first: number;
+  last: number;
+}
+type Part = Buffer | Range;
+const isRange = (part: Part): part is Range => 'object' in part;
+
+/**
+ * Cuts pieces into parts, at least one, which may be empty. Bytes are put into one of the `free` buffers; the sender gives the buffer back. Where a
+ * part is full and the rest of a stored object suffices for a part, that rest is copied by S3: its bytes pass here all the same.
+ */
+async function* inParts(pieces: AsyncIterable<Uint8Array | StoredBytes>, free: Buffer[]): AsyncGenerator<Part, void, undefined> {
   const takeFree = () => free.pop() ?? Buffer.allocUnsafeSlow(partBytes);
+  const keepMemory = createMemoryKeeper();
   let part = takeFree();
   let length = 0;
-  for await (const chunk of bytes) {
-    for (let at = 0; at < chunk.length; ) {
+  let copied = 0;
+  for await (const piece of pieces) {
+    const chunk = bytesOf(piece);
+    for (let at = Math.min(copied, chunk.length); at < chunk.length; ) {
       if (length === partBytes) {
         yield part;
-        collectGarbage({ type: 'minor' });
         part = takeFree();
         length = 0;
+        const ranges = rangesFrom(piece, at);
+        yield* ranges;
+        copied = at + ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+        at = Math.min(copied, chunk.length);
       }
-      const copied = Math.min(chunk.length - at, partBytes - length);
-      part.set(chunk.subarray(at, at + copied), length);
-      at += copied;
-      length += copied;
+      const taken = Math.min(chunk.length - at, partBytes - length);
+      part.set(chunk.subarray(at, at + taken), length);
+      at += taken;
+      length += taken;
     }
+    copied = Math.max(0, copied - chunk.length);
+    keepMemory(chunk.length);
   }
   yield part.subarray(0, length);
 }
 
-async function* chain(first: readonly Buffer[], rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+/** The rest of a stored object from a place in a piece of it, if it is large enough for a part, in as few parts as S3 copies quickly. */
+export const rangesFrom = (piece: Uint8Array | StoredBytes, at: number): Range[] => {
+  if (piece instanceof Uint8Array) return [];
+  const { object, size_bytes } = piece;
+  const begin = piece.offset + at;
+  const rest = size_bytes - begin;
+  if (rest < partBytes) return [];
+  const count = Math.ceil(rest / mostCopiedBytes);
+  const placeOf = (range: number) => begin + Math.floor((rest * range) / count);
+  return Array.from({ length: count }, (_, range) => ({ object, first: placeOf(range), last: placeOf(range + 1) - 1 }));
+};
+
+/** Looks for what nobody needs after each {@link partBytes} that have passed. */
+const createMemoryKeeper = () => {
+  let passed = 0;
+  return (bytes: number): void => {
+    passed += bytes;
+    if (passed < partBytes) return;
+    passed = 0;
+    collectGarbage({ type: 'minor' });
+  };
+};
+
+async function* chain(first: readonly Part[], rest: AsyncIterable<Part>): AsyncGenerator<Part> {
   yield* first;
   yield* rest;
 }
@@ -76,7 +123,7 @@ const putWhole = (object: ObjectToWrite, Body: Buffer): Promise<'written' | 'exi
   unlessExists(object, ({ sdk, client, target }) => client.send(new sdk.PutObjectCommand({ ...target, Body, IfNoneMatch: '*' })));
 
 /** Uploads in parts. The object becomes visible only when all parts are there; after a failure the uploaded parts are deleted. */
-async function putInParts(object: ObjectToWrite, parts: AsyncIterable<Buffer>, free: Buffer[]): Promise<'written' | 'exists'> {
+async function putInParts(object: ObjectToWrite, parts: AsyncIterable<Part>, free: Buffer[]): Promise<'written' | 'exists'> {
   const UploadId = await beginUpload(object);
   const failed = new AbortController();
   const underWay = new Set<Promise<void>>();
@@ -84,10 +131,14 @@ async function putInParts(object: ObjectToWrite, parts: AsyncIterable<Buffer>, f
   try {
     const tags: string[] = [];
     for await (const part of parts) {
+      // The last one, if nothing is left for it.
+      if (tags.length > 0 && !isRange(part) && part.length === 0) continue;
       const PartNumber = tags.push('');
-      const sent: Promise<void> = putPart(object, { UploadId, PartNumber }, part, failed.signal).then((tag) => {
+      const place = { UploadId, PartNumber };
+      const put = isRange(part) ? copyPart(object, place, part, failed.signal) : putPart(object, place, part, failed.signal);
+      const sent: Promise<void> = put.then((tag) => {
         tags[PartNumber - 1] = tag;
-        free.push(part);
+        if (!isRange(part)) free.push(part);
         underWay.delete(sent);
       });
       sent.catch(() => {}); // whoever waits next for what is under way is told
@@ -143,6 +194,23 @@ const putPart = async (
     const { ETag } = await client.send(command, { abortSignal });
     if (ETag === undefined) throw new Error('S3 gave a part no tag');
     return ETag;
+  } catch (error) {
+    throw storageUnavailable(error);
+  }
+};
+
+const copyPart = async (
+  { sdk, client, target }: ObjectToWrite,
+  part: { UploadId: string; PartNumber: number },
+  { object: { key, version_id }, first, last }: Range,
+  abortSignal: AbortSignal,
+): Promise<string> => {
+  try {
+    const path = [target.Bucket, ...key.split('/')].map(encodeURIComponent).join('/');
+    const source = { CopySource: `${path}?versionId=${encodeURIComponent(version_id)}`, CopySourceRange: `bytes=${first}-${last}` };
+    const { CopyPartResult } = await client.send(new sdk.UploadPartCopyCommand({ ...target, ...part, ...source }), { abortSignal });
+    if (CopyPartResult?.ETag === undefined) throw new Error('S3 gave a part no tag');
+    return CopyPartResult.ETag;
   } catch (error) {
     throw storageUnavailable(error);
   }

@@ -1,4 +1,4 @@
-import type { ObjectWriter } from '../../lib/ports/object-writer.ts';
+import { bytesOf, type ObjectWriter, type StoredBytes } from '../../lib/ports/object-writer.ts';
 import { storageUnavailable } from '../../lib/ports/s3-storage.ts';
 import type { ObjectVersion } from '../../lib/ports/storage.ts';
 import type { InMemoryStorage } from './in-memory-storage.ts';
@@ -15,10 +15,10 @@ export class InMemoryObjectWriter implements ObjectWriter {
     this.#storage = storage;
   }
 
-  async write(key: string, bytes: AsyncIterable<Uint8Array>): Promise<'written' | 'exists'> {
+  async write(key: string, pieces: AsyncIterable<Uint8Array | StoredBytes>): Promise<'written' | 'exists'> {
     if (this.#storage.isDown) throw storageUnavailable(new Error('down'));
     const chunks: Uint8Array[] = [];
-    for await (const chunk of bytes) chunks.push(Buffer.from(chunk));
+    for await (const piece of pieces) chunks.push(Buffer.from(bytesOf(piece)));
     if (this.#storage.has(key)) return 'exists';
     this.written.push(this.#storage.put(key, Buffer.concat(chunks)));
     if (!this.losesAnswer) return 'written';

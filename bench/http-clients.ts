@@ -38,7 +38,7 @@ export class Connection {
     return new Connection(socket);
   }
 
-  /** @throws when the answer is not 200, because a fast failure must not count as a fast answer. */
+  /** @throws {@link Refused} when the answer is not 200, because a fast failure must not count as a fast answer. */
   send(request: Buffer): Promise<string> {
     return new Promise((resolve, reject) => {
       if (this.#socket.destroyed) throw new Error('The connection was closed before the request');
@@ -69,17 +69,24 @@ export class Connection {
     this.#length = 0;
     this.#expected = 0;
     if (answer.startsWith('HTTP/1.1 20')) this.#done?.(answer.slice(this.#bodyAt));
-    else this.#failed?.(new Error(`A request was answered: ${answer.slice(0, 2_000)}`));
+    else this.#failed?.(new Refused(`A request was answered: ${answer.slice(0, 2_000)}`));
   }
 }
 
 /** A unit of work: its requests, one after the other. */
 export type Unit = readonly Buffer[];
 
+class Refused extends Error {}
+
 export interface Load {
   /** Milliseconds of each unit. */
   times: number[];
   seconds: number;
+}
+
+export interface LoadAtRate extends Load {
+  /** How many units had a request that was not answered with 200. Their times do not count. */
+  refused: number;
 }
 
 /**
@@ -107,12 +114,17 @@ export async function saturate(
   return { times, seconds: (performance.now() - began) / 1_000 };
 }
 
-/** The same at a fixed rate, whatever the answers take: times count from the moment when a unit should have been sent. */
-export async function sendAtRate(url: string, units: Iterator<Unit>, { rate, seconds }: { rate: number; seconds: number }): Promise<Load> {
+/** The same at a fixed rate, whatever is answered and when: times count from the moment when a unit should have been sent. */
+export async function sendAtRate(
+  url: string,
+  units: Iterator<Unit>,
+  { rate, seconds }: { rate: number; seconds: number },
+): Promise<LoadAtRate> {
   const idle: Connection[] = [];
   const all: Connection[] = [];
   const times: number[] = [];
   const pending: Promise<void>[] = [];
+  let refused = 0;
   const began = performance.now();
   const send = async (unit: Unit, intended: number) => {
     let connection = idle.pop();
@@ -120,8 +132,13 @@ export async function sendAtRate(url: string, units: Iterator<Unit>, { rate, sec
       connection = await Connection.open(url);
       all.push(connection);
     }
-    for (const request of unit) await connection.send(request);
-    times.push(performance.now() - intended);
+    try {
+      for (const request of unit) await connection.send(request);
+      times.push(performance.now() - intended);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      refused += 1;
+    }
     idle.push(connection);
   };
   try {
@@ -134,7 +151,7 @@ export async function sendAtRate(url: string, units: Iterator<Unit>, { rate, sec
       pending.push(send(value, intended));
     }
     await Promise.all(pending);
-    return { times, seconds: (performance.now() - began) / 1_000 };
+    return { times, refused, seconds: (performance.now() - began) / 1_000 };
   } finally {
     for (const connection of all) connection.close();
   }

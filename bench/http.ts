@@ -219,6 +219,15 @@ async function startFront({ directory, env }: Bench, functions: readonly string[
   };
 }
 
+/**
+ * The state of a line was written a moment ago, and that of a real service was not: what is still to be written to the disk is written before it is
+ * measured.
+ */
+async function settle({ fleet }: Bench): Promise<void> {
+  await sql`VACUUM ANALYZE`.execute(fleet.db);
+  await sql`CHECKPOINT`.execute(fleet.db);
+}
+
 interface Wired {
   statements: number;
   trips: number;
@@ -252,6 +261,7 @@ async function countStatements(bench: Bench, { functions, reads }: HttpLine, uni
 async function measureLine(bench: Bench, line: HttpLine): Promise<void> {
   const { fleet, token, databaseUrl, postgresTime } = bench;
   const units = await line.prepare(fleet, token);
+  await settle(bench);
   const wired = await countStatements(bench, line, units);
   const front = await startFront(bench, line.functions, databaseUrl, true);
   const clients = line.isHeavy ? heavyAtOnce : atOnce;
@@ -317,14 +327,15 @@ async function measureRate(bench: Bench, rate: number): Promise<void> {
   const front = await startFront(bench, ['confirm-update', 'iot-poll'], bench.databaseUrl, true);
   const polls = await lineOf('poll').prepare(bench.fleet, bench.token);
   const confirmations = await lineOf('confirm').prepare(bench.fleet, bench.token);
+  await settle(bench);
   const at = { rate, seconds: isShort ? 4 : 20 };
   const send = (units: Iterator<Unit>) => sendAtRate(front.url, units, at);
   try {
     await sendAtRate(front.url, polls, { rate, seconds: 2 });
     await sendAtRate(front.url, confirmations, { rate, seconds: 2 });
     console.log(`\n${rate} a second of each, whatever the answers take:\n`);
-    printRow('load', 'p50 ms', 'p99 ms', 'longest ms', 'cores: functions', 'cores: PostgreSQL');
-    printRow(...Array<string>(6).fill('---'));
+    printRow('load', 'p50 ms', 'p99 ms', 'longest ms', 'refused', 'cores: functions', 'cores: PostgreSQL');
+    printRow(...Array<string>(7).fill('---'));
     for (const [name, work] of [
       ['polls', () => Promise.all([send(polls)])],
       ['confirmations', () => Promise.all([send(confirmations)])],
@@ -334,7 +345,7 @@ async function measureRate(bench: Bench, rate: number): Promise<void> {
       const loads = await work();
       const cores = [front.time() - before[0], bench.postgresTime() - before[1]].map((ms) => (ms / 1_000 / at.seconds).toFixed(2));
       const of = (percent: number) => loads.map(({ times }) => percentile(times, percent).toFixed(1)).join(', ');
-      printRow(name, of(50), of(99), of(100), ...cores);
+      printRow(name, of(50), of(99), of(100), loads.map(({ refused }) => refused).join(', '), ...cores);
     }
   } finally {
     await front.stop();

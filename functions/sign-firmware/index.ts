@@ -1,5 +1,8 @@
-import { ApiConfig, loadConfig } from '../../lib/config.ts';
+import { AdvancesConfig, ApiConfig, loadConfig } from '../../lib/config.ts';
+import { createSqsQueue } from '../../lib/ports/sqs-queue.ts';
 import { createApiDeps } from '../../lib/service-deps.ts';
 import { createHandler } from './handler.ts';
 
-export const handler = createHandler(createApiDeps(loadConfig(ApiConfig, process.env)));
+const config = loadConfig({ ...ApiConfig, ...AdvancesConfig }, process.env);
+
+export const handler = createHandler({ ...createApiDeps(config), advances: createSqsQueue(config.ADVANCES_QUEUE_URL) });

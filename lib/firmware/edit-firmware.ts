@@ -42,24 +42,29 @@ export const FirmwareChange = z
   );
 export type FirmwareChange = z.output<typeof FirmwareChange>;
 
+/** A firmware, and which of its fields have just been changed. */
+export interface ChangedFirmware extends Pick<Firmware, 'id' | 'hardware_type'> {
+  changed: readonly (keyof ReturnType<typeof editableOf>)[];
+}
+
 interface EditFirmwareDeps {
   db: Db;
   log: Log;
   now: Clock;
-  /** The last act before a withdrawal is committed: updates that rest have to end. Missing: they end when something else wakes them. */
-  wakeForWithdrawal?: (trx: Trx, firmware_id: number) => Promise<void>;
+  /** The last act before the change is committed: open updates may have to take in other devices, or to end. Missing: none is woken. */
+  heedFirmware?: (trx: Trx, firmware: ChangedFirmware) => Promise<void>;
 }
 
 /**
  * Changes the comment, the ordinal or the revisions of a firmware, or withdraws it, or does all of these at once. Only a firmware that was
  * available can be withdrawn; withdrawing it again changes nothing, and the first reason stays. Revisions change one row, however many devices
- * wait for the firmware: each device is judged by them when its turn comes.
+ * wait for the firmware: each device is judged by them when its turn comes. Open updates take in those that fit now.
  *
  * @throws `firmware.not_found`, `firmware.not_withdrawable`, `firmware.version_num_fixed` with the update that rests on the ordinal,
  *   `firmware.version_num_taken`; nothing is changed then.
  */
 export async function editFirmware(
-  { db, log, now, wakeForWithdrawal }: EditFirmwareDeps,
+  { db, log, now, heedFirmware }: EditFirmwareDeps,
   id: number,
   { comment, reason, version_num, revisions }: FirmwareChange,
   actor: Actor,
@@ -74,8 +79,9 @@ export async function editFirmware(
     const outcome = differenceOf(editableOf(before), editableOf(after));
     const action = 'status' in outcome.after ? 'withdraw' : 'change';
     const line = { action, resource: 'firmware', resource_id: String(id), outcome } as const;
-    if (Object.keys(outcome.after).length > 0) await writeAuditLine(trx, actor, line, now());
-    if (action === 'withdraw') await wakeForWithdrawal?.(trx, id);
+    const changed = Object.keys(outcome.after) as (keyof typeof outcome.after)[];
+    if (changed.length > 0) await writeAuditLine(trx, actor, line, now());
+    if (changed.length > 0) await heedFirmware?.(trx, { id, hardware_type: after.hardware_type, changed });
     return after;
   });
   log.info('firmware changed', { firmware_id: id, status: changed.status });

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Actor } from '../audit/actor.ts';
 import { differenceOf, writeAuditLine } from '../audit/audit-queries.ts';
 import type { Clock } from '../clock.ts';
-import type { Db } from '../db/database.ts';
+import type { Db, Trx } from '../db/database.ts';
 import { violatedConstraint } from '../db/database-error.ts';
 import { DomainError, wrongField } from '../errors.ts';
 import { findMisfits, type HardwareType, type HardwareTypeChange } from './hardware-type.ts';
@@ -20,6 +20,8 @@ export interface EditHardwareTypeDeps {
   db: Db;
   /** Whether one person alone may not weaken what author signatures protect. */
   keysNeedApproval?: boolean;
+  /** The last act before a change of what it fits is committed: open updates may have to take in other devices. Missing: none is woken. */
+  heedHardwareType?: (trx: Trx, name: string) => Promise<void>;
   now: Clock;
 }
 
@@ -54,6 +56,7 @@ export async function addHardwareType(
 
 /** Fields that cannot change once any row refers to the hardware type. */
 const fixedOnceUsed = ['device_kind', 'channel'] as const;
+const fitsWhom = ['scooter_versions', 'fits_own_iot'] as const;
 
 /**
  * Changes a hardware type. Its new rules (size, kinds of files, versions) are applied to files that come later; available firmwares stay
@@ -64,7 +67,7 @@ const fixedOnceUsed = ['device_kind', 'channel'] as const;
  *   a second person has to allow for a key, nobody may go around.
  */
 export async function changeHardwareType(
-  { db, keysNeedApproval = false, now }: EditHardwareTypeDeps,
+  { db, keysNeedApproval = false, heedHardwareType, now }: EditHardwareTypeDeps,
   name: string,
   change: HardwareTypeChange,
   actor: Actor,
@@ -89,6 +92,7 @@ export async function changeHardwareType(
     if (isDeepStrictEqual(existing, changed)) return existing;
     await updateHardwareType(trx, changed);
     await writeAuditLine(trx, actor, { action: 'change', resource, resource_id: name, outcome: differenceOf(existing, changed) }, now());
+    if (fitsWhom.some((field) => !isDeepStrictEqual(existing[field], changed[field]))) await heedHardwareType?.(trx, name);
     return changed;
   });
 }

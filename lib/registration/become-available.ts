@@ -21,6 +21,12 @@ export type Unregistered = Pick<Firmware, 'hardware_type' | 'version' | 'version
 
 export type Outcome = 'available' | 'awaiting_signature' | 'rejected';
 
+export interface AvailabilityDeps {
+  db: Db;
+  /** The last act before devices are linked: wakes open updates that may have to take them in. Missing: none is woken. */
+  wakeForCandidates?: (trx: Trx) => Promise<void>;
+}
+
 /** How many devices one transaction links, in some 0.2 s. Reports about the hardware type wait for so long; they get through between two. */
 const linksPerTransaction = 10_000;
 
@@ -30,12 +36,12 @@ const linksPerTransaction = 10_000;
  * more.
  */
 export const becomeAvailable = async (
-  db: Db,
+  deps: AvailabilityDeps,
   draft: Unregistered,
   type: HardwareType,
   facts: AvailableFirmware,
 ): Promise<Outcome | undefined> => {
-  const outcome = await db.transaction().execute(async (trx) => {
+  const outcome = await deps.db.transaction().execute(async (trx) => {
     await lockCatalogue(trx, draft.hardware_type);
     // Locked in the same order as by requests: first the hardware type, then its firmwares.
     const locked = await lockHardwareType(trx, type.name, 'add');
@@ -46,10 +52,10 @@ export const becomeAvailable = async (
     const place = await findPlace(trx, draft, type);
     if (place === 'none') return (await rejectDraft(trx, draft, noRoom)) && ('rejected' as const);
     const row = await makeAvailable(trx, draft, facts, place);
-    if (row) await linkDevices(trx, draft, linksPerTransaction);
+    if (row) await link(trx, deps, draft);
     return row && ('available' as const);
   });
-  if (outcome === 'available') await linkAllDevices(db, draft);
+  if (outcome === 'available') await linkAllDevices(deps, draft);
   return outcome;
 };
 
@@ -78,12 +84,18 @@ const findPlace = async (
 
 const noRoom = 'No version_num is free where its version belongs: correct those of its neighbours, or request it with one';
 
-export const linkAllDevices = async (db: Db, firmware: LinkedFirmware): Promise<void> => {
+const link = async (trx: Trx, { wakeForCandidates }: AvailabilityDeps, firmware: LinkedFirmware): Promise<number> => {
+  const linked = await linkDevices(trx, firmware, linksPerTransaction);
+  if (linked > 0) await wakeForCandidates?.(trx);
+  return linked;
+};
+
+export const linkAllDevices = async (deps: AvailabilityDeps, firmware: LinkedFirmware): Promise<void> => {
   let linked: number;
   do {
-    linked = await db.transaction().execute(async (trx) => {
+    linked = await deps.db.transaction().execute(async (trx) => {
       await lockCatalogue(trx, firmware.hardware_type);
-      return linkDevices(trx, firmware, linksPerTransaction);
+      return link(trx, deps, firmware);
     });
   } while (linked === linksPerTransaction);
 };

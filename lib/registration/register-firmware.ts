@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
-import type { Db } from '../db/database.ts';
 import { type Draft, insertDraft, rejectDraft } from '../firmware/draft-queries.ts';
 import { type FileContent, FileInspector } from '../firmware/file-kind.ts';
 import {
@@ -17,10 +16,9 @@ import { findHardwareType, lockHardwareType } from '../firmware/hardware-type-qu
 import { findLookAlikes, findVersionRefusal } from '../firmware/new-version.ts';
 import type { Log } from '../log.ts';
 import type { ObjectVersion, Storage } from '../ports/storage.ts';
-import { becomeAvailable, linkAllDevices, type Outcome } from './become-available.ts';
+import { type AvailabilityDeps, becomeAvailable, linkAllDevices, type Outcome } from './become-available.ts';
 
-export interface RegisterFirmwareDeps {
-  db: Db;
+export interface RegisterFirmwareDeps extends AvailabilityDeps {
   storage: Pick<Storage, 'findObject' | 'toLink'>;
   log: Log;
   now: Clock;
@@ -74,7 +72,7 @@ export async function registerFirmware(deps: RegisterFirmwareDeps, object: Objec
   const refusal = isRefused ?? isBroken ?? findContentRefusal(content, type.file_kinds);
   const outcome = refusal
     ? (await rejectDraft(deps.db, draft, refusal)) && 'rejected'
-    : await becomeAvailable(deps.db, draft, type, { ...facts, file_link: deps.storage.toLink(object) });
+    : await becomeAvailable(deps, draft, type, { ...facts, file_link: deps.storage.toLink(object) });
   // The draft was replaced, registered or deleted while the file was read.
   if (!outcome) return registerFirmware(deps, object);
   deps.log.info(`firmware ${outcome}`, { firmware_id: draft.id, version_id: object.version_id });
@@ -83,11 +81,12 @@ export async function registerFirmware(deps: RegisterFirmwareDeps, object: Objec
 
 /** The outcome for an object that need not be read; undefined: it has to be read. */
 const findKnown = async (
-  { db, log }: RegisterFirmwareDeps,
+  deps: RegisterFirmwareDeps,
   { key, version_id }: ObjectVersion,
   { upload_id }: FirmwareKey,
   existing: Existing | undefined,
 ): Promise<Registration | undefined> => {
+  const { log } = deps;
   if (upload_id !== undefined && existing?.object_key !== key) {
     log.info('object of an upload that nobody awaits', { key, version_id });
     return 'not_awaited';
@@ -95,7 +94,7 @@ const findKnown = async (
   if (!existing || existing.status === 'awaiting_upload' || existing.status === 'lost') return undefined;
   log.info('object of a registered version', { firmware_id: existing.id, status: existing.status, version_id });
   // A registration that was cut off may have left devices to link.
-  if (isRegistered(existing.status)) await linkAllDevices(db, existing);
+  if (isRegistered(existing.status)) await linkAllDevices(deps, existing);
   return 'registered_before';
 };
 

@@ -12,7 +12,7 @@ import type { Firmware, FirmwareStatus } from '../firmware/firmware.ts';
 import { findFirmware, findUnregistered } from '../firmware/firmware-queries.ts';
 import { findHardwareType, lockHardwareType } from '../firmware/hardware-type-queries.ts';
 import type { Log } from '../log.ts';
-import { becomeAvailable } from './become-available.ts';
+import { type AvailabilityDeps, becomeAvailable } from './become-available.ts';
 
 /** The other statuses cannot be signed: a withdrawn firmware is not wanted any more, and a rejected one has no file. */
 const signableStatuses: readonly FirmwareStatus[] = ['awaiting_upload', 'awaiting_signature', 'available', 'lost'];
@@ -26,31 +26,33 @@ const signableStatuses: readonly FirmwareStatus[] = ['awaiting_upload', 'awaitin
  *   each statement that cannot be verified, or whose number its author has used for another firmware.
  */
 export async function signFirmware(
-  { db, log, now }: { db: Db; log: Log; now: Clock },
+  deps: AvailabilityDeps & { log: Log; now: Clock },
   id: number,
   statements: readonly string[],
   by: Actor,
 ): Promise<Firmware> {
+  const { db, now } = deps;
   const firmware = await findFirmware(db, id);
   if (!firmware) throw new DomainError('firmware.not_found', `There is no firmware ${id}`);
   const signatures = await checkSignatures(db, statements, signedFileOf(firmware), now());
   await addSignatures(db, firmware, signatures, by, now());
-  await finishIfSigned({ db, log }, id);
+  await finishIfSigned(deps, id);
   for (const signed of await listPackagesWith(db, id)) {
     await db.transaction().execute(async (trx) => {
       await lockSignatures(trx, signed.id);
       await carrySignedParts(trx, signed.id, signed.assembly_id);
     });
-    await finishIfSigned({ db, log }, signed.id);
+    await finishIfSigned(deps, signed.id);
   }
   return (await findFirmware(db, id)) ?? firmware;
 }
 
-const finishIfSigned = async ({ db, log }: { db: Db; log: Log }, id: number): Promise<void> => {
+const finishIfSigned = async (deps: AvailabilityDeps & { log: Log }, id: number): Promise<void> => {
+  const { db, log } = deps;
   const waiting = await findUnregistered(db, id);
   const type = waiting && (await findHardwareType(db, waiting.draft.hardware_type));
   if (!type) return;
-  const outcome = await becomeAvailable(db, waiting.draft, type, waiting.facts);
+  const outcome = await becomeAvailable(deps, waiting.draft, type, waiting.facts);
   log.info('firmware signed', { firmware_id: id, outcome });
 };
 

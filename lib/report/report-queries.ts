@@ -209,18 +209,24 @@ export interface LinkedFirmware {
 
 /**
  * Links devices that run a version to its firmware, if this came into the catalogue later than their reports, and answers how many: at most
- * `limit`, so that reports do not wait long. Only while the catalogue is locked, so that no report writes the same rows in another order.
+ * `limit`, so that reports do not wait long. Notes them for open updates, which know only now what these devices run. Only while the catalogue is locked, so that no report writes the same rows in another order.
  */
 export const linkDevices = async (trx: Trx, { id, hardware_type, version }: LinkedFirmware, limit: number): Promise<number> => {
-  const { numAffectedRows = 0n } = await sql`
-    UPDATE device_firmwares r SET firmware_id = ${id}
-    FROM (
-      SELECT device_id FROM device_firmwares
-      WHERE hardware_type = ${hardware_type} AND reported_version = ${version} AND firmware_id IS NULL
-      LIMIT ${limit}
-    ) unknown
-    WHERE r.device_id = unknown.device_id AND r.hardware_type = ${hardware_type}`.execute(trx);
-  return Number(numAffectedRows);
+  const { rows } = await sql<{ n: number }>`
+    WITH changed AS (
+      UPDATE device_firmwares r SET firmware_id = ${id}
+      FROM (
+        SELECT device_id FROM device_firmwares
+        WHERE hardware_type = ${hardware_type} AND reported_version = ${version} AND firmware_id IS NULL
+        LIMIT ${limit}
+      ) unknown
+      WHERE r.device_id = unknown.device_id AND r.hardware_type = ${hardware_type}
+      RETURNING r.device_id, r.hardware_type, r.firmware_id
+    ), noted AS (
+      ${noteChangedVersions}
+    )
+    SELECT count(*) AS n FROM changed`.execute(trx);
+  return rows[0]?.n ?? 0;
 };
 
 const unnestKnown = (rows: readonly KnownRow[]) => sql`

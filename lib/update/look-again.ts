@@ -1,21 +1,41 @@
 import type { Trx } from '../db/database.ts';
 import { wrongField } from '../errors.ts';
+import type { ChangedFirmware } from '../firmware/edit-firmware.ts';
 import type { NewGroup } from '../fleet/group.ts';
 import type { Queue } from '../ports/queue.ts';
 import type { AdvanceMessage } from './messages.ts';
 import { findPassingCondition } from './plan/chosen-targets.ts';
-import { letUpdatesOfGroupLook } from './plan/look-queries.ts';
-import { wakeForCandidates } from './reach/wake-for-candidates.ts';
+import { letUpdatesOfFirmwareLook, letUpdatesOfGroupLook, letUpdatesOfHardwareTypeLook } from './plan/look-queries.ts';
+import { wakeForCandidates, wakeForWithdrawal } from './reach/wake-for-candidates.ts';
 
 /**
- * A group has changed: continuous updates that are open for it look at all devices once more. As the last act before the commit.
- *
- * @throws `request.invalid` when such an update is open and the group has a condition that it cannot have; `queue.unavailable`
+ * Devices can come to match an open update although nothing about them has changed: because its group, its firmware or its hardware type has.
+ * Such a change lets the updates that it concerns look at all devices once more. Each of these is the last act before the commit.
  */
+
+/** @throws `request.invalid` when an update is open for the group and the group has a condition that it cannot have; `queue.unavailable` */
 export const lookAgain = async (trx: Trx, advances: Queue<AdvanceMessage>, { name, filter }: NewGroup, now: Date): Promise<void> => {
   if (!(await letUpdatesOfGroupLook(trx, name))) return;
   const passing = findPassingCondition(filter);
   const message = 'is not possible while a continuous update is open for this group';
   if (passing) throw wrongField('request.invalid', `filter.${passing}`, message);
   await wakeForCandidates(trx, advances, now);
+};
+
+/** The updates that bring a withdrawn firmware end. @throws `queue.unavailable` */
+export const heedFirmware = async (
+  trx: Trx,
+  advances: Queue<AdvanceMessage>,
+  { id, hardware_type, changed }: ChangedFirmware,
+  now: Date,
+): Promise<void> => {
+  const mayFit = changed.includes('revisions') && (await letUpdatesOfFirmwareLook(trx, id));
+  const mayBeOlder = changed.includes('version_num') && (await letUpdatesOfHardwareTypeLook(trx, hardware_type));
+  if (mayFit || mayBeOlder) await wakeForCandidates(trx, advances, now);
+  if (changed.includes('status')) await wakeForWithdrawal(trx, advances, id, now);
+};
+
+/** @throws `queue.unavailable` */
+export const heedHardwareType = async (trx: Trx, advances: Queue<AdvanceMessage>, hardware_type: string, now: Date): Promise<void> => {
+  if (await letUpdatesOfHardwareTypeLook(trx, hardware_type)) await wakeForCandidates(trx, advances, now);
 };

@@ -43,7 +43,7 @@ const deps = {
 };
 // Loads the SDK, which may take longer than the second for which a message is hidden here.
 await deps.storage.probe();
-const register = createRegisterFirmware({ ...deps, registrations: new InMemoryQueue() });
+const register = createRegisterFirmware({ ...deps, registrations: new InMemoryQueue(), advances: new InMemoryQueue() });
 const consumer = startEventSourceMappings({
   mappings: [
     {

@@ -2,6 +2,7 @@ import type { SQSBatchResponse } from 'aws-lambda';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createHandler } from '../../functions/register-firmware/handler.ts';
 import { createDatabase } from '../../lib/db/database.ts';
+import type { AdvanceMessage } from '../../lib/update/messages.ts';
 import { catalogueDeps, emptyCatalogue, firmwareBytes, storedFirmwares } from '../support/catalogue.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { createContext, createRecordingLog } from '../support/http.ts';
@@ -14,7 +15,7 @@ beforeEach(() => emptyCatalogue(db));
 const setup = () => {
   const log = createRecordingLog();
   const registrations = new InMemoryQueue<object>();
-  const deps = { ...catalogueDeps(db), log, registrations };
+  const deps = { ...catalogueDeps(db), log, registrations, advances: new InMemoryQueue<AdvanceMessage>() };
   const handler = createHandler(deps);
   const receive = async (bodies: Record<string, unknown>, on = handler) => {
     const answer = (await on(sqsEvent(bodies), createContext(), () => {})) as SQSBatchResponse;

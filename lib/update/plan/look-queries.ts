@@ -1,28 +1,36 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Trx } from '../../db/database.ts';
 import { isOpen } from '../../fleet/candidate-queries.ts';
 import type { LockedUpdate } from '../update-queries.ts';
 
-/** Devices of a continuous update that ends may be meant by older ones, which look at all devices once more. */
-export const letOlderUpdatesLook = async (
-  trx: Trx,
-  { id, hardware_type }: Pick<LockedUpdate, 'id' | 'hardware_type'>,
-): Promise<boolean> => {
+/**
+ * Lets open updates look at all devices once more, because they may have to take in others now. Answers whether there is any.
+ *
+ * @param which a condition on `updates u` and their `firmwares f`
+ */
+const letUpdatesLook = async (trx: Trx, which: RawBuilder<unknown>): Promise<boolean> => {
   const { numAffectedRows = 0n } = await sql`
     UPDATE updates SET looked_at_device_id = 0
     WHERE id IN (
       SELECT u.id FROM updates u JOIN firmwares f ON f.id = u.firmware_id
-      WHERE ${isOpen} AND u.id < ${id} AND f.hardware_type = ${hardware_type}
+      WHERE ${isOpen} AND ${which}
       ORDER BY u.id DESC
       FOR NO KEY UPDATE OF u
     )`.execute(trx);
   return numAffectedRows > 0n;
 };
 
-/** The members of a group are others now: updates that are open for it look at all devices once more. Answers whether there is any. */
-export const letUpdatesOfGroupLook = async (trx: Trx, group: string): Promise<boolean> => {
-  const { numAffectedRows = 0n } = await sql`
-    UPDATE updates SET looked_at_device_id = 0
-    WHERE id IN (SELECT u.id FROM updates u WHERE u.open_group = ${group} ORDER BY u.id DESC FOR NO KEY UPDATE OF u)`.execute(trx);
-  return numAffectedRows > 0n;
-};
+/** Devices of a continuous update that ends may be meant by older ones. */
+export const letOlderUpdatesLook = (trx: Trx, { id, hardware_type }: Pick<LockedUpdate, 'id' | 'hardware_type'>): Promise<boolean> =>
+  letUpdatesLook(trx, sql`u.id < ${id} AND f.hardware_type = ${hardware_type}`);
+
+/** The members of a group are others now. */
+export const letUpdatesOfGroupLook = (trx: Trx, group: string): Promise<boolean> => letUpdatesLook(trx, sql`u.open_group = ${group}`);
+
+/** A firmware fits other revisions now, and so do packages that it is a part of. */
+export const letUpdatesOfFirmwareLook = (trx: Trx, id: number): Promise<boolean> =>
+  letUpdatesLook(trx, sql`(f.id = ${id} OR f.assembly_id IN (SELECT p.assembly_id FROM assembly_parts p WHERE p.firmware_id = ${id}))`);
+
+/** A hardware type fits other devices now, or what they run counts as older or newer than before. */
+export const letUpdatesOfHardwareTypeLook = (trx: Trx, hardware_type: string): Promise<boolean> =>
+  letUpdatesLook(trx, sql`f.hardware_type = ${hardware_type}`);

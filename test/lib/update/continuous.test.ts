@@ -1,18 +1,24 @@
 import { sql } from 'kysely';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Trx } from '../../../lib/db/database.ts';
-import { editFirmware } from '../../../lib/firmware/edit-firmware.ts';
+import { type ChangedFirmware, editFirmware, type FirmwareChange } from '../../../lib/firmware/edit-firmware.ts';
+import { changeHardwareType } from '../../../lib/firmware/edit-hardware-type.ts';
 import { changeGroup, deleteGroup } from '../../../lib/fleet/edit-group.ts';
 import { insertGroup } from '../../../lib/fleet/group-queries.ts';
 import { NewDevice } from '../../../lib/fleet/new-device.ts';
 import { registerDevices } from '../../../lib/fleet/register-devices.ts';
 import { tagDevices } from '../../../lib/fleet/tag-devices.ts';
+import { registerFirmware } from '../../../lib/registration/register-firmware.ts';
 import { changeDevice } from '../../../lib/update/change-device.ts';
-import { lookAgain } from '../../../lib/update/look-again.ts';
+import type { ExecutionFilter } from '../../../lib/update/execution-queries.ts';
+import { getExecutions } from '../../../lib/update/get-update.ts';
+import { heedFirmware, heedHardwareType, lookAgain } from '../../../lib/update/look-again.ts';
 import { dryRunUpdate } from '../../../lib/update/plan/dry-run-update.ts';
-import { wakeForCandidates, wakeForWithdrawal } from '../../../lib/update/reach/wake-for-candidates.ts';
+import { wakeForCandidates } from '../../../lib/update/reach/wake-for-candidates.ts';
 import { UpdateRequest } from '../../../lib/update/update-request.ts';
 import { approveUpdate, cancelUpdate, pauseUpdate, resumeUpdate } from '../../../lib/update/walk/control-update.ts';
+import { createAssemblyService } from '../../support/assembly-service.ts';
+import { catalogueDeps, firmwareBytes } from '../../support/catalogue.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { actor, confirmation, givenDevices, givenFirmware, startOfTime } from '../../support/fixtures.ts';
 import { TimedQueues } from '../../support/timed-queues.ts';
@@ -51,6 +57,8 @@ const givenZone = async () => {
 const request = (firmware_id: number, filter: object, more: object = {}) =>
   service.request({ firmware_id, targets: { filter }, continuous: true, ...more });
 
+const vegaMcu = () => db.selectFrom('hardware_types').selectAll().where('name', '=', 'vega_mcu').executeTakeFirstOrThrow();
+
 let steps = 0;
 /** Time passes: every message is taken when it is due, and commands are handed over. */
 const passes = async (seconds: number) => {
@@ -74,6 +82,16 @@ const register = (...devices: object[]) =>
   registerDevices(
     { ...service.deps, wakeForCandidates: (trx: Trx) => wakeForCandidates(trx, service.deps.advances, service.clock.now()) },
     devices.map((device) => NewDevice.parse({ kind: 'scooter', version: 1, ...device })),
+    actor,
+  );
+const edit = (id: number, what: FirmwareChange) =>
+  editFirmware(
+    {
+      ...service.deps,
+      heedFirmware: (trx: Trx, firmware: ChangedFirmware) => heedFirmware(trx, service.deps.advances, firmware, service.clock.now()),
+    },
+    id,
+    what,
     actor,
   );
 const change = (external_id: string, what: object) => changeDevice(service.deps, { kind: 'scooter', external_id }, what, actor);
@@ -101,6 +119,25 @@ describe('a continuous update', () => {
     steps = 0;
     await passes(86_400);
     expect(steps).toBe(0);
+  });
+
+  it('shows every time it has taken a device in, page by page, in each order', async () => {
+    const { update, first, older } = await givenResting();
+    await runs(first, older.version);
+    await passes(15);
+    const pagesOf = async (filter: Partial<ExecutionFilter>) => {
+      const found = [];
+      for (let cursor: string | null | undefined; cursor !== null; ) {
+        const page = await getExecutions(db, { update_id: update.id, external_id: first, ...filter, cursor, limit: 1 }, service.clock.now());
+        found.push(...page.items.map(({ status }) => status));
+        cursor = page.next_cursor;
+      }
+      return found;
+    };
+    expect(await pagesOf({})).toEqual(['SUCCEEDED', 'IN_PROGRESS']);
+    expect(await pagesOf({ sort: 'id_descending' })).toEqual(['IN_PROGRESS', 'SUCCEEDED']);
+    expect(await pagesOf({ sort: 'finished_dt_descending' })).toEqual(['SUCCEEDED', 'IN_PROGRESS']);
+    expect(await pagesOf({ status: 'IN_PROGRESS' })).toEqual(['IN_PROGRESS']);
   });
 
   it('may be requested when no device matches it yet', async () => {
@@ -166,6 +203,88 @@ describe('a continuous update', () => {
     const after = (await service.executions(given.update.id)).filter((e) => e.external_id === external_id);
     expect(after).toHaveLength(mine.length);
     expect(queues.messages).toEqual([]);
+  });
+
+  it('takes in those that fit since the revisions of its firmware were corrected, and those that fit all', async () => {
+    const zone = await givenZone();
+    const [old = ''] = await givenDevices(db, 1, { zone, revision: 'B1' });
+    const [unknown = ''] = await givenDevices(db, 1, { zone });
+    const firmware = await givenFirmware(db, { revisions: ['B2'] });
+    const update = await request(firmware.id, { zone });
+    await passes(300);
+    expect(await statuses(update.id)).toEqual({});
+    await edit(firmware.id, { revisions: ['B1', 'B2'] });
+    await passes(15);
+    expect(await statuses(update.id)).toEqual({ [old]: 'IN_PROGRESS' });
+    await edit(firmware.id, { revisions: null });
+    await passes(120);
+    expect(await statuses(update.id)).toEqual({ [old]: 'IN_PROGRESS', [unknown]: 'IN_PROGRESS' });
+  });
+
+  it('takes in those that a package fits since the revisions of one of its parts were corrected', async () => {
+    const zone = await givenZone();
+    const assemblies = createAssemblyService(db);
+    const parts = await assemblies.givenParts();
+    const [part = 0] = parts.map(({ id }) => id);
+    await edit(part, { revisions: ['B2'] });
+    const { firmware } = await assemblies.givenPackage({ parts: parts.map(({ id }) => ({ id })) });
+    const [cabinet = ''] = await givenDevices(db, 1, { kind: 'cabinet', zone, revision: 'B1' });
+    const update = await request(firmware.id, { kind: 'cabinet', zone });
+    await passes(300);
+    expect(await statuses(update.id)).toEqual({});
+    await edit(part, { revisions: ['B1'] });
+    await passes(15);
+    expect(await statuses(update.id)).toEqual({ [cabinet]: 'QUEUED' });
+  });
+
+  it('takes in those that its hardware type fits since it was changed', async () => {
+    const zone = await givenZone();
+    const [second = ''] = await givenDevices(db, 1, { zone, version: 2 });
+    const name = `type_of_${zone.replace('-', '_')}`;
+    await db
+      .insertInto('hardware_types')
+      .values({ ...(await vegaMcu()), name, scooter_versions: [1] })
+      .execute();
+    const firmware = await givenFirmware(db, { hardware_type: name });
+    const update = await request(firmware.id, { zone });
+    await passes(300);
+    const heed = (trx: Trx, type: string) => heedHardwareType(trx, service.deps.advances, type, service.clock.now());
+    await changeHardwareType({ ...service.deps, heedHardwareType: heed }, name, { scooter_versions: [1, 2] }, actor);
+    await passes(15);
+    expect(await statuses(update.id)).toEqual({ [second]: 'IN_PROGRESS' });
+  });
+
+  it('takes in those whose version counts as older since its ordinal was corrected', async () => {
+    const { zone, first, firmware } = await givenResting();
+    const lateFix = await givenFirmware(db);
+    await runs(first, lateFix.version);
+    await passes(300);
+    const update = await request(firmware.id, { zone }, { allow_downgrade: false });
+    await passes(300);
+    expect(await statuses(update.id)).toEqual({});
+    await db
+      .updateTable('firmwares')
+      .set({ version_num: firmware.version_num + 1_000_000 })
+      .where('id', '=', firmware.id)
+      .execute();
+    await edit(lateFix.id, { version_num: firmware.version_num + 500_000 });
+    await passes(15);
+    expect(await statuses(update.id)).toEqual({ [first]: 'IN_PROGRESS' });
+  });
+
+  it('takes in those whose version comes into the catalogue, where it leaves unknown versions out', async () => {
+    const catalogue = catalogueDeps(db);
+    const { zone, first } = await givenResting();
+    await runs(first, `lost-and-found-${zone}`);
+    const newest = await givenFirmware(db);
+    const update = await request(newest.id, { zone }, { unknown_version: 'EXCLUDE', allow_downgrade: true, comment: 'back to it' });
+    await passes(300);
+    expect(await statuses(update.id)).toEqual({});
+    const wake = (trx: Trx) => wakeForCandidates(trx, service.deps.advances, service.clock.now());
+    const object = catalogue.storage.put(`firmwares/vega_mcu/lost-and-found-${zone}/firmware.bin`, firmwareBytes);
+    await registerFirmware({ ...catalogue, wakeForCandidates: wake }, object);
+    await passes(15);
+    expect(await statuses(update.id)).toEqual({ [first]: 'IN_PROGRESS' });
   });
 
   it('takes in a device that gets the tag', async () => {
@@ -546,8 +665,7 @@ describe('a continuous update', () => {
 
   it('ends when its firmware is withdrawn', async () => {
     const { update, firmware } = await givenResting();
-    const wake = (trx: Trx, id: number) => wakeForWithdrawal(trx, service.deps.advances, id, service.clock.now());
-    await editFirmware({ ...service.deps, wakeForWithdrawal: wake }, firmware.id, { status: 'withdrawn', reason: 'bad' }, actor);
+    await edit(firmware.id, { status: 'withdrawn', reason: 'bad' });
     await passes(60);
     expect(await service.find(update.id)).toMatchObject({ status: 'ABORTED', reason: 'FIRMWARE_WITHDRAWN' });
   });

@@ -41,7 +41,9 @@ export async function showTakenIn(
   let takenInAfter: number | undefined;
   for (;;) {
     const found = await Promise.all(
-      external_ids.map(async (external_id) => (await api.listExecutions(id, { external_id, limit: 1 })).items[0]?.status),
+      external_ids.map(
+        async (external_id) => (await api.listExecutions(id, { external_id, sort: 'id_descending', limit: 1 })).items[0]?.status,
+      ),
     );
     const takenIn = found.filter((status) => status !== undefined).length;
     const ended = found.filter((status) => status !== undefined && status !== 'QUEUED' && status !== 'IN_PROGRESS').length;

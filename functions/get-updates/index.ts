@@ -1,5 +1,9 @@
-import { ApiConfig, loadConfig } from '../../lib/config.ts';
+import { ApiConfig, loadConfig, PollConfig } from '../../lib/config.ts';
+import { toPollIntervals } from '../../lib/ddi/device-deps.ts';
+import { offerTimesOf } from '../../lib/ddi/poll-interval.ts';
 import { createApiDeps } from '../../lib/service-deps.ts';
 import { createHandler } from './handler.ts';
 
-export const handler = createHandler(createApiDeps(loadConfig(ApiConfig, process.env)));
+const config = loadConfig({ ...ApiConfig, ...PollConfig }, process.env);
+
+export const handler = createHandler({ ...createApiDeps(config), offerTimes: offerTimesOf(toPollIntervals(config)) });

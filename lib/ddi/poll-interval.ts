@@ -1,4 +1,4 @@
-import type { OfferTimes } from '../update/reach/offer-queries.ts';
+import type { OfferTimes } from '../update/offer-times.ts';
 
 /** How often devices ask, in seconds; `DDI_POLL_SECONDS` and `DDI_WAITING_POLL_SECONDS`. */
 export interface PollIntervals {

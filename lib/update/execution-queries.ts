@@ -7,6 +7,7 @@ import type { MaintenanceWindow } from '../fleet/maintenance-window.ts';
 import { decodeCursor, decodeIdCursor, listOf, type Page, toPage } from '../http/page.ts';
 import { listPlaces } from './budget-queries.ts';
 import { type ExecutionStatus, executionStatuses, isUnfinished, type Phase } from './execution.ts';
+import type { AliveTimes } from './offer-times.ts';
 import { findPlaces } from './place-queries.ts';
 import { unsentTries } from './predicates.ts';
 import type { DeviceExecution, Execution } from './shown-execution.ts';
@@ -60,16 +61,16 @@ const toExecution = <Row extends ExecutionRow>(row: Row, waits_for: WaitsFor | n
 };
 
 /** Executions of one kind of devices. */
-const toExecutions = async <Row extends ExecutionRow>(db: Db, rows: readonly Row[], now: Date) => {
-  const waits = await findWaits(db, rows, now);
+const toExecutions = async <Row extends ExecutionRow>(db: Db, rows: readonly Row[], now: Date, times: AliveTimes) => {
+  const waits = await findWaits(db, rows, now, times);
   return rows.map((row, i) => toExecution(row, waits[i] ?? null));
 };
 
 /** What each execution waits for. The budget is read only for executions that nothing else holds back. */
-const findWaits = async (db: Db, rows: readonly ExecutionRow[], now: Date): Promise<(WaitsFor | null)[]> => {
+const findWaits = async (db: Db, rows: readonly ExecutionRow[], now: Date, times: AliveTimes): Promise<(WaitsFor | null)[]> => {
   const openings = openingsOf(rows, now);
   const facts = rows.map((row, i) => ({ ...row, opening: openings[i] as Opening, is_budget_full: false }));
-  const waits = facts.map((each) => waitsFor(each, now));
+  const waits = facts.map((each) => waitsFor(each, now, times));
   const inTurn = facts.filter(({ is_unanswered }, i) => waits[i]?.cause === 'PACE' && !is_unanswered);
   const [first] = inTurn;
   if (!first) return waits;
@@ -77,19 +78,20 @@ const findWaits = async (db: Db, rows: readonly ExecutionRow[], now: Date): Prom
   const full = new Set(inTurn.filter((_, i) => places[i] === 0));
   return waits.map((wait, i) => {
     const each = facts[i];
-    return each && full.has(each) ? waitsFor({ ...each, is_budget_full: true }, now) : wait;
+    return each && full.has(each) ? waitsFor({ ...each, is_budget_full: true }, now, times) : wait;
   });
 };
 
 /** The executions of one device. Those that wait for the pace get their place in the queue. */
-const toExecutionsOfDevice = async <Row extends ExecutionRow>(db: Db, rows: readonly Row[], now: Date) => {
-  const executions = await toExecutions(db, rows, now);
+const toExecutionsOfDevice = async <Row extends ExecutionRow>(db: Db, rows: readonly Row[], now: Date, times: AliveTimes) => {
+  const executions = await toExecutions(db, rows, now, times);
   // While the canary is open a place means nothing, because the canary's devices are drawn by lot.
   const inTurn = executions.filter(({ waits_for }, i) => waits_for?.cause === 'PACE' && !rows[i]?.is_canary_open);
   const places = await findPlaces(
     db,
     inTurn.map(({ id }) => id),
     now,
+    times,
   );
   return executions.map((execution) => {
     const place = places.get(execution.id) ?? null;
@@ -134,7 +136,7 @@ const idsAlong = (
   SELECT page.id, page.finished_dt
   FROM unnest(${filter.status ? statuses.filter((status) => status === filter.status) : statuses}::text[]) AS wanted (status)
   CROSS JOIN LATERAL (
-    SELECT e.id, e.finished_dt FROM update_executions e
+    SELECT e.id, e.finished_dt FROM ${sourceOf(filter)} e
     WHERE e.status = wanted.status AND ${ofIndex} AND ${isMeant(filter)} AND ${comesAfter(columns, direction, after)}
     ORDER BY ${inOrder(columns, direction)}
     LIMIT ${size}
@@ -163,17 +165,16 @@ const idPageByEnd = (filter: ExecutionFilter, { after, ...bounds }: Bounds<End>)
     LIMIT ${bounds.size}`;
 };
 
-/** An update has at most one execution of a device: an external_id is unique among devices of one kind, and an update has only one kind. */
-const idOfDevice = (filter: ExecutionFilter, external_id: string) => sql`
-  SELECT page.id
-  FROM devices d
-  CROSS JOIN LATERAL (
-    SELECT e.id FROM update_executions e
-    WHERE e.device_id = d.id AND ${filter.status ? sql`e.status = ${filter.status}` : sql`true`} AND ${isMeant(filter)}
-    LIMIT 1
-  ) page
-  WHERE d.kind = ANY (${DeviceKind.options}::text[]) AND d.external_id = ${external_id}
-  LIMIT 1`;
+/** Where a page is taken from. Those of one device are few, more than one only in a continuous update; they are found by the device. */
+const sourceOf = ({ external_id }: ExecutionFilter) => (external_id === undefined ? sql`update_executions` : sql`of_device`);
+const ofDevice = ({ update_id, external_id }: ExecutionFilter) =>
+  external_id === undefined
+    ? sql``
+    : sql`
+      WITH of_device AS MATERIALIZED (
+        SELECT e.* FROM devices d JOIN update_executions e ON e.device_id = d.id AND e.update_id = ${update_id}
+        WHERE d.kind = ANY (${DeviceKind.options}::text[]) AND d.external_id = ${external_id}
+      )`;
 
 const isMeant = ({ update_id, reason, is_canary }: ExecutionFilter) => {
   const conditions = [
@@ -189,24 +190,23 @@ const Id = z.int32();
 const EndCursor = z.tuple([z.nullable(z.iso.datetime()), Id]);
 
 /** In the order in which they were planned, unless another is wanted. */
-export const listExecutions = async (db: Db, filter: ExecutionFilter, now: Date): Promise<Page<Execution>> => {
+export const listExecutions = async (db: Db, filter: ExecutionFilter, now: Date, times: AliveTimes): Promise<Page<Execution>> => {
   const { limit, cursor, ...conditions } = filter;
   const { sort = 'id_ascending' } = filter;
   const direction = directionOf(sort);
   const list = listOf('executions', conditions);
   const isByEnd = fieldOf(sort) === 'finished_dt';
-  let ids = isByEnd
+  const ids = isByEnd
     ? idPageByEnd(filter, { after: decodeCursor(list, EndCursor, cursor), direction, size: limit + 1 })
     : idPage(filter, { after: decodeCursor(list, z.tuple([Id]), cursor), direction, size: limit + 1 });
-  if (filter.external_id !== undefined) ids = idOfDevice(filter, filter.external_id);
   const rows = await selectExecutions(db, sql`nullif(left(e.detail, ${listedDetailLength}), '')`)
-    .where(sql<boolean>`e.id IN (${ids})`)
+    .where(sql<boolean>`e.id IN (${ofDevice(filter)} ${ids})`)
     .orderBy(isByEnd ? sql`e.finished_dt IS NULL, ${inOrder(byEnd, direction)}` : inOrder(byId, direction))
     .execute();
   const keyOf = ({ finished_dt, id }: (typeof rows)[number]) => (isByEnd ? [finished_dt, id] : [id]);
   const { items, next_cursor } = toPage(list, rows, limit, keyOf);
-  const ofDevice = filter.external_id !== undefined;
-  return { items: await (ofDevice ? toExecutionsOfDevice : toExecutions)(db, items, now), next_cursor };
+  const toShown = filter.external_id === undefined ? toExecutions : toExecutionsOfDevice;
+  return { items: await toShown(db, items, now, times), next_cursor };
 };
 
 export interface DeviceExecutionFilter {
@@ -221,6 +221,7 @@ export const listDeviceExecutions = async (
   db: Db,
   { kind, external_id, limit, cursor }: DeviceExecutionFilter,
   now: Date,
+  times: AliveTimes,
 ): Promise<Page<DeviceExecution>> => {
   const list = listOf('executions of a device', { kind, external_id });
   const before = decodeIdCursor(list, cursor);
@@ -234,5 +235,5 @@ export const listDeviceExecutions = async (
     .limit(limit + 1)
     .execute();
   const { items, next_cursor } = toPage(list, rows, limit, (row) => [row.id]);
-  return { items: await toExecutionsOfDevice(db, items, now), next_cursor };
+  return { items: await toExecutionsOfDevice(db, items, now, times), next_cursor };
 };

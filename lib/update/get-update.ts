@@ -5,6 +5,7 @@ import { checkDeviceExists } from '../fleet/device-exists.ts';
 import type { Page } from '../http/page.ts';
 import { type ExclusionFilter, listExclusions } from './exclusion-queries.ts';
 import { type DeviceExecutionFilter, type ExecutionFilter, listDeviceExecutions, listExecutions } from './execution-queries.ts';
+import { type AliveTimes, defaultOfferTimes } from './offer-times.ts';
 import type { DeviceExecution, Execution } from './shown-execution.ts';
 import { momentsBetween, pointsOf, type Timeline } from './timeline.ts';
 import { findUpdateSpan, groupExecutions } from './timeline-queries.ts';
@@ -59,8 +60,13 @@ export async function getTimeline(db: Db, id: number, { points, from_dt, until_d
 }
 
 /** @throws `update.not_found` */
-export async function getExecutions(db: Db, filter: ExecutionFilter, now: Date): Promise<Page<Execution>> {
-  const page = await listExecutions(db, filter, now);
+export async function getExecutions(
+  db: Db,
+  filter: ExecutionFilter,
+  now: Date,
+  times: AliveTimes = defaultOfferTimes,
+): Promise<Page<Execution>> {
+  const page = await listExecutions(db, filter, now, times);
   if (page.items.length === 0 && !(await isUpdate(db, filter.update_id))) throw notFound(filter.update_id);
   return page;
 }
@@ -73,8 +79,13 @@ export async function getExclusions(db: Db, filter: ExclusionFilter): Promise<Pa
 }
 
 /** @throws `device.not_found` */
-export async function getDeviceUpdates(db: Db, filter: DeviceExecutionFilter, now: Date): Promise<Page<DeviceExecution>> {
-  const page = await listDeviceExecutions(db, filter, now);
+export async function getDeviceUpdates(
+  db: Db,
+  filter: DeviceExecutionFilter,
+  now: Date,
+  times: AliveTimes = defaultOfferTimes,
+): Promise<Page<DeviceExecution>> {
+  const page = await listDeviceExecutions(db, filter, now, times);
   if (page.items.length === 0) await checkDeviceExists(db, filter.kind, filter.external_id);
   return page;
 }

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
+import type { AliveTimes } from './offer-times.ts';
 import { waiting } from './predicates.ts';
-import { aliveSeconds } from './waits-for.ts';
 
 /** The last place that has a number. Executions further behind get none: to count a million would cost more than the number is worth. */
 const furthestPlace = 10_000;
@@ -28,7 +28,7 @@ const thoseBefore = (now: Date) => sql`
   LIMIT ${furthestPlace}`;
 
 /** A device that has not polled lately gets no offer, so it is not before anybody. No EXISTS here: PostgreSQL might read all devices for it. */
-const isThere = (now: Date) => sql`
+const isThere = (now: Date, { aliveSeconds }: AliveTimes) => sql`
   own.channel = 'telematics' OR (
     SELECT d.last_seen_dt FROM devices d WHERE d.id = before.device_id
   ) > ${now}::timestamptz - make_interval(secs => ${aliveSeconds})`;
@@ -37,13 +37,13 @@ const isThere = (now: Date) => sql`
  * The places of waiting executions in their queues; 1 is next. An execution behind {@link furthestPlace} has none. Reads up to that many
  * index entries for each execution, so call this for a few executions only.
  */
-export const findPlaces = async (db: Db, executionIds: readonly number[], now: Date): Promise<Map<number, number>> => {
+export const findPlaces = async (db: Db, executionIds: readonly number[], now: Date, times: AliveTimes): Promise<Map<number, number>> => {
   if (executionIds.length === 0) return new Map();
   const { rows } = await sql<{ id: number; place: number }>`
     SELECT own.id, ahead.there + 1 AS place
     FROM update_executions own
     CROSS JOIN LATERAL (
-      SELECT count(*) AS counted, count(*) FILTER (WHERE ${isThere(now)}) AS there FROM (${thoseBefore(now)}) before
+      SELECT count(*) AS counted, count(*) FILTER (WHERE ${isThere(now, times)}) AS there FROM (${thoseBefore(now)}) before
     ) ahead
     WHERE own.id = ANY (${executionIds}::integer[]) AND ahead.counted < ${furthestPlace}`.execute(db);
   return new Map(rows.map(({ id, place }) => [id, place]));

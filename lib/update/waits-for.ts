@@ -3,6 +3,7 @@ import { addSeconds } from '../clock.ts';
 import { Timestamp } from '../firmware/firmware.ts';
 import { lostAfterSeconds } from '../walk.ts';
 import type { Phase } from './execution.ts';
+import type { AliveTimes } from './offer-times.ts';
 import type { UpdateStatus } from './update-status.ts';
 import type { Opening } from './zone-rules.ts';
 
@@ -89,8 +90,6 @@ export interface WaitFacts {
 
 /** A step usually comes within seconds of its time. If it is late by this, it is the reason why nothing moves, long before it counts as lost. */
 const slowStepSeconds = 60;
-/** A device that has not polled for so long is offered nothing: two polls of the longest interval, and a little more. */
-export const aliveSeconds = 1_050;
 
 const wait = (cause: WaitsFor['cause'], { until = null, since = null }: { until?: Date | null; since?: Date | null } = {}): WaitsFor => ({
   cause,
@@ -100,7 +99,7 @@ const wait = (cause: WaitsFor['cause'], { until = null, since = null }: { until?
 });
 
 /** What an execution waits for first; null: it has ended. */
-export const waitsFor = (facts: WaitFacts, now: Date): WaitsFor | null => {
+export const waitsFor = (facts: WaitFacts, now: Date, times: AliveTimes): WaitsFor | null => {
   switch (facts.phase) {
     case 'ended':
       return null;
@@ -113,7 +112,7 @@ export const waitsFor = (facts: WaitFacts, now: Date): WaitsFor | null => {
     case 'waiting':
     case 'released':
     case 'offered':
-      return waitOfUpdate(facts, now) ?? waitOfTurn(facts, now);
+      return waitOfUpdate(facts, now) ?? waitOfTurn(facts, now, times);
   }
 };
 
@@ -127,7 +126,7 @@ const waitOfUpdate = ({ update_status, start_dt, paused_dt, due_dt, firmware_sta
   return start_dt && start_dt > now ? wait('START', { until: start_dt }) : undefined;
 };
 
-const waitOfTurn = (facts: WaitFacts, now: Date): WaitsFor => {
+const waitOfTurn = (facts: WaitFacts, now: Date, { aliveSeconds }: AliveTimes): WaitsFor => {
   const {
     phase,
     channel,

@@ -3,6 +3,7 @@ import type { Db, Trx } from '../../db/database.ts';
 import { fitsRevision, revisionsOf } from '../../firmware/revision-queries.ts';
 import { removeUnfit } from '../hardware-queries.ts';
 import { moved, movesOf } from '../move-executions.ts';
+import type { OfferTimes } from '../offer-times.ts';
 import { inPhases, waiting } from '../predicates.ts';
 import { firstOfZones, freeRooms, inZones, type ZonePlaces, type ZoneRoom } from '../zone-room.ts';
 
@@ -11,13 +12,6 @@ import { firstOfZones, freeRooms, inZones, type ZonePlaces, type ZoneRoom } from
  * by asking for the deployment.
  */
 const offered = inPhases('offered');
-
-export interface OfferTimes {
-  /** A device that has not polled for so long gets no offer: it may be switched off, and must not hold a place that others could use. */
-  aliveSeconds: number;
-  /** An offer that nobody has taken for so long is withdrawn; the execution waits again, behind the others. */
-  standSeconds: number;
-}
 
 /** `devices d` of an execution that could take an offer now. */
 const isAlive = (now: Date, { aliveSeconds }: OfferTimes) =>

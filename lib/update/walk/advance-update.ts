@@ -3,12 +3,11 @@ import type { Queue } from '../../ports/queue.ts';
 import { waitForCommit } from '../../walk.ts';
 import { hasUntold } from '../event-queries.ts';
 import type { AdvanceMessage, DispatchMessage, VerifyMessage } from '../messages.ts';
+import { defaultOfferTimes, type OfferTimes } from '../offer-times.ts';
 import { listUnansweredDispatches } from '../reach/dispatch-queries.ts';
 import { listVerifications } from '../reach/look-up-queries.ts';
-import type { OfferTimes } from '../reach/offer-queries.ts';
 import { wakeForCandidates } from '../reach/wake-for-candidates.ts';
 import { markStepSent } from '../update-queries.ts';
-import { aliveSeconds } from '../waits-for.ts';
 import { longestDelaySeconds, shortestDelaySeconds } from './delay.ts';
 import { doStep, type StepDone } from './step.ts';
 import { type TellEventsDeps, type Told, tellEvents } from './tell-events.ts';
@@ -17,14 +16,11 @@ export interface AdvanceUpdateDeps extends TellEventsDeps {
   advances: Queue<AdvanceMessage>;
   dispatches: Queue<DispatchMessage>;
   verifications: Queue<VerifyMessage>;
-  /** When devices that poll are offered their work, and for how long. */
+  /** For devices that poll. */
   offerTimes?: OfferTimes;
   /** Removes a batch of old rows, also those of other updates; answers whether there may be more. Missing: nothing is removed. */
   removeOldRows?: (now: Date) => Promise<boolean>;
 }
-
-/** For devices that poll every five minutes. */
-const defaultOfferTimes: OfferTimes = { aliveSeconds, standSeconds: 760 };
 
 /** How long the walk of a finished update goes on because the bus is away and events are left to tell. */
 const longestToldAfterSeconds = 86_400;

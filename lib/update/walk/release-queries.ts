@@ -2,8 +2,9 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Trx } from '../../db/database.ts';
 import { removeUnfit } from '../hardware-queries.ts';
 import { moved, movesOf } from '../move-executions.ts';
+import type { OfferTimes } from '../offer-times.ts';
 import { handedOver, unfinished, waiting } from '../predicates.ts';
-import { nextOfferDt, type OfferTimes } from '../reach/offer-queries.ts';
+import { nextOfferDt } from '../reach/offer-queries.ts';
 import { firstOfZones, freeRooms, inZones, openRooms, type ZonePlaces, type ZoneRoom } from '../zone-room.ts';
 
 export interface Release {

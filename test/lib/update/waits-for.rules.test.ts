@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { addSeconds } from '../../../lib/clock.ts';
+import { offerTimesOf } from '../../../lib/ddi/poll-interval.ts';
 import { type WaitFacts, waitsFor } from '../../../lib/update/waits-for.ts';
 import { startOfTime as now } from '../../support/fixtures.ts';
 
@@ -76,9 +77,21 @@ it.each([
   ],
   ['its end, when the firmware was withdrawn', { firmware_status: 'withdrawn' }, { cause: 'END' }],
 ] as const)('waits for %s', (_, change, expected) => {
-  expect(waitsFor({ ...facts, ...change }, now)).toEqual({ until_dt: null, since_dt: null, place: null, ...expected });
+  expect(waitsFor({ ...facts, ...change }, now, { aliveSeconds: 1_050 })).toEqual({
+    until_dt: null,
+    since_dt: null,
+    place: null,
+    ...expected,
+  });
 });
 
 it('waits for nothing when it has ended', () => {
-  expect(waitsFor({ ...facts, phase: 'ended' }, now)).toBeNull();
+  expect(waitsFor({ ...facts, phase: 'ended' }, now, { aliveSeconds: 1_050 })).toBeNull();
+});
+
+it('waits for its turn, not for a poll, when it polls as often as it is to', () => {
+  const polled = { ...facts, channel: 'iot', last_seen_dt: addSeconds(now, -40_000) };
+  // Every four hours: two polls and a half, and the five minutes within which a poll is not written.
+  expect(waitsFor(polled, now, offerTimesOf({ idleSeconds: 14_400, waitingSeconds: 30 }))?.cause).toBe('POLL');
+  expect(waitsFor(polled, now, offerTimesOf({ idleSeconds: 21_600, waitingSeconds: 30 }))?.cause).toBe('PACE');
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { addSeconds, secondsBetween } from '../../../../lib/clock.ts';
 import { BackendRefusal } from '../../../../lib/ports/backend.ts';
-import { listExecutions } from '../../../../lib/update/execution-queries.ts';
+import { getExecutions } from '../../../../lib/update/get-update.ts';
 import { cancelUpdate, pauseUpdate, resumeUpdate } from '../../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../../support/database.ts';
 import { actor, confirmation, givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
@@ -299,7 +299,7 @@ describe('retries', () => {
 
   it('count as soon as they are sent, and not when they are granted', async () => {
     const walk = await given({ retry: { number_of_retries: 2 }, behave: () => ({ seconds: 5, result: 'fails' }) });
-    const shown = async () => (await listExecutions(db, { update_id: walk.id, limit: 1 }, walk.clock.now())).items[0];
+    const shown = async () => (await getExecutions(db, { update_id: walk.id, limit: 1 }, walk.clock.now())).items[0];
     await walk.run({ seconds: 30 });
     expect(await shown()).toMatchObject({ reason: 'RETRY: DEVICE_FAILED', attempt: 1, retries: 0 });
     await walk.run({ seconds: 90 });

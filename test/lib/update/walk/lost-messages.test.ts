@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../../lib/clock.ts';
 import { BackendUnavailable } from '../../../../lib/ports/backend.ts';
-import { listExecutions } from '../../../../lib/update/execution-queries.ts';
+import { getExecutions } from '../../../../lib/update/get-update.ts';
 import { retryUpdate } from '../../../../lib/update/plan/retry-update.ts';
 import { cancelUpdate, changePace, pauseUpdate, resumeUpdate } from '../../../../lib/update/walk/control-update.ts';
 import { createTestDatabase } from '../../../support/database.ts';
@@ -180,7 +180,7 @@ it('a purged chunk is sent again by the walk itself after five minutes, and its 
   const { update, message } = await service.given({ devices: 2 });
   await service.advance(message);
   service.deps.dispatches.take();
-  const { items } = await listExecutions(db, { update_id: update.id, limit: 10 }, later(0));
+  const { items } = await getExecutions(db, { update_id: update.id, limit: 10 }, later(0));
   const handover = { cause: 'HANDOVER', since_dt: startOfTime, until_dt: later(300), place: null };
   expect(items.map(({ status, waits_for }) => ({ status, waits_for }))).toEqual([
     { status: 'QUEUED', waits_for: handover },

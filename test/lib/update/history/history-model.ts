@@ -1,6 +1,19 @@
 import { addSeconds } from '../../../../lib/clock.ts';
 import type { StopRule } from '../../../../lib/update/rules.ts';
 import { registeredLongAgo } from '../../../support/fixtures.ts';
+import { claim } from './claim.ts';
+import {
+  checkBudget,
+  checkChanges,
+  checkRevisions,
+  checkWindows,
+  fits,
+  isFinal,
+  isMeant,
+  isOutOfService,
+  listUntaken,
+  type Untaken,
+} from './fleet-model.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { Deps, Fact } from './world.ts';
 
@@ -13,23 +26,12 @@ type Execution = Snapshot['executions'][number];
 type Called = Extract<Fact, { kind: 'called' }>;
 type Learned = Extract<Fact, { kind: 'learned' }>;
 
-export class Violation extends Error {
-  override readonly name = 'Violation';
-}
-
-export const claim = (condition: boolean, what: string, ...details: unknown[]): void => {
-  if (!condition) throw new Violation([what, ...details.map((detail) => JSON.stringify(detail))].join('\n  '));
-};
-
-const finals = ['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'REJECTED', 'CANCELED', 'REMOVED'];
-export const isFinal = ({ status }: { status: string }): boolean => finals.includes(status);
 /** It only waits to be canceled: its device was not asked and will not be, so it does not keep the device from another update. */
-const isAbandoned = ({ phase, update_status, firmware_status }: Execution): boolean =>
-  ['waiting', 'released', 'offered'].includes(phase) &&
-  (['CANCELED', 'ABORTED'].includes(update_status) || firmware_status === 'withdrawn');
+const isAbandoned = (execution: Execution): boolean =>
+  isUnasked(execution) && (['CANCELED', 'ABORTED'].includes(execution.update_status) || execution.firmware_status === 'withdrawn');
+const isUnasked = ({ phase }: Execution): boolean => ['waiting', 'released', 'offered'].includes(phase);
 /** Nobody has asked its device, nor may have. */
-const isSupersedable = ({ phase, is_unanswered }: Execution): boolean =>
-  ['waiting', 'released', 'offered'].includes(phase) && !is_unanswered;
+const isSupersedable = (execution: Execution): boolean => isUnasked(execution) && !execution.is_unanswered;
 const rankOf = (execution: Execution): number => (isFinal(execution) ? 2 : execution.status === 'IN_PROGRESS' ? 1 : 0);
 /** The fields that may still change when an execution has ended, including those of its update and its firmware. */
 const mayChange = ({ late_success_dt, told_status, update_status, firmware_status }: Execution) => ({
@@ -52,10 +54,8 @@ interface Promised {
   maximum_in_progress: number | null;
 }
 
-const none: Snapshot = { executions: [], updates: [], known: [], devices: [] };
-
 /** What the model remembers. */
-const createMemory = () => ({
+const createMemory = (before: Snapshot) => ({
   /** What devices may be known to run: one of these. The model cannot know whether a report was an answer to a command. */
   known: new Map<string, Known[]>(),
   learned: [] as Learned[],
@@ -70,20 +70,32 @@ const createMemory = () => ({
   resumed: new Map<number, Date>(),
   told: new Map<number, string>(),
   toldExecutions: new Map<number, string>(),
-  before: none,
+  before,
+  /** The last line of the audit. */
+  lastLine: before.lines.at(-1)?.id ?? 0,
 });
 export type Memory = ReturnType<typeof createMemory>;
 
 export class Model {
   readonly #deps: Deps;
-  #memory = createMemory();
+  #memory: Memory;
   #facts = 0;
   /** Ids of executions that were given out, and ids that a restore has taken back: they are never given out again. */
   readonly #given = new Set<number>();
   readonly #takenBack = new Set<number>();
 
-  constructor(deps: Deps) {
+  /** `start`: what there is before the history. */
+  constructor(deps: Deps, start: Snapshot) {
     this.#deps = deps;
+    this.#memory = createMemory(start);
+  }
+
+  get lastLine(): number {
+    return this.#memory.lastLine;
+  }
+
+  isOutOfService(external_id: string): boolean {
+    return isOutOfService(this.#memory.before, external_id);
   }
 
   remember(): Memory {
@@ -103,6 +115,8 @@ export class Model {
     const news = facts.slice(this.#facts);
     for (const [i, fact] of news.entries()) this.#take(fact, this.#facts + i, after, now);
     this.#facts = facts.length;
+    const span = { news, before: this.#memory.before, after };
+    for (const checkFleet of [checkChanges, checkRevisions, checkBudget, checkWindows]) checkFleet(span);
     this.#checkStatuses(after);
     this.#checkKnown(after);
     this.#checkSuccesses(after);
@@ -118,6 +132,7 @@ export class Model {
         this.#memory.halted.set(id, Math.min(this.#memory.halted.get(id) ?? facts.length, facts.length));
     }
     this.#memory.before = after;
+    this.#memory.lastLine = after.lines.at(-1)?.id ?? this.#memory.lastLine;
   }
 
   #take(fact: Fact, number: number, after: Snapshot, now: Date): void {
@@ -236,10 +251,14 @@ export class Model {
 
   /** The devices that take part are those that the rules say, and all of them have an execution. */
   #checkPlan({ update_id, request }: Extract<Fact, { kind: 'requested' }>, after: Snapshot): void {
-    if (!('external_ids' in request.targets)) return;
+    const { targets } = request;
+    const chosen =
+      'external_ids' in targets
+        ? targets.external_ids
+        : this.#memory.before.devices.filter((device) => isMeant(targets, device)).map(({ external_id }) => external_id);
     const firmware = this.#deps.firmwares.find(({ id }) => id === request.firmware_id);
     const expected: Record<string, number> = {};
-    for (const external_id of new Set(request.targets.external_ids)) {
+    for (const external_id of new Set(chosen)) {
       const eligibility = firmware && this.#eligibilityOf(external_id, firmware, request);
       if (eligibility) expected[eligibility] = (expected[eligibility] ?? 0) + 1;
     }
@@ -251,60 +270,36 @@ export class Model {
   #eligibilityOf(
     external_id: string,
     firmware: Deps['firmwares'][number],
-    request: { allow_downgrade: boolean; force: boolean; supersede: boolean },
+    request: { allow_downgrade: boolean; force: boolean; supersede: boolean; replaces_update_id: number | null },
   ): string {
-    if (!this.#deps.external_ids.includes(external_id)) return 'UNKNOWN_DEVICE';
-    if (this.#memory.before.devices.some((device) => device.external_id === external_id && device.retired_dt)) return 'RETIRED_DEVICE';
-    const mine = this.#memory.before.executions.filter((e) => keyOf(e) === keyOf({ external_id, ...firmware }));
-    const inFlight = mine.filter((execution) => !isFinal(execution) && !isAbandoned(execution));
+    const { before } = this.#memory;
+    const device = before.devices.find((each) => each.external_id === external_id);
+    if (!device) return 'UNKNOWN_DEVICE';
+    if (device.is_retired) return 'RETIRED_DEVICE';
+    const stored = before.firmwares.find(({ id }) => id === firmware.id);
+    if (stored && !fits(stored, device)) return 'HARDWARE_MISMATCH';
+    const mine = before.executions.filter((e) => keyOf(e) === keyOf({ external_id, ...firmware }));
+    // What the replaced update has not asked for ends with it.
+    const isGivenUp = (e: Execution) => e.update_id === request.replaces_update_id && isUnasked(e);
+    const inFlight = mine.filter((execution) => !isFinal(execution) && !isAbandoned(execution) && !isGivenUp(execution));
     if (inFlight.some((execution) => !request.supersede || !isSupersedable(execution))) return 'UPDATE_IN_FLIGHT';
     const version = this.#memory.known.get(keyOf({ external_id, ...firmware }))?.[0]?.version;
     if (version === firmware.version) return 'ALREADY_ON_TARGET';
     const known = this.#deps.firmwares.find((f) => f.hardware_type === firmware.hardware_type && f.version === version);
     if (known && known.version_num > firmware.version_num && !request.allow_downgrade) return 'DOWNGRADE';
-    const failed = mine.filter((e) => e.status === 'FAILED' && e.wanted_version === firmware.version);
+    const failed = mine.filter((e) => e.status === 'FAILED' && e.wanted_version === firmware.version && !e.late_success_dt);
     if (failed.length >= 3 && !request.force) return 'BLOCKED';
     return version !== undefined && !known ? 'ELIGIBLE_UNKNOWN_VERSION' : 'ELIGIBLE';
   }
 
-  /**
-   * G12, when all is quiet: an open update has no device left that it means and that it may update, unless that has had its try, or another one
-   * that was requested later means it too.
-   */
-  checkTakenIn({ executions, updates, known, devices }: Snapshot): void {
-    const open = updates.filter(({ continuous, status }) => continuous && status === 'IN_PROGRESS');
-    const firmwareOf = (id: number) => this.#deps.firmwares.find((firmware) => firmware.id === id);
-    for (const update of open) {
-      const firmware = firmwareOf(update.firmware_id);
-      if (!firmware) continue;
-      const younger = open.filter(
-        ({ id, firmware_id }) => id > update.id && firmwareOf(firmware_id)?.hardware_type === firmware.hardware_type,
-      );
-      for (const device of devices) {
-        const { external_id } = device;
-        const isTheirs = younger.some((other) => isMeant(other.targets, device));
-        if (!isMeant(update.targets, device) || isTheirs) continue;
-        const ofDevice = executions.filter((e) => keyOf(e) === keyOf({ external_id, hardware_type: firmware.hardware_type }));
-        if (ofDevice.some((execution) => !isFinal(execution))) continue;
-        const row = known.find((k) => keyOf(k) === keyOf({ external_id, hardware_type: firmware.hardware_type }));
-        if (row?.firmware_id === firmware.id) continue;
-        const current = this.#deps.firmwares.find(({ id }) => id === row?.firmware_id);
-        if (current && current.version_num > firmware.version_num && !update.allow_downgrade) continue;
-        const failed = ofDevice.filter((e) => e.status === 'FAILED' && e.wanted_version === firmware.version && !e.late_success_dt);
-        if (failed.length >= 3) continue;
-        // It was given up to a younger update, and is not taken back.
-        if (ofDevice.some((e) => e.update_id === update.id && e.reason?.startsWith('SUPERSEDED'))) continue;
-        const hadItsTry = ofDevice.some(
-          (e) =>
-            e.update_id === update.id &&
-            ['FAILED', 'TIMED_OUT', 'REJECTED'].includes(e.status) &&
-            // One whose turn did not come in time waits until something about it changes.
-            (e.sent_dt !== null || e.reason === 'QUEUED_TOO_LONG') &&
-            !(row && e.finished_dt && row.firmware_update_dt > e.finished_dt),
-        );
-        claim(hadItsTry, 'G12: a device that matches a continuous update is taken in', { update, device }, row, ofDevice);
-      }
-    }
+  /** G12, when all is quiet: no open update has a device left that it has to take in. */
+  checkTakenIn(snapshot: Snapshot): void {
+    const untaken = this.listUntaken(snapshot);
+    claim(untaken.length === 0, 'G12: a device that matches a continuous update is taken in', untaken, snapshot);
+  }
+
+  listUntaken(snapshot: Snapshot): Untaken[] {
+    return listUntaken(snapshot, this.#deps.firmwares);
   }
 
   /** G2, G3. */
@@ -492,13 +487,13 @@ export class Model {
   }
 
   /** The latest end of an update once no fault disturbs it any more. */
-  deadlineOf(id: number, { updates }: Snapshot, now: Date): Date {
+  deadlineOf(id: number, { updates }: Pick<Snapshot, 'updates'>, now: Date): Date {
     const update = updates.find((row) => row.id === id);
     if (!update) throw new Error(`There is no update ${id}`);
     // Counted from this moment on, because time in which devices could not be heard does not count.
     const others = update.supersede ? updates.filter((row) => row.id < id && !row.finished_dt) : [];
     // It waits for devices that were at work for older ones.
-    const ends = others.map((row) => this.deadlineOf(row.id, { ...none, updates }, now).getTime());
+    const ends = others.map((row) => this.deadlineOf(row.id, { updates }, now).getTime());
     const start = Math.max(now.getTime(), update.start_dt?.getTime() ?? 0, ...ends);
     // A message that is invisible at the moment, what was asked in the last moment, and a few steps.
     const slackSeconds = 360;
@@ -511,13 +506,6 @@ export class Model {
     return addSeconds(new Date(start), seconds);
   }
 }
-
-/** By hand: what the filters of histories mean. */
-const isMeant = (targets: unknown, { zone, tags, retired_dt }: Snapshot['devices'][number]): boolean => {
-  const { filter } = targets as { filter: { zone?: string; tags?: { all: string[] } } };
-  const isInZone = filter.zone === undefined || (filter.zone === 'none' ? zone === null : zone === filter.zone);
-  return retired_dt === null && isInZone && (filter.tags?.all ?? []).every((tag) => tags.includes(tag));
-};
 
 /** A stated time can be right if it is at most a day old and not in the future. */
 const canBeRight = ({ report: { occurred_dt }, at }: Learned): boolean => occurred_dt <= at && occurred_dt >= addSeconds(at, -86_400);

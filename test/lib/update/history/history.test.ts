@@ -5,15 +5,16 @@ import { createDatabase, type Db } from '../../../../lib/db/database.ts';
 import { daysOfWeek } from '../../../../lib/fleet/maintenance-window.ts';
 import { failureTypes } from '../../../../lib/update/execution.ts';
 import type { AdvanceMessage } from '../../../../lib/update/messages.ts';
-import { outOfService } from '../../../../lib/update/predicates.ts';
 import { findUpdateDetail } from '../../../../lib/update/update-detail-queries.ts';
 import { createTestDatabase } from '../../../support/database.ts';
 import { givenDevices, givenFirmware, startOfTime } from '../../../support/fixtures.ts';
+import { claim } from './claim.ts';
 import { dependencies, type Fault, hinderStatement } from './faults.ts';
-import { claim, isFinal, type Memory, Model } from './history-model.ts';
+import { isFinal, type Window } from './fleet-model.ts';
+import { type Memory, Model } from './history-model.ts';
 import { answers, backendModes, conducts, type Report } from './simulated-fleet.ts';
 import { backUp, forgetHistory, type Snapshot, takeSnapshot } from './snapshot.ts';
-import { type ControlAction, type Deps, type Window, World, type WorldBackup } from './world.ts';
+import { type ControlAction, type Deps, type DeviceFields, World, type WorldBackup } from './world.ts';
 
 /** Of this many histories each is other; `.ci/run` plays 500, and `npm run test:soak` many more. */
 const histories = Number(process.env['HISTORIES'] ?? 60);
@@ -27,22 +28,29 @@ const firstSeed = process.env['RANDOM_SEED'] === 'true' ? Date.now() : 20_261_12
 const lanes = seed === undefined ? 3 : 1;
 
 const deviceCount = 4;
+/** Devices that are registered during a history, or never. */
+const newcomers = ['N-1', 'N-2'];
 /** The most events in a history. A soak has longer ones: more coincidences for the cost of one beginning and one end. */
 const maxCommands = Number(process.env['COMMANDS'] ?? 16);
 /** How many shorter histories are tried when one fails; 0 shows at once what has failed. */
 const maximumShrinks = Number(process.env['SHRINKS'] ?? 200);
 
-const setUpLane = async (): Promise<Deps> => {
+const setUpLane = async (): Promise<Deps & { start: Snapshot }> => {
   const { url } = await createTestDatabase();
   const db = createDatabase({ url, keepsPlans: true, maxConnections: 5, onStatement: hinderStatement });
   afterAll(() => db.destroy());
   const firmwares = [];
-  for (const hardware_type of ['vega_mcu', 'vega_mcu', 'vega_gsm']) firmwares.push(await givenFirmware(db, { hardware_type }));
+  for (const hardware_type of ['vega_mcu', 'vega_gsm']) firmwares.push(await givenFirmware(db, { hardware_type }));
+  firmwares.splice(1, 0, await givenFirmware(db, { revisions: ['B1', 'B2'] }));
   // Of the devices of a zone every second one may be out of service.
   const zone = { name: 'north', time_zone: 'Europe/Moscow', maximum_unavailable_percentage: 50, created_dt: startOfTime };
   await db.insertInto('zones').values(zone).execute();
-  const external_ids = [...(await givenDevices(db, deviceCount / 2)), ...(await givenDevices(db, deviceCount / 2, { zone: zone.name }))];
-  return { db, firmwares, external_ids, pristine: await backUp(db) };
+  const external_ids = [];
+  for (const place of [{ revision: 'B1' }, {}, { zone: zone.name, revision: 'B1' }, { zone: zone.name, revision: 'B2' }]) {
+    external_ids.push(...(await givenDevices(db, 1, place)));
+  }
+  const deps = { db, firmwares, external_ids: [...external_ids, ...newcomers], pristine: await backUp(db) };
+  return { ...deps, start: await takeSnapshot(db) };
 };
 const allDeps = await Promise.all(Array.from({ length: lanes }, setUpLane));
 
@@ -66,13 +74,11 @@ class Event implements fc.AsyncCommand<Model, World> {
   }
 
   async run(model: Model, world: World): Promise<void> {
-    const from = world.facts.length;
     const done = this.#happen(world, model);
     // Events outside of the service change no row.
     if (!done) return;
     await done;
     await check({ model, world });
-    await checkWindows(world, from);
   }
 
   toString(): string {
@@ -81,70 +87,9 @@ class Event implements fc.AsyncCommand<Model, World> {
 }
 
 const check = async ({ model, world }: Setting) => {
-  const snapshot = await takeSnapshot(world.deps.db);
+  const snapshot = await takeSnapshot(world.deps.db, model.lastLine);
   model.check(world.facts, snapshot, world.now());
-  await checkBudget(world);
   return snapshot;
-};
-
-/** Devices of the zone that were out of service when it was last checked. */
-const wereOut = new WeakMap<World, ReadonlySet<number>>();
-
-/**
- * G10, of all updates together: half of the devices that stand in the zone, at least one. Where a device has left the zone meanwhile, those at
- * work may be more; but no other one is asked then.
- */
-const checkBudget = async (world: World) => {
-  const { db } = world.deps;
-  const { n } = await db
-    .selectFrom('devices')
-    .select(({ fn }) => fn.countAll<number>().as('n'))
-    .where('zone', '=', 'north')
-    .where('retired_dt', 'is', null)
-    .executeTakeFirstOrThrow();
-  const out = await db
-    .selectFrom('update_executions as e')
-    .innerJoin('devices as d', 'd.id', 'e.device_id')
-    .select('e.device_id')
-    .distinct()
-    .where('d.zone', '=', 'north')
-    .where(outOfService)
-    .execute();
-  const before = wereOut.get(world) ?? new Set();
-  const isLess = out.every(({ device_id }) => before.has(device_id));
-  claim(isLess || out.length <= Math.max(1, Math.floor(n / 2)), `G10: ${out.length} of ${n} devices of zone north are out of service`);
-  wereOut.set(world, new Set(out.map(({ device_id }) => device_id)));
-};
-
-/** By hand: minutes of a day in which the windows of histories are open. */
-const minuteOf = (time: string) => Number(time.slice(0, 2)) * 60 + Number(time.slice(3));
-const isOpenAt = (window: Window | null, at: Date, hoursAhead: number): boolean => {
-  if (!window) return true;
-  const minute = (at.getUTCHours() * 60 + at.getUTCMinutes() + hoursAhead * 60) % 1_440;
-  const [from, until] = [minuteOf(window.from), minuteOf(window.until)];
-  return from < until ? minute >= from && minute < until : minute >= from || minute < until;
-};
-
-/** G11: nobody was asked outside the windows that his zone, and his update, had at that moment. Moscow is three hours ahead all year. */
-const checkWindows = async (world: World, from: number) => {
-  const calls = world.facts.slice(from).filter((fact) => fact.kind === 'called');
-  if (calls.length === 0) return;
-  const { db } = world.deps;
-  const north = await db.selectFrom('zones').select('maintenance_window').where('name', '=', 'north').executeTakeFirst();
-  for (const { at, commands } of calls) {
-    const asked = await db
-      .selectFrom('update_executions as e')
-      .innerJoin('updates as u', 'u.id', 'e.update_id')
-      .innerJoin('devices as d', 'd.id', 'e.device_id')
-      .select(['d.external_id', 'd.zone', 'u.window'])
-      .where('e.id', 'in', commands.length > 0 ? commands.map(({ execution_id }) => execution_id) : [0])
-      .execute();
-    for (const { external_id, zone, window } of asked) {
-      const ofZone = zone === 'north' ? (north?.maintenance_window as Window | null | undefined) : null;
-      const isOpen = isOpenAt(ofZone ?? null, at, 3) && isOpenAt(window as Window | null, at, zone === 'north' ? 3 : 0);
-      claim(isOpen, 'G11: a device is asked only inside its windows', { external_id, zone, window, ofZone, at });
-    }
-  }
 };
 
 const event = <T>(
@@ -153,17 +98,6 @@ const event = <T>(
   happen: (world: World, what: T, model: Model) => Promise<void> | void,
 ): fc.Arbitrary<Event> =>
   what.map((chosen) => new Event(`${name} ${JSON.stringify(chosen)}`, (world, model) => happen(world, chosen, model)));
-
-const isOut = async (world: World, external_id: string): Promise<boolean> => {
-  const row = await world.deps.db
-    .selectFrom('update_executions as e')
-    .innerJoin('devices as d', 'd.id', 'e.device_id')
-    .select('e.id')
-    .where('d.external_id', '=', external_id)
-    .where(outOfService)
-    .executeTakeFirst();
-  return row !== undefined;
-};
 
 const pick = <T>(items: readonly T[], n: number): T | undefined => items[n % Math.max(1, items.length)];
 const pickUpdate = (world: World, n: number): number | undefined => pick([...world.updateIds].reverse(), n);
@@ -175,7 +109,10 @@ const fault: fc.Arbitrary<Fault> = fc.oneof(
 );
 /** null most of the time. */
 const rarely = <T>(arbitrary: fc.Arbitrary<T>) => fc.oneof({ weight: 4, arbitrary: fc.constant(null) }, { weight: 1, arbitrary });
-const deviceNumber = fc.nat(deviceCount - 1);
+const deviceNumber = fc.oneof(
+  { weight: 4, arbitrary: fc.nat(deviceCount - 1) },
+  { weight: 1, arbitrary: fc.nat(deviceCount + newcomers.length - 1) },
+);
 
 const rollout = fc.record({
   maximum_per_minute: fc.constantFrom(2, 6, 60, 600),
@@ -233,8 +170,12 @@ const toRequest = (
   };
 };
 
-/** The devices of zone north, those of no zone, or those with a tag. */
-const meant = fc.constantFrom({ zone: 'north' }, { zone: 'none' }, { tags: { all: ['a'] } });
+/** The devices of zone north, those of no zone, those with a tag, or those of a revision. */
+const meant = fc.constantFrom({ zone: 'north' }, { zone: 'none' }, { tags: { all: ['a'] } }, { revision: 'B1' });
+
+const tags = fc.constantFrom<string[]>([], ['a']);
+const revision = fc.constantFrom('B1', 'B2', null);
+const place = fc.record({ zone: fc.constantFrom('north', null), tags, revision }, { requiredKeys: [] });
 
 const toContinuous = (
   world: World,
@@ -245,6 +186,18 @@ const toContinuous = (
   ...toRequest(world, { ...what, devices: [], unknown: null, startsIn: null }),
   ...{ targets: { filter }, continuous: true, replaces_update_id },
 });
+
+/** Newcomers, or devices that are known. */
+const registered = fc.uniqueArray(
+  fc.record({ device: fc.nat(deviceCount + newcomers.length - 1), place }).map(({ device, place: given }) => ({ device, ...given })),
+  { selector: ({ device }) => device, minLength: 1, maxLength: 3 },
+);
+/** Not its zone: if it is asked at this moment, more than the budget would be at work in the other zone. */
+const amidDeliveries: fc.Arbitrary<DeviceFields> = fc.oneof(
+  revision.map((given) => ({ revision: given })),
+  tags.map((given) => ({ tags: given })),
+  fc.boolean().map((retired) => ({ retired })),
+);
 
 const conduct = fc.record({
   conduct: fc.constantFrom(...conducts, 'installs' as const, 'installs' as const, 'installs silently' as const),
@@ -286,9 +239,36 @@ const events = [
     world.changeDevice(world.deps.external_ids[n] ?? '', { tags: isTagged ? ['a'] : [] }, hindered),
   ),
   // One that is at work may be moved as well, but then more than the budget are at work in its new zone.
-  event('move', fc.tuple(deviceNumber, fc.constantFrom('north', null), fault), async (world, [n, zone, hindered]) => {
+  event('move', fc.tuple(deviceNumber, fc.constantFrom('north', null), fault), async (world, [n, zone, hindered], model) => {
     const external_id = world.deps.external_ids[n] ?? '';
-    if (!(await isOut(world, external_id))) await world.changeDevice(external_id, { zone }, hindered);
+    if (!model.isOutOfService(external_id)) await world.changeDevice(external_id, { zone }, hindered);
+  }),
+  event('correct the revision', fc.tuple(deviceNumber, revision, fault), (world, [n, given, hindered]) =>
+    world.changeDevice(world.deps.external_ids[n] ?? '', { revision: given }, hindered),
+  ),
+  event(
+    'correct what a firmware fits',
+    fc.tuple(fc.nat(2), fc.constantFrom<string[] | null>(null, ['B1'], ['B1', 'B2']), fault),
+    (world, [n, revisions, hindered]) => world.editFirmware(world.deps.firmwares[n]?.id ?? 0, { revisions }, hindered),
+  ),
+  event('register', fc.tuple(registered, fault), (world, [devices, hindered], model) => {
+    const placed = devices.map(({ device, ...given }) => ({ external_id: world.deps.external_ids[device] ?? '', ...given }));
+    // As above.
+    const sent = placed.map(({ zone, ...given }) =>
+      zone === undefined || model.isOutOfService(given.external_id) ? given : { zone, ...given },
+    );
+    return world.register(sent, hindered);
+  }),
+  event('change amid deliveries', fc.tuple(deviceNumber, amidDeliveries, fault), async (world, [n, change, hindered]) => {
+    const external_id = world.deps.external_ids[n] ?? '';
+    await Promise.all([
+      ...world.messages.slice(0, 3).map((message) => world.deliver(message)),
+      world.changeDevice(external_id, change, hindered),
+    ]);
+  }),
+  event('register amid deliveries', fc.tuple(registered, fault), async (world, [devices, hindered]) => {
+    const sent = devices.map(({ device, zone: _, ...given }) => ({ external_id: world.deps.external_ids[device] ?? '', ...given }));
+    await Promise.all([...world.messages.slice(0, 3).map((message) => world.deliver(message)), world.register(sent, hindered)]);
   }),
   event('retire', fc.tuple(deviceNumber, fc.boolean(), fault), (world, [n, retired, hindered]) =>
     world.changeDevice(world.deps.external_ids[n] ?? '', { retired }, hindered),
@@ -393,23 +373,34 @@ const events = [
   event('control amid deliveries', fc.tuple(fc.nat(2), controlAction, fault), async (world, [n, action, hindered]) => {
     const id = pickUpdate(world, n);
     if (id === undefined) return;
-    await Promise.all([...world.messages.slice(0, 3).map((message) => world.deliver(message)), world.control(id, action, hindered)]);
+    await Promise.all([...world.messages.slice(0, 3).map((message) => world.deliver(message)), world.control(id, action, hindered, false)]);
   }),
   event('retry', fc.tuple(fc.nat(2), fault), async (world, [n, hindered]) => {
     const id = pickUpdate(world, n);
     if (id !== undefined) await world.retry(id, hindered);
   }),
-  event('withdraw', fc.tuple(fc.nat(2), fc.nat(4)), async (world, [n, luck]) => {
+  event('withdraw', fc.tuple(fc.nat(2), fc.nat(4), fault), async (world, [n, luck, hindered]) => {
     const firmware = world.deps.firmwares[n];
-    if (firmware && luck === 0) await world.withdraw(firmware.id);
+    if (firmware && luck === 0) await world.editFirmware(firmware.id, { status: 'withdrawn' }, hindered);
   }),
 ];
 
-/** The devices, an update to begin with, and what happens then. */
+/** A change that comes when all is quiet: a device is registered or changed, or a firmware fits all from now on. */
+const lateChange = fc.oneof(
+  fc.record({
+    ...{ device: fc.nat(deviceCount + newcomers.length - 1), retired: fc.constantFrom(undefined, false) },
+    ...{ zone: fc.constantFrom('north', null), tags, revision },
+  }),
+  fc.record({ firmware: fc.nat(2) }),
+);
+type LateChange = typeof lateChange extends fc.Arbitrary<infer C> ? C : never;
+
+/** The devices, an update to begin with, what happens then, and a last change. */
 const history = fc.tuple(
-  fc.array(conduct, { minLength: deviceCount, maxLength: deviceCount }),
+  fc.array(conduct, { minLength: deviceCount + newcomers.length, maxLength: deviceCount + newcomers.length }),
   request,
   fc.commands(events, { maxCommands, size: 'max' }),
+  lateChange,
 );
 
 /** What an admin does if a walk has stopped because its message was lost, or events are left to tell: any control makes it go on. */
@@ -421,7 +412,7 @@ const revive = async (world: World, { updates, executions }: Snapshot): Promise<
     const areTold = executions.every((e) => e.update_id !== id || e.told_status === e.status);
     if (walking.has(id) || (finished_dt && told === `${status} finished` && areTold)) continue;
     const isRunning = status === 'IN_PROGRESS' || status === 'SCHEDULED';
-    await world.control(id, isRunning ? 'resume' : status === 'PAUSED' ? 'pause' : 'cancel', null);
+    await world.control(id, isRunning ? 'resume' : status === 'PAUSED' ? 'pause' : 'cancel', null, false);
   }
 };
 
@@ -474,17 +465,46 @@ const settle = async (setting: Setting): Promise<number[]> => {
   }
 };
 
-const end = async (setting: Setting): Promise<void> => {
+/** Devices of an open update that were to be taken in when all was quiet are taken in within two minutes (G12). */
+const takeInLate = async (setting: Setting, change: LateChange): Promise<void> => {
+  const { model, world } = setting;
+  const { external_ids, firmwares } = world.deps;
+  if ('firmware' in change) await world.editFirmware(firmwares[change.firmware]?.id ?? 0, { revisions: null }, null);
+  else {
+    const { device, retired, zone, ...given } = change;
+    const external_id = external_ids[device] ?? '';
+    await world.register([model.isOutOfService(external_id) ? { external_id, ...given } : { external_id, zone, ...given }], null);
+    if (retired !== undefined) await world.changeDevice(external_id, { retired }, null);
+  }
+  const untaken = model.listUntaken(await check(setting));
+  if (untaken.length === 0) return;
+  const until = addSeconds(world.now(), 120);
+  while (world.now() < until) {
+    await world.deliverDue();
+    world.goOn(1);
+  }
+  const still = model
+    .listUntaken(await check(setting))
+    .filter(({ update, device, tries }) =>
+      untaken.some(
+        (one) => one.update.id === update.id && one.device.external_id === device.external_id && one.tries.length === tries.length,
+      ),
+    );
+  claim(still.length === 0, 'G12: a device that comes to match a continuous update is taken in within two minutes', change, still);
+};
+
+const end = async (setting: Setting, change: LateChange): Promise<void> => {
   const { world } = setting;
   // A stop rule may pause an update again; an admin gives up then.
   for (const action of ['resume', 'cancel'] as const) {
     const paused = await settle(setting);
-    for (const id of paused) await world.control(id, action, null);
+    for (const id of paused) await world.control(id, action, null, false);
   }
   await settle(setting);
   setting.model.checkTakenIn(await check(setting));
+  await takeInLate(setting, change);
   for (const { id, continuous, finished_dt } of (await check(setting)).updates) {
-    if (continuous && !finished_dt) await world.control(id, 'cancel', null);
+    if (continuous && !finished_dt) await world.control(id, 'cancel', null, false);
   }
   await settle(setting);
 
@@ -532,7 +552,7 @@ const end = async (setting: Setting): Promise<void> => {
 };
 
 /** Everything except what only the walk itself reads: a lost message that comes when all is over still counts as a step. */
-const promised = ({ updates, ...rest }: Snapshot) => ({
+const promised = ({ updates, lines, ...rest }: Snapshot) => ({
   ...rest,
   updates: updates.map(({ next_step, sent_step, stepped_dt, ...update }) => update),
 });
@@ -546,15 +566,15 @@ describe('histories of updates', () => {
       const numRuns = Math.ceil(histories / lanes);
       console.log(`lane ${lane}: SEED=${laneSeed}, ${numRuns} histories`);
       let operations = 0;
-      const property = fc.asyncProperty(fc.limitShrink(history, maximumShrinks), async ([fleet, first, commands]) => {
+      const property = fc.asyncProperty(fc.limitShrink(history, maximumShrinks), async ([fleet, first, commands, change]) => {
         await forgetHistory(deps.db, deps.pristine);
         const world = new World(deps);
         for (const [n, how] of fleet.entries()) Object.assign(world.fleet.devices[n] ?? {}, how);
-        const setting = { model: new Model(deps), world };
+        const setting = { model: new Model(deps, deps.start), world };
         await world.request(toRequest(world, first), null);
         await check(setting);
         await fc.asyncModelRun(() => ({ model: setting.model, real: world }), commands);
-        await end(setting);
+        await end(setting, change);
         operations += world.operations;
       });
       const details = await fc.check(property, { numRuns, seed: laneSeed, ...(path && { path }) });

@@ -19,8 +19,8 @@ const tables = [
 /** A backup of the database, as far as a history writes it. */
 export interface Backup {
   rows: Map<(typeof tables)[number], unknown[]>;
-  firmwares: { id: number; status: string }[];
-  devices: { id: number; zone: string | null; tags: string[]; retired_dt: Date | null }[];
+  firmwares: { id: number; status: string; revisions: string[] | null }[];
+  devices: { id: number; zone: string | null; tags: string[]; revision: string | null; retired_dt: Date | null }[];
   zones: { name: string; maintenance_window: unknown }[];
   sequences: { name: string; last_value: number; is_called: boolean }[];
 }
@@ -43,8 +43,8 @@ export const backUp = async (db: Db): Promise<Backup> => {
     >`SELECT last_value, is_called FROM ${sql.table(name)}`.execute(db);
     if (found[0]) sequences.push({ name, ...found[0] });
   }
-  const firmwares = await db.selectFrom('firmwares').select(['id', 'status']).execute();
-  const devices = await db.selectFrom('devices').select(['id', 'zone', 'tags', 'retired_dt']).execute();
+  const firmwares = await db.selectFrom('firmwares').select(['id', 'status', 'revisions']).execute();
+  const devices = await db.selectFrom('devices').select(['id', 'zone', 'tags', 'revision', 'retired_dt']).execute();
   const zones = await db.selectFrom('zones').select(['name', 'maintenance_window']).execute();
   return { rows, firmwares, devices, zones, sequences };
 };
@@ -72,8 +72,14 @@ export const restore = async (db: Db, { rows, firmwares, devices, zones, sequenc
         INSERT INTO ${sql.table(table)} OVERRIDING SYSTEM VALUE
         SELECT * FROM jsonb_populate_recordset(NULL::${sql.table(table)}, ${JSON.stringify(rows.get(table))}::jsonb)`.execute(trx);
     }
-    for (const { id, status } of firmwares) await trx.updateTable('firmwares').set({ status }).where('id', '=', id).execute();
-    for (const { id, ...device } of devices) await trx.updateTable('devices').set(device).where('id', '=', id).execute();
+    await sql`
+      UPDATE firmwares f SET status = old.status, revisions = old.revisions
+      FROM jsonb_populate_recordset(NULL::firmwares, ${JSON.stringify(firmwares)}::jsonb) old WHERE old.id = f.id`.execute(trx);
+    await sql`
+      UPDATE devices d SET zone = old.zone, tags = old.tags, revision = old.revision, retired_dt = old.retired_dt
+      FROM jsonb_populate_recordset(NULL::devices, ${JSON.stringify(devices)}::jsonb) old WHERE old.id = d.id`.execute(trx);
+    // Those that were registered since.
+    await sql`DELETE FROM devices WHERE id <> ALL (${devices.map(({ id }) => id)}::integer[])`.execute(trx);
     for (const { name, maintenance_window } of zones) {
       await trx
         .updateTable('zones')
@@ -85,16 +91,26 @@ export const restore = async (db: Db, { rows, firmwares, devices, zones, sequenc
   });
 };
 
-/** The rows, as they are after a command. */
-export const takeSnapshot = async (db: Db) => {
-  const [executions, updates, known, devices] = await Promise.all([
+/**
+ * The rows, as they are after a command.
+ *
+ * @param sinceLine the id of the last line of the audit that is known
+ */
+export const takeSnapshot = async (db: Db, sinceLine = 0) => {
+  const [executions, updates, known, fleet] = await Promise.all([
     db
       .selectFrom('update_executions as e')
       .innerJoin('devices as d', 'd.id', 'e.device_id')
       .innerJoin('updates as u', 'u.id', 'e.update_id')
       .innerJoin('firmwares as f', 'f.id', 'u.firmware_id')
       .selectAll('e')
-      .select(['d.external_id', 'f.version as wanted_version', 'f.status as firmware_status', 'u.status as update_status'])
+      .select([
+        'd.external_id',
+        'f.id as firmware_id',
+        'f.version as wanted_version',
+        'f.status as firmware_status',
+        'u.status as update_status',
+      ])
       .orderBy('e.id')
       .execute(),
     db.selectFrom('updates').selectAll().orderBy('id').execute(),
@@ -113,8 +129,33 @@ export const takeSnapshot = async (db: Db) => {
       .orderBy('r.device_id')
       .orderBy('r.hardware_type')
       .execute(),
-    db.selectFrom('devices').select(['external_id', 'zone', 'tags', 'retired_dt']).orderBy('id').execute(),
+    findFleet(db, sinceLine),
   ]);
-  return { executions, updates, known, devices };
+  return { executions, updates, known, ...fleet };
 };
 export type Snapshot = Awaited<ReturnType<typeof takeSnapshot>>;
+
+interface Fleet {
+  devices: { external_id: string; zone: string | null; tags: string[]; revision: string | null; is_retired: boolean }[];
+  firmwares: { id: number; status: string; revisions: string[] | null }[];
+  zones: { name: string; maintenance_window: { from: string; until: string } | null }[];
+  /** Of the audit, in their order. */
+  lines: { id: number; caller: string; action: string; resource: string; resource_id: string | null; outcome: Record<string, unknown> }[];
+}
+
+/** What admins change, and which of their changes the audit knows: one statement, because there is one snapshot after each event. */
+const findFleet = async (db: Db, sinceLine: number): Promise<Fleet> => {
+  const { rows } = await sql<Fleet>`
+    SELECT
+      (SELECT jsonb_agg(d ORDER BY d.id) FROM (
+        SELECT id, external_id, zone, tags, revision, retired_dt IS NOT NULL AS is_retired FROM devices
+      ) d) AS devices,
+      (SELECT jsonb_agg(f ORDER BY f.id) FROM (SELECT id, status, revisions FROM firmwares) f) AS firmwares,
+      (SELECT jsonb_agg(z ORDER BY z.name) FROM (SELECT name, maintenance_window FROM zones) z) AS zones,
+      (SELECT coalesce(jsonb_agg(l ORDER BY l.id), '[]') FROM (
+        SELECT id, caller, action, resource, resource_id, outcome FROM audit_lines WHERE id > ${sinceLine}
+      ) l) AS lines`.execute(db);
+  const [fleet] = rows;
+  if (!fleet) throw new Error('A statement of one row has answered none');
+  return fleet;
+};

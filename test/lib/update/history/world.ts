@@ -3,8 +3,11 @@ import type { Db, Trx } from '../../../../lib/db/database.ts';
 import { raiseAllIds } from '../../../../lib/db/raise-ids.ts';
 import { handleMessage } from '../../../../lib/each-record.ts';
 import { DomainError } from '../../../../lib/errors.ts';
+import { type ChangedFirmware, editFirmware } from '../../../../lib/firmware/edit-firmware.ts';
 import { changeZone } from '../../../../lib/fleet/edit-zone.ts';
 import { daysOfWeek } from '../../../../lib/fleet/maintenance-window.ts';
+import { NewDevice } from '../../../../lib/fleet/new-device.ts';
+import { type RegisteredDevices, registerDevices } from '../../../../lib/fleet/register-devices.ts';
 import type { Log } from '../../../../lib/log.ts';
 import { EventBusUnavailable, type ServiceEvent } from '../../../../lib/ports/event-bus.ts';
 import type { Queue } from '../../../../lib/ports/queue.ts';
@@ -13,10 +16,12 @@ import type { Confirmation } from '../../../../lib/report/confirmation.ts';
 import { notingRefusedReports } from '../../../../lib/report/refused-reports.ts';
 import { verifyUpdate } from '../../../../lib/report/verify-update.ts';
 import { changeDevice } from '../../../../lib/update/change-device.ts';
+import { heedFirmware } from '../../../../lib/update/look-again.ts';
 import { AdvanceMessage, DispatchMessage, VerifyMessage } from '../../../../lib/update/messages.ts';
 import { requestUpdate } from '../../../../lib/update/plan/request-update.ts';
 import { retryUpdate } from '../../../../lib/update/plan/retry-update.ts';
 import { dispatchUpdate } from '../../../../lib/update/reach/dispatch-update.ts';
+import { wakeForCandidates } from '../../../../lib/update/reach/wake-for-candidates.ts';
 import { wakeSleepers } from '../../../../lib/update/reach/wake-update.ts';
 import type { Rollout } from '../../../../lib/update/rollout.ts';
 import type { Update } from '../../../../lib/update/update.ts';
@@ -27,6 +32,7 @@ import { actor, registeredLongAgo, silentLog, TestClock, updateRequest } from '.
 import { manifestSigner } from '../../../support/manifest-signer.ts';
 import { type QueuedMessage, TimedQueues } from '../../../support/timed-queues.ts';
 import { Crash, type Dependency, type Fault, isSimulated, type Observed, passBy, type Run, runs, use } from './faults.ts';
+import type { Window } from './fleet-model.ts';
 import { type Command, type Report, SimulatedFleet } from './simulated-fleet.ts';
 import { type Backup, backUp, restore } from './snapshot.ts';
 
@@ -37,10 +43,25 @@ import { type Backup, backUp, restore } from './snapshot.ts';
 
 export type ControlAction = 'pause' | 'resume' | 'cancel' | 'force-cancel' | { pace: Partial<Rollout> };
 
+/** What an admin says of a device. */
+export interface DeviceFields {
+  zone?: string | null;
+  tags?: string[];
+  revision?: string | null;
+  retired?: boolean;
+}
+
+/** `isAlone`: nothing else happened at the same time. What an admin changes is a fact if the service has answered that it is done. */
 export type Fact =
   | { kind: 'requested'; update_id: number; request: ReturnType<typeof updateRequest>; isAlone: boolean }
   | { kind: 'retried'; update_id: number }
-  | { kind: 'control began' | 'control ended'; update_id: number; action: ControlAction }
+  | { kind: 'control began'; update_id: number; action: ControlAction }
+  | { kind: 'control ended'; update_id: number; action: ControlAction; changed: boolean; isAlone: boolean }
+  | { kind: 'changed device'; external_id: string; change: DeviceFields }
+  | { kind: 'not found'; external_id: string }
+  | { kind: 'registered'; devices: (DeviceFields & { external_id: string })[]; answer: RegisteredDevices }
+  | { kind: 'changed window'; zone: string; window: Window | null }
+  | { kind: 'changed firmware'; firmware_id: number; change: { status: 'withdrawn' } | { revisions: string[] | null } }
   /** `began`: the number of the last fact when the run began that made the call. */
   | { kind: 'called'; at: Date; began: number; commands: Command[] }
   | { kind: 'told'; update?: { id: number; status: string; isFinished: boolean }; executions: { id: number; status: string }[] }
@@ -80,12 +101,6 @@ export interface WorldBackup {
   updateIds: number[];
   /** How many reports had arrived. */
   arrived: number;
-}
-
-/** Of every day, in local time. */
-export interface Window {
-  from: string;
-  until: string;
 }
 
 const awayCodes = ['auth.keys_unavailable', 'queue.unavailable', 'database.unavailable', 'storage.unavailable', 'signing.unavailable'];
@@ -228,7 +243,7 @@ export class World {
     this.facts.push({ kind: 'retried', update_id: result.value.id });
   }
 
-  async control(update_id: number, action: ControlAction, fault: Fault): Promise<void> {
+  async control(update_id: number, action: ControlAction, fault: Fault, isAlone = true): Promise<void> {
     this.facts.push({ kind: 'control began', update_id, action });
     const work = () => {
       if (action === 'pause') return pauseUpdate(this.#ports, update_id, { reason: 'test' }, actor);
@@ -239,27 +254,38 @@ export class World {
       return changePace(this.#ports, update_id, action.pace, actor);
     };
     const result = await this.#call(fault, work, ['update.ended']);
-    if (!('error' in result)) this.facts.push({ kind: 'control ended', update_id, action });
+    if ('error' in result) return;
+    this.facts.push({ kind: 'control ended', update_id, action, changed: result.value.changed, isAlone });
   }
 
-  /** An admin changes a device, or tags it. Also answers whether that was stored. */
-  async changeDevice(
-    external_id: string,
-    change: { zone?: string | null; tags?: string[]; retired?: boolean },
-    fault: Fault,
-  ): Promise<void> {
-    await this.#call(fault, () => changeDevice(this.#ports, { kind: 'scooter', external_id }, change, actor));
+  async changeDevice(external_id: string, change: DeviceFields, fault: Fault): Promise<void> {
+    const work = () => changeDevice(this.#ports, { kind: 'scooter', external_id }, change, actor);
+    const result = await this.#call(fault, work, ['device.not_found']);
+    if (!('error' in result)) this.facts.push({ kind: 'changed device', external_id, change });
+    else if (result.error instanceof DomainError && result.error.code === 'device.not_found')
+      this.facts.push({ kind: 'not found', external_id });
+  }
+
+  async register(devices: (DeviceFields & { external_id: string })[], fault: Fault): Promise<void> {
+    const wake = (trx: Trx) => wakeForCandidates(trx, this.#ports.advances, this.now());
+    const sent = devices.map((device) => NewDevice.parse({ kind: 'scooter', version: 1, ...device }));
+    const result = await this.#call(fault, () => registerDevices({ ...this.#ports, wakeForCandidates: wake }, sent, actor));
+    if (!('error' in result)) this.facts.push({ kind: 'registered', devices, answer: result.value });
   }
 
   async changeWindow(zone: string, maintenance_window: Window | null, fault: Fault): Promise<void> {
     const wake = (trx: Trx) => wakeSleepers(trx, this.#ports.advances, this.now());
     const days = [...daysOfWeek];
     const change = { maintenance_window: maintenance_window && { ...maintenance_window, days } };
-    await this.#call(fault, () => changeZone({ ...this.#ports, wakeSleepers: wake }, zone, change, actor));
+    const result = await this.#call(fault, () => changeZone({ ...this.#ports, wakeSleepers: wake }, zone, change, actor));
+    if (!('error' in result)) this.facts.push({ kind: 'changed window', zone, window: maintenance_window });
   }
 
-  async withdraw(firmware_id: number): Promise<void> {
-    await this.deps.db.updateTable('firmwares').set({ status: 'withdrawn' }).where('id', '=', firmware_id).execute();
+  async editFirmware(firmware_id: number, change: Extract<Fact, { kind: 'changed firmware' }>['change'], fault: Fault): Promise<void> {
+    const heed = (trx: Trx, firmware: ChangedFirmware) => heedFirmware(trx, this.#ports.advances, firmware, this.now());
+    const edit = 'status' in change ? { ...change, reason: 'test' } : change;
+    const result = await this.#call(fault, () => editFirmware({ ...this.#ports, heedFirmware: heed }, firmware_id, edit, actor));
+    if (!('error' in result)) this.facts.push({ kind: 'changed firmware', firmware_id, change });
   }
 
   /** Brings a message, once or twice at one moment; a copy of one that is gone changes nothing in the queue. */
@@ -339,11 +365,12 @@ export class World {
       this.reports.push(...reports.map((report) => ({ report, due: addSeconds(at, 60) })));
       return;
     }
-    this.arrived.push(...reports);
-    for (const { external_id, occurred_dt } of reports) {
+    // Of a device that is not registered nothing is stored; the same report may be taken later.
+    const taken = reports.filter((_, i) => result.value[i]?.outcome !== 'refused');
+    this.arrived.push(...taken);
+    for (const { external_id, occurred_dt } of taken) {
       if (occurred_dt > at || occurred_dt < addSeconds(at, -longestUnderWaySeconds)) this.lied.add(external_id);
     }
-    const taken = reports.filter((_, i) => result.value[i]?.outcome !== 'refused');
     // In the order in which they happened, as far as their times can be believed; else as they came.
     const happened = ({ occurred_dt }: Report) => (occurred_dt > at || occurred_dt < registeredLongAgo ? at : occurred_dt).getTime();
     taken.sort((a, b) => happened(a) - happened(b));

@@ -111,6 +111,7 @@ export const createMortalService = (db: Db) => {
   const clock = new TestClock();
   const lived: Life[] = [];
   let death: Death | undefined;
+  let isPreparing = false;
   const queues = new TimedQueues<QueueName>(clock.now, { maximumReceives: 10 });
   const queue = (name: QueueName) => queues.sender<never>(name, () => passBoundary(`send to ${name}`));
 
@@ -177,6 +178,7 @@ export const createMortalService = (db: Db) => {
 
   /** Runs one call of a function; `undefined`: it has died, and nobody has its answer. */
   const live = async <T>(name: string, work: () => Promise<T>): Promise<T | undefined> => {
+    if (isPreparing) return work();
     const diesAfter = death?.life === lived.length ? death.afterCalls : undefined;
     const living: Living = { function: name, calls: [], diesAfter, isDead: false };
     lived.push(living);
@@ -214,6 +216,13 @@ export const createMortalService = (db: Db) => {
     diesAt(how?: Death): void {
       death = how;
       lived.length = 0;
+    },
+
+    /** What comes before that is tried: nobody dies in it. */
+    async prepare(work: () => Promise<void>): Promise<void> {
+      isPreparing = true;
+      await work();
+      isPreparing = false;
     },
 
     /** As a caller who does not ask again; `undefined`: there was no answer. */

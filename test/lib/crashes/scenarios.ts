@@ -1,6 +1,7 @@
 import type { Db } from '../../../lib/db/database.ts';
 import { issueFirstTokens } from '../../../lib/ddi/issue-device-token.ts';
 import type { ControllerBase } from '../../../lib/ddi/protocol.ts';
+import type { NewDevice } from '../../../lib/fleet/new-device.ts';
 import { actor, givenDevices, givenFirmware } from '../../support/fixtures.ts';
 import type { MortalService } from '../../support/mortal-service.ts';
 
@@ -10,6 +11,8 @@ import type { MortalService } from '../../support/mortal-service.ts';
  */
 export interface Scenario {
   name: string;
+  /** It has many boundaries and little that others do not have: only every third of those is tried that would be otherwise. */
+  isLong?: true;
   /** Plays it with devices and firmwares of its own, and answers the result, without ids and times. */
   play: (service: MortalService, db: Db) => Promise<unknown>;
 }
@@ -31,8 +34,13 @@ const post = (path: string, body: unknown, more: Record<string, string> = {}) =>
 });
 
 /** Scooters behind scooters-backend, each with its own conduct: they carry out new commands in this way, and report. */
-const createScooters = async (service: MortalService, db: Db, conducts: readonly Conduct[]) => {
-  const external_ids = await givenDevices(db, conducts.length);
+const createScooters = async (
+  service: MortalService,
+  db: Db,
+  conducts: readonly (Conduct | ((version: string) => Conduct))[],
+  place: Partial<NewDevice> = {},
+) => {
+  const external_ids = await givenDevices(db, conducts.length, place);
   const conductOf = new Map(external_ids.map((external_id, i) => [external_id, conducts[i]]));
   const done = new Set<string>();
   service.backend.fleet.length = 0;
@@ -53,7 +61,8 @@ const createScooters = async (service: MortalService, db: Db, conducts: readonly
       const isFirst = ![...done].some((other) => other.startsWith(`${execution_id} `));
       done.add(key);
       service.clock.advance(2);
-      const conduct = conductOf.get(external_id);
+      const given = conductOf.get(external_id);
+      const conduct = typeof given === 'function' ? given(version) : given;
       if (conduct === 'fails' || (conduct === 'fails once' && isFirst)) await report(command, 'FAILED', '0.0.1');
       else if (conduct === 'declines') await report(command, 'REJECTED', '0.0.1');
       else if (conduct === 'installs silently') {
@@ -207,6 +216,137 @@ const anotherPace = controlled('another pace', async (service, id) => {
     body: { rollout: { maximum_per_minute: 600, maximum_in_progress: 3 } },
   });
 });
+
+interface Woken {
+  service: MortalService;
+  db: Db;
+  /** The tag of the devices that the open update means. */
+  tag: string;
+  /** That it brings, and one that came before. */
+  firmware: { id: number; version: string };
+  older: { id: number; version: string };
+  scooters: Awaited<ReturnType<typeof createScooters>>;
+}
+
+interface Waking {
+  /** That the firmware of the open update fits. */
+  revisions?: string[];
+  conduct?: (given: Pick<Woken, 'older'>) => (version: string) => Conduct;
+  /** What comes before, when the update rests for the first time. */
+  before?: (given: Woken) => Promise<void>;
+  happens: (given: Woken) => Promise<unknown>;
+}
+
+const changeDevice = ({ service, scooters: { external_ids } }: Woken, change: object) =>
+  service.call('edit-fleet', {
+    ...{ method: 'PATCH', path: '/v1/devices/{kind}/{external_id}', body: change },
+    pathParameters: { kind: 'scooter', external_id: external_ids[0] ?? '' },
+  });
+
+const requestOpen = async ({ service, tag }: Woken, firmware_id: number) => {
+  const targets = { filter: { tags: { all: [tag] } } };
+  const open = { firmware_id, targets, continuous: true, canary: null, abort: [] };
+  return (await service.call<{ id: number }>('request-update', post('/v1/updates', open))).body.id;
+};
+
+const untilOpenUpdatesRest = async ({ service, db }: Woken, act = async () => {}): Promise<void> => {
+  const isAnyAwake = () =>
+    db.selectFrom('updates').select('id').where('continuous', '=', true).where('due_dt', 'is not', null).executeTakeFirst();
+  while (await isAnyAwake()) {
+    await service.deliverNext();
+    await act();
+  }
+};
+
+/** A continuous update rests. Then something happens by which a device comes to match it, and it is taken in and updated, once, whoever dies. */
+const waking = (what: string, { revisions, conduct, before, happens }: Waking): Scenario => ({
+  name: `a continuous update is woken by ${what}`,
+  isLong: true,
+  async play(service, db) {
+    const older = await givenFirmware(db);
+    const firmware = await givenFirmware(db, revisions && { revisions });
+    const scooters = await createScooters(service, db, [conduct?.({ older }) ?? 'installs']);
+    const given = { service, db, tag: `waking-${unique()}`, firmware, older, scooters };
+    const last = await db
+      .selectFrom('audit_lines')
+      .select(({ fn }) => fn.max('id').as('id'))
+      .executeTakeFirst();
+    let id = 0;
+    await service.prepare(async () => {
+      id = await requestOpen(given, firmware.id);
+      await untilOpenUpdatesRest(given);
+      await before?.(given);
+    });
+    await happens(given);
+    await service.settle(scooters.act);
+    const outcome = await outcomeOf(db, scooters.external_ids, service);
+    await service.prepare(async () => {
+      await service.call('control-update', control(id, 'cancel', { force: true }));
+      await service.settle();
+    });
+    const lines = await db
+      .selectFrom('audit_lines')
+      .select(['action', 'resource'])
+      .where('id', '>', last?.id ?? 0)
+      .orderBy('id')
+      .execute();
+    return { ...outcome, audit: lines.map(({ action, resource }) => `${action} ${resource}`) };
+  },
+});
+
+const wakings = [
+  waking('a device that is changed', {
+    revisions: ['B2'],
+    happens: (given) => changeDevice(given, { tags: [given.tag], revision: 'B2' }),
+  }),
+  waking('a device that is registered', {
+    before: async ({ db, scooters: { external_ids } }) => {
+      await db.deleteFrom('devices').where('external_id', 'in', external_ids).execute();
+    },
+    happens: ({ service, tag, scooters: { external_ids } }) => {
+      const devices = external_ids.map((external_id) => ({ kind: 'scooter', external_id, version: 1, tags: [tag] }));
+      return service.call('register-devices', { method: 'PUT', path: '/v1/devices', body: { devices } });
+    },
+  }),
+  waking('a firmware that fits more devices than before', {
+    revisions: ['B2'],
+    before: async (given) => {
+      await changeDevice(given, { tags: [given.tag], revision: 'B1' });
+      await untilOpenUpdatesRest(given);
+    },
+    happens: ({ service, firmware: { id } }) =>
+      service.call('edit-firmware', {
+        ...{ method: 'PATCH', path: '/v1/firmwares/{id}', body: { revisions: ['B1', 'B2'] } },
+        pathParameters: { id: String(id) },
+      }),
+  }),
+  // What the device runs does not change, so only the end of its execution tells that it is free.
+  waking('the end of an update that had its device', {
+    conduct:
+      ({ older }) =>
+      (version) =>
+        version === older.version ? 'fails' : 'installs',
+    before: async (given) => {
+      const { service, older, tag, scooters } = given;
+      await service.call('request-update', request(older.id, scooters.external_ids));
+      while (service.backend.commands.length === 0) await service.deliverNext();
+      await changeDevice(given, { tags: [tag] });
+      await untilOpenUpdatesRest(given);
+    },
+    happens: ({ scooters }) => scooters.act(),
+  }),
+  waking('the end of a younger one that had taken its device', {
+    before: async (given) => {
+      await requestOpen(given, given.older.id);
+      await changeDevice(given, { tags: [given.tag] });
+      await untilOpenUpdatesRest(given, given.scooters.act);
+    },
+    happens: async ({ service, db, older }) => {
+      const younger = await db.selectFrom('updates').select('id').where('firmware_id', '=', older.id).executeTakeFirstOrThrow();
+      await service.call('control-update', control(younger.id, 'cancel'));
+    },
+  }),
+];
 
 /** Cabinets that poll: each asks until it has nothing to do. */
 const updateOfCabinets: Scenario = {
@@ -362,4 +502,5 @@ export const scenarios: readonly Scenario[] = [
   registration,
   assembly,
   observation,
+  ...wakings,
 ];

@@ -70,11 +70,17 @@ async function main(): Promise<number> {
     });
     const known = inLocalZones(await listFleet(stack));
     const fleet = [...known.slice(0, first), ...inLocalZones(stack.iot_devices)];
-    await author.introduce(createClient({ url: stack.api_url, token: stack.token, signal }));
+    const approver_token = await stack.tokenFor({ subject: 'second-person' });
+    const api = createClient({ url: stack.api_url, token: stack.token, signal });
+    const approver = createClient({ url: stack.api_url, token: approver_token, signal });
+    await author.introduce(api, approver);
     const died = stack.died.then((error) => Promise.reject(error));
     died.catch(() => {}); // also when nobody waits for it any more
     const job = { fleet, later: known.slice(first), files, zones: localZones, inProgressMinutes: deadlineMinutes(options.installSeconds) };
-    const results = await Promise.race([runMainJob({ ...job, api_url: stack.api_url, token: stack.token, display, signal }), died]);
+    const results = await Promise.race([
+      runMainJob({ ...job, api_url: stack.api_url, token: stack.token, approver_token, display, signal }),
+      died,
+    ]);
     const addsUp = results.every(({ contradictions }) => contradictions.length === 0);
     display.line();
     display.line(`${addsUp ? 'Fleet updated' : 'Finished'} ${((performance.now() - startedAt) / 1_000).toFixed(1)} s after the start.`);

@@ -18,8 +18,8 @@ export const authorKeyFile = (directory: string): string => join(directory, 'aut
 export interface LocalAuthor {
   /** For devices when they are made. */
   root: Root;
-  /** Has the service demand and believe the author's signature. May be repeated. */
-  introduce(api: Client): Promise<void>;
+  /** Has the service demand and believe the author's signature; `approver` is somebody else, who approves a new key where that is needed. May be repeated. */
+  introduce(api: Client, approver: Client): Promise<void>;
   /** What the author says about a file. */
   sign(file: SignedFile): Promise<string[]>;
 }
@@ -30,8 +30,10 @@ export async function keepLocalAuthor(directory: string, hardware_types: readonl
   const document = await keepRoot(join(directory, 'author-root.json'), { key, hardware_types });
   return {
     root: Root.parse(JSON.parse(Buffer.from(document.payload, 'base64url').toString('utf8'))),
-    async introduce(api) {
-      await api.addAuthorKey({ owner: OWNER, public_key: key.publicKey as never, hardware_types: [...hardware_types] });
+    async introduce(api, approver) {
+      const added = { owner: OWNER, public_key: key.publicKey as never, hardware_types: [...hardware_types] };
+      const { id, needs_approval, approved_dt } = await api.addAuthorKey(added);
+      if (needs_approval && approved_dt === null) await approver.approveAuthorKey(id);
       await api.publishAuthorRoot(1, document);
       for (const name of hardware_types) await api.changeHardwareType(name, { author_signatures_required: 1 });
     },

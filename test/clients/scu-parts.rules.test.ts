@@ -2,6 +2,8 @@ import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod/mini';
 import type { Client, DryRun, UpdateDetail, Wait } from '../../clients/api/src/index.ts';
+import type { Context } from '../../clients/cli/src/command.ts';
+import { describeOutcome } from '../../clients/cli/src/commands/audit.ts';
 import { formatCsvRow, parseCsv } from '../../clients/cli/src/csv.ts';
 import {
   addFilterOptions,
@@ -12,15 +14,17 @@ import {
   queryOf,
 } from '../../clients/cli/src/filter-options.ts';
 import { readFleet } from '../../clients/cli/src/import-devices.ts';
-import { printable } from '../../clients/cli/src/output.ts';
+import { Output, printable } from '../../clients/cli/src/output.ts';
 import { planLines } from '../../clients/cli/src/plan-lines.ts';
 import { createProgram } from '../../clients/cli/src/program.ts';
+import { Progress } from '../../clients/cli/src/progress.ts';
 import { cut } from '../../clients/cli/src/screen.ts';
 import { addUpdateOptions, toUpdateRequest, type UpdateOptions } from '../../clients/cli/src/update-request.ts';
 import { sayWhatHappens } from '../../clients/cli/src/update-sentence.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from '../../clients/cli/src/update-targets.ts';
 import { updateView } from '../../clients/cli/src/update-view.ts';
 import { sayWait } from '../../clients/cli/src/wait-words.ts';
+import { watch } from '../../clients/cli/src/watch.ts';
 import { describeWindow, maintenanceWindow } from '../../clients/cli/src/window-option.ts';
 import { deviceFilterQuery, filterOfQuery } from '../../lib/fleet/device-filter-query.ts';
 
@@ -236,6 +240,17 @@ it('a dry run says in words when the turn of devices comes', () => {
   ]);
 });
 
+it('the audit says in words what became of a change', () => {
+  const rollout = { maximum_per_minute: 30, maximum_in_progress: null };
+  expect(
+    describeOutcome({
+      before: { status: 'IN_PROGRESS', reason: null, rollout },
+      after: { status: 'PAUSED', reason: 'too many fail', rollout: { ...rollout, maximum_in_progress: 5 } },
+    }),
+  ).toBe('status IN_PROGRESS → PAUSED; reason – → too many fail; rollout.maximum_in_progress – → 5');
+  expect(describeOutcome({ by_update_id: 12, canceled: 300 })).toBe('by_update_id 12; canceled 300');
+});
+
 it('lets no text of a device command the terminal', () => {
   expect(printable('ok\x1b[2J\x1b]0;title\x07\nnext\u202egnp')).toBe('ok [2J ]0;title next gnp');
 });
@@ -308,6 +323,21 @@ const update = (changes: Partial<UpdateDetail>): UpdateDetail =>
     ...changes,
   }) as UpdateDetail;
 const canary = { size: 50, minimum_wait_minutes: 10, success_percentage: 90 };
+
+it.each([
+  ['0: nobody has failed', { SUCCEEDED: 3 }, '0', 0],
+  ['6: more have failed than may', { SUCCEEDED: 3, FAILED: 2 }, '1', 6],
+])('a watch until an update that stays open has nothing left to do ends with %s', async (_, counts, acceptFailures, exitCode) => {
+  const seen = update({ status: 'IN_PROGRESS', continuous: true, rests_dt: '2026-11-26T11:00:00Z', counts: { ...none, ...counts } });
+  const written: string[] = [];
+  const stream = { isTTY: false, write: (text: string) => written.push(text) > 0 } as never;
+  const context = {
+    ...{ output: new Output('table', stream), progress: new Progress(stream), signal: new AbortController().signal },
+    client: () => ({ getUpdate: async () => seen }) as unknown as Client,
+  } as unknown as Context;
+  expect(await watch(context, 7, { until: 'rest', acceptFailures })).toBe(exitCode);
+  expect(written.join('')).toMatch(/Stays open: .* waits for devices that come to match\.\n$/);
+});
 
 describe('why an update stands still is one sentence', () => {
   it.each<[string, Partial<UpdateDetail>, string]>([

@@ -1,3 +1,4 @@
+export { type Change, changesOf } from './audit-changes.ts';
 export { lookUpAll, registerAll } from './chunks.ts';
 export { type Client, createClient } from './client.ts';
 export type * from './generated.ts';

@@ -8,7 +8,7 @@ import { updateLine, updateView } from './update-view.ts';
 export interface WatchOptions {
   /** Seconds. */
   timeout?: number;
-  until?: 'canary' | 'end';
+  until?: 'canary' | 'rest' | 'end';
   /** A number of devices, or a share of them like `2%`. */
   acceptFailures?: string;
 }
@@ -23,13 +23,14 @@ export const watch = async (context: Context, id: number, options: WatchOptions)
   const isAccepted = acceptanceOf(options.acceptFailures);
   const timeout = options.timeout === undefined ? undefined : AbortSignal.timeout(options.timeout * 1_000);
   const signal = timeout ? AbortSignal.any([context.signal, timeout]) : context.signal;
-  const display = displayFor(context);
+  const display = displayFor(context, options.until === 'rest' ? [] : [restHint]);
   try {
     const client = context.client({ attempts, signal });
     for await (const update of watchUpdate(client, id, { signal })) {
       await display.show(update, display.showsWaits && update.counts.QUEUED > 0 ? await waitsOf(client, id, { signal }) : []);
       const exitCode = options.until === 'canary' ? afterCanary(update) : undefined;
       if (exitCode !== undefined) return exitCode;
+      if (options.until === 'rest' && isAtRest(update)) return hasSucceeded(update, isAccepted) ? exitCodes.done : exitCodes.unsuccessful;
       if (update.finished_dt !== null) return isSuccess(update, isAccepted) ? exitCodes.done : exitCodes.unsuccessful;
     }
     return exitCodes.error;
@@ -46,6 +47,10 @@ export const watch = async (context: Context, id: number, options: WatchOptions)
   }
 };
 
+/** A continuous update that has nothing to do until something about its devices changes. */
+const isAtRest = ({ rests_dt, counts }: UpdateDetail): boolean => rests_dt !== null && counts.QUEUED + counts.IN_PROGRESS === 0;
+const restHint = 'The watching goes on: Ctrl-C ends it, and with --until rest it would end here.';
+
 /** Undefined: nothing is decided yet. An update without a canary has passed it. */
 const afterCanary = ({ canary, canary_passed_dt, status }: UpdateDetail): ExitCode | undefined => {
   if (canary === null || canary_passed_dt !== null) return exitCodes.done;
@@ -55,8 +60,11 @@ const afterCanary = ({ canary, canary_passed_dt, status }: UpdateDetail): ExitCo
 
 type IsAccepted = (failed: number, total: number) => boolean;
 
-const isSuccess = ({ status, counts, late_successes }: UpdateDetail, isAccepted: IsAccepted): boolean =>
-  status === 'COMPLETED' && isAccepted(Math.max(0, failedOf(counts) - late_successes), totalOf(counts));
+const isSuccess = (update: UpdateDetail, isAccepted: IsAccepted): boolean =>
+  update.status === 'COMPLETED' && hasSucceeded(update, isAccepted);
+
+const hasSucceeded = ({ counts, late_successes }: UpdateDetail, isAccepted: IsAccepted): boolean =>
+  isAccepted(Math.max(0, failedOf(counts) - late_successes), totalOf(counts));
 
 const acceptanceOf = (text = '0'): IsAccepted => {
   const [, number = '', sign] = /^(\d+(?:\.\d+)?)\s*(%?)$/.exec(text.trim()) ?? [];
@@ -70,13 +78,14 @@ interface Display {
   close(): void;
 }
 
-const displayFor = ({ output, progress }: Context): Display => {
+/** @param atRest what is said besides of an update that has nothing to do */
+const displayFor = ({ output, progress }: Context, atRest: readonly string[]): Display => {
   if (output.format === 'json') return jsonDisplay(output.json);
-  if (output.isTerminal) return screenDisplay(output.paint);
+  if (output.isTerminal) return screenDisplay(output.paint, atRest);
   return lineDisplay(async (line) => {
     progress.clear();
     await output.line(line);
-  });
+  }, atRest);
 };
 
 /** One line of JSON for each state that differs from the one before. */
@@ -93,19 +102,26 @@ const jsonDisplay = (print: (value: unknown) => Promise<void>): Display => {
   };
 };
 
-/** A line of a log every few seconds; the first, the last and what changes the status at once. */
-const lineDisplay = (print: (line: string) => Promise<void>): Display => {
+/**
+ * A line of a log every few seconds; the first, the last and what changes the status at once. While an update that stays open has nothing to do,
+ * there is nothing to log.
+ */
+const lineDisplay = (print: (line: string) => Promise<void>, atRest: readonly string[]): Display => {
   let printedAt = 0;
   let lastStatus = '';
+  let wasAtRest = false;
   return {
     showsWaits: false,
     async show(update) {
       const now = new Date();
-      const isNews = update.status !== lastStatus || update.finished_dt !== null;
-      if (!isNews && now.getTime() - printedAt < lineMilliseconds) return;
+      const rests = isAtRest(update);
+      const isNews = update.status !== lastStatus || rests !== wasAtRest || update.finished_dt !== null;
+      if (!isNews && (rests || now.getTime() - printedAt < lineMilliseconds)) return;
       printedAt = now.getTime();
       lastStatus = update.status;
+      wasAtRest = rests;
       await print(updateLine(update, now));
+      for (const line of rests ? atRest : []) await print(line);
       if (update.finished_dt === null) return;
       for (const { status, reason, count, texts } of update.reasons)
         if (reason !== null) await print(`  ${status} ${formatNumber(count)}x ${[reason, texts[0]?.text].filter(Boolean).join(': ')}`);
@@ -115,11 +131,14 @@ const lineDisplay = (print: (line: string) => Promise<void>): Display => {
 };
 
 /** Drawn every second: times that are left go on while nothing new comes. */
-const screenDisplay = (paint: Context['output']['paint']): Display => {
+const screenDisplay = (paint: Context['output']['paint'], atRest: readonly string[]): Display => {
   const screen = new Screen();
   let latest: [UpdateDetail, readonly Wait[]] | undefined;
   const draw = () => {
-    if (latest) screen.draw(updateView(latest[0], { paint, width: screen.width, now: new Date(), waits: latest[1] }));
+    if (!latest) return;
+    const [update, waits] = latest;
+    const lines = updateView(update, { paint, width: screen.width, now: new Date(), waits });
+    screen.draw([...lines, ...(isAtRest(update) ? atRest.map((line) => paint('faint', line)) : [])]);
   };
   const timer = setInterval(draw, redrawMilliseconds);
   return {

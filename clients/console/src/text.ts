@@ -568,6 +568,11 @@ export const text = {
     sampleHint: 'Empty: all of them. A larger sample contains a smaller one.',
     continuous:
       'Stays open until somebody ends it, and takes in devices that come to match later (new ones, moved ones, or with another version)',
+    replacesNone: 'No other update',
+    replacesNoneHint: 'Others that are open stay open. Devices that both mean belong to the younger one.',
+    replacesOne: (id: number, version: string) => `Update ${id} (${version})`,
+    replacesHint:
+      'It ends when this one begins. Its devices that were not asked yet come over at once, those at work when they have ended.',
     ids: 'Ids',
     idsHint: (number: string) => `${number} ids. One to a line, or separated by commas or spaces; at most 10,000.`,
     csv: 'or a CSV file',

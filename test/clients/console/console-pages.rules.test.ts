@@ -1,5 +1,6 @@
 // What is pure of the pages of changes and packages.
 import { describe, expect, it } from 'vitest';
+import { changesOf } from '../../../clients/api/src/index.ts';
 import {
   emptyPackage,
   findWrongInPackage,
@@ -7,7 +8,7 @@ import {
   type PackageDraft,
   requestOfPackage,
 } from '../../../clients/console/src/package/package-draft.ts';
-import { addressOf, changesOf } from '../../../clients/console/src/pages/audit-line.ts';
+import { addressOf } from '../../../clients/console/src/pages/audit-line.ts';
 import { nextSort, sortingOf } from '../../../clients/console/src/ui/sort.ts';
 
 describe('a line of what was changed', () => {

@@ -95,6 +95,9 @@ describe('the draft of an update', () => {
 
   it('stays open where devices are not named by their ids, and no condition of it passes by itself', () => {
     expect(planOf({ ...draft, continuous: true }, 3, [])).toMatchObject({ continuous: true });
+    expect(planOf({ ...draft, continuous: true, replaces: '12' }, 3, [])).toMatchObject({ continuous: true, replaces_update_id: 12 });
+    expect(planOf({ ...draft, continuous: true }, 3, [])).not.toHaveProperty('replaces_update_id');
+    expect(planOf({ ...draft, replaces: '12' }, 3, [])).not.toHaveProperty('replaces_update_id');
     expect(planOf({ ...draft, continuous: true, choice: 'ids', ids: 'S-1' }, 3, [])).not.toHaveProperty('continuous');
     const filter = { ...draft.filter, not_seen_days: '3' };
     expect(findWrong({ ...draft, continuous: true, filter }, [])).toEqual({ continuous: 'passing' });

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { type AuditLine, all, type ListAuditParams } from '../../../api/src/index.ts';
+import { type AuditLine, all, changesOf, type ListAuditParams } from '../../../api/src/index.ts';
 import { action, addCommand, moment, wholeNumber } from '../command.ts';
 import { formatTime } from '../format.ts';
 import { given } from '../given.ts';
@@ -11,8 +11,14 @@ const columns: Column<AuditLine>[] = [
   { title: 'who', of: ({ caller }) => caller },
   { title: 'did', of: ({ action: done }) => done },
   { title: 'with', of: ({ resource, resource_id }) => (resource_id === null ? resource : `${resource} ${resource_id}`) },
-  { title: 'outcome', of: ({ outcome }) => JSON.stringify(outcome) },
+  { title: 'outcome', of: ({ outcome }) => describeOutcome(outcome) },
 ];
+
+/** What became of it: `status IN_PROGRESS → PAUSED; reason – → too many fail`. */
+export const describeOutcome = (outcome: AuditLine['outcome']): string =>
+  changesOf(outcome)
+    .map(({ field, before, after }) => (before === undefined ? `${field} ${after}` : `${field} ${before} → ${after}`))
+    .join('; ');
 
 interface AuditOptions {
   caller?: string;
@@ -32,7 +38,7 @@ const resources: NonNullable<ListAuditParams['resource']>[] = [
 export const addAuditCommand = (program: Command): void => {
   addCommand(program, 'audit', {
     summary: 'what people and programs have changed, the latest first',
-    details: 'The login needs the scope audit:read.',
+    details: 'The login needs the scope audit:read. With --json an outcome is the document that the service has kept.',
     examples: ['scu audit --resource update --id 17', 'scu audit --caller ada@example.com --since 2026-11-25T20:00:00Z'],
     hasCsv: true,
   })

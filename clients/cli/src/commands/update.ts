@@ -95,7 +95,7 @@ const describeStart = ({ id, status, counts, hardware_type, firmware_version }: 
 const addWatch = (group: Command): void => {
   const command = addCommand(group, 'watch <id>', {
     summary: 'watch an update until it has ended; the exit code says how',
-    details: `0: it has succeeded; 6: with failures, or it was stopped; 7: --timeout. Ctrl-C ends the watching, not the update.`,
+    details: `0: it has succeeded; 6: with failures, or it was stopped; 7: --timeout. Ctrl-C ends the watching, not the update. An update that stays open is watched until Ctrl-C, or until nothing is left to do: --until rest.`,
     examples: ['scu update watch 17', 'scu update watch 17 --until canary --timeout 30m', 'scu update watch 17 --accept-failures 2%'],
   });
   addWatchOptions(command).action(action<WatchOptions, [string]>(async (context, options, id) => watch(context, updateIdOf(id), options)));

@@ -1,4 +1,4 @@
-import type { AuditLine, ListAuditParams, ListAuditResource } from '../../../api/src/index.ts';
+import { type AuditLine, changesOf, type ListAuditParams, type ListAuditResource } from '../../../api/src/index.ts';
 import { useApi, useService } from '../api.ts';
 import { linkTo, useQueryOfPage } from '../location.ts';
 import { text } from '../text.ts';
@@ -8,7 +8,7 @@ import { Page } from '../ui/page.tsx';
 import { Answer, Empty } from '../ui/states.tsx';
 import { type Column, More, Table } from '../ui/table.tsx';
 import { Time } from '../ui/time.tsx';
-import { addressOf, changesOf } from './audit-line.ts';
+import { addressOf } from './audit-line.ts';
 
 const scope = 'audit:read';
 

@@ -66,9 +66,11 @@ export const NewUpdatePage = () => {
         <FirmwareStep
           firmwares={firmwares}
           chosen={firmware}
-          onChoose={(chosen, kind) => change({ firmwareId: chosen, ...(kind && { kind, filter: { ...draft.filter, kind } }) })}
+          onChoose={(chosen, kind) =>
+            change({ firmwareId: chosen, replaces: '', ...(kind && { kind, filter: { ...draft.filter, kind } }) })
+          }
         />
-        <DevicesStep draft={draft} wrong={wrong} change={change} plan={plan} isCounting={dryRun.isFetching} />
+        <DevicesStep {...{ draft, firmware, wrong, change, plan }} isCounting={dryRun.isFetching} />
         <DryRunStep {...{ draft, firmware, catalogue, plan, change, wrong }} query={dryRun} />
         <SafetyStep draft={draft} wrong={wrong} change={change} eligible={eligible} />
         <section className="step summary" aria-label={text.wizard.summary}>

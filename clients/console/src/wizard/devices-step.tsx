@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
-import type { DryRun } from '../../../api/src/index.ts';
+import type { DryRun, FirmwareListItem } from '../../../api/src/index.ts';
 import { useApi } from '../api.ts';
 import { FilterFields } from '../filter/filter-fields.tsx';
 import { formatNumber } from '../format.ts';
@@ -7,7 +7,7 @@ import { linkTo } from '../location.ts';
 import { text } from '../text.ts';
 import { Field, NumberField, Select } from '../ui/controls.tsx';
 import { Empty } from '../ui/states.tsx';
-import { type Draft, idsOf, idsOfCsv, type Wrong } from './draft.ts';
+import { type Draft, idsOf, idsOfCsv, isContinuous, type Wrong } from './draft.ts';
 
 export interface StepProps {
   draft: Draft;
@@ -19,7 +19,14 @@ export const wrongText = (what: Wrong[Exclude<keyof Wrong, 'filter'>]): string |
   what === undefined ? undefined : text.wrong[what];
 
 /** Who is meant: all devices that a filter finds, a group, or those that are named. How many that are is seen at once. */
-export const DevicesStep = ({ draft, wrong, change, plan, isCounting }: StepProps & { plan: DryRun | undefined; isCounting: boolean }) => {
+export const DevicesStep = ({
+  draft,
+  firmware,
+  wrong,
+  change,
+  plan,
+  isCounting,
+}: StepProps & { firmware: FirmwareListItem | undefined; plan: DryRun | undefined; isCounting: boolean }) => {
   const chosen = plan?.reasons.reduce((sum, { count }) => sum + count, 0);
   return (
     <section className="step" aria-label={text.wizard.devices}>
@@ -60,7 +67,36 @@ export const DevicesStep = ({ draft, wrong, change, plan, isCounting }: StepProp
         </label>
       )}
       {wrong.continuous && <p className="wrong">{wrongText(wrong.continuous)}</p>}
+      {isContinuous(draft) && firmware && <ReplacesField hardwareType={firmware.hardware_type} {...{ draft, change }} />}
     </section>
+  );
+};
+
+/** In which a continuous update is open. */
+const openStatuses = ['IN_PROGRESS', 'PAUSED', 'SCHEDULED', 'WAITING_FOR_APPROVAL'] as const;
+
+/** Which open update of the same hardware type ends when this one begins. Nothing where there is none. */
+const ReplacesField = ({ hardwareType, draft, change }: Pick<StepProps, 'draft' | 'change'> & { hardwareType: string }) => {
+  const api = useApi();
+  const { data: open = [] } = useQuery({
+    queryKey: ['updates', 'continuous', hardwareType],
+    queryFn: async ({ signal }) => {
+      const pages = openStatuses.map((status) => api.listUpdates({ hardware_type: hardwareType, status, limit: 500 }, { signal }));
+      return (await Promise.all(pages)).flatMap(({ items }) => items.filter(({ continuous }) => continuous));
+    },
+  });
+  if (open.length === 0) return null;
+  return (
+    <div className="fields">
+      <Select
+        label={text.update.replaces}
+        value={draft.replaces}
+        any={text.wizard.replacesNone}
+        hint={draft.replaces === '' ? text.wizard.replacesNoneHint : text.wizard.replacesHint}
+        options={open.map(({ id, firmware_version }) => ({ value: String(id), label: text.wizard.replacesOne(id, firmware_version) }))}
+        onChange={(replaces) => change({ replaces })}
+      />
+    </div>
   );
 };
 

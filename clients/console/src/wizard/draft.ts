@@ -41,6 +41,8 @@ export interface Draft {
   force: boolean;
   /** Stays open for devices that come to match. Those that are named by their ids cannot. */
   continuous: boolean;
+  /** The id of the continuous update that ends when this one begins; empty: none. */
+  replaces: string;
   /** Takes devices that nobody has asked yet out of older updates. */
   supersede: boolean;
   unknownVersion: 'INCLUDE' | 'EXCLUDE';
@@ -74,6 +76,7 @@ export const emptyDraft: Draft = {
   allowDowngrade: false,
   force: false,
   continuous: false,
+  replaces: '',
   supersede: false,
   unknownVersion: 'INCLUDE',
   comment: '',
@@ -181,7 +184,7 @@ export const planOf = (draft: Draft, firmware_id: number, catalogue: Catalogue):
   allow_downgrade: draft.allowDowngrade,
   force: draft.force,
   ...(draft.supersede && { supersede: true }),
-  ...(isContinuous(draft) && { continuous: true }),
+  ...(isContinuous(draft) && { continuous: true, ...(draft.replaces !== '' && { replaces_update_id: Number(draft.replaces) }) }),
   unknown_version: draft.unknownVersion,
   comment: draft.comment.trim() || (draft.allowDowngrade || draft.window === 'ignore' ? '-' : ''),
   ...(draft.window === 'own' && { window: toWindow(draft.hours) }),

@@ -11,7 +11,7 @@ import type { MortalService } from '../../support/mortal-service.ts';
  */
 export interface Scenario {
   name: string;
-  /** It has many boundaries and little that others do not have: only every third of those is tried that would be otherwise. */
+  /** After its first life it has little that others do not have: only every third boundary is tried of those that would be otherwise. */
   isLong?: true;
   /** Plays it with devices and firmwares of its own, and answers the result, without ids and times. */
   play: (service: MortalService, db: Db) => Promise<unknown>;

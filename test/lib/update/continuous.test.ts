@@ -128,7 +128,11 @@ describe('a continuous update', () => {
     const pagesOf = async (filter: Partial<ExecutionFilter>) => {
       const found = [];
       for (let cursor: string | null | undefined; cursor !== null; ) {
-        const page = await getExecutions(db, { update_id: update.id, external_id: first, ...filter, cursor, limit: 1 }, service.clock.now());
+        const page = await getExecutions(
+          db,
+          { update_id: update.id, external_id: first, ...filter, cursor, limit: 1 },
+          service.clock.now(),
+        );
         found.push(...page.items.map(({ status }) => status));
         cursor = page.next_cursor;
       }

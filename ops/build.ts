@@ -1,6 +1,7 @@
 // `npm run build`: bundles every functions/<name>/index.ts into one file that Lambda and serverless-offline both load, and the web console.
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -13,8 +14,10 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** Without it Node would take the bundle for an ES module on this machine, and on Lambda it would have to try both forms. */
 const commonJs = Buffer.from('{"type":"commonjs"}\n');
-/** Only beside the function `console`: the files that its pages load. */
+/** Only beside functions that answer pages: the files that these load. */
 const assetsFolder = 'assets';
+/** Swagger UI's, beside `docs`. */
+const filesOfDocs = ['swagger-ui-bundle.js', 'swagger-ui.css'];
 /** Only beside functions that call AWS: the parts of the SDK, which they load at their first call (lib/sdk). */
 const sdkFolder = 'sdk';
 const deployedFiles = ['index.js', 'package.json', assetsFolder, sdkFolder];
@@ -72,8 +75,9 @@ export async function build({
     mapsIn(directory),
     names.map((name) => `${name}.js.map`),
   );
-  if (names.includes('console'))
-    await writeAssets(join(directory, 'functions', 'console', assetsFolder), await buildConsole(root, logLevel));
+  const assetsIn = (name: string) => join(directory, 'functions', name, assetsFolder);
+  if (names.includes('console')) await writeAssets(assetsIn('console'), await buildConsole(root, logLevel));
+  if (names.includes('docs')) await writeAssets(assetsIn('docs'), await readFilesOfDocs());
   const sorted = Object.fromEntries(Object.entries(sizes).sort(([a], [b]) => a.localeCompare(b)));
   await replaceFile(join(directory, 'sizes.json'), Buffer.from(`${JSON.stringify(sorted, null, 2)}\n`));
   return sorted;
@@ -159,8 +163,15 @@ async function replaceFile(path: string, contents: Uint8Array): Promise<void> {
   await rename(temporary, path);
 }
 
+const readFilesOfDocs = (): Promise<Asset[]> => {
+  const { resolve } = createRequire(import.meta.url);
+  return Promise.all(filesOfDocs.map(async (path) => ({ path, contents: await readFile(resolve(`swagger-ui-dist/${path}`)) })));
+};
+
+type Asset = Awaited<ReturnType<typeof buildConsole>>[number];
+
 /** The page is written last, so that it never names files that are not there yet. */
-async function writeAssets(directory: string, files: Awaited<ReturnType<typeof buildConsole>>): Promise<void> {
+async function writeAssets(directory: string, files: readonly Asset[]): Promise<void> {
   const pageLast = files.toSorted((a, b) => Number(a.path === 'index.html') - Number(b.path === 'index.html'));
   for (const { path, contents } of pageLast) await replaceFile(join(directory, path), contents);
   await removeAllBut(

@@ -20,16 +20,11 @@ const headersOf = (type: string) => ({
 });
 
 export interface DocsDeps {
-  /** Swagger UI's own files. */
-  swaggerUi: { bundle: string; style: string };
+  /** The text of a file of Swagger UI. */
+  readAsset(name: 'swagger-ui-bundle.js' | 'swagger-ui.css'): Promise<string>;
 }
 
 export const createHandler = (deps: HttpDeps & DocsDeps) => {
-  const assets = {
-    'swagger-ui-bundle.js': { type: 'text/javascript', text: deps.swaggerUi.bundle },
-    'swagger-ui.css': { type: 'text/css', text: deps.swaggerUi.style },
-    'page.js': { type: 'text/javascript', text: script },
-  } as const;
   // Made when first asked for: the page's script and style do not need it.
   let document: ReturnType<typeof createOpenApiDocument> | undefined;
   return endpoint(
@@ -38,9 +33,10 @@ export const createHandler = (deps: HttpDeps & DocsDeps) => {
       return json(200, document);
     }),
     operation(deps, docsRoute, async () => ({ statusCode: 200, headers: headersOf('text/html'), body: page })),
-    operation(deps, docsAssetRoute, async ({ path }) => {
-      const { type, text } = assets[path.asset];
-      return { statusCode: 200, headers: { ...headersOf(type), 'cache-control': 'public, max-age=86400' }, body: text };
-    }),
+    operation(deps, docsAssetRoute, async ({ path: { asset } }) => ({
+      statusCode: 200,
+      headers: { ...headersOf(asset.endsWith('.css') ? 'text/css' : 'text/javascript'), 'cache-control': 'public, max-age=86400' },
+      body: asset === 'page.js' ? script : await deps.readAsset(asset),
+    })),
   );
 };

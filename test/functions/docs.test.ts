@@ -6,9 +6,8 @@ import { call, createIdentity, createRecordingLog } from '../support/http.ts';
 
 const { authenticate } = await createIdentity();
 const require = createRequire(import.meta.url);
-const read = (name: string) => readFileSync(require.resolve(`swagger-ui-dist/${name}`), 'utf8');
-const swaggerUi = { bundle: read('swagger-ui-bundle.js'), style: read('swagger-ui.css') };
-const handler = createHandler({ authenticate, log: createRecordingLog(), swaggerUi });
+const readAsset = async (name: string) => readFileSync(require.resolve(`swagger-ui-dist/${name}`), 'utf8');
+const handler = createHandler({ authenticate, log: createRecordingLog(), readAsset });
 
 const getAsset = (asset: string) => call<string>(handler, { method: 'GET', path: '/docs/{asset}', pathParameters: { asset } });
 

@@ -46,14 +46,14 @@ it('bundles each function into one module that loads without node_modules, and t
   expect((await readdir(join(root, '.build', 'functions', 'storage'))).sort()).toEqual(['index.js', 'package.json']);
 });
 
-it('gives the content of a file that is imported as text', async () => {
-  const root = await project({
-    docs: `import style from 'swagger-ui-dist/swagger-ui.css' with { type: 'text' };
-           import script from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'text' };
-           export const handler = async () => [typeof style, typeof script, style.includes('.swagger-ui')];`,
-  });
+it('puts the files of the page of documents beside their function, and not into it', async () => {
+  const root = await project({ docs: `export const handler = async () => 1;`, other: `export const handler = async () => 2;` });
   await build({ root });
-  expect(await (await load(root, 'docs')).handler()).toEqual(['string', 'string', true]);
+  const filesOf = async (name: string) => (await readdir(join(root, '.build', 'functions', name))).sort();
+  expect(await filesOf('docs')).toEqual(['assets', 'index.js', 'package.json']);
+  expect(await filesOf('docs/assets')).toEqual(['swagger-ui-bundle.js', 'swagger-ui.css']);
+  expect(await readFile(join(root, '.build', 'functions', 'docs', 'assets', 'swagger-ui.css'), 'utf8')).toContain('.swagger-ui');
+  expect(await filesOf('other')).toEqual(['index.js', 'package.json']);
 });
 
 it('loads none of what Node has and a function does not use, whatever lies beside it', async () => {

@@ -112,10 +112,11 @@ export function createBackend(options: BackendOptions) {
     return found && leftMs > 0 ? { outcome: 'deferred', reason: found.reason, retry_after_seconds: Math.ceil(leftMs / 1000) } : undefined;
   }
 
-  if (options.journal !== undefined) {
+  /** Knows again what the last run has written, and goes on with what it left. */
+  function goOnFrom(file: string): void {
     const unfinished = new Map<string, Accepted>();
     const owed = new Map<string, Confirmation>();
-    journal = openJournal(options.journal, (entry) => {
+    journal = openJournal(file, (entry) => {
       if (entry.type === 'accepted') {
         decided.set(entry.key, { outcome: 'accepted' });
         unfinished.set(entry.key, { command: entry.command, plan: entry.plan });
@@ -130,6 +131,8 @@ export function createBackend(options: BackendOptions) {
     for (const [key, report] of owed) reporter.add(report, key);
     for (const accepted of unfinished.values()) installer.start(accepted);
   }
+
+  if (options.journal !== undefined) goOnFrom(options.journal);
 
   return {
     /** Answers each command; those accepted are in the journal before this returns. If it throws, none was accepted. */

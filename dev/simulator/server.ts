@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import type { JSONWebKeySet } from 'jose';
 import { z } from 'zod';
 import type { Root } from './author-verifier.ts';
-import { createBackend } from './backend.ts';
+import { type Backend, createBackend } from './backend.ts';
 import { Behaviour } from './behaviour.ts';
 import { CommandsRequest, DevicesQuery, invalid, Kind, Problem, parse, VersionsRequest } from './contract.ts';
 import { authenticate, findRoute, readJson, sendJson, sendProblem } from './http.ts';
@@ -67,6 +67,45 @@ interface Call {
   /** The JSON body, for methods that have one. */
   body: unknown;
 }
+/** What is answered, by "METHOD /path". */
+type Routes = Record<string, (call: Call) => unknown>;
+
+/** The contract: these meet outages and slowness, and are what lib/ports/scooters-backend.openapi.yaml describes. */
+const contractOf = (backend: Backend): Routes => ({
+  'POST /v1/firmware-commands': ({ request, body }) => {
+    requireIdempotencyKey(request);
+    return { results: backend.commands(parse(CommandsRequest, body, 'body').commands) };
+  },
+  'POST /v1/firmware-versions': ({ request, body }) => {
+    requireIdempotencyKey(request);
+    const { kind, external_ids } = parse(VersionsRequest, body, 'body');
+    return backend.versions(kind, external_ids);
+  },
+  'GET /v1/devices': ({ url }) => {
+    const { cursor, limit } = parse(DevicesQuery, Object.fromEntries(url.searchParams), 'query');
+    const { items, next } = backend.page(cursor === undefined ? 0 : fromCursor(cursor), limit);
+    return { items, next_cursor: next === undefined ? null : toCursor(next) };
+  },
+});
+
+/** For tests and people. */
+const controlsOf = (backend: Backend, commandLog: () => unknown): Routes => ({
+  'GET /simulator/behaviour': () => backend.behaviour(),
+  'PATCH /simulator/behaviour': ({ body }) => {
+    try {
+      return backend.change(body);
+    } catch (error) {
+      throw error instanceof z.ZodError ? invalid(error, 'body') : error;
+    }
+  },
+  'GET /simulator/commands': () => commandLog(),
+  'GET /simulator/progress': () => backend.progress(),
+  'GET /simulator/devices/{kind}/{external_id}': ({ params: [kind, externalId = ''] }) => {
+    const device = backend.device(parse(Kind, kind, 'path'), externalId);
+    if (!device) throw new Problem(404, 'device.not_found', 'There is no such device.');
+    return device;
+  },
+});
 
 /** Starts a simulated scooters-backend with its fleet. Rejects when the port is taken or an option is wrong. */
 export async function startSimulator(options: SimulatorOptions = {}) {
@@ -85,42 +124,8 @@ export async function startSimulator(options: SimulatorOptions = {}) {
   const calls: CommandCall[] = [];
   const commandLog = () => ({ calls: [...calls], ...backend.counts() });
 
-  /** The contract: these meet outages and slowness, and are what lib/ports/scooters-backend.openapi.yaml describes. */
-  const contract: Record<string, (call: Call) => unknown> = {
-    'POST /v1/firmware-commands': ({ request, body }) => {
-      requireIdempotencyKey(request);
-      return { results: backend.commands(parse(CommandsRequest, body, 'body').commands) };
-    },
-    'POST /v1/firmware-versions': ({ request, body }) => {
-      requireIdempotencyKey(request);
-      const { kind, external_ids } = parse(VersionsRequest, body, 'body');
-      return backend.versions(kind, external_ids);
-    },
-    'GET /v1/devices': ({ url }) => {
-      const { cursor, limit } = parse(DevicesQuery, Object.fromEntries(url.searchParams), 'query');
-      const { items, next } = backend.page(cursor === undefined ? 0 : fromCursor(cursor), limit);
-      return { items, next_cursor: next === undefined ? null : toCursor(next) };
-    },
-  };
-
-  /** For tests and people. */
-  const controls: Record<string, (call: Call) => unknown> = {
-    'GET /simulator/behaviour': () => backend.behaviour(),
-    'PATCH /simulator/behaviour': ({ body }) => {
-      try {
-        return backend.change(body);
-      } catch (error) {
-        throw error instanceof z.ZodError ? invalid(error, 'body') : error;
-      }
-    },
-    'GET /simulator/commands': () => commandLog(),
-    'GET /simulator/progress': () => backend.progress(),
-    'GET /simulator/devices/{kind}/{external_id}': ({ params: [kind, externalId = ''] }) => {
-      const device = backend.device(parse(Kind, kind, 'path'), externalId);
-      if (!device) throw new Problem(404, 'device.not_found', 'There is no such device.');
-      return device;
-    },
-  };
+  const contract = contractOf(backend);
+  const controls = controlsOf(backend, commandLog);
 
   async function answer(request: IncomingMessage, record: { count: number }): Promise<unknown> {
     authenticate(request, token);

@@ -2,9 +2,6 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LambdaClient } from '@aws-sdk/client-lambda';
-import { S3Client } from '@aws-sdk/client-s3';
-import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { stop as stopBundler } from 'esbuild';
 import { createClient, registerAll } from '../../clients/api/src/index.ts';
 import { migrateToLatest } from '../../lib/db/migrate.ts';
@@ -12,22 +9,19 @@ import type { PollIntervals } from '../../lib/ddi/poll-interval.ts';
 import { build } from '../../ops/build.ts';
 import { writePrivateFile } from '../../ops/private-file.ts';
 import { keepSigningKeys, publicKeysOf } from '../../ops/signing-keys.ts';
-import { type BucketNotification, readStackDefinition, type StackDefinition } from '../../ops/stack-definition.ts';
-import { createBucket, createQueues } from '../local-aws/aws-resources.ts';
-import { invokeThroughLambda, startEventSourceMappings } from '../local-aws/event-source-mappings.ts';
-import { startQueues } from '../local-aws/queues.ts';
-import { startS3Server } from '../local-aws/s3-server.ts';
+import { readStackDefinition, type StackDefinition } from '../../ops/stack-definition.ts';
 import { type IotFleetDevice, type IotFleetOptions, listIotDevices, startIotFleet } from '../simulator/iot-fleet.ts';
 import { type SimulatorOptions, startSimulator } from '../simulator/server.ts';
 import { startLocalIdentity } from './local-identity.ts';
 import { causeOf, watchParts } from './part-ended.ts';
 import { startPostgres } from './postgres.ts';
 import { startServerlessOffline } from './serverless-offline.ts';
-import { type Ports, settleStackSettings } from './stack-settings.ts';
+import { expectAnswer, REGION, startEmbeddedAws, useEmulator } from './stack-aws.ts';
+import { settingsOfFunctions, startConsumers } from './stack-functions.ts';
+import { type StackSettings, settleStackSettings } from './stack-settings.ts';
 import { createUndo, type Undo } from './undo.ts';
 
 const STAGE = 'offline';
-const REGION = 'eu-central-1';
 /** Devices poll more often here than in production: nobody wants to watch for five minutes. */
 const POLL_SECONDS: PollIntervals = { idleSeconds: 4, waitingSeconds: 1 };
 
@@ -88,173 +82,42 @@ export interface Stack extends StackDescription {
   stop(): Promise<void>;
 }
 
+/** What the parts of a stack share while they start. */
+interface Start {
+  options: StackOptions;
+  definition: StackDefinition;
+  settings: StackSettings;
+  /** The folder of this run. */
+  directory: string;
+  /** A file or folder that is there again at the next start; undefined if nothing is to stay. */
+  kept(name: string): string | undefined;
+  undo: Undo;
+  signal: AbortSignal;
+  /** When this part ends by itself, the start or the stack has ended. */
+  watch(died: Promise<Error>): void;
+  /** Tells what comes next; throws when the start has been ended. */
+  step(text: string): void;
+}
+
 /** Either the whole stack is up, or the promise rejects and nothing of it is left. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const { onStep = () => {}, onError = () => {}, pollIntervals = POLL_SECONDS } = options;
   const undo = createUndo();
   const parts = watchParts();
   // A part that ends while others start ends the start.
   const signal = AbortSignal.any([parts.signal, ...(options.signal ? [options.signal] : [])]);
   const step = (text: string) => {
     signal.throwIfAborted();
-    onStep(text);
+    options.onStep?.(text);
   };
-
   try {
     if (options.aws !== undefined) await expectAnswer(options.aws);
-    const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'scooters-stack-')));
-    if (options.directory === undefined) undo.push(() => rm(directory, { recursive: true, force: true }));
-    await mkdir(directory, { recursive: true });
-    const { access_key_id, secret_access_key, ports } = await settleStackSettings(join(directory, 'settings.json'), options.apiPort);
-    const kept = options.directory === undefined ? undefined : directory;
+    const directory = await makeDirectory(options.directory, undo);
+    const kept = (name: string) => (options.directory === undefined ? undefined : join(directory, name));
+    const settings = await settleStackSettings(join(directory, 'settings.json'), options.apiPort);
     const definition = readStackDefinition({ stage: STAGE });
-
-    step('Building the functions');
-    const building = build();
-    building.catch(() => {}); // thrown where it is awaited
-
-    step('Starting PostgreSQL');
-    const postgres = await startPostgres({ ...(kept !== undefined && { directory: join(kept, 'postgres') }), port: ports.postgres });
-    undo.push(postgres.stop);
-    parts.watch(postgres.died);
-    const database_url = await postgres.createDatabase('scooters_updater');
-    step('Migrating the database');
-    await migrateToLatest(database_url);
-
-    step('Starting S3, SQS and the simulated fleet');
-    const identity = await startLocalIdentity({ ...(kept !== undefined && { file: join(kept, 'identity.json') }), port: ports.identity });
-    undo.push(identity.close);
-    const place = { definition, bucket: `${definition.service}-${STAGE}-firmwares`, undo };
-    const embedded = { ...place, credentials: { accessKeyId: access_key_id, secretAccessKey: secret_access_key }, ports };
-    const { sqs, queues, credentials, endpoints } =
-      options.aws === undefined
-        ? await startEmbeddedAws({ ...embedded, directory, queueDirectory: kept === undefined ? undefined : join(kept, 'sqs') })
-        : await useEmulator({ ...place, endpoint: options.aws });
-    const { bucket } = place;
-    const signing = keepSigningKeys(kept === undefined ? undefined : join(kept, 'signing-keys.json'));
-    const simulator = await startSimulator({
-      ...options.simulator,
-      manifest_keys: publicKeysOf(signing),
-      port: ports.simulator,
-      ...(kept !== undefined && { journal: join(kept, 'simulator', 'journal.jsonl') }),
-    });
-    undo.push(simulator.close);
-
-    await building;
-    await stopBundler(); // its own process would wait for work as long as we run
-    step('Starting the API (serverless offline)');
-    const log_file = join(directory, 'functions.log');
-    const offline = await startServerlessOffline({
-      httpPort: ports.api,
-      lambdaPort: ports.lambda,
-      logFile: log_file,
-      signal,
-      env: {
-        DATABASE_URL: database_url,
-        JWT_ISSUER: identity.issuer,
-        JWT_AUDIENCE: identity.audience,
-        JWKS_URL: identity.jwks_url,
-        BACKEND_URL: simulator.url,
-        BACKEND_TOKEN: simulator.token,
-        FIRMWARE_BUCKET: bucket,
-        ADVANCES_QUEUE_URL: queues.urls['AdvancesQueue'] ?? '',
-        VERIFICATIONS_QUEUE_URL: queues.urls['VerificationsQueue'] ?? '',
-        DISPATCHES_QUEUE_URL: queues.urls['DispatchesQueue'] ?? '',
-        OBSERVATIONS_QUEUE_URL: queues.urls['ObservationsQueue'] ?? '',
-        DDI_POLL_SECONDS: String(pollIntervals.idleSeconds),
-        DDI_WAITING_POLL_SECONDS: String(pollIntervals.waitingSeconds),
-        ...(options.approvalAbove !== undefined && { APPROVAL_ABOVE: String(options.approvalAbove) }),
-        ASSEMBLIES_QUEUE_URL: queues.urls['AssembliesQueue'] ?? '',
-        REGISTRATIONS_QUEUE_URL: queues.urls['RegistrationsQueue'] ?? '',
-        ...signing,
-        AWS_ENDPOINT_URL_S3: endpoints.s3,
-        AWS_ENDPOINT_URL_SQS: endpoints.sqs,
-        AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-        AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-        AWS_REGION: REGION,
-      },
-    });
-    undo.push(offline.stop);
-    parts.watch(offline.died);
-    options.onApi?.(offline.api_url);
-
-    const lambda = new LambdaClient({
-      endpoint: offline.lambda_url,
-      region: REGION,
-      credentials,
-      // One attempt: a repeated invocation would be a second delivery that the queue knows nothing of.
-      maxAttempts: 1,
-      // Each call has its own connection. A kept connection may be closed by the other end at the moment when it is used again; the call would
-      // fail, and its message would stay hidden for minutes.
-      requestHandler: { httpAgent: { keepAlive: false, maxSockets: Number.POSITIVE_INFINITY } },
-    });
-    undo.push(() => lambda.destroy());
-    const consumers = startEventSourceMappings({
-      mappings: definition.event_source_mappings.map((mapping) => ({
-        ...mapping,
-        queue_url: queues.urls[mapping.queue] ?? '',
-        queue_arn: queues.arns[mapping.queue] ?? '',
-      })),
-      sqs,
-      region: REGION,
-      invoke: invokeThroughLambda(lambda, `${definition.service}-${STAGE}-`),
-      onError,
-    });
-    undo.push(consumers.stop);
-    simulator.reportTo(offline.api_url, () =>
-      identity.token({ subject: 'scooters-backend', scopes: ['devices:report'], expiresIn: '10m' }),
-    );
-
-    const iot_devices = options.iotFleet ? listIotDevices(options.iotFleet) : [];
-    if (options.iotFleet && iot_devices.length > 0) {
-      step('Starting the devices that poll');
-      const api = createClient({
-        url: offline.api_url,
-        token: await identity.token({ subject: 'local-engineer', scopes: ['devices:write'], expiresIn: '10m' }),
-        signal,
-      });
-      await registerAll(api, iot_devices);
-      const iotFleet = await startIotFleet({
-        ...options.iotFleet,
-        url: offline.api_url,
-        tenant: 'default',
-        manifestKeys: publicKeysOf(signing),
-        file: kept === undefined ? undefined : join(kept, 'simulator', 'iot-fleet.json'),
-        issueToken: async ({ kind, external_id }) => (await api.issueDeviceToken(kind, external_id)).token,
-      });
-      undo.push(iotFleet.close);
-    }
-
-    const description: StackDescription = {
-      api_url: offline.api_url,
-      ddi_url: offline.api_url,
-      token: await identity.token({ subject: 'local-engineer', expiresIn: '7d' }),
-      issuer: identity.issuer,
-      database_url,
-      simulator_url: simulator.url,
-      simulator_token: simulator.token,
-      s3: { endpoint: endpoints.s3, bucket },
-      sqs: { endpoint: endpoints.sqs, queue_urls: queues.urls },
-      region: REGION,
-      access_key_id: credentials.accessKeyId,
-      secret_access_key: credentials.secretAccessKey,
-      pid: process.pid,
-    };
-    const { stackFile } = options;
-    if (stackFile !== undefined) {
-      writePrivateFile(stackFile, `${JSON.stringify(description, null, 2)}\n`);
-      undo.push(() => rm(stackFile, { force: true }));
-    }
+    const stack = await startParts({ options, definition, settings, directory, kept, undo, signal, watch: parts.watch, step });
     signal.throwIfAborted();
-    return {
-      ...description,
-      tokenFor: identity.token,
-      iot_devices,
-      queueDepth: async (queue) => queues.depth(queue),
-      log_file,
-      died: parts.ended,
-      stop: undo.run,
-    };
+    return { ...stack, died: parts.ended, stop: undo.run };
   } catch (error) {
     const cause = signal.aborted ? error : await causeOf(error, parts.ended);
     await undo.run();
@@ -262,75 +125,135 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   }
 }
 
-interface AwsOptions {
-  definition: StackDefinition;
-  bucket: string;
-  undo: Undo;
+/** Without a directory a temporary one, which is gone afterwards. */
+async function makeDirectory(wanted: string | undefined, undo: Undo): Promise<string> {
+  if (wanted !== undefined) {
+    await mkdir(wanted, { recursive: true });
+    return wanted;
+  }
+  const directory = await mkdtemp(join(tmpdir(), 'scooters-stack-'));
+  undo.push(() => rm(directory, { recursive: true, force: true }));
+  return directory;
 }
 
-/** Our own S3 and fauxqs, in this process. */
-async function startEmbeddedAws(
-  options: AwsOptions & {
-    credentials: { accessKeyId: string; secretAccessKey: string };
-    ports: Ports;
-    directory: string;
-    queueDirectory: string | undefined;
-  },
-) {
-  const { definition, bucket, undo, credentials, ports, directory, queueDirectory } = options;
-  const queues = await startQueues({
-    definitions: definition.queues,
+/** Starts one part after the other; the functions are bundled meanwhile. */
+async function startParts(start: Start): Promise<Omit<Stack, 'died' | 'stop'>> {
+  start.step('Building the functions');
+  const building = build();
+  building.catch(() => {}); // thrown where it is awaited
+
+  const database_url = await startDatabase(start);
+  const neighbours = await startNeighbours(start);
+  await building;
+  await stopBundler(); // its own process would wait for work as long as we run
+  const functions = await startFunctions(start, database_url, neighbours);
+  const iot_devices = await startDevicesThatPoll(start, functions.api_url, neighbours);
+
+  const { identity, aws, simulator } = neighbours;
+  const description: StackDescription = {
+    api_url: functions.api_url,
+    ddi_url: functions.api_url,
+    token: await identity.token({ subject: 'local-engineer', expiresIn: '7d' }),
+    issuer: identity.issuer,
+    database_url,
+    simulator_url: simulator.url,
+    simulator_token: simulator.token,
+    s3: { endpoint: aws.endpoints.s3, bucket: aws.bucket },
+    sqs: { endpoint: aws.endpoints.sqs, queue_urls: aws.queues.urls },
     region: REGION,
-    port: ports.sqs,
-    ...(queueDirectory !== undefined && { directory: queueDirectory }),
+    access_key_id: aws.credentials.accessKeyId,
+    secret_access_key: aws.credentials.secretAccessKey,
+    pid: process.pid,
+  };
+  publish(description, start);
+  const queueDepth = async (queue: string) => aws.queues.depth(queue);
+  return { ...description, tokenFor: identity.token, iot_devices, queueDepth, log_file: functions.log_file };
+}
+
+/** PostgreSQL with a migrated database. Answers its URL. */
+async function startDatabase({ settings, kept, undo, watch, step }: Start): Promise<string> {
+  step('Starting PostgreSQL');
+  const directory = kept('postgres');
+  const postgres = await startPostgres({ ...(directory !== undefined && { directory }), port: settings.ports.postgres });
+  undo.push(postgres.stop);
+  watch(postgres.died);
+  const url = await postgres.createDatabase('scooters_updater');
+  step('Migrating the database');
+  await migrateToLatest(url);
+  return url;
+}
+
+type Neighbours = Awaited<ReturnType<typeof startNeighbours>>;
+
+/** Whom the functions talk to: the issuer of tokens, S3 and SQS, and the simulated backend with its fleet. */
+async function startNeighbours({ options, definition, settings, directory, kept, undo, step }: Start) {
+  step('Starting S3, SQS and the simulated fleet');
+  const { ports } = settings;
+  const file = kept('identity.json');
+  const identity = await startLocalIdentity({ ...(file !== undefined && { file }), port: ports.identity });
+  undo.push(identity.close);
+  const resources = { definition, bucket: `${definition.service}-${STAGE}-firmwares`, undo };
+  const aws =
+    options.aws === undefined
+      ? await startEmbeddedAws({ ...resources, settings, directory, queueDirectory: kept('sqs') })
+      : await useEmulator({ ...resources, endpoint: options.aws });
+  const signing = keepSigningKeys(kept('signing-keys.json'));
+  const simulator = await startSimulator({
+    ...options.simulator,
+    manifest_keys: publicKeysOf(signing),
+    port: ports.simulator,
+    journal: kept('simulator/journal.jsonl'),
   });
-  undo.push(queues.close);
-  const sqs = new SQSClient({ endpoint: queues.endpoint, region: REGION, credentials });
-  undo.push(() => sqs.destroy());
-  const s3 = await startS3Server({
-    directory: join(directory, 's3'),
-    port: ports.s3,
-    credentials,
-    buckets: [bucket],
-    onObjectCreated: async (event, _bucket, key) => {
-      for (const { queue } of definition.bucket_notifications.filter(isFor(key))) {
-        await sqs.send(new SendMessageCommand({ QueueUrl: queues.urls[queue], MessageBody: JSON.stringify(event) }));
-      }
-    },
+  undo.push(simulator.close);
+  return { identity, aws, signing, simulator };
+}
+
+/** The functions behind the API and behind their queues. The simulated backend reports to them from then on. */
+async function startFunctions(start: Start, database_url: string, { identity, aws, signing, simulator }: Neighbours) {
+  const { options, definition, settings, directory, undo, signal, watch, step } = start;
+  const { onError = () => {}, approvalAbove, pollIntervals = POLL_SECONDS } = options;
+  step('Starting the API (serverless offline)');
+  const log_file = join(directory, 'functions.log');
+  const offline = await startServerlessOffline({
+    httpPort: settings.ports.api,
+    lambdaPort: settings.ports.lambda,
+    logFile: log_file,
+    signal,
+    env: settingsOfFunctions({ database_url, identity, backend: simulator, aws, signing, pollIntervals, approvalAbove }),
   });
-  undo.push(s3.close);
-  return { sqs, queues, credentials, endpoints: { s3: s3.url, sqs: queues.endpoint } };
+  undo.push(offline.stop);
+  watch(offline.died);
+  options.onApi?.(offline.api_url);
+  const prefix = `${definition.service}-${STAGE}-`;
+  undo.push(startConsumers({ definition, aws, lambda_url: offline.lambda_url, prefix, onError, undo }).stop);
+  simulator.reportTo(offline.api_url, () => identity.token({ subject: 'scooters-backend', scopes: ['devices:report'], expiresIn: '10m' }));
+  return { api_url: offline.api_url, log_file };
 }
 
-/** Checks only that something answers by HTTP; whether it is the right emulator shows later. */
-async function expectAnswer(endpoint: string): Promise<void> {
-  try {
-    await (await fetch(endpoint, { signal: AbortSignal.timeout(10_000) })).body?.cancel();
-  } catch (cause) {
-    throw new Error(`Nothing answers at ${endpoint}. Start the emulator first (docs/local.md), or leave out --aws.`, { cause });
-  }
+/** Registers the simulated devices that poll, and starts them. */
+async function startDevicesThatPoll(start: Start, api_url: string, { identity, signing }: Neighbours): Promise<IotFleetDevice[]> {
+  const { options, kept, undo, signal, step } = start;
+  const devices = options.iotFleet ? listIotDevices(options.iotFleet) : [];
+  if (!options.iotFleet || devices.length === 0) return devices;
+  step('Starting the devices that poll');
+  const token = await identity.token({ subject: 'local-engineer', scopes: ['devices:write'], expiresIn: '10m' });
+  const api = createClient({ url: api_url, token, signal });
+  await registerAll(api, devices);
+  const fleet = await startIotFleet({
+    ...options.iotFleet,
+    url: api_url,
+    tenant: 'default',
+    manifestKeys: publicKeysOf(signing),
+    file: kept('simulator/iot-fleet.json'),
+    issueToken: async ({ kind, external_id }) => (await api.issueDeviceToken(kind, external_id)).token,
+  });
+  undo.push(fleet.close);
+  return devices;
 }
 
-/** S3 and SQS of LocalStack or MiniStack: the bucket with its notifications and the queues, as serverless.yml has them. */
-async function useEmulator({ definition, bucket, undo, endpoint }: AwsOptions & { endpoint: string }) {
-  const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
-  const sqs = new SQSClient({ endpoint, region: REGION, credentials });
-  undo.push(() => sqs.destroy());
-  const s3 = new S3Client({ endpoint, region: REGION, credentials, forcePathStyle: true });
-  try {
-    const queues = await createQueues(sqs, definition.queues);
-    await createBucket(s3, sqs, { bucket, region: REGION, queues, notifications: definition.bucket_notifications });
-    return { sqs, queues, credentials, endpoints: { s3: endpoint, sqs: endpoint } };
-  } catch (cause) {
-    throw new Error(`S3 and SQS at ${endpoint} cannot be used: ${(cause as Error).message || (cause as { code?: string }).code}`, {
-      cause,
-    });
-  } finally {
-    s3.destroy();
-  }
+/** Writes the file by which other tools find this stack, as long as it runs. */
+function publish(description: StackDescription, { options: { stackFile }, undo }: Start): void {
+  if (stackFile === undefined) return;
+  writePrivateFile(stackFile, `${JSON.stringify(description, null, 2)}\n`);
+  undo.push(() => rm(stackFile, { force: true }));
 }
-
-const isFor =
-  (key: string) =>
-  ({ prefix, suffix }: BucketNotification) =>
-    key.startsWith(prefix) && key.endsWith(suffix);

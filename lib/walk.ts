@@ -35,7 +35,7 @@ const furthestAhead = 2_000_000;
  *
  * @throws {@link StrangeMessage} for a step that the walk cannot have come to.
  */
-export const placeOf = (step: number, { next_step, sent_step }: Walk): 'due' | 'done' | 'passed' => {
+export const stateOfStep = (step: number, { next_step, sent_step }: Walk): 'due' | 'done' | 'passed' => {
   if (step > next_step + furthestAhead) throw new StrangeMessage(`Step ${step} is too far ahead of step ${next_step}`);
   if (next_step > step + 1 || sent_step > step) return 'passed';
   return next_step === step + 1 ? 'done' : 'due';

@@ -5,18 +5,18 @@ import { findFirmware } from './firmware-queries.ts';
 import { findHardwareType } from './hardware-type-queries.ts';
 
 /** Where a request has its condition. */
-export type Place = Pick<FieldError, 'in' | 'path'>;
+export type RequestField = Pick<FieldError, 'in' | 'path'>;
 
 /** An error for a condition that names a hardware type that does not exist. */
-export const findUnknownHardwareType = async (db: Db, place: Place, name: string | undefined): Promise<FieldError[]> =>
-  name === undefined || (await findHardwareType(db, name)) ? [] : [{ ...place, message: `there is no hardware type ${name}` }];
+export const findUnknownHardwareType = async (db: Db, field: RequestField, name: string | undefined): Promise<FieldError[]> =>
+  name === undefined || (await findHardwareType(db, name)) ? [] : [{ ...field, message: `there is no hardware type ${name}` }];
 
 /** An error for a condition that names a firmware that does not exist, or that no device can ever have run. */
-export const findUnknownFirmware = async (db: Db, place: Place, id: number | undefined): Promise<FieldError[]> => {
+export const findUnknownFirmware = async (db: Db, field: RequestField, id: number | undefined): Promise<FieldError[]> => {
   if (id === undefined) return [];
   const firmware = await findFirmware(db, id);
-  if (!firmware) return [{ ...place, message: `there is no firmware ${id}` }];
-  return firmware.version_num === null ? [{ ...place, message: `firmware ${id} is ${firmware.status}` }] : [];
+  if (!firmware) return [{ ...field, message: `there is no firmware ${id}` }];
+  return firmware.version_num === null ? [{ ...field, message: `firmware ${id} is ${firmware.status}` }] : [];
 };
 
 /** Refuses a filter about something that does not exist. An empty answer would be correct, but misleading. */

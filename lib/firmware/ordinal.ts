@@ -13,7 +13,7 @@ export const isSemanticVersion = (version: string): boolean => parse(version) !=
  * @param highest the highest ordinal that was ever given out.
  * @returns undefined when no ordinal is free there.
  */
-export const placeBySemver = (
+export const ordinalBySemver = (
   version: string,
   others: readonly { version: string; version_num: number }[],
   highest: number,

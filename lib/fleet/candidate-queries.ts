@@ -33,7 +33,7 @@ export const noteChangedVersions: RawBuilder<unknown> = sql`
   WHERE c.firmware_id IS DISTINCT FROM open.firmware_id`;
 
 /** `updates u` that would take devices in and that nobody carries on: they rest, or their message is lost. */
-export const isAsleep = (now: Date): RawBuilder<boolean> => sql<boolean>`(
+export const isToWake = (now: Date): RawBuilder<boolean> => sql<boolean>`(
   u.status IN ('SCHEDULED', 'IN_PROGRESS')
   AND (
     u.rests_dt IS NOT NULL
@@ -42,5 +42,5 @@ export const isAsleep = (now: Date): RawBuilder<boolean> => sql<boolean>`(
 )`;
 
 /** Whether any open update has to be woken when a device is noted for it. */
-export const isAnyAsleep = (now: Date): RawBuilder<boolean> =>
-  sql<boolean>`EXISTS (SELECT FROM updates u WHERE ${isOpen} AND ${isAsleep(now)})`;
+export const isAnyToWake = (now: Date): RawBuilder<boolean> =>
+  sql<boolean>`EXISTS (SELECT FROM updates u WHERE ${isOpen} AND ${isToWake(now)})`;

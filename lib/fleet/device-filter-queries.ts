@@ -74,9 +74,9 @@ const conditions: Conditions = {
 
 const isNotSeenSince = (time: Date) => sql`(d.last_seen_dt IS NULL OR d.last_seen_dt < ${time}::timestamptz)`;
 
-const anyOf = (places: readonly RawBuilder<unknown>[]) =>
+const anyOf = (conditions: readonly RawBuilder<unknown>[]) =>
   sql`(${sql.join(
-    places.map((place) => sql`(${place})`),
+    conditions.map((condition) => sql`(${condition})`),
     sql` OR `,
   )})`;
 const runsAny = (condition: RawBuilder<unknown>) => sql`EXISTS (SELECT FROM device_firmwares r WHERE r.device_id = d.id AND ${condition})`;

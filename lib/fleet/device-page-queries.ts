@@ -36,7 +36,7 @@ export const deviceIdPageByExternalId = (filter: DeviceFilter, bounds: Bounds<[e
 export const externalIdOrder = [externalId, sql`d.id`];
 
 /**
- * The same in the order of the days on which the devices were last seen, those that never were first. The index has a place for each kind
+ * The same in the order of the days on which the devices were last seen, those that never were first. The index has a range for each kind
  * of device, which gives as many as a whole page.
  */
 export const deviceIdPageByLastSeen = (filter: DeviceFilter, bounds: Bounds<[last_seen_on: string, id: number]>): RawBuilder<unknown> => {
@@ -71,13 +71,13 @@ const pageAlong = (
   ORDER BY ${inOrder(columns, direction)}
   LIMIT ${size}`;
 
-/** Conditions about what devices run, as ranges of an index of device_firmwares (`places`). */
+/** Conditions about what devices run, as ranges of an index of device_firmwares. */
 const installed = ({
   running,
   unknown_version,
-}: DeviceFilter): { places: RawBuilder<unknown>[]; field: keyof DeviceFilter } | undefined => {
-  if (running) return { places: rangesOfRunning(running), field: 'running' };
-  if (unknown_version !== undefined) return { places: [unknownVersionOf(unknown_version)], field: 'unknown_version' };
+}: DeviceFilter): { ranges: RawBuilder<unknown>[]; field: keyof DeviceFilter } | undefined => {
+  if (running) return { ranges: rangesOfRunning(running), field: 'running' };
+  if (unknown_version !== undefined) return { ranges: [unknownVersionOf(unknown_version)], field: 'unknown_version' };
   return undefined;
 };
 
@@ -88,15 +88,15 @@ const candidates = (filter: DeviceFilter, bounds: IdBounds): RawBuilder<unknown>
   const found = installed(filter);
   if (found) {
     const others = { ...filter, [found.field]: undefined };
-    return unionOf(found.places.map((place) => installedIn(place, others, bounds)));
+    return unionOf(found.ranges.map((range) => installedIn(range, others, bounds)));
   }
   const { older_than_firmware_id, not_seen_since, not_seen_days, zone, tags, revision, ...ofClass } = filter;
   if (older_than_firmware_id !== undefined) {
     return sql`
-      SELECT place.id
+      SELECT found.id
       FROM firmwares newer
       JOIN firmwares older ON older.hardware_type = newer.hardware_type AND older.version_num < newer.version_num
-      CROSS JOIN LATERAL (${installedIn(sql`r.firmware_id = older.id`, { ...filter, older_than_firmware_id: undefined }, bounds)}) place
+      CROSS JOIN LATERAL (${installedIn(sql`r.firmware_id = older.id`, { ...filter, older_than_firmware_id: undefined }, bounds)}) found
       WHERE newer.id = ${older_than_firmware_id}`;
   }
   if (revision !== undefined || tags !== undefined || (zone !== undefined && zone !== none)) {
@@ -111,7 +111,7 @@ const candidates = (filter: DeviceFilter, bounds: IdBounds): RawBuilder<unknown>
   const classes = classesOf(ofClass);
   if (Object.values(others).every((value) => value === undefined)) return allDevices(bounds);
   const { kind: _kind, version: _version, channel: _channel, ...further } = others;
-  return unionOf(classes.map((place) => devicesIn(allOf([place, ...conditionsOf(further, bounds.now)]), bounds)));
+  return unionOf(classes.map((deviceClass) => devicesIn(allOf([deviceClass, ...conditionsOf(further, bounds.now)]), bounds)));
 };
 
 const earliest = (...times: (Date | undefined)[]): Date | undefined => {
@@ -119,33 +119,33 @@ const earliest = (...times: (Date | undefined)[]): Date | undefined => {
   return known.length > 0 ? new Date(Math.min(...known.map(Number))) : undefined;
 };
 
-const unionOf = (places: readonly RawBuilder<unknown>[]) =>
+const unionOf = (parts: readonly RawBuilder<unknown>[]) =>
   sql.join(
-    places.map((place) => sql`(${place})`),
+    parts.map((part) => sql`(${part})`),
     sql` UNION ALL `,
   );
 
 /** One range of an index of device_firmwares. Its devices are tested for the other conditions one by one, in a subquery. */
-const installedIn = (place: RawBuilder<unknown>, others: DeviceFilter, { after, direction, size, now }: IdBounds): RawBuilder<unknown> => {
+const installedIn = (range: RawBuilder<unknown>, others: DeviceFilter, { after, direction, size, now }: IdBounds): RawBuilder<unknown> => {
   const id = [sql`r.device_id + 0`];
   const conditions = conditionsOf(others, now);
   const isMeant = conditions.length > 0 ? sql`AND (SELECT ${allOf(conditions)} FROM devices d WHERE d.id = r.device_id)` : sql``;
   return sql`
     SELECT r.device_id AS id
     FROM device_firmwares r
-    WHERE ${place} AND ${comesAfter(id, direction, after)} ${isMeant}
+    WHERE ${range} AND ${comesAfter(id, direction, after)} ${isMeant}
     ORDER BY ${inOrder(id, direction)}
     LIMIT ${size}`;
 };
 
 /** One range of an index of devices. */
-const devicesIn = (place: RawBuilder<unknown>, bounds: IdBounds): RawBuilder<unknown> => alongIds(sql`d.id + 0`, place, bounds);
+const devicesIn = (range: RawBuilder<unknown>, bounds: IdBounds): RawBuilder<unknown> => alongIds(sql`d.id + 0`, range, bounds);
 
 const allDevices = (bounds: IdBounds) => alongIds(sql`d.id`, sql`true`, bounds);
 
-const alongIds = (id: RawBuilder<unknown>, place: RawBuilder<unknown>, { after, direction, size }: IdBounds) => sql`
+const alongIds = (id: RawBuilder<unknown>, range: RawBuilder<unknown>, { after, direction, size }: IdBounds) => sql`
   SELECT d.id FROM devices d
-  WHERE ${place} AND ${comesAfter([id], direction, after)}
+  WHERE ${range} AND ${comesAfter([id], direction, after)}
   ORDER BY ${inOrder([id], direction)}
   LIMIT ${size}`;
 
@@ -157,7 +157,7 @@ const millisecondsPerDay = 86_400_000;
  */
 const lastSeenBefore = (time: Date, ofClass: DeviceFilter & { kind: DeviceKind }, bounds: IdBounds): RawBuilder<unknown>[] => {
   const day = sql`(${time}::timestamptz AT TIME ZONE 'UTC')::date`;
-  const seenOn = (place: RawBuilder<unknown>) => allOf([...conditionsOf(ofClass, bounds.now), sql`d.last_seen_on = ${place}`]);
+  const seenOn = (day: RawBuilder<unknown>) => allOf([...conditionsOf(ofClass, bounds.now), sql`d.last_seen_on = ${day}`]);
   const firstDay = (condition: RawBuilder<unknown>) => sql`
     SELECT d.last_seen_on FROM devices d WHERE d.kind = ${ofClass.kind} AND ${condition} ORDER BY d.last_seen_on LIMIT 1`;
   const daysBefore = sql`
@@ -166,7 +166,7 @@ const lastSeenBefore = (time: Date, ofClass: DeviceFilter & { kind: DeviceKind }
       UNION ALL
       SELECT (${firstDay(sql`d.last_seen_on > days.day`)}) FROM days WHERE days.day < ${day}
     )
-    SELECT place.id FROM days CROSS JOIN LATERAL (${devicesIn(seenOn(sql`days.day`), bounds)}) place WHERE days.day < ${day}`;
+    SELECT found.id FROM days CROSS JOIN LATERAL (${devicesIn(seenOn(sql`days.day`), bounds)}) found WHERE days.day < ${day}`;
   if (time.getTime() % millisecondsPerDay === 0) return [daysBefore];
   return [daysBefore, devicesIn(sql`${seenOn(day)} AND d.last_seen_dt < ${time}`, bounds)];
 };

@@ -4,7 +4,7 @@ import type { Db } from '../db/database.ts';
 import { pageOf } from '../http/page.ts';
 import type { DeviceFilter } from './device-filter.ts';
 import { countDevices, listDevices as listFilteredDevices, type PageOfDevices } from './device-list-queries.ts';
-import { type PlaceOf, refuseMissingSubjects } from './missing-subjects.ts';
+import { type FieldOf, refuseMissingSubjects } from './missing-subjects.ts';
 import { Device } from './shown-device.ts';
 
 export const DevicePage = z.extend(pageOf(Device), {
@@ -23,9 +23,9 @@ export async function listDevices(
   { db, now }: { db: Db; now: Clock },
   filter: DeviceFilter,
   { total, ...page }: Omit<PageOfDevices, 'now'> & { total: boolean },
-  placeOf: PlaceOf,
+  fieldOf: FieldOf,
 ): Promise<DevicePage> {
   const devices = await listFilteredDevices(db, filter, { ...page, now: now() });
-  if (devices.items.length === 0) await refuseMissingSubjects(db, filter, placeOf);
+  if (devices.items.length === 0) await refuseMissingSubjects(db, filter, fieldOf);
   return total ? { ...devices, total: await countDevices(db, filter, now()) } : devices;
 }

@@ -11,7 +11,7 @@ import { recordReports } from '../report/record-reports.ts';
 import { lockDevices } from '../report/report-queries.ts';
 import type { AdvanceMessage } from '../update/messages.ts';
 import { wakeForCandidates } from '../update/reach/wake-for-candidates.ts';
-import { placeOf, UnderWay, waitForCommit } from '../walk.ts';
+import { stateOfStep, UnderWay, waitForCommit } from '../walk.ts';
 import { type Answers, type AskBackendDeps, askBackend } from './ask-backend.ts';
 import type { ObserveMessage } from './messages.ts';
 import { chunkPace, isEndless, longestWaitSeconds, waitAfterFailure } from './observation.ts';
@@ -63,10 +63,10 @@ export async function advanceObservation(
     if (!isAwaited) deps.log.warn('observation was never committed', { observation_id });
     return;
   }
-  const place = placeOf(step, walk);
-  if (place === 'passed' || walk.due_dt === null) return;
+  const state = stateOfStep(step, walk);
+  if (state === 'passed' || walk.due_dt === null) return;
   const delaySeconds = Math.min(longestWaitSeconds, Math.max(0, Math.ceil(secondsBetween(deps.now(), walk.due_dt))));
-  if (place === 'due') {
+  if (state === 'due') {
     if (walk.due_dt <= began) throw new UnderWay(`Step ${step} of observation ${observation_id} is being done`);
     // The message came too early, because this clock differs a little from the one that set the time.
     return deps.observations.send([message], { delaySeconds });
@@ -116,7 +116,7 @@ const storeAnswers = async (
   const now = deps.now();
   const walk = await lockWalk(trx, id);
   // Another call for this step was answered first, or the observation was canceled meanwhile.
-  if (walk?.status !== 'IN_PROGRESS' || placeOf(step, walk) !== 'due') return;
+  if (walk?.status !== 'IN_PROGRESS' || stateOfStep(step, walk) !== 'due') return;
   const { reports, malformed } = toReports(answers.answered);
   // Registrations add first and lock the others afterwards: beside one of them, the two could wait for each other in a circle.
   if (add_unknown) await takeTurnInRegistering(trx);

@@ -74,7 +74,7 @@ const nextChunk = async (
   const page = { after: Number(cursor ?? 0), limit: size + 1 };
   const chosen = filter ? await listFilteredDevices(db, filter, { ...page, now: now() }) : await listNamedDevices(db, id, page);
   const devices = chosen.slice(0, size);
-  return { devices, impossible: 0, next: chosen.length > size ? String(devices.at(-1)?.place) : null };
+  return { devices, impossible: 0, next: chosen.length > size ? String(devices.at(-1)?.position) : null };
 };
 
 const Askable = z.object({ kind: DeviceKind, external_id: ExternalId });

@@ -179,17 +179,17 @@ export interface ChosenDevice {
   kind: DeviceKind;
   external_id: string;
   /** Grows from device to device; the next chunk begins after the last one's. */
-  place: number;
+  position: number;
 }
 
-/** Devices that a filter means; their place is their id. */
+/** Devices that a filter means; their position is their id. */
 export const listFilteredDevices = async (
   db: Db,
   filter: ObservationFilter,
   { after, limit, now }: { after: number; limit: number; now: Date },
 ): Promise<ChosenDevice[]> => {
   const { rows } = await sql<ChosenDevice>`
-    SELECT d.kind, d.external_id, d.id AS place
+    SELECT d.kind, d.external_id, d.id AS position
     FROM (${filteredDevices(inService(filter), { now })}) d
     WHERE d.id > ${after}
     ORDER BY d.id
@@ -200,7 +200,7 @@ export const listFilteredDevices = async (
 /** Devices that the request named, in its order. */
 export const listNamedDevices = async (db: Db, id: number, { after, limit }: { after: number; limit: number }): Promise<ChosenDevice[]> => {
   const { rows } = await sql<ChosenDevice>`
-    SELECT o.kind, d.external_id, ${after}::integer + d.ordinal AS place
+    SELECT o.kind, d.external_id, ${after}::integer + d.ordinal AS position
     FROM observations o, unnest(o.external_ids[${after + 1}:${after + limit}]) WITH ORDINALITY AS d (external_id, ordinal)
     WHERE o.id = ${id}
     ORDER BY d.ordinal`.execute(db);

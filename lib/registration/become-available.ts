@@ -13,7 +13,7 @@ import {
 import type { Firmware } from '../firmware/firmware.ts';
 import type { HardwareType } from '../firmware/hardware-type.ts';
 import { lockCatalogue, lockHardwareType } from '../firmware/hardware-type-queries.ts';
-import { placeBySemver } from '../firmware/ordinal.ts';
+import { ordinalBySemver } from '../firmware/ordinal.ts';
 import { type LinkedFirmware, linkDevices } from '../report/report-queries.ts';
 
 /** A firmware whose file is here. */
@@ -49,9 +49,9 @@ export const becomeAvailable = async (
     if (!(await isSigned(trx, draft, required))) {
       return (await awaitSignatures(trx, draft, facts)) && ('awaiting_signature' as const);
     }
-    const place = await findPlace(trx, draft, type);
-    if (place === 'none') return (await rejectDraft(trx, draft, noRoom)) && ('rejected' as const);
-    const row = await makeAvailable(trx, draft, facts, place);
+    const ordinal = await findOrdinal(trx, draft, type);
+    if (ordinal === 'none') return (await rejectDraft(trx, draft, noOrdinal)) && ('rejected' as const);
+    const row = await makeAvailable(trx, draft, facts, ordinal);
     if (row) await link(trx, deps, draft);
     return row && ('available' as const);
   });
@@ -72,17 +72,17 @@ const isSigned = async (trx: Trx, { id, assembly_id }: Unregistered, required: n
 };
 
 /** The ordinal of a version according to the order of its hardware type; null: the next one. */
-const findPlace = async (
+const findOrdinal = async (
   trx: Trx,
   { version, version_num }: Unregistered,
   { name, order }: HardwareType,
 ): Promise<number | null | 'none'> => {
   if (order !== 'semver' || version_num !== null) return null;
   const others = await listNumberedVersions(trx, name);
-  return placeBySemver(version, others, await getLastVersionNum(trx, name)) ?? 'none';
+  return ordinalBySemver(version, others, await getLastVersionNum(trx, name)) ?? 'none';
 };
 
-const noRoom = 'No version_num is free where its version belongs: correct those of its neighbours, or request it with one';
+const noOrdinal = 'No version_num is free where its version belongs: correct those of its neighbours, or request it with one';
 
 const link = async (trx: Trx, { wakeForCandidates }: AvailabilityDeps, firmware: LinkedFirmware): Promise<number> => {
   const linked = await linkDevices(trx, firmware, linksPerTransaction);

@@ -57,7 +57,7 @@ export async function recordReports(
     ...noteDetails(notes),
     ...(areLetInAgain(reports, facts) ? [returnOfIdentity(now)] : []),
   ]);
-  if (advances && changes.length > 0 && facts.some(({ is_any_asleep }) => is_any_asleep)) await wakeForCandidates(trx, advances, now);
+  if (advances && changes.length > 0 && facts.some(({ is_any_to_wake }) => is_any_to_wake)) await wakeForCandidates(trx, advances, now);
   return outcomes;
 }
 

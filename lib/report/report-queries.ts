@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import { partsOfFirmware, partTypesOf } from '../assembly/part-queries.ts';
 import type { Trx } from '../db/database.ts';
 import { catalogueLocksShared } from '../firmware/hardware-type-queries.ts';
-import { isAnyAsleep, noteChangedVersions } from '../fleet/candidate-queries.ts';
+import { isAnyToWake, noteChangedVersions } from '../fleet/candidate-queries.ts';
 import { countSeen, countUpdateTimes, countVersions, isDayBegun } from '../fleet/count-queries.ts';
 import type { DeviceKind, ReportSource } from '../fleet/device.ts';
 import { wereRefused } from '../update/outage-queries.ts';
@@ -80,7 +80,7 @@ export interface FactsRow {
   firmware_id: number | null;
   is_day_begun: boolean;
   /** Whether there is an open update that nobody carries on: if the device comes to match it, it has to be woken. */
-  is_any_asleep: boolean;
+  is_any_to_wake: boolean;
   known_firmware_id: number | null;
   reported_version: string | null;
   firmware_update_dt: Date;
@@ -98,7 +98,7 @@ export const selectReportFacts = (subjects: readonly ReportSubject[], now: Date)
            d.id AS device_id, d.created_dt AS registered_dt, h.name IS NOT NULL AS hardware_type_exists, f.id AS firmware_id,
            r.firmware_id AS known_firmware_id, r.reported_version, r.firmware_update_dt, r.firmware_update_time, r.observed_dt, r.occurred_dt,
            r.source, ${isDayBegun(sql`coalesce(part.hardware_type, s.hardware_type)`, now)} AS is_day_begun,
-           ${isAnyAsleep(now)} AS is_any_asleep,
+           ${isAnyToWake(now)} AS is_any_to_wake,
            -- Read only if a report names another version than is known and an earlier time: then it is new if the device's clock is wrong.
            CASE WHEN part.id IS NULL AND r.reported_version <> s.version AND r.observed_dt > s.occurred_dt THEN (
              SELECT max(x.observed_dt) FROM device_firmware_history x
@@ -127,7 +127,7 @@ export const selectReportFacts = (subjects: readonly ReportSubject[], now: Date)
 export const toReportFacts = (rows: readonly FactsRow[]): ReportFacts[] => {
   const facts: ReportFacts[] = [];
   for (const { ordinal, part_hardware_type, part_version, part_firmware_id, ...row } of rows) {
-    const { device_id, registered_dt, hardware_type_exists, firmware_id, is_day_begun, is_any_asleep: _, told_dt, ...stored } = row;
+    const { device_id, registered_dt, hardware_type_exists, firmware_id, is_day_begun, is_any_to_wake: _, told_dt, ...stored } = row;
     const told = { known: toKnown(stored), is_day_begun };
     const subject = { device_id, registered_dt, hardware_type_exists, firmware_id, told_dt };
     if (part_hardware_type === null) facts.push({ ...subject, ...told, parts: [] });
@@ -141,7 +141,7 @@ const toKnown = ({
   known_firmware_id: firmware_id,
   reported_version,
   ...known
-}: Omit<FactsRow, 'ordinal' | 'is_any_asleep' | `part_${string}` | keyof ReportFacts>): KnownVersion | undefined => {
+}: Omit<FactsRow, 'ordinal' | 'is_any_to_wake' | `part_${string}` | keyof ReportFacts>): KnownVersion | undefined => {
   if (reported_version === null) return undefined;
   const { firmware_update_dt, firmware_update_time, observed_dt, occurred_dt, source } = known;
   return { firmware_id, reported_version, firmware_update_dt, firmware_update_time, observed_dt, occurred_dt, source };

@@ -51,14 +51,14 @@ export const bucketsOf = (histograms: readonly Histogram[]): TimeBucket[] => {
   const told = new Map<number, number>();
   for (const { buckets, counts } of histograms) {
     for (const [i, bucket] of buckets.entries()) {
-      const place = Math.floor(bucket / bucketsTold);
-      told.set(place, (told.get(place) ?? 0) + (counts[i] ?? 0));
+      const shown = Math.floor(bucket / bucketsTold);
+      told.set(shown, (told.get(shown) ?? 0) + (counts[i] ?? 0));
     }
   }
   return [...told]
     .sort(([a], [b]) => a - b)
-    .map(([place, installations]) => ({ from_seconds: edgeOf(place), until_seconds: edgeOf(place + 1), installations }));
+    .map(([shown, installations]) => ({ from_seconds: edgeOf(shown), until_seconds: edgeOf(shown + 1), installations }));
 };
 
 /** The edge of a shown bucket, rounded so that it is readable, and equal for the buckets on both sides. */
-const edgeOf = (place: number): number => Number((bucketRatio ** (place * bucketsTold)).toPrecision(4));
+const edgeOf = (shown: number): number => Number((bucketRatio ** (shown * bucketsTold)).toPrecision(4));

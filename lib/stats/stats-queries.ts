@@ -82,13 +82,13 @@ const hardwareTypes = sql`
              jsonb_agg(
                jsonb_build_object(
                  'version', version, 'firmware_id', firmware_id, 'version_num', version_num, 'status', status, 'devices', devices
-               ) ORDER BY place
-             ) FILTER (WHERE place <= ${maximumVersions}),
+               ) ORDER BY rank
+             ) FILTER (WHERE rank <= ${maximumVersions}),
              '[]'
            ) AS most_run
     FROM (
       SELECT c.version, c.devices, f.id AS firmware_id, f.version_num, f.status,
-             row_number() OVER (ORDER BY c.devices DESC, c.version) AS place
+             row_number() OVER (ORDER BY c.devices DESC, c.version) AS rank
       FROM counted c
       LEFT JOIN firmwares f ON f.hardware_type = c.hardware_type AND f.version = c.version AND f.status IN ('available', 'lost', 'withdrawn')
       WHERE c.hardware_type = h.name
@@ -149,15 +149,15 @@ const zones = (seenSince: Date) => sql`
     SELECT zone, jsonb_agg(to_jsonb(t) - 'zone' ORDER BY hardware_type) AS hardware_types
     FROM (
       SELECT zone, hardware_type, sum(devices) AS devices,
-             jsonb_agg(jsonb_build_object('version', version, 'devices', devices) ORDER BY place)
-               FILTER (WHERE place <= ${maximumZoneVersions}) AS versions,
+             jsonb_agg(jsonb_build_object('version', version, 'devices', devices) ORDER BY rank)
+               FILTER (WHERE rank <= ${maximumZoneVersions}) AS versions,
              jsonb_build_object(
-               'devices', coalesce(sum(devices) FILTER (WHERE place > ${maximumZoneVersions}), 0),
-               'versions', count(*) FILTER (WHERE place > ${maximumZoneVersions})
+               'devices', coalesce(sum(devices) FILTER (WHERE rank > ${maximumZoneVersions}), 0),
+               'versions', count(*) FILTER (WHERE rank > ${maximumZoneVersions})
              ) AS other_versions
       FROM (
         SELECT zone, hardware_type, reported_version AS version, sum(device_count) AS devices,
-               row_number() OVER (PARTITION BY zone, hardware_type ORDER BY sum(device_count) DESC, reported_version) AS place
+               row_number() OVER (PARTITION BY zone, hardware_type ORDER BY sum(device_count) DESC, reported_version) AS rank
         FROM device_firmware_counts
         GROUP BY zone, hardware_type, reported_version
         HAVING sum(device_count) > 0

@@ -7,7 +7,7 @@ import type { Update } from './update.ts';
 /** What an event tells of an update: its status, and afterwards, once, that the last of its executions has ended. */
 const toldOf = ({ status, finished_dt }: Pick<Update, 'status' | 'finished_dt'>): string => (finished_dt ? `${status} finished` : status);
 
-/** Two steps told different things at one moment, and nobody knows which event came last. It is told once more, so that the last event is right. */
+/** Two steps have told different things at one moment, and nobody knows which event came last. So the update is told once more. */
 const toldTwice = '';
 
 const currentlyTold = sql<string>`status || CASE WHEN finished_dt IS NULL THEN '' ELSE ' finished' END`;

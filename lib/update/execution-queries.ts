@@ -23,7 +23,7 @@ const shownColumns = [
   ...(['e.queued_dt', 'e.sent_dt', 'e.finished_dt', 'e.next_attempt_dt', 'e.late_success_dt'] as const),
 ] as const;
 
-/** They only say what an execution waits for. */
+/** What {@link waitsFor} needs, beside the columns that are shown. */
 const waitingColumns = [
   ...(['e.phase', 'e.channel', 'e.is_unanswered', 'e.zone', 'd.last_seen_dt', 'c.released_dt', 'f.status as firmware_status'] as const),
   ...(['u.status as update_status', 'u.start_dt', 'u.paused_dt', 'u.due_dt', 'u.ignore_window', 'z.time_zone'] as const),

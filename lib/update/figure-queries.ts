@@ -79,11 +79,11 @@ const reasonsOf = (update_id: RawBuilder<unknown>) => sql`(
   SELECT coalesce(jsonb_agg(r ORDER BY r.count DESC, r.status, r.reason), '[]') FROM (
     SELECT status, reason, sum(n) AS count,
            coalesce(
-             jsonb_agg(jsonb_build_object('text', text, 'count', n) ORDER BY place) FILTER (WHERE place <= ${textsPerReason} AND text IS NOT NULL),
+             jsonb_agg(jsonb_build_object('text', text, 'count', n) ORDER BY rank) FILTER (WHERE rank <= ${textsPerReason} AND text IS NOT NULL),
              '[]'
            ) AS texts
     FROM (
-      SELECT *, row_number() OVER (PARTITION BY status, reason ORDER BY text IS NULL, n DESC, text) AS place
+      SELECT *, row_number() OVER (PARTITION BY status, reason ORDER BY text IS NULL, n DESC, text) AS rank
       FROM (
         SELECT e.status, split_part(e.reason, ': ', 1) AS reason,
                left(coalesce(nullif(substring(e.reason FROM ': (.*)'), ''), nullif(e.detail, '')), ${textLength}) AS text, count(*) AS n

@@ -73,7 +73,7 @@ export const wereRefused = (now: Date): RawBuilder<boolean> => sql<boolean>`EXIS
 export const returnOfIdentity = (now: Date): RawBuilder<unknown> => sql`
   UPDATE outages SET ended_dt = ${now}::timestamptz WHERE ${identityIsAway(now)}`;
 
-/** So much later than it was due, a step of an update that sleeps is late. */
+/** The step after a long sleep has been missed if it is later than due by so much. */
 const latestWakingSeconds = 30;
 
 /** Notes as an outage the time in which an update missed its steps. Only while the update is locked. */

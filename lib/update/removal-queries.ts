@@ -21,7 +21,7 @@ export async function removeOldExecutions(trx: Trx, { before, limit, now }: Remo
   if (!update) return false;
   const { id } = update;
   if (!update.executions_removed_dt) {
-    // An update that ended under an earlier release has no figures yet.
+    // An update that ended under an earlier release of the service has no figures yet.
     if (update.lacks_figures) await keepFinalFigures(trx, id);
     await trx.updateTable('updates').set({ executions_removed_dt: now }).where('id', '=', id).execute();
   }

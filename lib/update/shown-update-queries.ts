@@ -59,7 +59,7 @@ export const findUpdate = async (db: Db, id: number, now: Date): Promise<Update 
   return row && toUpdate(row, now);
 };
 
-/** The update as it was when it was requested, whatever has happened since. */
+/** The update as its request was answered first, whatever has happened since. */
 export const getRequestedUpdate = async (db: Db, id: number): Promise<Update> => {
   const row = await selectUpdates(db).where('u.id', '=', id).executeTakeFirstOrThrow();
   const { ALREADY_ON_TARGET = 0 } = row.planned;

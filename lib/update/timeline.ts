@@ -13,7 +13,10 @@ export const Timeline = z
   .register(z.globalRegistry, { id: 'Timeline' });
 export type Timeline = z.infer<typeof Timeline>;
 
-/** Executions with the same status now, and the same places of the moments at which they were planned, asked and ended. */
+/**
+ * Executions that have the same status now, and that were queued, asked and ended between the same moments. `queued`, `asked` and `ended` are
+ * the indexes of the first moments at or after these times.
+ */
 export interface ExecutionGroup {
   status: ExecutionStatus;
   queued: number;
@@ -34,8 +37,8 @@ export const momentsBetween = (from: Date, until: Date, points: number): Date[] 
 /** Counts the statuses at each moment: where an execution changes its status, it is added to the new one and taken from the old one. */
 export const pointsOf = (moments: readonly Date[], groups: readonly ExecutionGroup[]): Timeline['points'] => {
   const changes = moments.map(noCounts);
-  const change = (place: number, status: ExecutionStatus, executions: number) => {
-    const counts = changes[place];
+  const change = (moment: number, status: ExecutionStatus, executions: number) => {
+    const counts = changes[moment];
     if (counts) counts[status] += executions;
   };
   for (const { status, queued, asked, ended, executions } of groups) {

@@ -136,7 +136,7 @@ export const settingColumns = [
   'u.replaces_update_id',
 ] as const;
 
-/** Of {@link settingColumns}: what the database does not know. */
+/** Columns of {@link settingColumns} that are plain text to the database, and of which the service knows more. */
 export interface SettingTypes {
   status: UpdateStatus;
   firmware_status: FirmwareStatus;
@@ -227,7 +227,7 @@ export const markStepSent = async (db: Db, id: number, step: number): Promise<vo
   await db.updateTable('updates').set({ sent_step: step }).where('id', '=', id).where('sent_step', '<', step).execute();
 };
 
-/** Whether the executions of an update are no longer kept. In a transaction: their removal does not begin before it has ended. */
+/** Whether the executions of an update are no longer kept. If it is asked in a transaction, their removal cannot begin before that has ended. */
 export const areExecutionsRemoved = async (db: Db, id: number): Promise<boolean> => {
   const row = await db.selectFrom('updates').select('executions_removed_dt').where('id', '=', id).forShare().executeTakeFirst();
   return row?.executions_removed_dt != null;

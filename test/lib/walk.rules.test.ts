@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { addSeconds } from '../../lib/clock.ts';
-import { placeOf, StrangeMessage, type Walk, waitForCommit } from '../../lib/walk.ts';
+import { stateOfStep, StrangeMessage, type Walk, waitForCommit } from '../../lib/walk.ts';
 import { startOfTime } from '../support/fixtures.ts';
 import { InMemoryQueue } from '../support/in-memory-queue.ts';
 
@@ -15,12 +15,12 @@ describe('the message of step 3 finds', () => {
     [{ next_step: 5, sent_step: 3 }, 'passed', 'the next step done by another message'],
     [{ next_step: 9, sent_step: 9 }, 'passed', 'the walk far ahead'],
   ])('%j: %s: %s', (walk, place) => {
-    expect(placeOf(3, walk)).toBe(place);
+    expect(stateOfStep(3, walk)).toBe(place);
   });
 
   it('is malformed when the walk cannot have come so far, not even before a restore', () => {
-    expect(placeOf(1_209_600, { next_step: 3, sent_step: 3 })).toBe('due');
-    expect(() => placeOf(2_000_004, { next_step: 3, sent_step: 3 })).toThrow(StrangeMessage);
+    expect(stateOfStep(1_209_600, { next_step: 3, sent_step: 3 })).toBe('due');
+    expect(() => stateOfStep(2_000_004, { next_step: 3, sent_step: 3 })).toThrow(StrangeMessage);
   });
 });
 

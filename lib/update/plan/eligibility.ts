@@ -46,7 +46,7 @@ export interface IdRange {
   upTo: number;
 }
 
-/** Above all ids: every update that there is is older. */
+/** Greater than every id: all updates count as older. */
 export const supersedesAll = 2_147_483_647;
 
 /** Whether the device is to be updated; the version that it runs now may be in the catalogue or not. */
@@ -107,8 +107,8 @@ const isSuperseded = (below: number | null) =>
 const revisionsOf = ({ revisions }: Pick<WantedFirmware, 'revisions'>) => sql`${revisions && [...revisions]}::text[]`;
 
 /**
- * Details of an eligibility, about a row of {@link classifiedDevices}; null: it says all. If the device's revision does not fit, which it has and
- * which would fit; otherwise a HARDWARE_MISMATCH is about its kind or its generation.
+ * Details of an eligibility, about a row of {@link classifiedDevices}; null: there are none. If the revision of a device does not fit, they say
+ * which revision it has, and which would fit. A HARDWARE_MISMATCH without details is about the kind or the generation of the device.
  */
 export const detailOf = (firmware: WantedFirmware) => sql<string | null>`CASE
   WHEN eligibility = 'HARDWARE_MISMATCH' AND NOT ${fitsRevision(revisionsOf(firmware), sql`revision`)}

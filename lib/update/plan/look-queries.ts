@@ -4,7 +4,7 @@ import { isOpen } from '../../fleet/candidate-queries.ts';
 import type { LockedUpdate } from '../update-queries.ts';
 
 /**
- * Lets open updates look at all devices once more, because they may have to take in others now. Answers whether there is any.
+ * Lets open updates look at all devices once more, because they may have to take in others now. Answers whether there are any.
  *
  * @param which a condition on `updates u` and their `firmwares f`
  */
@@ -20,11 +20,11 @@ const letUpdatesLook = async (trx: Trx, which: RawBuilder<unknown>): Promise<boo
   return numAffectedRows > 0n;
 };
 
-/** Devices of a continuous update that ends may be meant by older ones. */
+/** When a continuous update ends, older ones may mean its devices. */
 export const letOlderUpdatesLook = (trx: Trx, { id, hardware_type }: Pick<LockedUpdate, 'id' | 'hardware_type'>): Promise<boolean> =>
   letUpdatesLook(trx, sql`u.id < ${id} AND f.hardware_type = ${hardware_type}`);
 
-/** The members of a group are others now. */
+/** When the filter of a group is changed, it means other devices. */
 export const letUpdatesOfGroupLook = (trx: Trx, group: string): Promise<boolean> => letUpdatesLook(trx, sql`u.open_group = ${group}`);
 
 /** A firmware fits other revisions now, and so do packages that it is a part of. */

@@ -30,7 +30,7 @@ export const lockReplaced = async (
 
 type Replaceable = Pick<LockedUpdate, 'id' | 'continuous' | 'status' | 'hardware_type'>;
 
-/** The same without a lock, for {@link checkReplaced}. */
+/** The update that a dry run would replace, for {@link checkReplaced}. It is not locked. */
 export const findReplaced = (db: Db, id: number): Promise<Replaceable | undefined> =>
   db
     .selectFrom('updates as u')
@@ -63,7 +63,7 @@ export const endReplaced = async (trx: Trx, replaced: LockedUpdate, by: number, 
   await writeAuditLine(trx, actor, { action: 'replace', resource: 'update', resource_id: String(replaced.id), outcome }, now);
 };
 
-/** Its walk ends the executions that wait, and older updates look at its devices. As the last act before the commit. */
+/** Wakes the replaced update, whose steps end its waiting executions, and older updates, which look at its devices. As the last act before the commit. */
 export const wakeReplaced = async (trx: Trx, advances: Queue<AdvanceMessage>, replaced: LockedUpdate, now: Date): Promise<void> => {
   await wakeUpdate(trx, advances, replaced, now);
   await wakeForCandidates(trx, advances, now);

@@ -45,7 +45,7 @@ export interface RequestUpdate extends UpdateRequest {
   retry_of_update_id?: number;
 }
 
-/** Each beginning but the first follows a commit of another request for the same devices. */
+/** How often a plan is begun: anew each time that another request for the same devices was committed meanwhile. */
 const mostBeginnings = 20;
 
 /**
@@ -137,8 +137,8 @@ const auditRequest = async (
 };
 
 /**
- * A release may be deployed between a request and its repetition. Fields that the former release did not know count only when they differ from
- * their defaults, so that both releases make the same hash.
+ * Another release of the service may be deployed between a request and its repetition. Fields that the former release did not know count only
+ * when they differ from their defaults, so that both releases make the same hash.
  */
 const hashOfRequest = ({ idempotency_key: _key, created_by: _caller, request_id: _id, retry_of_update_id, ...request }: RequestUpdate) => {
   const { maximum_unavailable_percentage, ...rollout } = request.rollout;
@@ -187,7 +187,7 @@ const openingOf = ({ continuous, targets, replaces_update_id }: RequestUpdate, f
   looked_at_device_id: continuous ? 0 : null,
 });
 
-/** What devices run, perhaps of another hardware type, decides whether the filter means them. */
+/** Whether the filter asks what devices run, of this hardware type or of another one. */
 const dependsOnVersions = ({ running, not_running, older_than_firmware_id, unknown_version }: DeviceFilter): boolean =>
   [running, not_running, older_than_firmware_id, unknown_version].some((condition) => condition !== undefined);
 

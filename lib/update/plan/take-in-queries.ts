@@ -61,7 +61,7 @@ export interface Candidate {
   device_id: number;
 }
 
-/** The candidates that wait longest and that nothing is known to hinder, locked. */
+/** The candidates that wait longest, without those that another update is known to have in flight. They are locked. */
 export const listCandidates = async (trx: Trx, update_id: number, limit: number): Promise<Candidate[]> => {
   const { rows } = await sql<Candidate>`
     SELECT c.id, c.device_id FROM update_candidates c
@@ -152,8 +152,8 @@ export const insertCandidates = async (trx: Trx, intake: Intake): Promise<{ incl
 };
 
 /**
- * Notes which update has the candidates in flight that are left, and removes those that this update has in flight itself. Answers how many
- * are left that nothing hinders.
+ * For the candidates that were not decided about: notes which update has each of them in flight, and removes those that this update has in
+ * flight itself. Answers how many are left that no update has in flight.
  */
 export const holdBlockedCandidates = async (
   trx: Trx,
@@ -176,7 +176,7 @@ export const holdBlockedCandidates = async (
   return rows[0]?.n ?? 0;
 };
 
-/** The ones of an update's own devices that were planned for it while others had them in flight become its candidates. */
+/** Devices that were left out of an update when it was planned, because other updates had them in flight, become its candidates. */
 export const noteDevicesInFlight = async (trx: Trx, update_id: number, hardware_type: string): Promise<void> => {
   await sql`
     INSERT INTO update_candidates (update_id, device_id, blocked_by_update_id)
@@ -189,11 +189,12 @@ export const noteDevicesInFlight = async (trx: Trx, update_id: number, hardware_
 
 const ends = executionStatuses.filter((status) => !isUnfinished(status));
 
-/** An end may be stored so much later than it happened. */
+/** The end of an execution may be committed so much later than its `finished_dt`. */
 const latestCommitSeconds = 60;
 
 /**
- * Frees candidates that this update's executions have blocked and that ended since a step; null: all of them. Answers whether there were any.
+ * Frees candidates of other updates that were blocked by executions of this update which have ended since a moment; null: all that it blocks.
+ * Answers whether there were any.
  */
 export const freeEndedCandidates = async (trx: Trx, update_id: number, since: Date | null): Promise<boolean> => {
   const hasEnded = since
@@ -214,8 +215,8 @@ export const freeEndedCandidates = async (trx: Trx, update_id: number, since: Da
 };
 
 /**
- * Frees candidates of this update that nobody has in flight any more. Updates free those that they have blocked; only one that ended at the very
- * moment when it was noted as the hindrance may have missed it. Answers whether there were any.
+ * Frees candidates of this update that no update has in flight any more. Usually the update that blocked a candidate has freed it. It may have
+ * missed a candidate that was noted at the very moment when it ended. Answers whether there were any.
  */
 export const reviewCandidates = async (trx: Trx, { id, hardware_type }: LockedUpdate): Promise<boolean> => {
   const { numAffectedRows = 0n } = await sql`
@@ -230,7 +231,7 @@ export const reviewCandidates = async (trx: Trx, { id, hardware_type }: LockedUp
   return numAffectedRows > 0n;
 };
 
-/** Of an update that has ended. */
+/** Removes the candidates of an update that has ended. */
 export const forgetCandidates = async (trx: Trx, update_id: number): Promise<void> => {
   await sql`DELETE FROM update_candidates WHERE update_id = ${update_id}`.execute(trx);
 };

@@ -87,8 +87,8 @@ export const filterOf = async (db: Db, targets: OpenTargets): Promise<DeviceFilt
 };
 
 /**
- * Lets candidates go on whose executions in this update have ended since its last step, so that those who wait for them can take them in; answers
- * whether there were any.
+ * Frees the devices whose executions in this update have ended since its last step: updates that wait for these devices can take them in now.
+ * Answers whether there were any.
  */
 export const freeOthers = async (trx: Trx, { id, blocks_others, stepped_dt }: LockedUpdate, hasFinished: boolean): Promise<boolean> =>
   blocks_others && (await freeEndedCandidates(trx, id, hasFinished ? null : stepped_dt));

@@ -48,7 +48,7 @@ export interface OfferedFirmware {
  * | state     | phase              | the device is shown                                       | left by                            |
  * | --------- | ------------------ | --------------------------------------------------------- | ---------------------------------- |
  * | held      | waiting or offered | nothing: paused, scheduled, stopped, firmware withdrawn, a closed window, hardware that it does not fit | resume, start_dt, its opening |
- * | waiting   | waiting            | nothing: the pace and the places leave no room yet        | `offered`                          |
+ * | waiting   | waiting            | nothing: the pace, or the number of places, does not allow it yet | `offered`                          |
  * | offered   | offered            | the deployment                                            | `taken`, `unclaimed` (it waits on) |
  * | working   | asked              | the deployment, until it says how it ended                | `installed`, `failed`, `declined`  |
  * | canceling | canceling          | that it should stop                                       | `canceled`, `cancel_refused`       |

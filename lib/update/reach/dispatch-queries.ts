@@ -202,7 +202,7 @@ export interface DispatchOutcome {
 
 export interface DispatchAnswer {
   now: Date;
-  /** Whether the backend was called, or may have been. A chunk that was held back takes no room of the pace. */
+  /** Whether the backend was called, or may have been. A chunk that was held back does not count for the pace. */
   wasCalled: boolean;
   error: string | null;
   /** When the devices are looked up for the first time; null: they need not be. */
@@ -264,7 +264,7 @@ export const removeDispatch = async (db: Db, id: number): Promise<void> => {
 /** No execution belongs to the chunk any more. */
 const isLeft = sql<boolean>`NOT EXISTS (SELECT FROM update_executions e WHERE e.dispatch_id = d.id)`;
 
-/** The longest window of a pace: a command counts for so long. */
+/** The longest pace window: a command counts for so long. */
 const longestWindowSeconds = 60;
 
 /**

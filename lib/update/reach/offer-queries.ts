@@ -99,7 +99,7 @@ export const withdrawOffers = async (trx: Trx, update_id: number, madeUntil: Dat
 export interface OfferProgress {
   /** Offers that no device has taken yet. Each may be taken at any moment, so the pace counts it already. */
   standing: number;
-  /** Taken within the window. */
+  /** Taken within the pace window. */
   takenInWindow: number;
   /** Executions that could be offered at this moment; counted up to `atMost`. */
   offerable: number;

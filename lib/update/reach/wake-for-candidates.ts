@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import { addSeconds } from '../../clock.ts';
 import type { Trx } from '../../db/database.ts';
-import { isAsleep, isOpen } from '../../fleet/candidate-queries.ts';
+import { isToWake, isOpen } from '../../fleet/candidate-queries.ts';
 import type { Queue } from '../../ports/queue.ts';
 import { firstStepDelaySeconds } from '../../walk.ts';
 import type { AdvanceMessage } from '../messages.ts';
@@ -27,17 +27,17 @@ export const wakeForWithdrawal = (trx: Trx, advances: Queue<AdvanceMessage>, fir
 
 const wakeOpenUpdates = async (trx: Trx, advances: Queue<AdvanceMessage>, which: RawBuilder<unknown>, now: Date): Promise<void> => {
   const { rows } = await sql<{ id: number; next_step: number; created_dt: Date }>`
-    WITH asleep AS (
+    WITH to_wake AS (
       -- The latest first: whoever locks several updates does it in this order, so that no two of them wait for each other in a circle.
       SELECT u.id FROM updates u
-      WHERE ${isOpen} AND ${isAsleep(now)} AND ${which}
+      WHERE ${isOpen} AND ${isToWake(now)} AND ${which}
       ORDER BY u.id DESC
       FOR NO KEY UPDATE OF u
     )
     UPDATE updates u
     -- A step that is late stays late: the time that was missed is noted by the next one.
     SET due_dt = CASE WHEN u.rests_dt IS NULL THEN u.due_dt ELSE ${addSeconds(now, firstStepDelaySeconds)} END, rests_dt = NULL, woken_dt = ${now}
-    FROM asleep WHERE asleep.id = u.id
+    FROM to_wake WHERE to_wake.id = u.id
     RETURNING u.id, u.next_step, u.created_dt`.execute(trx);
   const messages = rows.map(({ id, next_step, created_dt }) => ({ update_id: id, step: next_step, created_dt }));
   if (messages.length > 0) await advances.send(messages, { delaySeconds: firstStepDelaySeconds });

@@ -17,18 +17,18 @@ export const delayUntilNextStep = ({
   lastReleaseDt,
   remaining,
   isReleasing,
-  isResting,
+  isAsleep,
 }: {
   now: Date;
   lastReleaseDt: Date;
   remaining: Pick<Remaining, 'next_attempt_dt'>;
   isReleasing: boolean;
   /** Whether no device is at work, and none may be asked before a window opens: until then no step is needed. */
-  isResting: boolean;
+  isAsleep: boolean;
 }): number => {
   const dueDt = isReleasing ? remaining.next_attempt_dt : null;
   const due = dueDt ? Math.ceil(secondsBetween(now, dueDt)) : Number.POSITIVE_INFINITY;
-  if (isResting) return Math.min(longestScheduleDelaySeconds, Math.max(shortestDelaySeconds, due));
+  if (isAsleep) return Math.min(longestScheduleDelaySeconds, Math.max(shortestDelaySeconds, due));
   const patience = Math.ceil(secondsBetween(lastReleaseDt, now) / 10);
   return Math.min(longestDelaySeconds, Math.max(shortestDelaySeconds, Math.min(patience, due)));
 };
@@ -43,9 +43,9 @@ export interface Rest {
 }
 
 /**
- * A continuous update that has nothing to do goes to rest in two steps. First it says so: whoever notes a device for it from then on wakes it.
- * After a minute it looks once more, because a change that began before that did not know; only then nothing is due any more. After it was
- * woken, it first goes on for a minute, so that it is woken once a minute at most.
+ * A continuous update that has nothing to do goes to rest in two steps. First it says so (`rests_dt`): whoever notes a device for it from then
+ * on wakes it. A change that began before that could not know, so the update looks once more a minute later. Only then no step is due any more.
+ * After it was woken, it goes on for a minute before it rests again, so that it is woken once a minute at most.
  *
  * @param untilSeconds when a window opens; null: it waits for no window
  */

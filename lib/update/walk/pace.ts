@@ -72,12 +72,12 @@ export interface Allowance {
 /** How many executions may be released now: the smallest number that any limit allows. */
 export const allowance = (limits: Allowance): number => {
   const { maximumCommands, gate, commandsInWindow, isUnderWay, places, unanswered, canaryLeft, now } = limits;
-  const room = maximumCommands - commandsInWindow;
+  const byPace = maximumCommands - commandsInWindow;
   // A probe is allowed even if the failed commands still fill the reduced share of the window.
   const byGate = (gate: BackendGate) =>
     gate.failures > 0
       ? allowedCommands(gate, 1, isUnderWay, now)
       : allowedCommands(gate, maximumCommands, isUnderWay, now) - commandsInWindow;
   const byPlaces = places === null ? Number.POSITIVE_INFINITY : places + unanswered;
-  return Math.max(0, Math.min(room, gate ? byGate(gate) : room, byPlaces, canaryLeft ?? Number.POSITIVE_INFINITY));
+  return Math.max(0, Math.min(byPace, gate ? byGate(gate) : byPace, byPlaces, canaryLeft ?? Number.POSITIVE_INFINITY));
 };

@@ -71,7 +71,7 @@ export const getProgress = async (
         SELECT count(*) FROM update_executions e WHERE e.update_id = ${id} AND e.is_canary AND ${waiting}
       ) AS canary_waiting,
       (
-        -- A released chunk counts until its answer has left the window: it is not known when exactly a command arrives during a call,
+        -- A released chunk counts until its answer has left the pace window: it is not known when exactly a command arrives during a call,
         -- only that it is before the answer. A chunk that was held back is no command.
         SELECT coalesce(sum(commands), 0) FROM update_dispatches
         WHERE update_id = ${id} AND (
@@ -126,10 +126,10 @@ export const countLastEnds = async (
   const ended = (counts: Partial<Counts>) => judgedStatuses.reduce((sum, status) => sum + (counts[status] ?? 0), 0);
   const sinceResume = Math.max(0, ended(judged) - ended(resumed_counts ?? { SUCCEEDED: planned.ALREADY_ON_TARGET ?? 0 }));
   const { rows } = await sql<{ status: ExecutionStatus; n: number; n_since: number }>`
-    SELECT status, count(*) AS n, count(*) FILTER (WHERE place <= ${sinceResume}) AS n_since
+    SELECT status, count(*) AS n, count(*) FILTER (WHERE rank <= ${sinceResume}) AS n_since
     FROM (
       SELECT CASE WHEN e.late_success_dt IS NULL THEN e.status ELSE 'SUCCEEDED' END AS status,
-             row_number() OVER (ORDER BY e.finished_dt DESC, e.id DESC) AS place
+             row_number() OVER (ORDER BY e.finished_dt DESC, e.id DESC) AS rank
       FROM unnest(${[...judgedStatuses]}::text[]) AS s (status)
       -- The last ones of each status, from the index.
       CROSS JOIN LATERAL (
@@ -139,7 +139,7 @@ export const countLastEnds = async (
         LIMIT ${judgedEnds}
       ) e
     ) last
-    WHERE place <= ${judgedEnds}
+    WHERE rank <= ${judgedEnds}
     GROUP BY status`.execute(trx);
   return {
     all: Object.fromEntries(rows.map(({ status, n }) => [status, n])),

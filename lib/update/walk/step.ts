@@ -1,6 +1,6 @@
 import { addSeconds, secondsBetween } from '../../clock.ts';
 import type { Trx } from '../../db/database.ts';
-import { lostAfterSeconds, placeOf } from '../../walk.ts';
+import { lostAfterSeconds, stateOfStep } from '../../walk.ts';
 import { reasons } from '../execution.ts';
 import { keepFinalFigures } from '../figure-queries.ts';
 import type { AdvanceMessage } from '../messages.ts';
@@ -45,9 +45,9 @@ export interface StepDone {
 export const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: OfferTimes, now: Date): Promise<StepResult> => {
   const update = await lockUpdate(trx, update_id);
   if (!update) return { kind: 'missing' };
-  const place = placeOf(step, update);
-  if (place === 'passed') return { kind: 'passed' };
-  if (place === 'done') {
+  const state = stateOfStep(step, update);
+  if (state === 'passed') return { kind: 'passed' };
+  if (state === 'done') {
     // The step was done before, but perhaps not all of its messages were sent.
     const { finished_dt, due_dt } = update;
     return {
@@ -75,7 +75,7 @@ export const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, time
   return { kind: 'done', nextDelaySeconds, finished_dt: change.finished_dt ?? null, wakesOthers };
 };
 
-/** Devices that this update has had may belong to others now. */
+/** Other updates may take devices now that this one has had. Answers whether there are any. */
 const letOthersGoOn = async (trx: Trx, update: LockedUpdate, { status, finished_dt }: UpdateChange): Promise<boolean> => {
   const isClosing = update.continuous && status !== undefined && isEnded(status) && !isEnded(update.status);
   const hasFreed = await freeOthers(trx, update, finished_dt !== undefined);
@@ -83,7 +83,7 @@ const letOthersGoOn = async (trx: Trx, update: LockedUpdate, { status, finished_
   return hasFreed || mayLook;
 };
 
-/** One that waits for approval is woken by it. */
+/** Infinity for an update that waits for approval: whoever approves it sends its message. */
 const secondsUntilStart = ({ status, firmware_status, start_dt }: LockedUpdate, now: Date): number => {
   if (status === 'WAITING_FOR_APPROVAL') return firmware_status === 'withdrawn' ? 0 : Number.POSITIVE_INFINITY;
   return isRunning(status) && start_dt ? secondsBetween(now, start_dt) : 0;
@@ -146,7 +146,7 @@ const finishOrGoOn = async (
   const isClosed = rooms !== null && hasUnfinished && !isHandedOver && !rooms.some(({ opening }) => opening.isOpen);
   const lastReleaseDt = change.last_release_dt ?? update.last_release_dt ?? update.created_dt;
   const isResting = isClosed || !hasUnfinished;
-  const nextDelaySeconds = delayUntilNextStep({ now, lastReleaseDt, remaining, isReleasing: isRunning(status), isResting: isClosed });
+  const nextDelaySeconds = delayUntilNextStep({ now, lastReleaseDt, remaining, isReleasing: isRunning(status), isAsleep: isClosed });
   if (!update.continuous || isEnded(status)) return { change, nextDelaySeconds };
   if (!isResting) return { change: { ...change, ...awake(update) }, nextDelaySeconds };
   const { rests_dt, delaySeconds } = rest(update, isClosed ? nextDelaySeconds : null, now);

@@ -64,7 +64,7 @@ describe('the delay until the next step', () => {
         lastReleaseDt: secondsAgo(releasedSecondsAgo),
         remaining: { next_attempt_dt },
         isReleasing: true,
-        isResting: false,
+        isAsleep: false,
       }),
     ).toBe(delay);
   });
@@ -79,7 +79,7 @@ describe('the delay until the next step', () => {
           lastReleaseDt: secondsAgo(released),
           remaining: { next_attempt_dt },
           isReleasing: true,
-          isResting: false,
+          isAsleep: false,
         });
         expect(Number.isInteger(delay)).toBe(true);
         expect(delay).toBeGreaterThanOrEqual(1);

@@ -37,7 +37,7 @@ export async function addAuthorKey(
   const row = { kid, owner, public_key, ...allowed, needs_approval: keysNeedApproval };
   const added = await db.transaction().execute(async (trx) => {
     const inserted = await insertAuthorKey(trx, { ...row, created_by: by.subject, created_dt: now() });
-    if (inserted) await audit(trx, by, 'add', inserted, now());
+    if (inserted) await audit(trx, 'add', inserted, { by, now: now() });
     return inserted;
   });
   if (added) return { isNew: true, answer: added };
@@ -66,7 +66,7 @@ export async function approveAuthorKey({ db, now }: EditAuthorKeysDeps, id: numb
       throw new DomainError('approval.second_person', `You have added author key ${id}: somebody else has to approve it`);
     }
     const approved = await approveKey(trx, id, { approved_by: by.subject, approved_dt: now() });
-    await audit(trx, by, 'approve', approved, now());
+    await audit(trx, 'approve', approved, { by, now: now() });
     return approved;
   });
 }
@@ -80,7 +80,7 @@ export async function approveAuthorKey({ db, now }: EditAuthorKeysDeps, id: numb
 export async function revokeAuthorKey({ db, now }: EditAuthorKeysDeps, id: number, reason: string, by: Actor): Promise<AuthorKey> {
   return db.transaction().execute(async (trx) => {
     const revoked = await revokeKey(trx, id, { revoked_dt: now(), revoked_by: by.subject, revocation_reason: reason });
-    if (revoked) await audit(trx, by, 'revoke', revoked, now());
+    if (revoked) await audit(trx, 'revoke', revoked, { by, now: now() });
     const key = revoked ?? (await findAuthorKey(trx, id));
     if (!key) throw notFound(id);
     return key;
@@ -91,10 +91,9 @@ const notFound = (id: number) => new DomainError('author_key.not_found', `There 
 
 const audit = (
   trx: Trx,
-  by: Actor,
   action: 'add' | 'approve' | 'revoke',
   { id, kid, owner, hardware_types, revocation_reason }: AuthorKey,
-  now: Date,
+  { by, now }: { by: Actor; now: Date },
 ) => {
   const after = { kid, owner, hardware_types, ...(action === 'revoke' && { revocation_reason }) };
   return writeAuditLine(trx, by, { action, resource: 'author_key', resource_id: String(id), outcome: { after } }, now);

@@ -27,7 +27,7 @@ export interface DeploymentDeps {
 export async function getDeployment(deps: DeploymentDeps, device: IotDevice, actionId: number, url: string): Promise<Deployment> {
   const { db, signManifest, now } = deps;
   const moment = now();
-  const work = await findWork(db, device, actionId, ['offered', 'working', 'canceling'], moment);
+  const work = await findWork(db, device, { actionId, states: ['offered', 'working', 'canceling'] }, moment);
   // The manifest is signed before the device counts as asked: without signing keys the service cannot tell it what to install.
   const { manifest } = await notingOutages(deps, () => signManifest(manifestFactsOf(work)));
   if (workStateOf(work) === 'offered' && !(await takeOffer(db, device.device_id, actionId, moment))) throw notFound(actionId);
@@ -62,7 +62,7 @@ export async function getCancelAction(
   device: IotDevice,
   actionId: number,
 ): Promise<CancelAction> {
-  await findWork(db, device, actionId, ['canceling'], now());
+  await findWork(db, device, { actionId, states: ['canceling'] }, now());
   return { id: String(actionId), cancelAction: { stopId: String(actionId) } };
 }
 
@@ -101,7 +101,12 @@ const linkArtifact = async (deps: ArtifactDeps, device: IotDevice, request: Arti
 
 const downloadable: ReadonlySet<WorkState> = new Set(['offered', 'working']);
 
-const findWork = async (db: Db, device: IotDevice, actionId: number, states: readonly WorkState[], now: Date): Promise<DeviceWork> => {
+const findWork = async (
+  db: Db,
+  device: IotDevice,
+  { actionId, states }: { actionId: number; states: readonly WorkState[] },
+  now: Date,
+): Promise<DeviceWork> => {
   const found = (await listWork(db, device, now)).find(({ execution_id }) => execution_id === actionId);
   if (!found || !states.includes(workStateOf(found))) throw notFound(actionId);
   return found;

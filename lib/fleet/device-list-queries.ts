@@ -33,10 +33,15 @@ interface DeviceOrder<Key extends readonly unknown[]> {
   keyOf: (id: number, device: Device) => Key;
 }
 
+interface OrderedPage extends PageOfDevices {
+  list: List;
+  direction: Direction;
+}
+
 /** A page along an order. */
 const along =
   <Key extends readonly unknown[]>({ idPage, Key, columns, keyOf }: DeviceOrder<Key>) =>
-  async (db: Db, list: List, direction: Direction, filter: DeviceFilter, { limit, cursor, now }: PageOfDevices): Promise<Page<Device>> => {
+  async (db: Db, filter: DeviceFilter, { list, direction, limit, cursor, now }: OrderedPage): Promise<Page<Device>> => {
     const ids = idPage(filter, { after: decodeCursor(list, Key, cursor), direction, size: limit + 1, now });
     const devices = await selectDevices(db, sql`d.id IN (${ids})`, inOrder(columns, direction));
     const { items, next_cursor } = toPage(list, [...devices], limit, ([id, device]) => keyOf(id, device), mostBytesOf);
@@ -69,7 +74,7 @@ const orders = {
 export const listDevices = (db: Db, filter: DeviceFilter, page: PageOfDevices): Promise<Page<Device>> => {
   const { sort = filter.external_id_prefix === undefined ? 'created_dt_ascending' : 'external_id_ascending' } = page;
   const list = listOf('devices', { ...filter, sort: page.sort });
-  return orders[fieldOf(sort)](db, list, directionOf(sort), filter, page);
+  return orders[fieldOf(sort)](db, filter, { ...page, list, direction: directionOf(sort) });
 };
 
 /** How many devices a filter means, counted now. */

@@ -54,7 +54,7 @@ export async function advanceObservation(
 ): Promise<void> {
   const { observation_id, step, created_dt } = message;
   const began = deps.now();
-  const claimed = await claimStep(deps.db, observation_id, step, began, leaseSeconds);
+  const claimed = await claimStep(deps.db, observation_id, step, { now: began, leaseSeconds });
   if (claimed) await askNextChunk(deps, claimed, { step, began, remainingMilliseconds });
 
   const walk = await findWalk(deps.db, observation_id);
@@ -90,7 +90,7 @@ const askNextChunk = async (deps: AdvanceObservationDeps, observation: ClaimedOb
     if (answers.next !== null && answers.next === observation.cursor)
       throw new BackendRefusal('backend lists the same devices again and again');
     if (answers.error !== null) deps.log.warn('backend refused a question', { observation_id: observation.id, error: answers.error });
-    await deps.db.transaction().execute((trx) => storeAnswers(trx, observation, step, answers, deps));
+    await deps.db.transaction().execute((trx) => storeAnswers(trx, deps, observation, { ...step, answers }));
   } catch (error) {
     if (!(error instanceof BackendUnavailable || error instanceof BackendRefusal)) throw error;
     deps.log.warn('backend did not say what devices run', { observation_id: observation.id, step: step.step, error });
@@ -108,10 +108,9 @@ const waitOf = ({ failures, maximum_per_minute }: ClaimedObservation, { retryAft
 /** Stores everything that a step has learned in one transaction. If that fails, nothing is stored and the step is repeated. */
 const storeAnswers = async (
   trx: Trx,
-  { id, add_unknown, maximum_per_minute }: ClaimedObservation,
-  { step, began }: Step,
-  answers: Answers,
   { advances, ...deps }: Pick<AdvanceObservationDeps, 'advances' | 'now'>,
+  { id, add_unknown, maximum_per_minute }: ClaimedObservation,
+  { step, began, answers }: Step & { answers: Answers },
 ): Promise<void> => {
   const now = deps.now();
   const walk = await lockWalk(trx, id);

@@ -17,7 +17,12 @@ export interface ClaimedObservation {
  * Takes a step for one call to the backend. Undefined: it is not due, was done before, or belongs to a call that began less than
  * `leaseSeconds` ago; `findWalk` tells which.
  */
-export const claimStep = (db: Db, id: number, step: number, now: Date, leaseSeconds: number): Promise<ClaimedObservation | undefined> =>
+export const claimStep = (
+  db: Db,
+  id: number,
+  step: number,
+  { now, leaseSeconds }: { now: Date; leaseSeconds: number },
+): Promise<ClaimedObservation | undefined> =>
   db
     .updateTable('observations')
     .set((eb) => ({ claimed_dt: now, started_dt: eb.fn.coalesce('started_dt', eb.val(now)) }))

@@ -45,7 +45,7 @@ export async function requestObservation(deps: RequestObservationDeps, input: Re
       created_by,
       created_dt,
     });
-    if (!inserted) return answerAgain(trx, deps.observations, created_by, idempotency_key, request_hash);
+    if (!inserted) return answerAgain(trx, deps.observations, { created_by, idempotency_key, request_hash });
     if ('filter' in targets) await refuseMissingSubjects(trx, targets.filter, inBody('targets.filter'));
     const answer = await getRequestedObservation(trx, inserted.id);
     if (idempotency_key !== undefined) await keepAnswer(trx, 'observation', answer);
@@ -84,9 +84,7 @@ const toNewTargets = async (
 const answerAgain = async (
   trx: Trx,
   observations: Queue<ObserveMessage>,
-  created_by: string,
-  idempotency_key: string | undefined,
-  request_hash: string,
+  { created_by, idempotency_key, request_hash }: Pick<RequestObservation, 'created_by' | 'idempotency_key'> & { request_hash: string },
 ): Promise<Observation> => {
   const known = idempotency_key && (await findIdempotentRequest<Observation>(trx, 'observation', created_by, idempotency_key));
   if (!known) throw new Error('An observation that could not be inserted because its key is known is not known');

@@ -35,7 +35,7 @@ export async function signFirmware(
   const firmware = await findFirmware(db, id);
   if (!firmware) throw new DomainError('firmware.not_found', `There is no firmware ${id}`);
   const signatures = await checkSignatures(db, statements, signedFileOf(firmware), now());
-  await addSignatures(db, firmware, signatures, by, now());
+  await addSignatures(db, firmware, signatures, { by, now: now() });
   await finishIfSigned(deps, id);
   for (const signed of await listPackagesWith(db, id)) {
     await db.transaction().execute(async (trx) => {
@@ -67,8 +67,7 @@ const addSignatures = async (
   db: Db,
   { id, hardware_type, sha256 }: Firmware,
   signatures: readonly AuthorSignature[],
-  by: Actor,
-  now: Date,
+  { by, now }: { by: Actor; now: Date },
 ): Promise<void> => {
   await db.transaction().execute(async (trx) => {
     // If two authors send requests at one moment, the second sees what the first has stored; so a number that is used twice is found, too.

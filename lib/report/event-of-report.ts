@@ -66,21 +66,21 @@ const eventOfStatus = {
   CANCEL_REFUSED: 'cancel_refused',
 } as const satisfies Record<Report['status'], ExecutionEvent>;
 
+/** What the device is known to run. */
+export interface KnownToRun {
+  /** Whether it runs the version that the report names, by all that is known after the report. */
+  isCurrent: boolean;
+  /** The version that it was known to run before this report; undefined: none. */
+  before: string | undefined;
+}
+
 /**
  * What a report means for the execution it is about; undefined: nothing.
  *
  * Proof that the device runs the version wanted counts whenever it comes. Everything else counts only if it is about the last try: a report
  * about an earlier try that comes again, or late, is no answer to the last command.
  */
-export const eventOf = (
-  said: Said,
-  execution: Standing,
-  heard: Heard,
-  /** Whether the device runs the version that the report names, by all that is known after the report. */
-  isCurrent: boolean,
-  /** The version that the device was known to run before this report; undefined: none. */
-  before: string | undefined,
-): ExecutionEvent | undefined => {
+export const eventOf = (said: Said, execution: Standing, heard: Heard, { isCurrent, before }: KnownToRun): ExecutionEvent | undefined => {
   const { status, version, source, occurred_dt, execution_id } = said;
   if (isDone(said, execution)) return isCurrent ? 'proven' : undefined;
   // A device that was asked may not have begun yet, so an observation of another version ends nothing; only the device's own word does.

@@ -118,13 +118,13 @@ const take = (item: ReportItem, device_id: number, soFar: Learned, now: Date): {
   const before = soFar.moves.get(item.execution.id);
   const standing = standingAfter(item.execution, before);
   const isCurrent = told.effect !== undefined && runs(told.learned) === item.report.version;
-  const event = eventOf(item.report, standing, heard(item, now), isCurrent, runs(soFar));
-  const move = event && moveOfReport(item.execution, before, event, item.report, now);
+  const event = eventOf(item.report, standing, heard(item, now), { isCurrent, before: runs(soFar) });
+  const move = event && moveOfReport(item.execution, before, { event, ...item.report }, now);
   // A report that is older than the latest news of the device makes no late success: when it is repeated, it must mean the same again.
   const hasEndedOtherwise = !isUnfinished(standing.status) && standing.status !== 'SUCCEEDED' && standing.sent_dt !== null;
   const isLate = event === 'proven' && told.effect !== 'outdated' && hasEndedOtherwise;
   const learned = {
-    ...(move && event === 'proven' ? withUpdateTime(told.learned, item, device_id, standing.sent_dt, now) : told.learned),
+    ...(move && event === 'proven' ? withUpdateTime(told.learned, { ...item, device_id }, standing.sent_dt, now) : told.learned),
     moves: move ? new Map(soFar.moves).set(standing.id, move) : soFar.moves,
     lateSuccesses: isLate ? [...soFar.lateSuccesses, standing.id] : soFar.lateSuccesses,
     notes: isCurrent && !move ? [...soFar.notes, ...nearMisses(item.report, standing, device_id)] : soFar.notes,
@@ -188,7 +188,8 @@ const learnRow = (
 };
 
 /** Notes how long the installation took, in the row of what the device runs now and in its history. */
-const withUpdateTime = (learned: Learned, item: ReportItem, device_id: number, sent_dt: Date | null, now: Date): Learned => {
+const withUpdateTime = (learned: Learned, item: ReportItem & { device_id: number }, sent_dt: Date | null, now: Date): Learned => {
+  const { device_id } = item;
   const { hardware_type, occurred_dt } = item.report;
   const row = learned.known.get(hardware_type) ?? (item.known && { ...item.known, device_id, hardware_type });
   if (!row || !sent_dt) return learned;

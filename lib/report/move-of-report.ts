@@ -20,8 +20,7 @@ export const standingAfter = (execution: ReportedExecution, made: ExecutionMove 
 export const moveOfReport = (
   execution: ReportedExecution,
   before: ExecutionMove | undefined,
-  event: ExecutionEvent,
-  report: Pick<Report, 'version' | 'detail'>,
+  { event, ...report }: Pick<Report, 'version' | 'detail'> & { event: ExecutionEvent },
   now: Date,
 ): ExecutionMove | undefined => {
   const standing = standingAfter(execution, before);

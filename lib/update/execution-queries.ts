@@ -123,15 +123,13 @@ interface Bounds<Key extends readonly unknown[]> {
 
 /**
  * The first ids of each of these statuses in the order of some columns, which the indexes hold in that order; the caller merges them. So a
- * page reads a few hundred index entries, however many executions there are.
+ * page reads a few hundred index entries, however many executions there are. `ofIndex` is the condition of a partial index.
  */
 const idsAlong = (
   columns: readonly RawBuilder<unknown>[],
   statuses: readonly ExecutionStatus[],
   filter: ExecutionFilter,
-  { after, direction, size }: Bounds<readonly unknown[]>,
-  // As the index of ends has it.
-  ofIndex = sql`true`,
+  { after, direction, size, ofIndex = sql`true` }: Bounds<readonly unknown[]> & { ofIndex?: RawBuilder<unknown> },
 ) => sql`
   SELECT page.id, page.finished_dt
   FROM unnest(${filter.status ? statuses.filter((status) => status === filter.status) : statuses}::text[]) AS wanted (status)
@@ -157,7 +155,7 @@ const idPage = (filter: ExecutionFilter, bounds: Bounds<[id: number]>) => sql`
 /** In both directions, executions that have not ended come after all others, in the order of their ids. */
 const idPageByEnd = (filter: ExecutionFilter, { after, ...bounds }: Bounds<End>) => {
   const hasEnded = after === undefined || after[0] !== null;
-  const ended = idsAlong(byEnd, endedStatuses, filter, { ...bounds, after }, sql`e.finished_dt IS NOT NULL`);
+  const ended = idsAlong(byEnd, endedStatuses, filter, { ...bounds, after, ofIndex: sql`e.finished_dt IS NOT NULL` });
   const unfinished = idsAlong(byId, unfinishedStatuses, filter, { ...bounds, after: hasEnded ? undefined : [after[1]] });
   return sql`
     SELECT e.id FROM (${hasEnded ? sql`${ended} UNION ALL ${unfinished}` : unfinished}) e

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import { addSeconds } from '../../clock.ts';
 import type { Trx } from '../../db/database.ts';
-import { isToWake, isOpen } from '../../fleet/candidate-queries.ts';
+import { isOpen, isToWake } from '../../fleet/candidate-queries.ts';
 import type { Queue } from '../../ports/queue.ts';
 import { firstStepDelaySeconds } from '../../walk.ts';
 import type { AdvanceMessage } from '../messages.ts';

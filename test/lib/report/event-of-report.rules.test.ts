@@ -95,7 +95,7 @@ describe('what a report means for an execution that wants 2.0 and was sent at 8:
     ['SUCCEEDED', '2.0', epoch, false, sent, 'confirmation', 'proven'],
   ] as const)('%s %s at %o, named: %s, %o, %s: %s', (status, version, occurred_dt, isNamed, execution, source, event) => {
     const report = { status, version, occurred_dt, execution_id: isNamed ? 7 : undefined, attempt: undefined, source };
-    expect(eventOf(report, execution, heard, true, '0.9')).toBe(event);
+    expect(eventOf(report, execution, heard, { isCurrent: true, before: '0.9' })).toBe(event);
   });
 
   it.each([
@@ -109,7 +109,7 @@ describe('what a report means for an execution that wants 2.0 and was sent at 8:
   ] as const)('a failure of the command %i, whenever it was, for %o: %s', (attempt, execution, event) => {
     for (const occurred_dt of [epoch, before, at(301), at(86_400)]) {
       const report = { status: 'FAILED', version: '0.9', occurred_dt, execution_id: 7, attempt, source: 'confirmation' } as const;
-      expect(eventOf(report, execution, heard, true, '0.9')).toBe(event);
+      expect(eventOf(report, execution, heard, { isCurrent: true, before: '0.9' })).toBe(event);
     }
   });
 
@@ -122,13 +122,13 @@ describe('what a report means for an execution that wants 2.0 and was sent at 8:
       attempt: 1,
       source: 'confirmation',
     } as const;
-    expect(eventOf(report, sent, heard, false, '2.1')).toBe(undefined);
+    expect(eventOf(report, sent, heard, { isCurrent: false, before: '2.1' })).toBe(undefined);
   });
 
   it('leaves it to the deadline when a device that polls still tells what it ran before, or may do so', () => {
     const report = { status: 'SUCCEEDED', version: '1.0', occurred_dt: after, execution_id: undefined, attempt: undefined } as const;
     const told = (before: string | undefined, source: 'config_data' | 'confirmation') =>
-      eventOf({ ...report, source }, installed, heard, true, before);
+      eventOf({ ...report, source }, installed, heard, { isCurrent: true, before });
     expect([told('1.0', 'config_data'), told(undefined, 'config_data')]).toEqual([undefined, undefined]);
     expect([told('1.1', 'config_data'), told('1.0', 'confirmation')]).toEqual(['mismatched', 'mismatched']);
   });

@@ -56,6 +56,8 @@ export interface StackOptions {
   /** Devices that poll. They are registered when the stack starts. */
   iotFleet?: Omit<IotFleetOptions, 'file' | 'url' | 'tenant' | 'manifestKeys' | 'issueToken'>;
   pollIntervals?: PollIntervals;
+  /** Whether the functions have just been built. Otherwise the stack builds them. */
+  isBuilt?: boolean;
   /** An update of more devices waits until somebody else approves it. Without it: as APPROVAL_ABOVE says, or none does. */
   approvalAbove?: number;
   /** Ends a start that is under way. */
@@ -138,14 +140,11 @@ async function makeDirectory(wanted: string | undefined, undo: Undo): Promise<st
 
 /** Starts one part after the other; the functions are bundled meanwhile. */
 async function startParts(start: Start): Promise<Omit<Stack, 'died' | 'stop'>> {
-  start.step('Building the functions');
-  const building = build();
+  const building = buildFunctions(start);
   building.catch(() => {}); // thrown where it is awaited
-
   const database_url = await startDatabase(start);
   const neighbours = await startNeighbours(start);
   await building;
-  await stopBundler(); // its own process would wait for work as long as we run
   const functions = await startFunctions(start, database_url, neighbours);
   const iot_devices = await startDevicesThatPoll(start, functions.api_url, neighbours);
 
@@ -168,6 +167,13 @@ async function startParts(start: Start): Promise<Omit<Stack, 'died' | 'stop'>> {
   publish(description, start);
   const queueDepth = async (queue: string) => aws.queues.depth(queue);
   return { ...description, tokenFor: identity.token, iot_devices, queueDepth, log_file: functions.log_file };
+}
+
+async function buildFunctions({ options, step }: Start): Promise<void> {
+  if (options.isBuilt) return;
+  step('Building the functions');
+  await build();
+  await stopBundler(); // its own process would wait for work as long as we run
 }
 
 /** PostgreSQL with a migrated database. Answers its URL. */

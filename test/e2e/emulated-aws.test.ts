@@ -17,6 +17,7 @@ unless(
   'a firmware goes through the S3 of an emulator and an update through its SQS, to every device',
   async () => {
     const stack = await startStack({
+      isBuilt: true,
       aws: emulatorEndpoint,
       simulator: { scooters: SCOOTERS, cabinets: 0, install_seconds: 0.2, seed: 5 },
     });

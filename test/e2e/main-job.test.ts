@@ -26,7 +26,7 @@ const fleet: NewDevice[] = [
 ];
 
 beforeAll(async () => {
-  stack = await startStack({ simulator: { scooters: 60, cabinets: 3, install_seconds: 0.2, failure_rate: 0.1, seed: 7 } });
+  stack = await startStack({ isBuilt: true, simulator: { scooters: 60, cabinets: 3, install_seconds: 0.2, failure_rate: 0.1, seed: 7 } });
   api = createClient({ url: stack.api_url, token: stack.token });
 });
 afterAll(() => stack?.stop());

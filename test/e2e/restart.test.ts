@@ -44,7 +44,7 @@ beforeAll(async () => {
   stackFile = join(directory, 'stack.json');
   const author_roots = { cabinet: rootOf({ ada }, createAuthorKey(), { signatures_required: { cabinet: 1 } }) as Root };
   options = {
-    ...{ directory, stackFile },
+    ...{ directory, stackFile, isBuilt: true },
     simulator: { scooters: SCOOTERS, cabinets: 0, install_seconds: 1.5, seed: 3 },
     iotFleet: { cabinets: 4, scooters: 0, install_seconds: 0.1, author_roots },
   };

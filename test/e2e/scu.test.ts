@@ -50,7 +50,7 @@ beforeAll(async () => {
   await mkdir(join(folder, 'clone', '.local'), { recursive: true });
   const stackFile = join(folder, 'clone', '.local', 'stack.json');
   [stack] = await Promise.all([
-    startStack({ stackFile, simulator: { scooters: SCOOTERS, cabinets: 1, install_seconds: 0.2, seed: 7 } }),
+    startStack({ isBuilt: true, stackFile, simulator: { scooters: SCOOTERS, cabinets: 1, install_seconds: 0.2, seed: 7 } }),
     install(),
   ]);
 });

@@ -27,7 +27,7 @@ describe.skipIf(missing)('Debian’s SWUpdate', () => {
 
   beforeAll(async () => {
     [signer, stranger] = [createSigner(directory, 'signer'), createSigner(directory, 'stranger')];
-    stack = await startStack({ simulator: { scooters: 0, cabinets: 0 } });
+    stack = await startStack({ isBuilt: true, simulator: { scooters: 0, cabinets: 0 } });
     api = createClient({ url: stack.api_url, token: stack.token });
   });
   afterEach(async () => {

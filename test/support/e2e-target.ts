@@ -16,7 +16,7 @@ export const openTarget = async (
   simulator: Omit<SimulatorOptions, 'port' | 'host' | 'token' | 'journal'>,
   settings: Pick<StackOptions, 'approvalAbove'> = {},
 ): Promise<Target> => {
-  if (endpoint === undefined) return { ...(await startStack({ simulator, ...settings })), name: targetName };
+  if (endpoint === undefined) return { ...(await startStack({ isBuilt: true, simulator, ...settings })), name: targetName };
   const deployed = await startDeployedStack({ endpoint, simulator, ...settings });
   return { ...deployed, deployed, name: targetName };
 };

@@ -1,11 +1,53 @@
 // What holds on every page of the console: logging in, lost connections, what is refused, no barrier, and narrow screens.
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, expect, it, vi } from 'vitest';
 import { registerAll, startUpdate } from '../../../clients/api/src/index.ts';
 import { expectNoSidewaysScrolling, findBarriers } from '../../support/console-page.ts';
 import { describeConsole, idOf } from '../../support/console-service.ts';
 
 describeConsole('the console: every page', (service) => {
   const { open, openAs, startSlowUpdate, upload } = service;
+
+  /** With a fleet that has a history, so that no page is empty. */
+  let places: string[];
+  beforeAll(async () => {
+    const { api } = service;
+    const firmware = await upload('audio_lock', '2.0');
+    const targets = { external_ids: [idOf(1), idOf(3), 'S-99999'] };
+    const update = await startUpdate(api, { firmware_id: firmware.id, targets, canary: null });
+    await api.addGroup({ name: 'odd', filter: { kind: 'scooter', version: 1 } });
+    await api.addZone({ name: 'centre', time_zone: 'Europe/Berlin' });
+    // More than a page of the fleet shows, so that it has its button; and more than may be updated without an approval.
+    await registerAll(
+      api,
+      Array.from({ length: 60 }, (_, index) => ({ kind: 'cabinet' as const, external_id: `C-${index + 1}` })),
+    );
+    await api.changeDevice('scooter', idOf(1), { tags: ['workshop'] });
+    const parts = [await upload('vega_mcu', '7.0'), await upload('vega_gsm', '7.1')].map(({ id: firmware_id }) => ({ firmware_id }));
+    await api.requestAssembly({ hardware_type: 'cabinet', version: '2026.11', parts });
+    const { id: forCabinets } = await upload('cabinet', '3.0');
+    await startUpdate(api, { firmware_id: forCabinets, targets: { filter: { kind: 'cabinet' } }, canary: null });
+    await vi.waitFor(async () => expect((await api.getUpdate(update.id)).status).toBe('COMPLETED'), { timeout: 60_000, interval: 200 });
+    places = [
+      ...['/', '/updates', '/updates?status=COMPLETED', `/updates/${update.id}`, `/updates/new?firmware=${firmware.id}`],
+      ...[
+        '/firmwares',
+        `/firmwares/${firmware.id}`,
+        '/packages',
+        '/packages/new',
+        '/groups',
+        '/groups/odd',
+        '/zones',
+        '/audit',
+        '/fleet',
+        `/fleet/scooter/${idOf(1)}`,
+        '/statistics',
+        '/nowhere',
+        '/updates/999999',
+        '/updates/new',
+        '/fleet?kind=scooter&id=NOBODY',
+      ],
+    ];
+  }, 120_000);
 
   it('the first page is there with a handful of requests, and none of them leaves the service and its issuer', async () => {
     const context = await service.browser.newContext();
@@ -95,79 +137,36 @@ describeConsole('the console: every page', (service) => {
     await isLost.waitFor({ state: 'hidden' });
   });
 
-  describe('each page, filled with a fleet that has a history,', () => {
-    let places: string[];
-    beforeAll(async () => {
-      const { api } = service;
-      const firmware = await upload('audio_lock', '2.0');
-      const targets = { external_ids: [idOf(1), idOf(3), 'S-99999'] };
-      const update = await startUpdate(api, { firmware_id: firmware.id, targets, canary: null });
-      await api.addGroup({ name: 'odd', filter: { kind: 'scooter', version: 1 } });
-      await api.addZone({ name: 'centre', time_zone: 'Europe/Berlin' });
-      // More than a page of the fleet shows, so that it has its button; and more than may be updated without an approval.
-      await registerAll(
-        api,
-        Array.from({ length: 60 }, (_, index) => ({ kind: 'cabinet' as const, external_id: `C-${index + 1}` })),
-      );
-      await api.changeDevice('scooter', idOf(1), { tags: ['workshop'] });
-      const parts = [await upload('vega_mcu', '7.0'), await upload('vega_gsm', '7.1')].map(({ id: firmware_id }) => ({ firmware_id }));
-      await api.requestAssembly({ hardware_type: 'cabinet', version: '2026.11', parts });
-      const { id: forCabinets } = await upload('cabinet', '3.0');
-      await startUpdate(api, { firmware_id: forCabinets, targets: { filter: { kind: 'cabinet' } }, canary: null });
-      await expect.poll(async () => (await api.getUpdate(update.id)).status, { timeout: 60_000 }).toBe('COMPLETED');
-      places = [
-        ...['/', '/updates', '/updates?status=COMPLETED', `/updates/${update.id}`, `/updates/new?firmware=${firmware.id}`],
-        ...[
-          '/firmwares',
-          `/firmwares/${firmware.id}`,
-          '/packages',
-          '/packages/new',
-          '/groups',
-          '/groups/odd',
-          '/zones',
-          '/audit',
-          '/fleet',
-          `/fleet/scooter/${idOf(1)}`,
-          '/statistics',
-          '/nowhere',
-          '/updates/999999',
-          '/updates/new',
-          '/fleet?kind=scooter&id=NOBODY',
-        ],
-      ];
-    }, 120_000);
-
-    it.each(['light', 'dark'] as const)(
-      'in %s colours has no barrier that axe finds, with a dialog open too',
-      async (colorScheme) => {
-        const { page, show } = await open({ colorScheme });
-        for (const place of places) {
-          await show(place);
-          expect(await findBarriers(page), place).toEqual([]);
-        }
-        await show(places.find((place) => /firmwares\/\d/.test(place)) ?? '');
-        await page.getByRole('button', { name: 'Withdraw' }).click();
-        expect(await findBarriers(page), 'with a dialog').toEqual([]);
-        await show('/groups?new=true');
-        await page.getByText('More conditions').last().click();
-        expect(await findBarriers(page), 'with the dialog of a group').toEqual([]);
-        await show('/zones');
-        await page.getByRole('button', { name: 'Delete zone centre?' }).click();
-        expect(await findBarriers(page), 'with a zone to be deleted').toEqual([]);
-        await page.getByRole('dialog').getByRole('button', { name: 'Leave it' }).click();
-        await page.getByRole('button', { name: 'Log out' }).click();
-        await page.getByText('You are logged out of the console.').waitFor();
-        expect(await findBarriers(page), 'logged out').toEqual([]);
-      },
-      300_000,
-    );
-
-    it.each([390, 1280])('fits into %i pixels', async (width) => {
-      const { page, show } = await open({ viewport: { width, height: 800 } });
+  it.each(['light', 'dark'] as const)(
+    'in %s colours has no barrier that axe finds, with a dialog open too',
+    async (colorScheme) => {
+      const { page, show } = await open({ colorScheme });
       for (const place of places) {
         await show(place);
-        await expectNoSidewaysScrolling(page, place);
+        expect(await findBarriers(page), place).toEqual([]);
       }
-    });
+      await show(places.find((place) => /firmwares\/\d/.test(place)) ?? '');
+      await page.getByRole('button', { name: 'Withdraw' }).click();
+      expect(await findBarriers(page), 'with a dialog').toEqual([]);
+      await show('/groups?new=true');
+      await page.getByText('More conditions').last().click();
+      expect(await findBarriers(page), 'with the dialog of a group').toEqual([]);
+      await show('/zones');
+      await page.getByRole('button', { name: 'Delete zone centre?' }).click();
+      expect(await findBarriers(page), 'with a zone to be deleted').toEqual([]);
+      await page.getByRole('dialog').getByRole('button', { name: 'Leave it' }).click();
+      await page.getByRole('button', { name: 'Log out' }).click();
+      await page.getByText('You are logged out of the console.').waitFor();
+      expect(await findBarriers(page), 'logged out').toEqual([]);
+    },
+    300_000,
+  );
+
+  it.each([390, 1280])('fits into %i pixels', async (width) => {
+    const { page, show } = await open({ viewport: { width, height: 800 } });
+    for (const place of places) {
+      await show(place);
+      await expectNoSidewaysScrolling(page, place);
+    }
   });
 });

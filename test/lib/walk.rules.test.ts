@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { addSeconds } from '../../lib/clock.ts';
-import { stateOfStep, StrangeMessage, type Walk, waitForCommit } from '../../lib/walk.ts';
+import { StrangeMessage, stateOfStep, type Walk, waitForCommit } from '../../lib/walk.ts';
 import { startOfTime } from '../support/fixtures.ts';
 import { InMemoryQueue } from '../support/in-memory-queue.ts';
 

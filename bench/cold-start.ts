@@ -145,7 +145,12 @@ async function startSurroundings(undo: Undo, directory: string, bundleOf: (name:
     env,
     memorySize: 1024,
   });
-  const firmware = await givenFirmware(db, { file_link: `s3://${bucket}/firmwares/vega_mcu/1/x.bin?versionId=1` });
+  const client = new S3Client({ endpoint: server.url, region, credentials, forcePathStyle: true });
+  undo.push(() => client.destroy());
+  const Key = 'firmwares/vega_mcu/1/firmware.bin';
+  // Chunks of a firmware whose file is lost would be put back.
+  const { VersionId: versionOfFile } = await client.send(new PutObjectCommand({ Bucket: bucket, Key, Body: Buffer.alloc(1_000) }));
+  const firmware = await givenFirmware(db, { file_link: `s3://${bucket}/${Key}?versionId=${versionOfFile}` });
   // One update for each chunk, planned and not yet begun.
   const advances = new InMemoryQueue<{ update_id: number; step: number; created_dt: Date }>();
   for (let at = 0; at < scooters; at += chunk)
@@ -175,8 +180,6 @@ async function startSurroundings(undo: Undo, directory: string, bundleOf: (name:
       occurred_dt: new Date().toISOString(),
     })),
   });
-  const client = new S3Client({ endpoint: server.url, region, credentials, forcePathStyle: true });
-  undo.push(() => client.destroy());
   const uploaded = async (n: number) => {
     const Key = `firmwares/audio_lock/1.${n}/firmware.bin`;
     const { VersionId = '' } = await client.send(new PutObjectCommand({ Bucket: bucket, Key, Body: Buffer.alloc(1_000_000, n) }));

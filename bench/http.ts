@@ -16,7 +16,7 @@ import { startQueues } from '../dev/local-aws/queues.ts';
 import { startLocalIdentity } from '../dev/stack/local-identity.ts';
 import { startPostgres } from '../dev/stack/postgres.ts';
 import { type Undo, withUndo } from '../dev/stack/undo.ts';
-import { createDatabase } from '../lib/db/database.ts';
+import { createDatabase, type Db } from '../lib/db/database.ts';
 import { migrateToLatest } from '../lib/db/migrate.ts';
 import { build } from '../ops/build.ts';
 import { readServerlessFile } from '../ops/serverless-file.ts';
@@ -32,6 +32,7 @@ import { printMedians } from './http-medians.ts';
 import { percentile, printRow, type Sent } from './measure.ts';
 import { runPgbench } from './pgbench.ts';
 import { parentOf, processorTime, processorTimeOfFamily } from './processor-time.ts';
+import { startWaits } from './waits.ts';
 import { startWritten } from './writes.ts';
 
 const { values } = parseArgs({
@@ -66,7 +67,7 @@ const walked = isShort ? 2_000 : 20_000;
 /** Like a small server that keeps what it is told. */
 const settings = [
   ...['fsync=on', 'synchronous_commit=on', 'full_page_writes=on', 'autovacuum=on', 'shared_buffers=1GB', 'work_mem=16MB'],
-  ...['max_wal_size=8GB', 'random_page_cost=1.1'],
+  ...['max_wal_size=8GB', 'random_page_cost=1.1', 'track_wal_io_timing=on'],
 ];
 
 /** What units of lines that write have written, for the end. */
@@ -220,12 +221,14 @@ async function startFront({ directory, env }: Bench, functions: readonly string[
 }
 
 /**
- * The state of a line was written a moment ago, and that of a real service was not: what is still to be written to the disk is written before it is
- * measured.
+ * Makes a state, so that neither a checkpoint nor an automatic vacuum falls into what is measured next: the fleet of a real service was not inserted
+ * a minute ago. The checkpoint comes first, because after it each page that changes is written as a whole once.
  */
-async function settle({ fleet }: Bench): Promise<void> {
-  await sql`VACUUM ANALYZE`.execute(fleet.db);
-  await sql`CHECKPOINT`.execute(fleet.db);
+async function inQuiet<State>(db: Db, make: () => Promise<State>): Promise<State> {
+  await sql`CHECKPOINT`.execute(db);
+  const state = await make();
+  await sql`VACUUM ANALYZE`.execute(db);
+  return state;
 }
 
 interface Wired {
@@ -260,8 +263,7 @@ async function countStatements(bench: Bench, { functions, reads }: HttpLine, uni
 
 async function measureLine(bench: Bench, line: HttpLine): Promise<void> {
   const { fleet, token, databaseUrl, postgresTime } = bench;
-  const units = await line.prepare(fleet, token);
-  await settle(bench);
+  const units = await inQuiet(fleet.db, () => line.prepare(fleet, token));
   const wired = await countStatements(bench, line, units);
   const front = await startFront(bench, line.functions, databaseUrl, true);
   const clients = line.isHeavy ? heavyAtOnce : atOnce;
@@ -325,9 +327,11 @@ function printEngine({ title, rate, own, theirs, statements, remark }: EngineFig
 async function measureRate(bench: Bench, rate: number): Promise<void> {
   const lineOf = (name: string) => httpLines.find((line) => line.name === name) as HttpLine;
   const front = await startFront(bench, ['confirm-update', 'iot-poll'], bench.databaseUrl, true);
-  const polls = await lineOf('poll').prepare(bench.fleet, bench.token);
-  const confirmations = await lineOf('confirm').prepare(bench.fleet, bench.token);
-  await settle(bench);
+  const { fleet, token } = bench;
+  const [polls, confirmations] = await inQuiet(fleet.db, async () => [
+    await lineOf('poll').prepare(fleet, token),
+    await lineOf('confirm').prepare(fleet, token),
+  ]);
   const at = { rate, seconds: isShort ? 4 : 20 };
   const send = (units: Iterator<Unit>) => sendAtRate(front.url, units, at);
   try {
@@ -341,11 +345,13 @@ async function measureRate(bench: Bench, rate: number): Promise<void> {
       ['confirmations', () => Promise.all([send(confirmations)])],
       ['both: polls, confirmations', () => Promise.all([send(polls), send(confirmations)])],
     ] as const) {
+      const waits = await startWaits(fleet.db);
       const before = [front.time(), bench.postgresTime()] as const;
       const loads = await work();
       const cores = [front.time() - before[0], bench.postgresTime() - before[1]].map((ms) => (ms / 1_000 / at.seconds).toFixed(2));
       const of = (percent: number) => loads.map(({ times }) => percentile(times, percent).toFixed(1)).join(', ');
       printRow(name, of(50), of(99), of(100), loads.map(({ refused }) => refused).join(', '), ...cores);
+      console.error(`${name}: ${await waits()}`);
     }
   } finally {
     await front.stop();

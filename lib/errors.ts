@@ -49,7 +49,6 @@ export type ErrorCode =
   | 'update.nothing_eligible'
   | 'update.executions_removed'
   | 'update.canceling'
-  | 'update.superseding_too_many'
   | 'update.idempotency_key_reused'
   | 'update.not_waiting_for_approval'
   | 'approval.second_person'

@@ -334,6 +334,12 @@ export interface UpdateCandidates {
   update_id: number;
 }
 
+export interface UpdateClaims {
+  device_id: number;
+  hardware_type: string;
+  update_id: number;
+}
+
 export interface UpdateDispatches {
   answered_dt: Timestamp | null;
   calls: Generated<number>;
@@ -451,6 +457,7 @@ export interface Updates {
   status: string;
   stepped_dt: Timestamp | null;
   supersede: Generated<boolean>;
+  superseded_by_update_id: number | null;
   targets: Json | null;
   told: string | null;
   unknown_version: Generated<string>;
@@ -493,6 +500,7 @@ export interface DB {
   removal_places: RemovalPlaces;
   scooters: Scooters;
   update_candidates: UpdateCandidates;
+  update_claims: UpdateClaims;
   update_dispatches: UpdateDispatches;
   update_exclusions: UpdateExclusions;
   update_executions: UpdateExecutions;

@@ -53,7 +53,6 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
   'update.nothing_eligible': 422,
   'update.executions_removed': 422,
   'update.canceling': 409,
-  'update.superseding_too_many': 409,
   'update.idempotency_key_reused': 422,
   'update.not_waiting_for_approval': 409,
   'approval.second_person': 403,

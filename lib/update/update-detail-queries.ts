@@ -41,11 +41,14 @@ const workOf = sql<{ since_dt: string | null; heard_dt: string | null }>`(
   WHERE u.finished_dt IS NULL AND e.update_id = u.id AND ${atWork}
 )`;
 
+const claimedBy = sql<number>`CASE WHEN u.supersede THEN (SELECT count(*) FROM update_claims c WHERE c.update_id = u.id) ELSE 0 END`;
+
 /** An update with the figures of an admin's page: the figures kept at its end, or counted now. */
 export const findUpdateDetail = async (db: Db, id: number, now: Date): Promise<UpdateDetail | undefined> => {
   const row = await selectCountedUpdates(db)
     .select([
       sql<FinalFigures>`coalesce(u.final_figures, ${figuresOf(sql.ref('u.id'))})`.as('figures'),
+      claimedBy.as('claimed'),
       pacePerMinute(now).as('pace_per_minute'),
       endedLately(now).as('ended_lately'),
       workOf.as('work'),
@@ -54,12 +57,13 @@ export const findUpdateDetail = async (db: Db, id: number, now: Date): Promise<U
     .where('u.id', '=', id)
     .executeTakeFirst();
   if (!row) return undefined;
-  const { figures, pace_per_minute, ended_lately, work, gate, ...rest } = row;
+  const { figures, claimed, pace_per_minute, ended_lately, work, gate, ...rest } = row;
   const update = toUpdate(rest, now);
   const at_work = toAtWork(work, update.timeouts.in_progress_minutes);
   return {
     ...update,
     reasons: figures.reasons,
+    claimed,
     canary_counts: update.canary && { ...noCounts(), ...figures.canary_counts },
     pace_per_minute,
     at_work,

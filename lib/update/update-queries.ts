@@ -169,6 +169,9 @@ export const lockUpdate = (trx: Trx, id: number) =>
       sql<boolean>`u.told IS NOT NULL`.as('tells_events'),
       sql<boolean>`EXISTS (SELECT FROM update_candidates c WHERE c.update_id = u.id)`.as('has_candidates'),
       sql<boolean>`EXISTS (SELECT FROM update_candidates c WHERE c.blocked_by_update_id = u.id)`.as('blocks_others'),
+      sql<boolean>`u.supersede AND EXISTS (SELECT FROM update_claims c WHERE c.update_id = u.id)`.as('has_claims'),
+      // A column of the locked row, so that a step that has waited for a request knows of its claims.
+      sql<boolean>`u.superseded_by_update_id IS NOT NULL`.as('is_superseded'),
       sql<boolean>`EXISTS (SELECT FROM zones WHERE maintenance_window IS NOT NULL)`.as('has_zone_windows'),
       sql<boolean>`EXISTS (SELECT FROM zones WHERE maximum_unavailable_percentage < 100)`.as('has_zone_budgets'),
     ])

@@ -97,8 +97,9 @@ export const UpdateRequest = z
         description:
           'Takes the place of older updates of the same hardware type: executions for which nobody has asked the device yet end CANCELED, with ' +
           'the reason `SUPERSEDED: <id of this update>`, and the device takes part in this one. Devices at work are taken in when they have ended ' +
-          'there. It holds from the answer on, also while this ' +
-          'update waits for its start or its approval; if this one is canceled, the older ones do not come back',
+          'there. From the answer on no older update asks them, also while this ' +
+          'update waits for its start or its approval; if this one is canceled, the older ones do not come back. Of any number of devices: more than ' +
+          '10,000 are taken over step by step, within a minute or two for a million (`claimed`), and only then does this update ask the first',
       }),
     ),
     unknown_version: z._default(UnknownVersion, 'INCLUDE').check(

@@ -186,6 +186,13 @@ export const UpdateDetail = z
         }),
       )
       .check(z.meta({ description: 'Executions by status and reason, the most frequent first, 50 at most' })),
+    claimed: z.int().check(
+      z.meta({
+        description:
+          'Of one that supersedes: devices that it has yet to take over from older updates. Those that wait there are not asked any more, and ' +
+          'follow within seconds, or a minute or two for a million; before that it asks nobody. Those at work there follow when they have ended',
+      }),
+    ),
     canary_counts: z.nullable(Counts).check(z.meta({ description: 'Of the canary alone: its executions by status; null: there is none' })),
     pace_per_minute: z.int().check(z.meta({ description: 'Commands sent in the last 60 s' })),
     at_work: z

@@ -307,6 +307,7 @@ const update = (changes: Partial<UpdateDetail>): UpdateDetail =>
     ...{ counts: { ...none, QUEUED: 300, IN_PROGRESS: 180, SUCCEEDED: 500, FAILED: 20 }, not_eligible: {}, progress: 0.52 },
     ...{
       late_successes: 0,
+      claimed: 0,
       rollout: { maximum_per_minute: 1_000, maximum_in_progress: null, exponential: null, maximum_unavailable_percentage: 100 },
     },
     ...{ canary: null, canary_started_dt: null, canary_passed_dt: null, canary_counts: null, abort: [], start_dt: null },
@@ -447,6 +448,13 @@ it('the screen of an update says its own window and budget, and that it ignores 
     ]),
   );
   expect(linesOf(update({ ignore_window: true }))).toContain('Window     none: also outside the windows of zones');
+});
+
+it('the screen of an update that supersedes says how many devices it has yet to take over', () => {
+  const linesOf = (seen: UpdateDetail) => updateView(seen, { paint: (_, text) => text, width: 200, now });
+  expect(linesOf(update({ claimed: 1_200 }))).toContain(
+    'To come    1,200 from older updates, of which those at work follow when they have ended there',
+  );
 });
 
 it('the screen of an update is text that can be read without colours', () => {

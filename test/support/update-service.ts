@@ -33,7 +33,7 @@ export const createUpdateService = (db: Db) => {
   type Deps = typeof deps;
   /** Ports that a call gets instead of its own, for example a queue that fails. */
   type Instead = Partial<{ advances: Queue<AdvanceMessage>; dispatches: Queue<DispatchMessage>; db: Db }> &
-    Pick<AdvanceUpdateDeps, 'removeOldRows'>;
+    Pick<AdvanceUpdateDeps, 'removeOldRows' | 'mostTakenOver'>;
 
   const service = {
     clock,

@@ -2600,6 +2600,12 @@ export interface UpdateDetail {
   walk: UpdateDetailWalk;
   /** Executions by status and reason, the most frequent first, 50 at most */
   reasons: UpdateDetailReasonsItem[];
+  /**
+     * Of one that supersedes: devices that it has yet to take over from older updates. Those that wait there are not asked any more, and follow within seconds, or a minute or two for a million; before that it asks nobody. Those at work there follow when they have ended
+     * @minimum -9007199254740991
+     * @maximum 9007199254740991
+     */
+  claimed: number;
   /** Of the canary alone: its executions by status; null: there is none */
   canary_counts: UpdateDetailCanaryCounts;
   /**
@@ -5565,7 +5571,7 @@ export type RequestUpdateBody = unknown & ({
   allow_downgrade?: boolean;
   /** Also devices that failed this firmware three times, in updates whose executions are still kept */
   force?: boolean;
-  /** Takes the place of older updates of the same hardware type: executions for which nobody has asked the device yet end CANCELED, with the reason `SUPERSEDED: <id of this update>`, and the device takes part in this one. Devices at work are taken in when they have ended there. It holds from the answer on, also while this update waits for its start or its approval; if this one is canceled, the older ones do not come back */
+  /** Takes the place of older updates of the same hardware type: executions for which nobody has asked the device yet end CANCELED, with the reason `SUPERSEDED: <id of this update>`, and the device takes part in this one. Devices at work are taken in when they have ended there. From the answer on no older update asks them, also while this update waits for its start or its approval; if this one is canceled, the older ones do not come back. Of any number of devices: more than 10,000 are taken over step by step, within a minute or two for a million (`claimed`), and only then does this update ask the first */
   supersede?: boolean;
   /** Devices that run a version that is in no catalogue: INCLUDE updates them too (ELIGIBLE_UNKNOWN_VERSION in the dry run), EXCLUDE leaves them out (UNKNOWN_VERSION) */
   unknown_version?: RequestUpdateBodyUnknownVersion;

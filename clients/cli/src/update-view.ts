@@ -47,7 +47,7 @@ const countLines = ({ counts }: UpdateDetail, { paint, width }: View): string[] 
 };
 
 const factLines = (update: UpdateDetail, { now, waits = [] }: View): string[] => {
-  const { pace_per_minute, rollout, not_eligible, late_successes, abort, counts, backend_errors } = update;
+  const { pace_per_minute, rollout, not_eligible, late_successes, claimed, abort, counts, backend_errors } = update;
   const asked = totalOf(counts) - counts.QUEUED - counts.CANCELED - counts.REMOVED;
   const mostAtWork = rollout.maximum_in_progress === null ? '' : `, ${formatNumber(rollout.maximum_in_progress)} at work`;
   const budget = rollout.maximum_unavailable_percentage === 100 ? '' : `, ${rollout.maximum_unavailable_percentage} % of a zone at work`;
@@ -66,6 +66,10 @@ const factLines = (update: UpdateDetail, { now, waits = [] }: View): string[] =>
       'Stop rule',
       `${action} at ${threshold_percentage} % failed: ${formatShare(failedOf(counts) / Math.max(1, asked))} now${endedOf(counts) < minimum_executions ? `, judged from ${formatNumber(minimum_executions)} ended on` : ''}`,
     ]),
+    [
+      'To come',
+      claimed === 0 ? null : `${formatNumber(claimed)} from older updates, of which those at work follow when they have ended there`,
+    ],
     ['Left out', formatCounts(not_eligible) || null],
     ['Late', late_successes === 0 ? null : `${formatNumber(late_successes)} were seen with the new version after they had failed`],
     [

@@ -511,6 +511,7 @@ export const text = {
     downgrade: 'Also to an older version',
     force: 'Also devices that failed it three times',
     supersede: 'Takes devices out of older updates',
+    supersedes: (claimed: number) => (claimed === 0 ? 'yes' : `yes, ${count(claimed, 'of them is', 'of them are')} to follow`),
     unknownVersion: 'Devices on an unknown version',
     unknownVersions: { INCLUDE: 'take part', EXCLUDE: 'are left out' },
   },

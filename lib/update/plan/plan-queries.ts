@@ -12,7 +12,7 @@ import type { Eligibility } from '../update.ts';
 import type { Planned } from '../update-queries.ts';
 import type { ZoneWindow } from '../zone-rules.ts';
 import type { DryRun, PartChanges } from './dry-run.ts';
-import { type Choice, classifiedDevices, detailOf, isEligible, takesPart } from './eligibility.ts';
+import { type Choice, classifiedDevices, detailOf, isEligible, takesPart, type WantedFirmware } from './eligibility.ts';
 
 /**
  * Part of a statement: inserts an execution for each of the classified devices in `planned`, in the order of device ids, so that two plans cannot
@@ -39,15 +39,22 @@ export const insertPlanned = (
 /** So many devices are planned by one statement: it sorts their rows in memory, and has time to spare on a machine that is busy. */
 const mostPlannedAtOnce = 50_000;
 
+/** An older update, and how many of its executions a newer one supersedes. */
+export interface Superseded {
+  update_id: number;
+  executions: number;
+}
+
 interface Plan {
   planned: Planned;
   includes_iot: boolean;
+  superseded: Superseded[];
 }
 
 /**
  * Queues one execution per eligible device and notes which devices are left out and why: of a filter that means many devices,
- * {@link mostPlannedAtOnce} by each statement. The rows are inserted in the order of device ids, so that two requests cannot wait for each other
- * in a circle.
+ * {@link mostPlannedAtOnce} by each statement. A device that has to be taken over from an older update first is claimed instead. The rows are
+ * inserted in the order of device ids, so that two requests cannot wait for each other in a circle.
  *
  * @throws the violation of `update_executions_unfinished_key` when another request has taken one of the devices meanwhile.
  */
@@ -57,14 +64,19 @@ export const insertExecutions = async (
   choice: Choice,
   { tellsEvents = false, atOnce = mostPlannedAtOnce }: { tellsEvents?: boolean | undefined; atOnce?: number } = {},
 ): Promise<Plan> => {
-  const plan: Plan = { planned: {}, includes_iot: false };
+  const plan: Omit<Plan, 'superseded'> = { planned: {}, includes_iot: false };
+  const superseded = new Map<number, number>();
   for (const part of await partsOf(trx, choice, atOnce)) {
-    for (const { eligibility, n, includes_iot } of await insertPart(trx, update_id, part, tellsEvents)) {
+    const rows = await insertPart(trx, update_id, part, tellsEvents);
+    for (const { eligibility, n, includes_iot } of rows) {
       plan.planned[eligibility] = (plan.planned[eligibility] ?? 0) + n;
       plan.includes_iot ||= includes_iot ?? false;
     }
+    for (const older of rows[0]?.superseded ?? []) {
+      superseded.set(older.update_id, (superseded.get(older.update_id) ?? 0) + older.executions);
+    }
   }
-  return plan;
+  return { ...plan, superseded: [...superseded].map(([id, executions]) => ({ update_id: id, executions })) };
 };
 
 /** The choice in parts of `size` devices, in the order of their ids. A choice of fewer devices is not divided. */
@@ -91,22 +103,43 @@ const findLastOf = async (trx: Trx, { targets, firmware, now }: Choice, above: n
   return rows[0]?.id;
 };
 
-const insertPart = async (trx: Trx, update_id: number, choice: Choice, tellsEvents: boolean) => {
+/**
+ * Part of the statement that plans an update which supersedes: claims devices that take part and wait in older updates, and those that other
+ * updates have at work. Older claims on these and on all that take part end.
+ */
+const claimed = (update_id: number, { hardware_type }: WantedFirmware) => sql`, claimed AS (
+      INSERT INTO update_claims (update_id, device_id, hardware_type)
+      SELECT ${update_id}::integer, device_id, ${hardware_type} FROM classified
+      WHERE (${takesPart} AND superseded_id IS NOT NULL) OR eligibility = 'UPDATE_IN_FLIGHT'
+      ORDER BY device_id
+    ), unclaimed AS (
+      DELETE FROM update_claims c USING classified
+      WHERE c.device_id = classified.device_id AND c.hardware_type = ${hardware_type} AND c.update_id < ${update_id}
+        AND (${takesPart} OR eligibility = 'UPDATE_IN_FLIGHT')
+    )`;
+
+type PartRow = { eligibility: Eligibility; n: number; includes_iot: boolean | null; superseded: Superseded[] };
+
+const insertPart = async (trx: Trx, update_id: number, choice: Choice, tellsEvents: boolean): Promise<PartRow[]> => {
   const { firmware, now } = choice;
-  const { rows } = await sql<{ eligibility: Eligibility; n: number; includes_iot: boolean | null }>`
+  const { rows } = await sql<PartRow>`
     WITH classified AS MATERIALIZED (
       ${classifiedDevices(choice)}
     ), inserted AS (
-      ${insertPlanned(sql`SELECT * FROM classified WHERE ${takesPart}`, { update_id, hardware_type: firmware.hardware_type, now, tellsEvents })}
+      ${insertPlanned(sql`SELECT * FROM classified WHERE ${takesPart} AND superseded_id IS NULL`, { update_id, hardware_type: firmware.hardware_type, now, tellsEvents })}
     ), excluded AS (
       INSERT INTO update_exclusions (update_id, kind, external_id, reason, detail)
       SELECT ${update_id}::integer, kind, external_id, eligibility, ${detailOf(firmware)}
       FROM classified
       WHERE NOT ${takesPart}
-    )
-    SELECT eligibility, count(*) AS n, bool_or(${takesPart} AND channel = 'iot') AS includes_iot FROM classified GROUP BY eligibility`.execute(
-    trx,
-  );
+    ), older AS (
+      SELECT other_update_id AS update_id, count(*) AS executions FROM classified
+      WHERE ${takesPart} AND superseded_id IS NOT NULL
+      GROUP BY other_update_id
+    )${choice.supersedesBelow == null ? sql`` : claimed(update_id, firmware)}
+    SELECT eligibility, count(*) AS n, bool_or(${takesPart} AND channel = 'iot') AS includes_iot,
+           (SELECT coalesce(jsonb_agg(o ORDER BY o.update_id), '[]') FROM older o) AS superseded
+    FROM classified GROUP BY eligibility`.execute(trx);
   return rows;
 };
 

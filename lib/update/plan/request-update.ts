@@ -19,10 +19,11 @@ import { beginPlan, endAbandonedExecutions } from './abandoned-queries.ts';
 import { planCanary } from './canary.ts';
 import { chooseTargets } from './chosen-targets.ts';
 import type { Choice, WantedFirmware } from './eligibility.ts';
-import { insertExecutions } from './plan-queries.ts';
+import { insertExecutions, type Superseded } from './plan-queries.ts';
 import { endReplaced, lockReplaced, wakeReplaced } from './replace-update.ts';
-import { listNextSteps, type Superseded, supersedeExecutions } from './supersede-queries.ts';
 import { noteDevicesInFlight } from './take-in-queries.ts';
+import { mostTakenOver } from './take-over.ts';
+import { holdOlderUpdates, type OlderUpdate, takeOverDevices } from './take-over-queries.ts';
 import { notAvailable, toWanted } from './wanted-firmware.ts';
 
 export interface RequestUpdateDeps {
@@ -32,6 +33,8 @@ export interface RequestUpdateDeps {
   tellsEvents?: boolean;
   /** An update of more devices waits until somebody else approves it; null or missing: none does. */
   approvalAbove?: number | null;
+  /** Fewer than usual ({@link mostTakenOver}), so that a test needs only a few devices. */
+  mostTakenOver?: number;
   now: Clock;
 }
 
@@ -90,15 +93,26 @@ const request = async (trx: Trx, deps: RequestUpdateDeps, input: RequestUpdate, 
   const choice = { targets, firmware, allow_downgrade, force, unknown_version, now: created_dt };
   const isReplacing = replaced && !needsApproval(0, deps.approvalAbove, input.continuous);
   if (isReplacing) await endReplaced(trx, replaced, id, { subject: created_by, request_id: input.request_id }, created_dt);
-  const superseded = await plan(trx, id, choice, input, { ...deps, isAnyStopped: isAnyStopped || replaced !== undefined });
+  const older = input.supersede ? await holdOlderUpdates(trx, id, firmware.hardware_type) : [];
+  const superseded = await plan(trx, id, choice, input, { ...deps, older, isAnyStopped: isAnyStopped || replaced !== undefined });
   const answer = await getRequestedUpdate(trx, id);
   if (idempotency_key !== undefined) await keepAnswer(trx, 'update', answer);
   await auditRequest(trx, input, answer, superseded);
   if (isReplacing) await wakeReplaced(trx, deps.advances, replaced, created_dt);
   // The last act before the commit (../README.md, "A committed row and its message").
-  const steps = [{ update_id: id, step: 0, created_dt }, ...(superseded.length > 0 ? await listNextSteps(trx, superseded) : [])];
+  const steps = [{ update_id: id, step: 0, created_dt }, ...stepsOf(older, superseded)];
   await deps.advances.send(steps, { delaySeconds: firstStepDelaySeconds });
   return answer;
+};
+
+/** Bounds the messages of one request. Other updates that lose devices notice it with their next step. */
+const maximumWoken = 50;
+
+/** The next steps of updates that lose devices: one that has none left, and sleeps until a window opens, then ends at once. */
+const stepsOf = (older: readonly OlderUpdate[], superseded: readonly Superseded[]): AdvanceMessage[] => {
+  const losing = new Set(superseded.map(({ update_id }) => update_id));
+  const woken = older.filter(({ id }) => losing.has(id)).slice(0, maximumWoken);
+  return woken.map(({ id, next_step, created_dt }) => ({ update_id: id, step: next_step, created_dt }));
 };
 
 const auditRequest = async (
@@ -191,23 +205,32 @@ const openingOf = ({ continuous, targets, replaces_update_id }: RequestUpdate, f
 const dependsOnVersions = ({ running, not_running, older_than_firmware_id, unknown_version }: DeviceFilter): boolean =>
   [running, not_running, older_than_firmware_id, unknown_version].some((condition) => condition !== undefined);
 
-/** Inserts the executions of an update, and stores how many devices its canary has. Answers which older updates have lost devices to it. */
+interface PlanDeps extends Pick<RequestUpdateDeps, 'tellsEvents' | 'approvalAbove' | 'mostTakenOver'> {
+  isAnyStopped: boolean;
+  /** Updates that are held while this one supersedes them. */
+  older: readonly OlderUpdate[];
+}
+
+/** Inserts the executions of an update, and stores how many devices its canary has. Answers which older updates lose devices to it. */
 const plan = async (
   trx: Trx,
   id: number,
   choice: Choice,
   { canary, continuous, supersede }: UpdateRequest,
-  { tellsEvents, approvalAbove, isAnyStopped }: Pick<RequestUpdateDeps, 'tellsEvents' | 'approvalAbove'> & { isAnyStopped: boolean },
+  { tellsEvents = false, approvalAbove, mostTakenOver: limit = mostTakenOver, isAnyStopped, older }: PlanDeps,
 ): Promise<Superseded[]> => {
   const isAbandonedInFlight = isAnyStopped && !(await endAbandonedExecutions(trx, choice));
-  // A continuous update takes in later what cannot be ended at once.
-  if (isAbandonedInFlight && !continuous) throw canceling();
-  const superseded = supersede ? await supersedeExecutions(trx, id, choice) : [];
-  if (!superseded) throw supersedingTooMany();
-  const { planned, includes_iot } = await insertExecutions(trx, id, { ...choice, isAbandonedInFlight }, { tellsEvents });
+  // These updates take in later what cannot be ended at once.
+  if (isAbandonedInFlight && !continuous && !supersede) throw canceling();
+  const decided = { ...choice, isAbandonedInFlight, supersedesBelow: supersede ? id : null };
+  const { planned, includes_iot, superseded } = await insertExecutions(trx, id, decided, { tellsEvents });
+  if (superseded.length > 0) {
+    const held = older.map((update) => update.id);
+    await takeOverDevices(trx, { ...choice, update_id: id, filter: null, held, limit, tellsEvents, hasEnded: false });
+  }
   const eligible = countEligible(planned);
   const takesInLater = (continuous || supersede) && Boolean(planned.UPDATE_IN_FLIGHT);
-  if (takesInLater) await noteDevicesInFlight(trx, id, choice.firmware.hardware_type);
+  if (takesInLater && !supersede) await noteDevicesInFlight(trx, id, choice.firmware.hardware_type);
   if (eligible === 0 && !planned.ALREADY_ON_TARGET && !continuous && !takesInLater) {
     throw new DomainError('update.nothing_eligible', 'None of the chosen devices can be updated', { answer: { not_eligible: planned } });
   }
@@ -230,12 +253,6 @@ const canceling = (): DomainError =>
     'More than 10,000 of the chosen devices are still in an update that was just stopped. Its executions are being ended, ' +
       'which takes a minute or two. Repeat the request then, or name up to 10,000 devices: these can be updated at once',
     { retryAfterSeconds: 15 },
-  );
-
-const supersedingTooMany = (): DomainError =>
-  new DomainError(
-    'update.superseding_too_many',
-    'More than 10,000 of the chosen devices wait in older updates. Cancel these updates first, which stops them at once, or name up to 10,000 devices',
   );
 
 const answerAgain = async (

@@ -5,7 +5,6 @@ import { inService } from '../../fleet/group-members.ts';
 import { findGroup } from '../../fleet/group-queries.ts';
 import type { LockedUpdate } from '../update-queries.ts';
 import type { OpenTargets } from '../update-request.ts';
-import { supersedeCandidates } from './supersede-queries.ts';
 import {
   freeEndedCandidates,
   holdBlockedCandidates,
@@ -49,7 +48,6 @@ export const takeIn = async (trx: Trx, update: LockedUpdate, now: Date): Promise
   const meant = { update_id: id, firmware, filter, now };
   const looked = mayLook(update, now) ? await noteNextDevices(trx, meant, looked_at_device_id ?? 0, mostAtOnce) : looked_at_device_id;
   const { allow_downgrade, force, unknown_version, tells_events } = update;
-  if (update.supersede) await supersedeCandidates(trx, id, { firmware, allow_downgrade, force, unknown_version, now });
   const candidates = await listCandidates(trx, id, mostAtOnce);
   if (candidates.length === 0)
     return { ...nothing, isMore: looked !== looked_at_device_id && looked !== null, looked_at_device_id: looked };

@@ -9,6 +9,12 @@ export const getWantedFirmware = async (db: Db, id: number): Promise<WantedFirmw
   return toWanted(await findFirmware(db, id));
 };
 
+/** The firmware of an update that has been planned: who takes part does not depend on what has become of it since. */
+export const getPlannedFirmware = async (db: Db, id: number): Promise<WantedFirmware> => {
+  const firmware = await findFirmware(db, id);
+  return { ...toWanted(firmware), version_num: firmware?.version_num ?? null };
+};
+
 export const toWanted = (firmware: Firmware | undefined): WantedFirmware => {
   if (!firmware) throw notAvailable(undefined);
   const { id, hardware_type, assembly_id, requires, minimum_from_version_num, revisions, status } = firmware;

@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db, Trx } from '../../db/database.ts';
 import { fitsRevision, revisionsOf } from '../../firmware/revision-queries.ts';
+import { dueDt, unclaimed } from '../claims.ts';
 import { removeUnfit } from '../hardware-queries.ts';
 import { moved, movesOf } from '../move-executions.ts';
 import type { OfferTimes } from '../offer-times.ts';
@@ -33,12 +34,14 @@ export interface Offer {
   rooms: readonly ZoneRoom[] | null;
   /** Of hardware, that the firmware fits; null: all. */
   revisions: readonly string[] | null;
+  /** Whether younger updates may have claims on its devices. */
+  isSuperseded: boolean;
   times: OfferTimes;
   now: Date;
 }
 
 /** The executions that wait longest, of devices that poll. */
-const dueOffers = ({ update_id, limit, newCanaries, rooms, times, now }: Offer) => {
+const dueOffers = ({ update_id, limit, newCanaries, rooms, isSuperseded, times, now }: Offer) => {
   const left = rooms && freeRooms(rooms);
   const canaryOnly = sql`AND (e.is_canary OR e.id IN (
     SELECT e.id FROM update_executions e JOIN devices d ON d.id = e.device_id
@@ -50,7 +53,7 @@ const dueOffers = ({ update_id, limit, newCanaries, rooms, times, now }: Offer) 
     SELECT e.id, e.next_attempt_dt
     FROM update_executions e JOIN devices d ON d.id = e.device_id
     WHERE ${waitsForOffer(update_id)} AND ${isDue(now)} AND ${isAlive(now, times)} ${newCanaries === null ? sql`` : canaryOnly}`;
-  return firstOfZones(inTurn, limit, left);
+  return unclaimed(firstOfZones(inTurn, limit, left), isSuperseded);
 };
 
 /**
@@ -132,7 +135,11 @@ export const getOfferProgress = async (
 };
 
 /** When the next execution may be offered to a device that is polling; null when none waits. Reads no more rows than necessary. */
-export const nextOfferDt = (update_id: number, now: Date, times: OfferTimes, zones: readonly ZonePlaces[] | null): RawBuilder<unknown> =>
+export const nextOfferDt = (
+  update_id: number,
+  now: Date,
+  { times, zones, isSuperseded }: { times: OfferTimes; zones: readonly ZonePlaces[] | null; isSuperseded: boolean },
+): RawBuilder<unknown> =>
   sql`(${firstOfZones(
     sql`
       SELECT e.id, e.next_attempt_dt
@@ -140,7 +147,7 @@ export const nextOfferDt = (update_id: number, now: Date, times: OfferTimes, zon
       WHERE ${waitsForOffer(update_id)} AND ${isAlive(now, times)}`,
     1,
     zones,
-    sql`coalesce(e.next_attempt_dt, ${now}::timestamptz)`,
+    dueDt(now, isSuperseded),
   )})`;
 
 /** Whether `firmwares f` fits the hardware of `devices d`. */

@@ -4,9 +4,11 @@ import { waitForCommit } from '../../walk.ts';
 import { hasUntold } from '../event-queries.ts';
 import type { AdvanceMessage, DispatchMessage, VerifyMessage } from '../messages.ts';
 import { defaultOfferTimes, type OfferTimes } from '../offer-times.ts';
+import { mostTakenOver } from '../plan/take-over.ts';
 import { listUnansweredDispatches } from '../reach/dispatch-queries.ts';
 import { listVerifications } from '../reach/look-up-queries.ts';
 import { wakeForCandidates } from '../reach/wake-for-candidates.ts';
+import { wakeSleepers } from '../reach/wake-update.ts';
 import { markStepSent } from '../update-queries.ts';
 import { longestDelaySeconds, shortestDelaySeconds } from './delay.ts';
 import { doStep, type StepDone } from './step.ts';
@@ -20,6 +22,8 @@ export interface AdvanceUpdateDeps extends TellEventsDeps {
   offerTimes?: OfferTimes;
   /** Removes a batch of old rows, also those of other updates; answers whether there may be more. Missing: nothing is removed. */
   removeOldRows?: (now: Date) => Promise<boolean>;
+  /** Fewer than usual (../plan/take-over.ts), so that a test needs only a few devices. */
+  mostTakenOver?: number;
 }
 
 /** How long the walk of a finished update goes on because the bus is away and events are left to tell. */
@@ -36,7 +40,11 @@ export async function advanceUpdate(deps: AdvanceUpdateDeps, message: AdvanceMes
   const { db } = deps;
   const { update_id, step } = message;
   const now = deps.now();
-  const result = await db.transaction().execute((trx) => doStep(trx, message, deps.offerTimes ?? defaultOfferTimes, now));
+  const result = await db
+    .transaction()
+    .execute((trx) =>
+      doStep(trx, message, { times: deps.offerTimes ?? defaultOfferTimes, mostTakenOver: deps.mostTakenOver ?? mostTakenOver, now }),
+    );
 
   if (result.kind === 'missing') {
     const isAwaited = await waitForCommit(deps.advances, message, now);
@@ -47,6 +55,7 @@ export async function advanceUpdate(deps: AdvanceUpdateDeps, message: AdvanceMes
   // These are sent before the next step's message: if one of them fails, the message of this step comes again and finds them.
   if (!result.finished_dt) await sendChunks(deps, update_id, step);
   if (result.wakesOthers) await db.transaction().execute((trx) => wakeForCandidates(trx, deps.advances, now));
+  if (result.wakesSleepers) await db.transaction().execute((trx) => wakeSleepers(trx, deps.advances, now));
   const delaySeconds = result.isRepeated
     ? await delayOfRepetition(deps, result, update_id)
     : (delayAfterTelling(result, await tellEvents(deps, update_id), now) ?? (await delayAfterRemoving(deps, now)));

@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Trx } from '../../db/database.ts';
+import { dueDt, unclaimed } from '../claims.ts';
 import { removeUnfit } from '../hardware-queries.ts';
 import { moved, movesOf } from '../move-executions.ts';
 import type { OfferTimes } from '../offer-times.ts';
@@ -23,6 +24,8 @@ export interface Release {
   rooms: readonly ZoneRoom[] | null;
   /** Of hardware, that the firmware fits; null: all. */
   revisions: readonly string[] | null;
+  /** Whether younger updates may have claims on its devices. */
+  isSuperseded: boolean;
   chunkSize: number;
   now: Date;
 }
@@ -31,7 +34,7 @@ export interface Release {
  * The executions that wait longest. Those whose answer is missing come first, because their devices may be at work already; they keep their
  * places, also in the budget of their zone.
  */
-const dueExecutions = ({ update_id, limit, places, newCanaries, rooms, now }: Release) => {
+const dueExecutions = ({ update_id, limit, places, newCanaries, rooms, isSuperseded, now }: Release) => {
   const isDue = sql`e.update_id = ${update_id} AND ${waiting} AND e.channel = 'telematics'
     AND (e.next_attempt_dt IS NULL OR e.next_attempt_dt <= ${now})`;
   const due = (which: RawBuilder<unknown>, most: number, left: readonly ZonePlaces[] | null) => {
@@ -40,7 +43,7 @@ const dueExecutions = ({ update_id, limit, places, newCanaries, rooms, now }: Re
   };
   const asked = due(sql`e.is_unanswered`, limit, rooms && openRooms(rooms));
   const unasked = due(sql`NOT e.is_unanswered`, Math.min(limit, places ?? limit), rooms && freeRooms(rooms));
-  return sql`(${asked}) UNION ALL (${unasked}) LIMIT ${limit}`;
+  return sql`(${asked}) UNION ALL (${unclaimed(unasked, isSuperseded)}) LIMIT ${limit}`;
 };
 
 /** Executions that belong to the canary already, or are drawn by lot for it now. */
@@ -103,7 +106,7 @@ export const findRemaining = async (
   update_id: number,
   now: Date,
   /** `offerTimes` is null if no device of the update polls. `rooms` is null if no window or budget holds any device back. */
-  { offerTimes, rooms }: { offerTimes: OfferTimes | null; rooms: readonly ZoneRoom[] | null },
+  { offerTimes, rooms, isSuperseded }: { offerTimes: OfferTimes | null; rooms: readonly ZoneRoom[] | null; isSuperseded: boolean },
 ): Promise<Remaining> => {
   const left = rooms && freeRooms(rooms);
   const nextCommand = firstOfZones(
@@ -112,12 +115,12 @@ export const findRemaining = async (
       WHERE e.update_id = ${update_id} AND ${waiting} AND e.channel = 'telematics'`,
     1,
     left,
-    sql`coalesce(e.next_attempt_dt, ${now}::timestamptz)`,
+    dueDt(now, isSuperseded),
   );
   const { rows } = await sql<{ has_unfinished: boolean; is_handed_over: boolean; next_attempt_dt: Date | null }>`
     SELECT EXISTS (SELECT FROM update_executions e WHERE e.update_id = ${update_id} AND ${unfinished}) AS has_unfinished,
            EXISTS (SELECT FROM update_executions e WHERE e.update_id = ${update_id} AND ${handedOver}) AS is_handed_over,
-           least((${nextCommand}), ${offerTimes ? nextOfferDt(update_id, now, offerTimes, left) : sql`NULL`}) AS next_attempt_dt`.execute(
+           least((${nextCommand}), ${offerTimes ? nextOfferDt(update_id, now, { times: offerTimes, zones: left, isSuperseded }) : sql`NULL`}) AS next_attempt_dt`.execute(
     trx,
   );
   const [row] = rows;

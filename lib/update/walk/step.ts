@@ -10,6 +10,7 @@ import { listOutages, noteMissedSteps } from '../outage-queries.ts';
 import { letOlderUpdatesLook } from '../plan/look-queries.ts';
 import { freeOthers, takeIn } from '../plan/take-in.ts';
 import { forgetCandidates, reviewCandidates } from '../plan/take-in-queries.ts';
+import { nothingOvertaken, takeOver } from '../plan/take-over.ts';
 import { adoptDispatches } from '../reach/dispatch-queries.ts';
 import { leaseSeconds } from '../reach/lease.ts';
 import { scheduleVerifications } from '../reach/look-up-queries.ts';
@@ -38,18 +39,23 @@ export interface StepDone {
   finished_dt: Date | null;
   /** Whether other updates may be able to go on now that rest. */
   wakesOthers: boolean;
+  /** Whether older updates may be able to end now that sleep. */
+  wakesSleepers?: boolean;
   /** The step had been done before. */
   isRepeated?: true;
 }
 
-export const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, times: OfferTimes, now: Date): Promise<StepResult> => {
-  const update = await lockUpdate(trx, update_id);
-  if (!update) return { kind: 'missing' };
-  const state = stateOfStep(step, update);
+/** What a step is told from outside. */
+type Given = Pick<Step, 'times' | 'mostTakenOver' | 'now'>;
+
+export const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, given: Given): Promise<StepResult> => {
+  const locked = await lockUpdate(trx, update_id);
+  if (!locked) return { kind: 'missing' };
+  const state = stateOfStep(step, locked);
   if (state === 'passed') return { kind: 'passed' };
   if (state === 'done') {
     // The step was done before, but perhaps not all of its messages were sent.
-    const { finished_dt, due_dt } = update;
+    const { finished_dt, due_dt } = locked;
     return {
       kind: 'done',
       nextDelaySeconds: due_dt === null ? null : shortestDelaySeconds,
@@ -58,21 +64,33 @@ export const doStep = async (trx: Trx, { update_id, step }: AdvanceMessage, time
       isRepeated: true,
     };
   }
-  if (update.finished_dt) {
+  if (locked.finished_dt) {
     await changeUpdate(trx, update_id, { next_step: step + 1 });
-    return { kind: 'done', nextDelaySeconds: null, finished_dt: update.finished_dt, wakesOthers: false };
+    return { kind: 'done', nextDelaySeconds: null, finished_dt: locked.finished_dt, wakesOthers: false };
   }
-  const startsInSeconds = secondsUntilStart(update, now);
-  if (startsInSeconds > 0) {
-    const nextDelaySeconds = Math.min(longestScheduleDelaySeconds, Math.max(shortestDelaySeconds, Math.ceil(startsInSeconds)));
-    await changeUpdate(trx, update_id, { next_step: step + 1, due_dt: addSeconds(now, nextDelaySeconds) });
-    return { kind: 'done', nextDelaySeconds, finished_dt: null, wakesOthers: false };
+  return stepOn({ ...given, trx, update: locked, step });
+};
+
+/** A step that is due, of an update that has not finished. */
+const stepOn = async (context: Step): Promise<StepDone> => {
+  const { trx, update: locked, mostTakenOver, now } = context;
+  const next_step = context.step + 1;
+  const {
+    update,
+    mayEndOthers,
+    nextDelaySeconds: untilNextDevices,
+  } = locked.has_claims ? await takeOver(trx, locked, mostTakenOver, now) : nothingOvertaken(locked);
+  const { id, includes_iot } = update;
+  const waitSeconds = untilNextDevices ?? secondsUntilStart(update, now);
+  if (waitSeconds !== null) {
+    await changeUpdate(trx, id, { next_step, due_dt: addSeconds(now, waitSeconds), includes_iot });
+    return { kind: 'done', nextDelaySeconds: waitSeconds, finished_dt: null, wakesOthers: false, wakesSleepers: mayEndOthers };
   }
-  const { change, nextDelaySeconds } = await walkOn({ trx, update, step, times, now });
+  const { change, nextDelaySeconds } = await walkOn({ ...context, update });
   const due_dt = nextDelaySeconds === null ? null : addSeconds(now, nextDelaySeconds);
-  await changeUpdate(trx, update_id, { ...change, next_step: step + 1, stepped_dt: now, due_dt });
+  await changeUpdate(trx, id, { includes_iot, ...change, next_step, stepped_dt: now, due_dt });
   const wakesOthers = await letOthersGoOn(trx, update, change);
-  return { kind: 'done', nextDelaySeconds, finished_dt: change.finished_dt ?? null, wakesOthers };
+  return { kind: 'done', nextDelaySeconds, finished_dt: change.finished_dt ?? null, wakesOthers, wakesSleepers: mayEndOthers };
 };
 
 /** Other updates may take devices now that this one has had. Answers whether there are any. */
@@ -83,10 +101,11 @@ const letOthersGoOn = async (trx: Trx, update: LockedUpdate, { status, finished_
   return hasFreed || mayLook;
 };
 
-/** Infinity for an update that waits for approval: whoever approves it sends its message. */
-const secondsUntilStart = ({ status, firmware_status, start_dt }: LockedUpdate, now: Date): number => {
-  if (status === 'WAITING_FOR_APPROVAL') return firmware_status === 'withdrawn' ? 0 : Number.POSITIVE_INFINITY;
-  return isRunning(status) && start_dt ? secondsBetween(now, start_dt) : 0;
+/** How long an update that has not begun sleeps; null: it has. Whoever approves one that waits for approval sends its message. */
+const secondsUntilStart = ({ status, firmware_status, start_dt }: LockedUpdate, now: Date): number | null => {
+  if (status === 'WAITING_FOR_APPROVAL') return firmware_status === 'withdrawn' ? null : longestScheduleDelaySeconds;
+  const seconds = isRunning(status) && start_dt ? secondsBetween(now, start_dt) : 0;
+  return seconds <= 0 ? null : Math.min(longestScheduleDelaySeconds, Math.max(shortestDelaySeconds, Math.ceil(seconds)));
 };
 
 /** A step of an update that is locked and has not finished. */
@@ -96,6 +115,8 @@ interface Step {
   step: number;
   /** For devices that poll. */
   times: OfferTimes;
+  /** At most so many devices of older updates. */
+  mostTakenOver: number;
   now: Date;
 }
 
@@ -130,9 +151,10 @@ const finishOrGoOn = async (
   { change, isCanceling, isTakingIn, rooms = null }: Stepped,
 ): Promise<{ change: UpdateChange; nextDelaySeconds: number | null }> => {
   const includesIot = change.includes_iot ?? update.includes_iot;
-  const remaining = await findRemaining(trx, update.id, now, { offerTimes: includesIot ? times : null, rooms });
+  const { is_superseded: isSuperseded, has_claims } = update;
+  const remaining = await findRemaining(trx, update.id, now, { offerTimes: includesIot ? times : null, rooms, isSuperseded });
   const status = change.status ?? update.status;
-  const isOpen = !isEnded(status) && (update.continuous || update.has_candidates);
+  const isOpen = has_claims || (!isEnded(status) && (update.continuous || update.has_candidates));
   if (!remaining.hasUnfinished && !isOpen) {
     await keepFinalFigures(trx, update.id);
     if (update.has_candidates || update.continuous) await forgetCandidates(trx, update.id);
@@ -148,7 +170,8 @@ const finishOrGoOn = async (
   const isResting = isClosed || !hasUnfinished;
   const nextDelaySeconds = delayUntilNextStep({ now, lastReleaseDt, remaining, isReleasing: isRunning(status), isAsleep: isClosed });
   if (!update.continuous || isEnded(status)) return { change, nextDelaySeconds };
-  if (!isResting) return { change: { ...change, ...awake(update) }, nextDelaySeconds };
+  // Nobody wakes it when a device that it has claimed has ended in the older update.
+  if (!isResting || has_claims) return { change: { ...change, ...awake(update) }, nextDelaySeconds };
   const { rests_dt, delaySeconds } = rest(update, isClosed ? nextDelaySeconds : null, now);
   return { change: { ...change, rests_dt }, nextDelaySeconds: delaySeconds };
 };
@@ -198,13 +221,13 @@ const releaseOrStop = async (context: Step, outages: readonly Outage[]): Promise
 
 /** Releases to scooters-backend first; what is left of the pace goes to devices that poll. */
 const release = async (
-  { trx, update, step, now }: Omit<Step, 'times'>,
+  { trx, update, step, now }: Omit<Step, 'times' | 'mostTakenOver'>,
   times: OfferTimes | null,
   { limit, places, isCanary, newCanaries, offers }: Decision,
   rooms: readonly ZoneRoom[] | null,
 ): Promise<number> => {
   const canariesOf = (n: number) => (isCanary ? n : null);
-  const { id: update_id, revisions } = update;
+  const { id: update_id, revisions, is_superseded: isSuperseded } = update;
   const released =
     limit > 0
       ? await releaseExecutions(trx, {
@@ -215,6 +238,7 @@ const release = async (
           newCanaries: canariesOf(newCanaries),
           rooms,
           revisions,
+          isSuperseded,
           chunkSize,
           now,
         })
@@ -222,7 +246,8 @@ const release = async (
   const left = offers.limit - released;
   if (!times || left <= 0) return released;
   const roomsLeft = rooms && released > 0 ? await listRooms(trx, update, now) : rooms;
-  const offer = { update_id, step, limit: left, newCanaries: canariesOf(offers.newCanaries), rooms: roomsLeft, revisions, times, now };
+  const newCanaryOffers = canariesOf(offers.newCanaries);
+  const offer = { update_id, step, limit: left, newCanaries: newCanaryOffers, rooms: roomsLeft, revisions, isSuperseded, times, now };
   return released + (await offerExecutions(trx, offer));
 };
 

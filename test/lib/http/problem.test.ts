@@ -91,7 +91,6 @@ describe('a problem', () => {
     ['update.nothing_eligible', 422],
     ['update.executions_removed', 422],
     ['update.canceling', 409],
-    ['update.superseding_too_many', 409],
     ['update.idempotency_key_reused', 422],
     ['internal', 500],
     ['auth.keys_unavailable', 503],

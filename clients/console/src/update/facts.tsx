@@ -148,7 +148,7 @@ export const Settings = ({ update }: Part) => (
         ],
         [text.update.downgrade, update.allow_downgrade ? text.yes : null],
         [text.update.force, update.force ? text.yes : null],
-        [text.update.supersede, update.supersede ? text.yes : null],
+        [text.update.supersede, update.supersede ? text.update.supersedes(update.claimed) : null],
         [text.update.unknownVersion, text.update.unknownVersions[update.unknown_version]],
         [text.states.requestId, <code key="id">{update.request_id}</code>],
       ]}

@@ -117,6 +117,7 @@ export class Model {
     this.#facts = facts.length;
     const span = { news, before: this.#memory.before, after };
     for (const checkFleet of [checkChanges, checkRevisions, checkBudget, checkWindows]) checkFleet(span);
+    this.#checkClaims(news, after);
     this.#checkStatuses(after);
     this.#checkKnown(after);
     this.#checkSuccesses(after);
@@ -352,6 +353,17 @@ export class Model {
     for (const execution of executions.filter(({ reason }) => reason?.startsWith('SUPERSEDED'))) {
       const by = updates.find(({ id }) => id === Number(execution.reason?.split(': ')[1]));
       claim(by?.supersede === true && by.id > execution.update_id, 'a younger update supersedes', execution, by);
+    }
+  }
+
+  /** As long as a younger update claims a device, no older one asks it that has not asked it before. */
+  #checkClaims(news: readonly Fact[], { claims }: Snapshot): void {
+    const called = new Set(news.flatMap((fact) => (fact.kind === 'called' ? fact.commands.map(({ execution_id }) => execution_id) : [])));
+    const { before } = this.#memory;
+    for (const execution of before.executions.filter((e) => called.has(e.id) && e.phase === 'waiting' && !e.is_unanswered)) {
+      const isMine = (other: Snapshot['claims'][number]) =>
+        other.device_id === execution.device_id && other.hardware_type === execution.hardware_type && other.update_id > execution.update_id;
+      claim(!(before.claims.some(isMine) && claims.some(isMine)), 'a claimed device is not asked by an older update', execution, claims);
     }
   }
 

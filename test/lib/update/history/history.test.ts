@@ -419,14 +419,16 @@ const revive = async (world: World, { updates, executions }: Snapshot): Promise<
 /** Running updates that superseded a paused one and wait for a device of it: it may be at work, because an answer is missing. */
 const listHeld = async (db: Db): Promise<number[]> => {
   const rows = await db
-    .selectFrom('update_candidates as c')
+    .selectFrom('update_claims as c')
     .innerJoin('updates as u', 'u.id', 'c.update_id')
-    .innerJoin('updates as other', 'other.id', 'c.blocked_by_update_id')
+    .innerJoin('update_executions as e', (join) =>
+      join.onRef('e.device_id', '=', 'c.device_id').onRef('e.hardware_type', '=', 'c.hardware_type'),
+    )
+    .innerJoin('updates as other', 'other.id', 'e.update_id')
     .select('u.id')
     .distinct()
     .where('u.status', '=', 'IN_PROGRESS')
-    // A continuous update that rests has no step that is due.
-    .where('u.due_dt', 'is not', null)
+    .where('e.finished_dt', 'is', null)
     .where('other.status', '=', 'PAUSED')
     .execute();
   return rows.map(({ id }) => id);
@@ -513,10 +515,11 @@ const end = async (setting: Setting, change: LateChange): Promise<void> => {
   claim(world.messages.length === 0, 'the queues are empty in the end', world.messages);
   setting.model.checkTold(before);
   for (const { id, planned, continuous, supersede } of before.updates) {
+    // What it was to take over may have become impossible meanwhile, or a younger update has claimed it.
     const { ELIGIBLE = 0, ELIGIBLE_UNKNOWN_VERSION = 0, ALREADY_ON_TARGET = 0, UPDATE_IN_FLIGHT = 0 } = planned as Record<string, number>;
     const mine = before.executions.filter(({ update_id }) => update_id === id);
-    const least = ELIGIBLE + ELIGIBLE_UNKNOWN_VERSION + ALREADY_ON_TARGET;
-    const most = least + (supersede ? UPDATE_IN_FLIGHT : 0);
+    const all = ELIGIBLE + ELIGIBLE_UNKNOWN_VERSION + ALREADY_ON_TARGET;
+    const [least, most] = supersede ? [0, all + UPDATE_IN_FLIGHT] : [all, all];
     const isPlanned = continuous || (mine.length >= least && mine.length <= most);
     claim(isPlanned, 'as many executions as planned, and those taken in later', planned, mine);
     const detail = await findUpdateDetail(db, id, world.now());

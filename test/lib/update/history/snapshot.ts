@@ -9,6 +9,7 @@ const tables = [
   'update_exclusions',
   'update_late_success_counts',
   'update_candidates',
+  'update_claims',
   'outages',
   'device_firmwares',
   'device_firmware_history',
@@ -97,7 +98,7 @@ export const restore = async (db: Db, { rows, firmwares, devices, zones, sequenc
  * @param sinceLine the id of the last line of the audit that is known
  */
 export const takeSnapshot = async (db: Db, sinceLine = 0) => {
-  const [executions, updates, known, fleet] = await Promise.all([
+  const [executions, updates, known, claims, fleet] = await Promise.all([
     db
       .selectFrom('update_executions as e')
       .innerJoin('devices as d', 'd.id', 'e.device_id')
@@ -129,9 +130,10 @@ export const takeSnapshot = async (db: Db, sinceLine = 0) => {
       .orderBy('r.device_id')
       .orderBy('r.hardware_type')
       .execute(),
+    db.selectFrom('update_claims').selectAll().orderBy('update_id').orderBy('device_id').execute(),
     findFleet(db, sinceLine),
   ]);
-  return { executions, updates, known, ...fleet };
+  return { executions, updates, known, claims, ...fleet };
 };
 export type Snapshot = Awaited<ReturnType<typeof takeSnapshot>>;
 

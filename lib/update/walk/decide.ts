@@ -48,7 +48,8 @@ export const decide = (
   // Somebody can upload the same bytes again, so the update waits for them.
   if (update.firmware_status === 'lost') return { ...nothing, stop: { action: 'PAUSE', reason: reasons.firmwareLost } };
   if (update.firmware_status !== 'available') return { ...nothing, stop: { action: 'ABORT', reason: reasons.firmwareWithdrawn } };
-  const alreadyOnTarget = update.planned.ALREADY_ON_TARGET ?? 0;
+  // Of those that had to be taken over, some may have got another version meanwhile.
+  const alreadyOnTarget = Math.min(update.planned.ALREADY_ON_TARGET ?? 0, progress.counts.SUCCEEDED);
   const stop = findStop(update.abort, judgedOf(update, progress));
   if (stop) return { ...nothing, stop };
 

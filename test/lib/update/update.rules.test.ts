@@ -30,6 +30,11 @@ describe('an update', () => {
   ])('with %j is so far: %d', (counts, progress) => {
     expect(progressOf({ ...noCounts(), ...counts })).toBe(progress);
   });
+
+  it('counts no devices as progress that were on the target before, of which it may have yet to take over some', () => {
+    expect(progressOf({ ...noCounts(), SUCCEEDED: 6, QUEUED: 4 }, 5)).toBe(0.2);
+    expect(progressOf({ ...noCounts(), SUCCEEDED: 2, QUEUED: 4 }, 5)).toBe(0);
+  });
 });
 
 describe('a request for an update', () => {

@@ -371,6 +371,36 @@ describe('a dry run of an update that supersedes', () => {
   });
 });
 
+describe('a device that waits in an older update', () => {
+  const running = async (service: UpdateService, version: string) => {
+    const old = await service.given();
+    const [external_id = ''] = old.external_ids;
+    await service.confirm(confirmation({ external_id, version, occurred_dt: service.clock.now() }));
+    return { old, external_id };
+  };
+
+  it.each([
+    ['DOWNGRADE', 'newer', { not_eligible: { DOWNGRADE: 1 } }, 'QUEUED', undefined],
+    ['UNKNOWN_VERSION', 'in no catalogue', { not_eligible: { UNKNOWN_VERSION: 1 } }, 'QUEUED', undefined],
+    ['ALREADY_ON_TARGET', 'the fix', { counts: { SUCCEEDED: 1 } }, 'superseded', 'SUCCEEDED ALREADY_ON_TARGET'],
+  ] as const)('is %s in the request as in the dry run', async (reason, runs, answer, older, newer) => {
+    const service = createUpdateService(db);
+    const fix = await givenFirmware(db);
+    const version = { newer: (await givenFirmware(db)).version, 'in no catalogue': 'made at home', 'the fix': fix.version }[runs];
+    const { old, external_id } = await running(service, version);
+    const free = await givenDevices(db, 1);
+    const body = { firmware_id: fix.id, targets: { external_ids: [external_id, ...free] }, supersede: true, unknown_version: 'EXCLUDE' };
+    const plan = (await dryRunUpdate({ db, now: service.clock.now }, updateRequest(body), undefined)) as DryRun;
+    expect(plan.reasons.map((group) => [group.reason, group.count])).toContainEqual([reason, 1]);
+    const update = await service.request(body);
+    expect(update).toMatchObject({ ...answer, supersede: true });
+    expect(await service.find(update.id)).toMatchObject({ claimed: 0 });
+    const isSuperseded = older === 'superseded';
+    expect(await ends(service, old.update.id)).toEqual({ [external_id]: isSuperseded ? `CANCELED SUPERSEDED: ${update.id}` : older });
+    expect((await ends(service, update.id))[external_id]).toBe(newer);
+  });
+});
+
 describe('superseding races', () => {
   /** The queue of a request: runs something in the moment before the commit. */
   const beforeCommit = (service: UpdateService, work: () => Promise<void>) => ({

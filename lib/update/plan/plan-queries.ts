@@ -76,7 +76,7 @@ export const insertExecutions = async (
       superseded.set(older.update_id, (superseded.get(older.update_id) ?? 0) + older.executions);
     }
   }
-  return { ...plan, superseded: [...superseded].map(([id, executions]) => ({ update_id: id, executions })) };
+  return { ...plan, superseded: [...superseded].toSorted(([a], [b]) => a - b).map(([id, executions]) => ({ update_id: id, executions })) };
 };
 
 /** The choice in parts of `size` devices, in the order of their ids. A choice of fewer devices is not divided. */

@@ -11,6 +11,8 @@ import {
   isFinal,
   isMeant,
   isOutOfService,
+  isSupersedable,
+  isUnasked,
   listUntaken,
   type Untaken,
 } from './fleet-model.ts';
@@ -29,9 +31,6 @@ type Learned = Extract<Fact, { kind: 'learned' }>;
 /** It only waits to be canceled: its device was not asked and will not be, so it does not keep the device from another update. */
 const isAbandoned = (execution: Execution): boolean =>
   isUnasked(execution) && (['CANCELED', 'ABORTED'].includes(execution.update_status) || execution.firmware_status === 'withdrawn');
-const isUnasked = ({ phase }: Execution): boolean => ['waiting', 'released', 'offered'].includes(phase);
-/** Nobody has asked its device, nor may have. */
-const isSupersedable = (execution: Execution): boolean => isUnasked(execution) && !execution.is_unanswered;
 const rankOf = (execution: Execution): number => (isFinal(execution) ? 2 : execution.status === 'IN_PROGRESS' ? 1 : 0);
 /** The fields that may still change when an execution has ended, including those of its update and its firmware. */
 const mayChange = ({ late_success_dt, told_status, update_status, firmware_status }: Execution) => ({

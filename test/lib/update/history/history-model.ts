@@ -1,6 +1,5 @@
 import { addSeconds } from '../../../../lib/clock.ts';
 import type { StopRule } from '../../../../lib/update/rules.ts';
-import { registeredLongAgo } from '../../../support/fixtures.ts';
 import { claim } from './claim.ts';
 import {
   checkBudget,
@@ -518,11 +517,12 @@ export class Model {
   }
 }
 
-/** A stated time can be right if it is at most a day old and not in the future. */
-const canBeRight = ({ report: { occurred_dt }, at }: Learned): boolean => occurred_dt <= at && occurred_dt >= addSeconds(at, -86_400);
+/** A stated time can be right if it is at most a day old, not in the future, and not before the device was registered. */
+const canBeRight = ({ report: { occurred_dt }, at, registered_dt }: Learned): boolean =>
+  occurred_dt <= at && occurred_dt >= addSeconds(at, -86_400) && occurred_dt >= registered_dt;
 
 /** What may be known after a report. A time in the future counts as the moment when the report came; then the order of arrival decides. */
-const nextOf = ({ report, at, source }: Learned, known: Known | undefined, mayBeAnswer: boolean): Known[] => {
+const nextOf = ({ report, at, source, registered_dt }: Learned, known: Known | undefined, mayBeAnswer: boolean): Known[] => {
   const { version, occurred_dt: stated } = report;
   if (known?.version === version && known.stated.getTime() === stated.getTime()) {
     // Told by the device itself, it is believed more.
@@ -530,7 +530,7 @@ const nextOf = ({ report, at, source }: Learned, known: Known | undefined, mayBe
   }
   const asItCame: Known = { version, at, stated, source };
   const asStated = { ...asItCame, at: stated };
-  if (stated > at || stated < registeredLongAgo) return [asItCame];
+  if (stated > at || stated < registered_dt) return [asItCame];
   if (!known) return mayBeAnswer ? [asStated, asItCame] : [asStated];
   const isOlder = stated < known.at;
   if (isOlder && known.stated > known.at) return [asItCame];

@@ -65,7 +65,7 @@ export type Fact =
   /** `began`: the number of the last fact when the run began that made the call. */
   | { kind: 'called'; at: Date; began: number; commands: Command[] }
   | { kind: 'told'; update?: { id: number; status: string; isFinished: boolean }; executions: { id: number; status: string }[] }
-  | { kind: 'learned'; at: Date; source: 'confirmation' | 'observation'; report: Report };
+  | { kind: 'learned'; at: Date; source: 'confirmation' | 'observation'; report: Report; registered_dt: Date };
 
 type QueueName = 'advances' | 'dispatches' | 'verifications';
 
@@ -317,7 +317,8 @@ export class World {
     // A probe asks the same, and only wants to know whether there is an answer.
     for (const { at, ...seen } of message.queue === 'verifications' ? result.run.observed : []) {
       const report: Report = { ...seen, status: 'SUCCEEDED', occurred_dt: at };
-      this.facts.push({ kind: 'learned', at: this.now(), source: 'observation', report });
+      // The backend may have known it for long.
+      this.facts.push({ kind: 'learned', at: this.now(), source: 'observation', report, registered_dt: registeredLongAgo });
     }
     return 'value' in result && (result.value === 'done' || result.value === 'deferred');
   }
@@ -370,13 +371,32 @@ export class World {
     // Of a device that is not registered nothing is stored; the same report may be taken later.
     const taken = reports.filter((_, i) => result.value[i]?.outcome !== 'refused');
     this.arrived.push(...taken);
+    const registeredOf = await this.#findRegistrations(taken);
     for (const { external_id, occurred_dt } of taken) {
-      if (occurred_dt > at || occurred_dt < addSeconds(at, -longestUnderWaySeconds)) this.lied.add(external_id);
+      const isTooOld = occurred_dt < addSeconds(at, -longestUnderWaySeconds) || occurred_dt < registeredOf(external_id);
+      if (occurred_dt > at || isTooOld) this.lied.add(external_id);
     }
     // In the order in which they happened, as far as their times can be believed; else as they came.
-    const happened = ({ occurred_dt }: Report) => (occurred_dt > at || occurred_dt < registeredLongAgo ? at : occurred_dt).getTime();
+    const happened = ({ external_id, occurred_dt }: Report) =>
+      (occurred_dt > at || occurred_dt < registeredOf(external_id) ? at : occurred_dt).getTime();
     taken.sort((a, b) => happened(a) - happened(b));
-    this.facts.push(...taken.map((report): Fact => ({ kind: 'learned', at, source: 'confirmation', report })));
+    const learned = (report: Report): Fact => {
+      return { kind: 'learned', at, source: 'confirmation', report, registered_dt: registeredOf(report.external_id) };
+    };
+    this.facts.push(...taken.map(learned));
+  }
+
+  /** When devices were registered. */
+  async #findRegistrations(reports: readonly Report[]): Promise<(external_id: string) => Date> {
+    if (reports.length === 0) return () => registeredLongAgo;
+    const external_ids = reports.map(({ external_id }) => external_id);
+    const rows = await this.deps.db
+      .selectFrom('devices')
+      .select(['external_id', 'created_dt'])
+      .where('external_id', 'in', external_ids)
+      .execute();
+    const dates = new Map(rows.map(({ external_id, created_dt }) => [external_id, created_dt]));
+    return (external_id) => dates.get(external_id) ?? registeredLongAgo;
   }
 
   /** All that is due by now, once. */

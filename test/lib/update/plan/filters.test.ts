@@ -267,6 +267,7 @@ describe('a filter that means more devices than one statement plans', () => {
       planned: { ELIGIBLE: 7, ALREADY_ON_TARGET: 1, DOWNGRADE: 1, UPDATE_IN_FLIGHT: 3 },
       // Only the last one polls.
       includes_iot: true,
+      superseded: [],
     });
     expect(device_ids).toEqual(device_ids.toSorted((a, b) => a - b));
     expect(outcomes).toHaveLength(8);

@@ -104,10 +104,14 @@ const findLastOf = async (trx: Trx, { targets, firmware, now }: Choice, above: n
 };
 
 /**
- * Part of the statement that plans an update which supersedes: claims devices that take part and wait in older updates, and those that other
+ * Part of the statement that plans an update which supersedes: counts the devices that older updates lose to it, and claims devices that take part and wait in older updates, and those that other
  * updates have at work. Older claims on these and on all that take part end.
  */
-const claimed = (update_id: number, { hardware_type }: WantedFirmware) => sql`, claimed AS (
+const claimed = (update_id: number, { hardware_type }: WantedFirmware) => sql`, older AS (
+      SELECT other_update_id AS update_id, count(*) AS executions FROM classified
+      WHERE ${takesPart} AND superseded_id IS NOT NULL
+      GROUP BY other_update_id
+    ), claimed AS (
       INSERT INTO update_claims (update_id, device_id, hardware_type)
       SELECT ${update_id}::integer, device_id, ${hardware_type} FROM classified
       WHERE (${takesPart} AND superseded_id IS NOT NULL) OR eligibility = 'UPDATE_IN_FLIGHT'
@@ -122,6 +126,7 @@ type PartRow = { eligibility: Eligibility; n: number; includes_iot: boolean | nu
 
 const insertPart = async (trx: Trx, update_id: number, choice: Choice, tellsEvents: boolean): Promise<PartRow[]> => {
   const { firmware, now } = choice;
+  const supersedes = choice.supersedesBelow != null;
   const { rows } = await sql<PartRow>`
     WITH classified AS MATERIALIZED (
       ${classifiedDevices(choice)}
@@ -132,13 +137,9 @@ const insertPart = async (trx: Trx, update_id: number, choice: Choice, tellsEven
       SELECT ${update_id}::integer, kind, external_id, eligibility, ${detailOf(firmware)}
       FROM classified
       WHERE NOT ${takesPart}
-    ), older AS (
-      SELECT other_update_id AS update_id, count(*) AS executions FROM classified
-      WHERE ${takesPart} AND superseded_id IS NOT NULL
-      GROUP BY other_update_id
-    )${choice.supersedesBelow == null ? sql`` : claimed(update_id, firmware)}
+    )${supersedes ? claimed(update_id, firmware) : sql``}
     SELECT eligibility, count(*) AS n, bool_or(${takesPart} AND channel = 'iot') AS includes_iot,
-           (SELECT coalesce(jsonb_agg(o ORDER BY o.update_id), '[]') FROM older o) AS superseded
+           ${supersedes ? sql`(SELECT coalesce(jsonb_agg(o ORDER BY o.update_id), '[]') FROM older o)` : sql`'[]'::jsonb`} AS superseded
     FROM classified GROUP BY eligibility`.execute(trx);
   return rows;
 };

@@ -311,7 +311,7 @@ const update = (changes: Partial<UpdateDetail>): UpdateDetail =>
       rollout: { maximum_per_minute: 1_000, maximum_in_progress: null, exponential: null, maximum_unavailable_percentage: 100 },
     },
     ...{ canary: null, canary_started_dt: null, canary_passed_dt: null, canary_counts: null, abort: [], start_dt: null },
-    ...{ window: null, ignore_window: false, continuous: false, rests_dt: null },
+    ...{ window: null, ignore_window: false, continuous: false, rests_dt: null, supersede: false },
     ...{
       finished_dt: null,
       walk: { due_dt: null, is_late: false },
@@ -359,6 +359,12 @@ describe('why an update stands still is one sentence', () => {
       { walk: { due_dt: '2026-11-26T04:50:00.000Z', is_late: true } },
       'Its next step was due at 2026-11-26 04:50:00Z and has not come. Send its message again: scu update resume 17',
     ],
+    [
+      'devices that it is to have are at work for older updates',
+      { supersede: true, counts: { ...none, SUCCEEDED: 500 } },
+      'All of its devices have ended. It waits for those that are still at work for the updates whose place it has taken.',
+    ],
+    ['its last step follows', { counts: { ...none, SUCCEEDED: 500 } }, 'All of its devices have ended, and it ends with its next step.'],
     ['the file is gone', { firmware_status: 'lost' }, 'Waits until the file of the firmware is there again.'],
     [
       'the firmware is withdrawn',

@@ -18,6 +18,8 @@ export type Situation =
   | { kind: 'withdrawn' | 'lost'; atWork: number }
   | { kind: 'staysOpen'; since: string | null }
   | { kind: 'everybodyAsked'; atWork: number; deadline: string | null }
+  /** Its own devices have ended; one that supersedes others may wait for devices that are at work for these. */
+  | { kind: 'nobodyLeft'; supersedes: boolean }
   | { kind: 'backendAway'; reason: string | null; until: string }
   | { kind: 'canaryStarts'; size: number }
   | { kind: 'canaryAtWork'; size: number; open: number; percentage: number }
@@ -48,6 +50,7 @@ const whyItWaits = (update: UpdateDetail, now: Date): Situation | undefined => {
   const atWork = counts.IN_PROGRESS;
   if (firmware_status === 'withdrawn' || firmware_status === 'lost') return { kind: firmware_status, atWork };
   if (update.continuous && counts.QUEUED + atWork === 0) return { kind: 'staysOpen', since: update.rests_dt };
+  if (counts.QUEUED + atWork === 0) return { kind: 'nobodyLeft', supersedes: update.supersede };
   if (counts.QUEUED === 0) return { kind: 'everybodyAsked', atWork, deadline: update.at_work?.deadline_dt ?? null };
   if (backend_gate.closed_until !== null && new Date(backend_gate.closed_until) > now)
     return { kind: 'backendAway', reason: backend_gate.reason, until: backend_gate.closed_until };

@@ -17,7 +17,7 @@ const describeProblem = ({ status, message, code, errors, requestId, problem }: 
   const lines = [problem.detail ?? problem.title ?? message];
   for (const { in: where, path, message: wrong } of errors) lines.push(`  ${where} ${path}: ${wrong}`);
   if (status === 401) lines.push('Log in: scu login, or set SCU_TOKEN.');
-  if (status === 403) lines.push('Your token does not allow this: scu whoami shows its scopes.');
+  if (code === 'auth.insufficient_scope') lines.push('Your token does not allow this: scu whoami shows its scopes.');
   lines.push(`(${status} ${code}${requestId === null ? '' : `, request ${requestId}`})`);
   return lines.join('\n');
 };

@@ -40,7 +40,7 @@ const say = (now: Situation, id: number): string => {
 
 type Pace = Extract<
   Situation,
-  { kind: 'everybodyAsked' | 'putOff' | 'atLimit' | 'waitsForWindow' | 'atBudget' | 'nobodyAsked' | 'asking' }
+  { kind: 'everybodyAsked' | 'nobodyLeft' | 'putOff' | 'atLimit' | 'waitsForWindow' | 'atBudget' | 'nobodyAsked' | 'asking' }
 >;
 
 const sayHowItGoes = (now: Pace): string => {
@@ -49,6 +49,10 @@ const sayHowItGoes = (now: Pace): string => {
       return `Everybody has been asked. It waits until ${devices(now.atWork)} ${now.atWork === 1 ? 'shows what it runs' : 'show what they run'}${
         now.deadline === null ? '' : `, or until the last deadline at ${formatTime(now.deadline)}`
       }.`;
+    case 'nobodyLeft':
+      return now.supersedes
+        ? 'All of its devices have ended. It waits for those that are still at work for the updates whose place it has taken.'
+        : 'All of its devices have ended, and it ends with its next step.';
     case 'putOff':
       return `${devices(now.waiting)} put it off just now, and will be asked again; ${devices(now.atWork)} at work.`;
     case 'atLimit':
@@ -78,4 +82,4 @@ const sayHowItEnded = ({ status, reason, succeeded, failed, total }: Extract<Sit
 
 const why = ({ reason }: { reason: string | null }): string => (reason === null ? '' : `: ${reason}`);
 
-const devices = (count: number): string => `${formatNumber(count)} ${count === 1 ? 'device' : 'devices'}`;
+export const devices = (count: number): string => `${formatNumber(count)} ${count === 1 ? 'device' : 'devices'}`;

@@ -47,8 +47,10 @@ export const watch = async (context: Context, id: number, options: WatchOptions)
   }
 };
 
-/** A continuous update that has nothing to do until something about its devices changes. */
-const isAtRest = ({ rests_dt, counts }: UpdateDetail): boolean => rests_dt !== null && counts.QUEUED + counts.IN_PROGRESS === 0;
+/** Of an update that stays open. It says that it rests when it has had nothing to do for a minute. */
+const hasNothingToDo = ({ continuous, finished_dt, counts }: UpdateDetail): boolean =>
+  continuous && finished_dt === null && counts.QUEUED + counts.IN_PROGRESS === 0;
+const isAtRest = (update: UpdateDetail): boolean => update.rests_dt !== null && hasNothingToDo(update);
 const restHint = 'The watching goes on: Ctrl-C ends it, and with --until rest it would end here.';
 
 /** Undefined: nothing is decided yet. An update without a canary has passed it. */
@@ -78,14 +80,14 @@ interface Display {
   close(): void;
 }
 
-/** @param atRest what is said besides of an update that has nothing to do */
-const displayFor = ({ output, progress }: Context, atRest: readonly string[]): Display => {
+/** @param whenIdle what is said besides of an update that has nothing to do */
+const displayFor = ({ output, progress }: Context, whenIdle: readonly string[]): Display => {
   if (output.format === 'json') return jsonDisplay(output.json);
-  if (output.isTerminal) return screenDisplay(output.paint, atRest);
+  if (output.isTerminal) return screenDisplay(output.paint, whenIdle);
   return lineDisplay(async (line) => {
     progress.clear();
     await output.line(line);
-  }, atRest);
+  }, whenIdle);
 };
 
 /** One line of JSON for each state that differs from the one before. */
@@ -106,22 +108,22 @@ const jsonDisplay = (print: (value: unknown) => Promise<void>): Display => {
  * A line of a log every few seconds; the first, the last and what changes the status at once. While an update that stays open has nothing to do,
  * there is nothing to log.
  */
-const lineDisplay = (print: (line: string) => Promise<void>, atRest: readonly string[]): Display => {
+const lineDisplay = (print: (line: string) => Promise<void>, whenIdle: readonly string[]): Display => {
   let printedAt = 0;
   let lastStatus = '';
-  let wasAtRest = false;
+  let wasIdle = false;
   return {
     showsWaits: false,
     async show(update) {
       const now = new Date();
-      const rests = isAtRest(update);
-      const isNews = update.status !== lastStatus || rests !== wasAtRest || update.finished_dt !== null;
-      if (!isNews && (rests || now.getTime() - printedAt < lineMilliseconds)) return;
+      const isIdle = hasNothingToDo(update);
+      const isNews = update.status !== lastStatus || isIdle !== wasIdle || update.finished_dt !== null;
+      if (!isNews && (isIdle || now.getTime() - printedAt < lineMilliseconds)) return;
       printedAt = now.getTime();
       lastStatus = update.status;
-      wasAtRest = rests;
+      wasIdle = isIdle;
       await print(updateLine(update, now));
-      for (const line of rests ? atRest : []) await print(line);
+      for (const line of isIdle ? whenIdle : []) await print(line);
       if (update.finished_dt === null) return;
       for (const { status, reason, count, texts } of update.reasons)
         if (reason !== null) await print(`  ${status} ${formatNumber(count)}x ${[reason, texts[0]?.text].filter(Boolean).join(': ')}`);
@@ -131,14 +133,14 @@ const lineDisplay = (print: (line: string) => Promise<void>, atRest: readonly st
 };
 
 /** Drawn every second: times that are left go on while nothing new comes. */
-const screenDisplay = (paint: Context['output']['paint'], atRest: readonly string[]): Display => {
+const screenDisplay = (paint: Context['output']['paint'], whenIdle: readonly string[]): Display => {
   const screen = new Screen();
   let latest: [UpdateDetail, readonly Wait[]] | undefined;
   const draw = () => {
     if (!latest) return;
     const [update, waits] = latest;
     const lines = updateView(update, { paint, width: screen.width, now: new Date(), waits });
-    screen.draw([...lines, ...(isAtRest(update) ? atRest.map((line) => paint('faint', line)) : [])]);
+    screen.draw([...lines, ...(hasNothingToDo(update) ? whenIdle.map((line) => paint('faint', line)) : [])]);
   };
   const timer = setInterval(draw, redrawMilliseconds);
   return {

@@ -137,6 +137,10 @@ const situation = (now: Situation): string => {
       return `The firmware was withdrawn: nobody else is asked. ${devices(now.atWork)} at work.`;
     case 'lost':
       return `Waits until the file of the firmware is there again. ${devices(now.atWork)} at work.`;
+    case 'nobodyLeft':
+      return now.supersedes
+        ? 'All of its devices have ended. It waits for those that are still at work for older updates, and takes them in then.'
+        : 'All of its devices have ended; the update ends in a moment.';
     case 'everybodyAsked':
       return `Everybody has been asked. ${devices(now.atWork)} still at work.`;
     case 'backendAway':

@@ -148,6 +148,12 @@ describe('what an update does now', () => {
       { counts: none, continuous: true, rests_dt: '2026-11-26T11:00:00Z', firmware_status: 'withdrawn' },
       { kind: 'withdrawn', atWork: 0 },
     ],
+    [
+      'waits for devices of older updates',
+      { counts: { ...none, SUCCEEDED: 3 }, supersede: true },
+      { kind: 'nobodyLeft', supersedes: true },
+    ],
+    ['has nobody left', { counts: { ...none, SUCCEEDED: 3 }, supersede: false }, { kind: 'nobodyLeft', supersedes: false }],
     ['has asked everybody', { counts: { ...none, IN_PROGRESS: 3 } }, { kind: 'everybodyAsked', atWork: 3, deadline: null }],
     ['has lost its firmware', { counts, firmware_status: 'withdrawn' }, { kind: 'withdrawn', atWork: 2 }],
     [

@@ -6,6 +6,7 @@ import { formatNumber } from '../format.ts';
 import { planLines } from '../plan-lines.ts';
 import { updateIdOf } from '../update-id.ts';
 import { addUpdateOptions, toUpdateRequest, type UpdateOptions } from '../update-request.ts';
+import { devices } from '../update-sentence.ts';
 import { type WatchOptions, watch } from '../watch.ts';
 import { addWatchOptions } from '../watch-options.ts';
 import { addUpdateControls } from './update-control.ts';
@@ -89,7 +90,7 @@ const addCreate = (group: Command): void => {
 };
 
 const describeStart = ({ id, status, counts, hardware_type, firmware_version }: Update): string =>
-  `Update ${id}: ${formatNumber(counts.QUEUED + counts.IN_PROGRESS)} devices to ${hardware_type} ${firmware_version}` +
+  `Update ${id}: ${devices(counts.QUEUED + counts.IN_PROGRESS)} to ${hardware_type} ${firmware_version}` +
   (status === 'WAITING_FOR_APPROVAL' ? `; somebody else has to approve it: scu update approve ${id}` : '');
 
 const addWatch = (group: Command): void => {

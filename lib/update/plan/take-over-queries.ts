@@ -124,13 +124,14 @@ export const takeOverDevices = async (trx: Trx, takeOver: TakeOver): Promise<Tak
       ON CONFLICT (device_id, hardware_type) WHERE status IN ('QUEUED', 'IN_PROGRESS') DO NOTHING
       RETURNING device_id, channel
     ), decided AS (
+      -- As an array, so that each is found by the key however many claims there are.
       DELETE FROM update_claims c
-      WHERE c.update_id = ${update_id} AND c.device_id IN (
+      WHERE c.update_id = ${update_id} AND c.device_id = ANY (ARRAY(
         ${looked}
         EXCEPT
         SELECT device_id FROM classified
         WHERE eligibility = 'UPDATE_IN_FLIGHT' OR (${takesPart} AND device_id NOT IN (SELECT device_id FROM inserted))
-      )
+      ))
       RETURNING c.device_id
     )
     SELECT (SELECT count(*) FROM ready) AS n,

@@ -1,5 +1,6 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
-import type { Reporter } from 'vitest/node';
+import { BaseSequencer, type Reporter, type TestSpecification } from 'vitest/node';
 
 /**
  * Prints the result of a run in one plain line. Programs that read the closing lines of test runners know this form; not all of them know
@@ -14,11 +15,34 @@ const closingLine: Reporter = {
   },
 };
 
+/** Files that take ten seconds and more, the longest first. If one of them came last, the other workers would have nothing to do meanwhile. */
+const longFiles = [
+  ...['lib/update/walk/stop-rules.rules', 'serverless/bundles.rules'],
+  ...['e2e/console/updates', 'e2e/console/every-page', 'e2e/scu', 'e2e/console/fleet-and-firmwares', 'e2e/service', 'e2e/restart'],
+  ...['dev/stack/postgres', 'lib/crashes/every-boundary', 'lib/update/walk/rollout', 'lib/update/history/outage'],
+  ...['lib/update/history/history', 'lib/update/walk/deadlines', 'lib/audit/audited-changes', 'lib/update/walk/brake'],
+  ...['lib/update/walk/pace', 'lib/update/history/ends-as-without-outage', 'lib/update/walk/tell-events', 'dev/stack/offline-problems'],
+].map((name) => `/test/${name}.test.ts`);
+
+/** Rules tell soonest what is wrong. Tests end to end wait a lot, and the small files of the database fill up the end. */
+const projectsInOrder = ['rules', 'e2e', 'database'];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rankOf = ({ project, moduleId }: TestSpecification): number => {
+      const longFile = longFiles.findIndex((name) => moduleId.endsWith(name));
+      return projectsInOrder.indexOf(project.name) * 1_000 + (longFile === -1 ? longFiles.length : longFile);
+    };
+    return (await super.sort(files)).toSorted((a, b) => rankOf(a) - rankOf(b));
+  }
+}
+
 export default defineConfig({
   test: {
     reporters: ['default', closingLine],
-    // Tests wait for PostgreSQL much of their time; one core fewer, the default, leaves half of two idle.
-    maxWorkers: '100%',
+    // Tests wait for PostgreSQL and for stacks much of their time: with a worker more than there are processors, these are seldom idle.
+    maxWorkers: availableParallelism() + 1,
+    sequence: { sequencer: LongestFirst },
     // A fifth of a run would go into loading the same modules for each file again. No file leaves anything in them: what a test changes of the
     // process (a variable, a mock) it puts back.
     isolate: false,
@@ -42,7 +66,8 @@ export default defineConfig({
           globalSetup: ['test/support/e2e-setup.ts'],
           testTimeout: 180_000,
           hookTimeout: 120_000,
-          sequence: { groupOrder: 1 },
+          // An emulator of AWS is one for all: its contracts are tried before a deployed stack uses it.
+          sequence: { groupOrder: process.env['E2E_ENDPOINT'] === undefined ? 0 : 1 },
         },
       },
     ],

@@ -2,6 +2,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { createDatabase } from '../../../lib/db/database.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { createMortalService, type Life, passStatement } from '../../support/mortal-service.ts';
+import { inFull } from '../../support/seeds.ts';
 import { scenarios } from './scenarios.ts';
 
 /**
@@ -24,8 +25,8 @@ const kindsOf = (lives: readonly Life[]): { life: number; kind: Life }[] => {
   });
 };
 
-/** `npm run test:soak` tries every boundary; otherwise only every seventh is tried. */
-const stride = process.env['BOUNDARIES'] === 'all' ? 1 : 7;
+/** `npm run test:soak` tries every boundary, `.ci/run` every seventh, and `npm test` every fourteenth. */
+const stride = process.env['BOUNDARIES'] === 'all' ? 1 : inFull ? 7 : 14;
 const longStride = stride === 1 ? 1 : 3 * stride;
 /** For a busy machine. */
 const longestMilliseconds = stride === 1 ? 900_000 : 300_000;

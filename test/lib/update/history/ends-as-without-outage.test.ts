@@ -15,7 +15,7 @@ import { type Deps, World } from './world.ts';
  * undisturbed and disturbed.
  */
 
-const examples = Math.ceil(Number(process.env['HISTORIES'] ?? 150) / 20);
+const examples = Math.ceil(Number(process.env['HISTORIES'] ?? 80) / 20);
 /** The same examples in each run of CI, others in each soak. */
 const fixedSeed = process.env['RANDOM_SEED'] === 'true' ? undefined : 20_261_126;
 const seed = process.env['SEED'] ? Number(process.env['SEED']) : fixedSeed;

@@ -9,6 +9,7 @@ import { decide } from '../../../../lib/update/walk/decide.ts';
 import { paceWindow } from '../../../../lib/update/walk/pace.ts';
 import { findStop, type Judged, judgeCanary } from '../../../../lib/update/walk/stop-rules.ts';
 import { startOfTime } from '../../../support/fixtures.ts';
+import { inFull } from '../../../support/seeds.ts';
 import { createRandom } from '../../../support/update-service.ts';
 
 const anyFailure = (threshold_percentage: number, minimum_executions: number, action: StopRule['action'] = 'ABORT'): StopRule => ({
@@ -242,26 +243,24 @@ const scenarios: Record<string, Scenario> = {
 };
 const withDefaults = Object.keys(scenarios).filter((name) => !name.includes('no canary'));
 
-describe('an update of 20,000 devices with the defaults', () => {
-  it.each(withDefaults)(
-    'stops before one per cent of the fleet is touched, by 1,000 seeds, when three of ten devices %s',
-    { timeout: 120_000 },
-    (name) => {
-      const { stopped, max } = run(scenarios[name] as Scenario, 0.3, 1_000);
-      expect(stopped).toBe(1);
-      expect(max).toBeLessThan(200);
-    },
-  );
+const seeds = inFull ? 1_000 : 200;
 
-  it.each(withDefaults)('is hardly ever stopped in vain, by 1,000 seeds, when two of a hundred %s', { timeout: 120_000 }, (name) => {
-    const { stopped } = run(scenarios[name] as Scenario, 0.02, 1_000);
-    console.log(`stopped in vain when 2 % ${name}: ${(stopped * 100).toFixed(1)} % of 1,000 updates`);
+describe(`an update of 20,000 devices with the defaults, by ${seeds} seeds,`, () => {
+  it.each(withDefaults)('stops before one per cent of the fleet is touched when three of ten devices %s', { timeout: 120_000 }, (name) => {
+    const { stopped, max } = run(scenarios[name] as Scenario, 0.3, seeds);
+    expect(stopped).toBe(1);
+    expect(max).toBeLessThan(200);
+  });
+
+  it.each(withDefaults)('is hardly ever stopped in vain when two of a hundred %s', { timeout: 120_000 }, (name) => {
+    const { stopped } = run(scenarios[name] as Scenario, 0.02, seeds);
+    console.log(`stopped in vain when 2 % ${name}: ${(stopped * 100).toFixed(1)} % of ${seeds} updates`);
     expect(stopped).toBeLessThanOrEqual(0.001);
   });
 });
 
 // With `CURVE=1000`: so many seeds. The README of lib/update has the figures.
-const curveSeeds = Number(process.env['CURVE'] ?? 20);
+const curveSeeds = Number(process.env['CURVE'] ?? (inFull ? 20 : 5));
 
 describe('the curve of the stop rules', () => {
   it.each(Object.keys(scenarios))('when devices %s', { timeout: 3_600_000 }, (name) => {

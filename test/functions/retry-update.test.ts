@@ -21,7 +21,10 @@ const given = async (settings: Record<string, unknown> = {}) => {
     const place = external_ids.indexOf(external_id);
     return { seconds: 5, result: place < 3 ? 'fails' : place === 3 ? 'dead' : 'succeeds' };
   };
-  const { id } = await api.request({ firmware_id: firmware.id, targets: { external_ids }, canary: null, abort: [], ...settings });
+  // Shorter than the defaults: what was never heard of again would be looked up for an hour.
+  const timeouts = { queued_minutes: 60, in_progress_minutes: 10 };
+  const chosen = { firmware_id: firmware.id, targets: { external_ids } };
+  const { id } = await api.request({ ...chosen, canary: null, abort: [], timeouts, ...settings });
   return { ...api, id, firmware, external_ids };
 };
 

@@ -234,7 +234,8 @@ describe('retries', () => {
     ['a version that is not the one wanted, when FAILED is named', ['FAILED'], { seconds: 10, result: 'liar' }, 2],
     ['everything when ALL is named', ['ALL'], dead, 2],
   ] as const)('undo %s', async (_name, failure_types, behaviour, commands) => {
-    const walk = await given({ retry: { number_of_retries: 1, failure_types }, behave: () => behaviour });
+    const timeouts = { queued_minutes: 60, in_progress_minutes: 10 };
+    const walk = await given({ timeouts, retry: { number_of_retries: 1, failure_types }, behave: () => behaviour });
     await walk.run();
     expect(await ended(walk)).toMatchObject({ status: 'COMPLETED', progress: 1 });
     expect(walk.backend.commands).toHaveLength(commands);

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { expect, it } from 'vitest';
 import { createClient, registerAll } from '../../../clients/api/src/index.ts';
-import { tabTo } from '../../support/console-page.ts';
+import { findBarriers, tabTo } from '../../support/console-page.ts';
 import { describeConsole, idOf, SCOOTERS } from '../../support/console-service.ts';
 
 describeConsole('the console: updates', (service) => {
@@ -165,7 +165,23 @@ describeConsole('the console: updates', (service) => {
     await page.reload();
     await page.getByText('2 of 2 devices have ended').waitFor();
     await rests.waitFor();
-    await service.api.cancelUpdate(id, { force: true });
+
+    const { id: newer } = await upload('audio_unlock', '5.1');
+    await page.goto(`${service.target.api_url}/console#/updates/new?firmware=${newer}&kind=scooter&tags=open`);
+    await page.getByText('2 scooters would be updated').waitFor();
+    expect(await page.getByLabel('Replaces').count()).toBe(0);
+    await page.getByLabel('Stays open until somebody ends it').check();
+    await page.getByText('Others that are open stay open.').waitFor();
+    await page.getByLabel('Replaces').selectOption(`Update ${id} (5.0)`);
+    await page.getByText('It ends when this one begins.').waitFor();
+    expect(await findBarriers(page)).toEqual([]);
+    await page.getByRole('button', { name: 'Ask for approval to update 2 scooters' }).click();
+    await page.waitForURL((url) => /#\/updates\/\d+$/.test(url.hash) && !url.hash.endsWith(`/${id}`));
+    const successor = Number(page.url().split('/').at(-1));
+    await page.getByRole('link', { name: `#${id}` }).waitFor();
+    await second.approveUpdate(successor, { remark: '' });
+    expect(await service.api.getUpdate(id)).toMatchObject({ status: 'CANCELED', reason: `REPLACED: ${successor}` });
+    await service.api.cancelUpdate(successor, { force: true });
   }, 300_000);
 
   it('a firmware for some revisions says so, and an update takes devices over that wait in an older one', async () => {

@@ -253,7 +253,8 @@ export class World {
       if (action === 'cancel' || action === 'force-cancel') {
         return cancelUpdate(this.#ports, update_id, { force: action === 'force-cancel', reason: 'test' }, actor);
       }
-      return changePace(this.#ports, update_id, action.pace, actor);
+      // Ordinary objects, as they come from JSON.
+      return changePace(this.#ports, update_id, structuredClone(action.pace), actor);
     };
     const result = await this.#call(fault, work, ['update.ended']);
     if ('error' in result) return;
@@ -312,15 +313,16 @@ export class World {
       if (run?.fault && 'crashBefore' in run.fault && run.fault.crashBefore <= 0) throw new Crash('The function has died');
       return outcome;
     });
-    // It may have died after what it had learned was stored.
-    if ('error' in result && !(await this.#hasStored(result.run.observed))) return false;
+    // It may have died, or have been put off, after what it had learned was stored.
+    const isDone = 'value' in result && result.value === 'done';
+    const isStored = isDone || (await this.#hasStored(result.run.observed));
     // A probe asks the same, and only wants to know whether there is an answer.
-    for (const { at, ...seen } of message.queue === 'verifications' ? result.run.observed : []) {
+    for (const { at, ...seen } of isStored && message.queue === 'verifications' ? result.run.observed : []) {
       const report: Report = { ...seen, status: 'SUCCEEDED', occurred_dt: at };
       // The backend may have known it for long.
       this.facts.push({ kind: 'learned', at: this.now(), source: 'observation', report, registered_dt: registeredLongAgo });
     }
-    return 'value' in result && (result.value === 'done' || result.value === 'deferred');
+    return isDone || ('value' in result && result.value === 'deferred');
   }
 
   async #hasStored(observed: readonly Observed[]): Promise<boolean> {

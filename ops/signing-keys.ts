@@ -14,9 +14,10 @@ export function createManifestKeys() {
   return { MANIFEST_SIGNING_KEYS: JSON.stringify({ keys: [{ ...key, kid: randomBytes(8).toString('hex') }] }) };
 }
 
-export function createPackageKeys() {
+/** @param random for the number of the certificate */
+export function createPackageKeys(random: (bytes: number) => Buffer = randomBytes) {
   const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
-  return { PACKAGE_SIGNING_KEY: key, PACKAGE_CERTIFICATES: createCertificate(key, 'scooters-updater packages') };
+  return { PACKAGE_SIGNING_KEY: key, PACKAGE_CERTIFICATES: createCertificate(key, 'scooters-updater packages', random(16)) };
 }
 
 export const createSigningKeys = (): SigningKeys => ({ ...createManifestKeys(), ...createPackageKeys() });
@@ -34,11 +35,12 @@ export const publicKeysOf = ({ MANIFEST_SIGNING_KEYS, PACKAGE_CERTIFICATES }: Si
   toPublicKeys(parseManifestKeys(MANIFEST_SIGNING_KEYS), PACKAGE_CERTIFICATES);
 
 /** Signed by itself, with the extended key usage that SWUpdate asks for. A device's clock may be wrong, so it begins early. */
-function createCertificate(privateKey: string, commonName: string): string {
+function createCertificate(privateKey: string, commonName: string, number: Buffer): string {
   const key = forge.pki.privateKeyFromPem(privateKey);
   const certificate = forge.pki.createCertificate();
   certificate.publicKey = forge.pki.setRsaPublicKey(key.n, key.e);
-  certificate.serialNumber = `00${randomBytes(16).toString('hex')}`;
+  // Positive and without zeros in front, which DER forbids and random bytes may have.
+  certificate.serialNumber = `01${number.toString('hex')}`;
   certificate.validity.notBefore = new Date('2020-01-01T00:00:00Z');
   certificate.validity.notAfter = new Date(Date.UTC(new Date().getUTCFullYear() + YEARS, 0, 1));
   const name = [{ name: 'commonName', value: commonName }];

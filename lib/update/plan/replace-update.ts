@@ -4,7 +4,7 @@ import type { Db, Trx } from '../../db/database.ts';
 import { DomainError, wrongField } from '../../errors.ts';
 import type { Queue } from '../../ports/queue.ts';
 import type { AdvanceMessage } from '../messages.ts';
-import { wakeForCandidates } from '../reach/wake-for-candidates.ts';
+import { wakeToLook } from '../reach/wake-for-candidates.ts';
 import { wakeUpdate } from '../reach/wake-update.ts';
 import { changeUpdate, type LockedUpdate, lockUpdate } from '../update-queries.ts';
 import type { UpdateRequest } from '../update-request.ts';
@@ -53,18 +53,30 @@ export const checkReplaced = (replaced: Replaceable | undefined, { hardware_type
 
 const refused = (message: string) => wrongField('request.invalid', 'replaces_update_id', message);
 
-/** Ends an update that another one replaces. Devices that it has asked finish; the others are free for the other one at once. */
-export const endReplaced = async (trx: Trx, replaced: LockedUpdate, by: number, actor: Actor, now: Date): Promise<void> => {
+/**
+ * Ends an update that another one replaces. Devices that it has asked finish; the others are free for the other one at once. Answers which older
+ * updates look at its devices, for {@link wakeReplaced}.
+ */
+export const endReplaced = async (trx: Trx, replaced: LockedUpdate, by: number, actor: Actor, now: Date): Promise<number[]> => {
   const change = { status: 'CANCELED', reason: `REPLACED: ${by}` } as const;
   await changeUpdate(trx, replaced.id, change);
-  await letOlderUpdatesLook(trx, replaced);
+  const looking = await letOlderUpdatesLook(trx, replaced);
   const { status, reason } = replaced;
   const outcome = { before: { status, reason }, after: change, replaced_by_update_id: by };
   await writeAuditLine(trx, actor, { action: 'replace', resource: 'update', resource_id: String(replaced.id), outcome }, now);
+  return looking;
 };
 
-/** Wakes the replaced update, whose steps end its waiting executions, and older updates, which look at its devices. As the last act before the commit. */
-export const wakeReplaced = async (trx: Trx, advances: Queue<AdvanceMessage>, replaced: LockedUpdate, now: Date): Promise<void> => {
+/**
+ * Wakes the replaced update, whose steps end its waiting executions, and the older updates that look at its devices. As the last act before the
+ * commit.
+ */
+export const wakeReplaced = async (
+  trx: Trx,
+  advances: Queue<AdvanceMessage>,
+  { replaced, looking }: { replaced: LockedUpdate; looking: readonly number[] },
+  now: Date,
+): Promise<void> => {
   await wakeUpdate(trx, advances, replaced, now);
-  await wakeForCandidates(trx, advances, now);
+  await wakeToLook(trx, advances, looking, now);
 };

@@ -92,13 +92,14 @@ const request = async (trx: Trx, deps: RequestUpdateDeps, input: RequestUpdate, 
   }
   const choice = { targets, firmware, allow_downgrade, force, unknown_version, now: created_dt };
   const isReplacing = replaced && !needsApproval(0, deps.approvalAbove, input.continuous);
-  if (isReplacing) await endReplaced(trx, replaced, id, { subject: created_by, request_id: input.request_id }, created_dt);
+  const caller = { subject: created_by, request_id: input.request_id };
+  const looking = isReplacing ? await endReplaced(trx, replaced, id, caller, created_dt) : [];
   const older = input.supersede ? await holdOlderUpdates(trx, id, firmware.hardware_type) : [];
   const superseded = await plan(trx, id, choice, input, { ...deps, older, isAnyStopped: isAnyStopped || replaced !== undefined });
   const answer = await getRequestedUpdate(trx, id);
   if (idempotency_key !== undefined) await keepAnswer(trx, 'update', answer);
   await auditRequest(trx, input, answer, superseded);
-  if (isReplacing) await wakeReplaced(trx, deps.advances, replaced, created_dt);
+  if (isReplacing) await wakeReplaced(trx, deps.advances, { replaced, looking }, created_dt);
   // The last act before the commit (../README.md, "A committed row and its message").
   const steps = [{ update_id: id, step: 0, created_dt }, ...stepsOf(older, superseded)];
   await deps.advances.send(steps, { delaySeconds: firstStepDelaySeconds });

@@ -9,7 +9,7 @@ import type { AdvanceMessage } from '../messages.ts';
 /**
  * Wakes every open update that nobody carries on although devices were noted that may match it. An update that was woken goes on for a minute
  * at least (`rest` in walk/delay.ts), so that it is woken once a minute at most. As the last act before the commit of the change that notes the
- * devices: if the messages cannot be sent, nothing is stored.
+ * devices: if the messages cannot be sent, nothing is stored. Only in a transaction that has locked no update ({@link wakeToLook}).
  *
  * @throws `queue.unavailable`
  */
@@ -19,6 +19,14 @@ export const wakeForCandidates = (trx: Trx, advances: Queue<AdvanceMessage>, now
     OR EXISTS (SELECT FROM update_candidates c WHERE c.update_id = u.id AND c.blocked_by_update_id IS NULL)
   )`;
   return wakeOpenUpdates(trx, advances, hasWork, now);
+};
+
+/**
+ * Wakes the open updates of these, which this transaction has locked already and which are to look at all devices. Whoever holds updates wakes no
+ * others: it would lock them out of the order below.
+ */
+export const wakeToLook = async (trx: Trx, advances: Queue<AdvanceMessage>, ids: readonly number[], now: Date): Promise<void> => {
+  if (ids.length > 0) await wakeOpenUpdates(trx, advances, sql`u.id = ANY (${ids}::integer[])`, now);
 };
 
 /** Wakes the open updates that rest and bring this firmware, because it is withdrawn: they end. As the last act before the commit. */

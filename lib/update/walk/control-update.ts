@@ -14,7 +14,7 @@ import { letOlderUpdatesLook } from '../plan/look-queries.ts';
 import { endReplaced, wakeReplaced } from '../plan/replace-update.ts';
 import { recallDispatches } from '../reach/dispatch-queries.ts';
 import { withdrawOffers } from '../reach/offer-queries.ts';
-import { wakeForCandidates } from '../reach/wake-for-candidates.ts';
+import { wakeToLook } from '../reach/wake-for-candidates.ts';
 import { wakeUpdate } from '../reach/wake-update.ts';
 import type { Rollout } from '../rollout.ts';
 import { findUpdate } from '../shown-update-queries.ts';
@@ -121,8 +121,8 @@ export const rejectUpdate = (deps: ControlUpdateDeps, id: number, { remark }: { 
 const replaceAt = async (trx: Trx, advances: Queue<AdvanceMessage>, { id, replaces_update_id }: LockedUpdate, actor: Actor, now: Date) => {
   const replaced = replaces_update_id === null ? undefined : await lockUpdate(trx, replaces_update_id);
   if (!replaced || isEnded(replaced.status)) return;
-  await endReplaced(trx, replaced, id, actor, now);
-  await wakeReplaced(trx, advances, replaced, now);
+  const looking = await endReplaced(trx, replaced, id, actor, now);
+  await wakeReplaced(trx, advances, { replaced, looking }, now);
 };
 
 const decisionOf = (decision: 'APPROVED' | 'REJECTED', decision_remark: string, { subject }: Actor, decided_dt: Date) => ({
@@ -203,7 +203,7 @@ const control = async (
     const { change, canceled = 0, reopened = false, spared, refusal } = await work(trx, locked, now());
     if (change) await changeUpdate(trx, id, change);
     const isClosing = locked.continuous && change?.status !== undefined && isEnded(change.status);
-    if (isClosing) await letOlderUpdatesLook(trx, locked);
+    const looking = isClosing ? await letOlderUpdatesLook(trx, locked) : [];
     if (change || canceled > 0 || reopened) {
       const outcome = { ...whatChanges(locked, change), ...(canceled > 0 && { canceled }), ...(reopened && { backend_tried_again: true }) };
       await writeAuditLine(trx, actor, { action, resource: 'update', resource_id: String(id), outcome }, now());
@@ -211,7 +211,7 @@ const control = async (
     const update = await findUpdate(trx, id, now());
     if (!update) throw new Error('An update that is locked does not exist');
     await wakeUpdate(trx, advances, locked, now());
-    if (isClosing) await wakeForCandidates(trx, advances, now());
+    await wakeToLook(trx, advances, looking, now());
     const canceling = spared === undefined ? 0 : update.counts.QUEUED + update.counts.IN_PROGRESS - spared;
     return { changed: change !== undefined || canceled > 0, canceled, canceling, update, refusal };
   });

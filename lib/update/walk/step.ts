@@ -97,7 +97,7 @@ const stepOn = async (context: Step): Promise<StepDone> => {
 const letOthersGoOn = async (trx: Trx, update: LockedUpdate, { status, finished_dt }: UpdateChange): Promise<boolean> => {
   const isClosing = update.continuous && status !== undefined && isEnded(status) && !isEnded(update.status);
   const hasFreed = await freeOthers(trx, update, finished_dt !== undefined);
-  const mayLook = isClosing && (await letOlderUpdatesLook(trx, update));
+  const mayLook = isClosing && (await letOlderUpdatesLook(trx, update)).length > 0;
   return hasFreed || mayLook;
 };
 

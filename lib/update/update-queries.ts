@@ -180,6 +180,19 @@ export const lockUpdate = (trx: Trx, id: number) =>
     .forUpdate('u')
     .executeTakeFirst();
 
+/** Locks the updates of a hardware type that have not finished, the latest first, as all that lock several updates do. */
+export const lockUpdatesOf = async (trx: Trx, hardware_type: string): Promise<void> => {
+  await trx
+    .selectFrom('updates as u')
+    .innerJoin('firmwares as f', 'f.id', 'u.firmware_id')
+    .select('u.id')
+    .where('u.finished_dt', 'is', null)
+    .where('f.hardware_type', '=', hardware_type)
+    .orderBy('u.id', 'desc')
+    .forUpdate('u')
+    .execute();
+};
+
 export type LockedUpdate = NonNullable<Awaited<ReturnType<typeof lockUpdate>>>;
 
 export interface UpdateChange {

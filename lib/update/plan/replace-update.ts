@@ -6,7 +6,7 @@ import type { Queue } from '../../ports/queue.ts';
 import type { AdvanceMessage } from '../messages.ts';
 import { wakeToLook } from '../reach/wake-for-candidates.ts';
 import { wakeUpdate } from '../reach/wake-update.ts';
-import { changeUpdate, type LockedUpdate, lockUpdate } from '../update-queries.ts';
+import { changeUpdate, type LockedUpdate, lockUpdate, lockUpdatesOf } from '../update-queries.ts';
 import type { UpdateRequest } from '../update-request.ts';
 import { isEnded, type UpdateStatus } from '../update-status.ts';
 import type { WantedFirmware } from './eligibility.ts';
@@ -19,10 +19,12 @@ import { letOlderUpdatesLook } from './look-queries.ts';
  */
 export const lockReplaced = async (
   trx: Trx,
-  { replaces_update_id }: Pick<UpdateRequest, 'replaces_update_id'>,
+  { replaces_update_id, supersede }: Pick<UpdateRequest, 'replaces_update_id' | 'supersede'>,
   { hardware_type }: WantedFirmware,
 ): Promise<LockedUpdate | undefined> => {
   if (replaces_update_id === null) return undefined;
+  // The request holds all of them until its commit. The replaced one is seldom the latest, and must not be locked before those that are.
+  if (supersede) await lockUpdatesOf(trx, hardware_type);
   const replaced = await lockUpdate(trx, replaces_update_id);
   checkReplaced(replaced, { hardware_type });
   return replaced;

@@ -21,6 +21,7 @@ import { createAssemblyService } from '../../support/assembly-service.ts';
 import { catalogueDeps, firmwareBytes } from '../../support/catalogue.ts';
 import { createTestDatabase } from '../../support/database.ts';
 import { actor, confirmation, givenDevices, givenFirmware, startOfTime } from '../../support/fixtures.ts';
+import { untilWaiting } from '../../support/locks.ts';
 import { TimedQueues } from '../../support/timed-queues.ts';
 import { createUpdateService, type UpdateService } from '../../support/update-service.ts';
 
@@ -511,6 +512,31 @@ describe('a continuous update', () => {
         { action: 'replace', resource_id: String(old.id) },
       ]),
     );
+  });
+
+  it('is canceled without waiting for whoever holds a younger one that has devices to look at', async () => {
+    const [{ update }, { update: younger }] = [await givenResting(), await givenResting()];
+    await db.updateTable('updates').set({ looked_at_device_id: 0 }).where('id', '=', younger.id).execute();
+    await db.transaction().execute(async (trx) => {
+      await sql`SELECT FROM updates WHERE id = ${younger.id} FOR UPDATE`.execute(trx);
+      await cancelUpdate(service.deps, update.id, { force: false, reason: null }, actor);
+    });
+    expect(await service.find(update.id)).toMatchObject({ status: 'CANCELED' });
+    await cancelUpdate(service.deps, younger.id, { force: false, reason: null }, actor);
+    await passes(60);
+  });
+
+  it('is replaced by one that supersedes a younger one, too: the request waits for the younger one before it holds any', async () => {
+    const [{ zone, firmware, update: replaced }, { update: younger }] = [await givenResting(), await givenResting()];
+    let requested: ReturnType<typeof request> | undefined;
+    await db.transaction().execute(async (trx) => {
+      await sql`SELECT FROM updates WHERE id = ${younger.id} FOR UPDATE`.execute(trx);
+      requested = request(firmware.id, { zone }, { replaces_update_id: replaced.id, supersede: true });
+      await untilWaiting(db, 1);
+      await sql`SELECT FROM updates WHERE id = ${replaced.id} FOR UPDATE NOWAIT`.execute(trx);
+    });
+    expect(await requested).toMatchObject({ replaces_update_id: replaced.id });
+    expect(await service.find(replaced.id)).toMatchObject({ status: 'CANCELED' });
   });
 
   it('refuses to replace what is not open, not continuous or of another hardware type', async () => {

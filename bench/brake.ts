@@ -11,6 +11,7 @@ import { advanceUpdate } from '../lib/update/walk/advance-update.ts';
 import { cancelUpdate } from '../lib/update/walk/control-update.ts';
 import { givenFirmware, silentLog } from '../test/support/fixtures.ts';
 import { InMemoryQueue } from '../test/support/in-memory-queue.ts';
+import { part, seedScooters, settingsForMillions, timed } from './millions.ts';
 
 /** Who asks for changes. */
 const bench = { subject: 'bench', request_id: 'bench' };
@@ -19,17 +20,14 @@ const { values } = parseArgs({
   options: { devices: { type: 'string', default: '1000000' }, history: { type: 'string', default: '10000000' } },
 });
 const [devices, history] = [Number(values.devices), Number(values.history)];
-const part = 100_000;
 const devicesPerPast = 200_000;
 
-const postgres = await startPostgres({
-  settings: ['shared_buffers=1GB', 'work_mem=16MB', 'maintenance_work_mem=256MB', 'max_wal_size=8GB', 'random_page_cost=1.1'],
-});
+const postgres = await startPostgres({ settings: settingsForMillions });
 try {
   const url = await postgres.createDatabase('bench');
   await migrateToLatest(url);
   const db = createDatabase({ url, maxConnections: 1 });
-  await seedDevices(db);
+  await seedScooters(db, devices);
   await seedHistory(db);
   const id = await brake(db, false);
   await brake(db, true);
@@ -44,23 +42,6 @@ try {
   await db.destroy();
 } finally {
   await postgres.stop();
-}
-
-async function timed<T>(name: string, work: () => Promise<T>): Promise<T> {
-  const began = performance.now();
-  const result = await work();
-  console.log(`${((performance.now() - began) / 1_000).toFixed(3).padStart(8)} s  ${name}`);
-  return result;
-}
-
-/** Inserts in parts: one large statement would exceed the time limit for statements. */
-async function seedDevices(db: Db): Promise<void> {
-  for (let first = 1; first <= devices; first += part) {
-    await sql`
-      INSERT INTO devices (kind, external_id, version, channel, created_dt)
-      SELECT 'scooter', 'P-' || n, 1, 'telematics', now()
-      FROM generate_series(${first}::integer, ${Math.min(devices, first + part - 1)}::integer) n`.execute(db);
-  }
 }
 
 /** Updates that ended, of 200,000 devices each, one in thirty of which failed. */

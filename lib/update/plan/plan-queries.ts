@@ -104,8 +104,8 @@ const findLastOf = async (trx: Trx, { targets, firmware, now }: Choice, above: n
 };
 
 /**
- * Part of the statement that plans an update which supersedes: counts the devices that older updates lose to it, and claims devices that take part and wait in older updates, and those that other
- * updates have at work. Older claims on these and on all that take part end.
+ * Part of the statement that plans an update which supersedes. It counts the devices that older updates lose to this one. It claims those devices, and
+ * devices that other updates have at work. Claims of older updates on these devices, and on all others that take part, end.
  */
 const claimed = (update_id: number, { hardware_type }: WantedFirmware) => sql`, older AS (
       SELECT other_update_id AS update_id, count(*) AS executions FROM classified

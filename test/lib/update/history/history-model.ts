@@ -214,11 +214,11 @@ export class Model {
   }
 
   #takeReport(fact: Learned, after: Snapshot): void {
-    const { report, source } = fact;
-    // A device may be taken in, asked and heard between two looks.
+    const { report, source, newest_execution_id } = fact;
+    // Between two looks a device may be taken in, asked and heard, or heard and then taken in.
     const { executions } = this.#memory.before;
     const ids = new Set(executions.map(({ id }) => id));
-    const all = [...executions, ...after.executions.filter(({ id }) => !ids.has(id))];
+    const all = [...executions, ...after.executions.filter(({ id }) => !ids.has(id) && id <= newest_execution_id)];
     const mine = all.filter((execution) => keyOf(execution) === keyOf(report));
     const execution = report.execution_id ? mine.find(({ id }) => id === report.execution_id) : mine.at(-1);
     this.#memory.learned.push(fact);

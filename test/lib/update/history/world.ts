@@ -65,7 +65,15 @@ export type Fact =
   /** `began`: the number of the last fact when the run began that made the call. */
   | { kind: 'called'; at: Date; began: number; commands: Command[] }
   | { kind: 'told'; update?: { id: number; status: string; isFinished: boolean }; executions: { id: number; status: string }[] }
-  | { kind: 'learned'; at: Date; source: 'confirmation' | 'observation'; report: Report; registered_dt: Date };
+  /** `newest_execution_id`: when the service learned it; an update may have taken the device in after that. */
+  | {
+      kind: 'learned';
+      at: Date;
+      source: 'confirmation' | 'observation';
+      report: Report;
+      registered_dt: Date;
+      newest_execution_id: number;
+    };
 
 type QueueName = 'advances' | 'dispatches' | 'verifications';
 
@@ -317,10 +325,13 @@ export class World {
     const isDone = 'value' in result && result.value === 'done';
     const isStored = isDone || (await this.#hasStored(result.run.observed));
     // A probe asks the same, and only wants to know whether there is an answer.
-    for (const { at, ...seen } of isStored && message.queue === 'verifications' ? result.run.observed : []) {
+    const observed = isStored && message.queue === 'verifications' ? result.run.observed : [];
+    const newest_execution_id = observed.length > 0 ? await this.#findNewestExecution() : 0;
+    for (const { at, ...seen } of observed) {
       const report: Report = { ...seen, status: 'SUCCEEDED', occurred_dt: at };
       // The backend may have known it for long.
-      this.facts.push({ kind: 'learned', at: this.now(), source: 'observation', report, registered_dt: registeredLongAgo });
+      const registered_dt = registeredLongAgo;
+      this.facts.push({ kind: 'learned', at: this.now(), source: 'observation', report, registered_dt, newest_execution_id });
     }
     return isDone || ('value' in result && result.value === 'deferred');
   }
@@ -382,10 +393,20 @@ export class World {
     const happened = ({ external_id, occurred_dt }: Report) =>
       (occurred_dt > at || occurred_dt < registeredOf(external_id) ? at : occurred_dt).getTime();
     taken.sort((a, b) => happened(a) - happened(b));
+    const newest_execution_id = await this.#findNewestExecution();
     const learned = (report: Report): Fact => {
-      return { kind: 'learned', at, source: 'confirmation', report, registered_dt: registeredOf(report.external_id) };
+      const registered_dt = registeredOf(report.external_id);
+      return { kind: 'learned', at, source: 'confirmation', report, registered_dt, newest_execution_id };
     };
     this.facts.push(...taken.map(learned));
+  }
+
+  async #findNewestExecution(): Promise<number> {
+    const row = await this.deps.db
+      .selectFrom('update_executions')
+      .select(({ fn }) => fn.max('id').as('id'))
+      .executeTakeFirst();
+    return row?.id ?? 0;
   }
 
   /** When devices were registered. */

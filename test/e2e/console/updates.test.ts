@@ -218,9 +218,30 @@ describeConsole('the console: updates', (service) => {
       .getByRole('button', { name: /^Waiting/ })
       .click();
     await page.waitForURL(/status=QUEUED/);
+    // Until the answer is there, the rows of before stay, and say so.
+    const devices = page.getByRole('group', { name: 'Devices' });
+    const statuses = async () => new Set(await devices.locator('tbody td:nth-child(2)').allTextContents());
+    await expect.poll(statuses).toEqual(new Set(['Waiting']));
     await page.getByRole('link', { name: 'S-00040' }).waitFor();
-    const statuses = await page.getByRole('group', { name: 'Devices' }).locator('tbody td:nth-child(2)').allTextContents();
-    expect(new Set(statuses)).toEqual(new Set(['Waiting']));
+    expect(await devices.getAttribute('aria-busy')).toBe('false');
+    await service.api.cancelUpdate(id, { force: true });
+  });
+
+  it('while a slow service looks for the devices of a filter, the rows of before say that they are old', async () => {
+    const { id } = await startSlowUpdate('1.6.1');
+    const { page } = await open({ at: `/updates/${id}` });
+    const devices = page.getByRole('group', { name: 'Devices' });
+    await page.getByRole('link', { name: 'S-00040' }).waitFor();
+    expect(await devices.getAttribute('aria-busy')).toBe('false');
+    const { promise: patience, resolve: answer } = Promise.withResolvers<void>();
+    await page.route(/\/executions\?.*status=FAILED/, async (route) => {
+      await patience;
+      await route.continue();
+    });
+    await page.getByLabel('Status', { exact: true }).selectOption('Failed');
+    await expect.poll(() => devices.getAttribute('aria-busy')).toBe('true');
+    answer();
+    await page.getByText('Nothing matches.').waitFor();
     await service.api.cancelUpdate(id, { force: true });
   });
 

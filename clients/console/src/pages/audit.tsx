@@ -118,7 +118,7 @@ export const AuditPage = () => {
                 <Empty>{query.size > 0 ? text.filters.nothing : text.audit.none}</Empty>
               ) : (
                 <>
-                  <Table label={text.audit.title} columns={columns} rows={items} keyOf={({ id }) => id} />
+                  <Table label={text.audit.title} columns={columns} rows={items} keyOf={({ id }) => id} isBusy={list.isPlaceholderData} />
                   <More query={list} />
                 </>
               )

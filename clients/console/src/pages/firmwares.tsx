@@ -76,7 +76,14 @@ export const FirmwaresPage = () => {
             <Empty>{hardware_type || status ? text.filters.nothing : text.firmwares.none}</Empty>
           ) : (
             <>
-              <Table label={text.firmwares.title} columns={columns} rows={items} keyOf={({ id }) => id} sorting={sorting} />
+              <Table
+                label={text.firmwares.title}
+                columns={columns}
+                rows={items}
+                keyOf={({ id }) => id}
+                sorting={sorting}
+                isBusy={list.isPlaceholderData}
+              />
               <More query={list} />
             </>
           )

@@ -98,7 +98,14 @@ export const FleetPage = () => {
             <Empty>{isFiltered ? text.filters.nothing : text.fleet.none}</Empty>
           ) : (
             <>
-              <Table label={text.fleet.title} columns={columns} rows={items} keyOf={keyOfDevice} sorting={sorting} />
+              <Table
+                label={text.fleet.title}
+                columns={columns}
+                rows={items}
+                keyOf={keyOfDevice}
+                sorting={sorting}
+                isBusy={list.isPlaceholderData}
+              />
               <More query={list} />
             </>
           )

@@ -40,7 +40,14 @@ export const GroupPage = ({ name }: { name: string }) => {
               <Empty>{text.groups.nobody}</Empty>
             ) : (
               <>
-                <Table label={text.updates.devices} columns={deviceColumns} rows={items} keyOf={keyOfDevice} sorting={sorting} />
+                <Table
+                  label={text.updates.devices}
+                  columns={deviceColumns}
+                  rows={items}
+                  keyOf={keyOfDevice}
+                  sorting={sorting}
+                  isBusy={members.isPlaceholderData}
+                />
                 <More query={members} />
               </>
             )

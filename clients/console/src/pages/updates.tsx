@@ -35,8 +35,8 @@ const columns: readonly Column<Update>[] = [
   { title: text.updates.requested, cell: ({ created_dt }) => <Time dt={created_dt} />, isMinor: true, isName: true },
 ];
 
-export const UpdateTable = ({ updates, sorting }: { updates: readonly Update[]; sorting?: Sorting }) => (
-  <Table label={text.updates.title} columns={columns} rows={updates} keyOf={({ id }) => id} sorting={sorting} />
+export const UpdateTable = ({ updates, sorting, isBusy }: { updates: readonly Update[]; sorting?: Sorting; isBusy?: boolean }) => (
+  <Table label={text.updates.title} columns={columns} rows={updates} keyOf={({ id }) => id} sorting={sorting} isBusy={isBusy} />
 );
 
 const sorts = ['created_dt_descending', 'created_dt_ascending'] as const satisfies readonly ListUpdatesSort[];
@@ -117,7 +117,7 @@ export const UpdatesPage = () => {
             </Empty>
           ) : (
             <>
-              <UpdateTable updates={items} sorting={sorting} />
+              <UpdateTable updates={items} sorting={sorting} isBusy={list.isPlaceholderData} />
               <More query={list} />
             </>
           )

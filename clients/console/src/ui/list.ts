@@ -28,7 +28,7 @@ export const useList = <Page extends PageOfItems>(
       return typeof pollMilliseconds === 'function' ? pollMilliseconds(first?.items ?? []) : pollMilliseconds;
     },
     enabled: isEnabled,
-    // While a filter changes, the old rows stay until the new ones are there: nothing jumps.
+    // While a filter changes, the old rows stay until the new ones are there: nothing jumps. `isPlaceholderData` says so.
     placeholderData: (before) => before,
   });
   const items: Page['items'][number][] | undefined = query.data?.pages.flatMap((page) => page.items);

@@ -19,30 +19,39 @@ export interface Sorting {
   onChange: (by: string) => void;
 }
 
+interface ScrollingProps {
+  label: string;
+  className?: string;
+  isBusy?: boolean | undefined;
+  children: ReactNode;
+}
+
 /** What is wider than the screen scrolls within, by keyboard too. */
-export const Scrolling = ({ label, className = '', children }: { label: string; className?: string; children: ReactNode }) => (
+export const Scrolling = ({ label, className = '', isBusy = false, children }: ScrollingProps) => (
   // biome-ignore lint/a11y/useSemanticElements: no group of fields
   // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard
-  <div className={`table ${className}`} role="group" aria-label={label} tabIndex={0}>
+  <div className={`table ${className}`} role="group" aria-label={label} aria-busy={isBusy} tabIndex={0}>
     {children}
   </div>
 );
 
-/** Dense rows. */
+/** Dense rows. `isBusy`: they answer the filter before, and those of the new one are under way. */
 export const Table = <Row,>({
   label,
   columns,
   rows,
   keyOf,
   sorting,
+  isBusy,
 }: {
   label: string;
   columns: readonly Column<Row>[];
   rows: readonly Row[];
   keyOf: (row: Row) => string | number;
   sorting?: Sorting | undefined;
+  isBusy?: boolean | undefined;
 }) => (
-  <Scrolling label={label}>
+  <Scrolling label={label} isBusy={isBusy}>
     <table>
       <thead>
         <tr>

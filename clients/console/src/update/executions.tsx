@@ -103,7 +103,14 @@ export const Executions = ({ update }: { update: UpdateDetail }) => {
               <Empty>{text.filters.nothing}</Empty>
             ) : (
               <>
-                <Table label={text.update.devicesTitle} columns={columns} rows={items} keyOf={({ id }) => id} sorting={sorting} />
+                <Table
+                  label={text.update.devicesTitle}
+                  columns={columns}
+                  rows={items}
+                  keyOf={({ id }) => id}
+                  sorting={sorting}
+                  isBusy={list.isPlaceholderData}
+                />
                 <More query={list} />
               </>
             )

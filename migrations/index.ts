@@ -44,6 +44,7 @@ import * as judgeRevisions from './20261128420000_judge_revisions.ts';
 import * as supersedeUpdates from './20261128420100_supersede_updates.ts';
 import * as notePauses from './20261129000000_note_pauses.ts';
 import * as claimDevices from './20261129100000_claim_devices.ts';
+import * as countAlreadyOnTarget from './20261129200000_count_already_on_target.ts';
 
 /** Every migration by its name, in the order in which they run. A list rather than a folder scan, so that it can be bundled. */
 export const migrations: Record<string, Migration> = {
@@ -92,4 +93,5 @@ export const migrations: Record<string, Migration> = {
   '20261128420100_supersede_updates': supersedeUpdates,
   '20261129000000_note_pauses': notePauses,
   '20261129100000_claim_devices': claimDevices,
+  '20261129200000_count_already_on_target': countAlreadyOnTarget,
 };

@@ -401,6 +401,7 @@ export interface UpdateLateSuccessCounts {
 export interface Updates {
   abort: Generated<Json>;
   allow_downgrade: boolean;
+  already_on_target: number | null;
   answer: Json | null;
   canary: Json | null;
   canary_passed_dt: Timestamp | null;

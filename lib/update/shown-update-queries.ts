@@ -36,8 +36,9 @@ export const selectCountedUpdates = (db: Db) =>
   ]);
 
 export const toUpdate = (row: UpdateRow & { counts: Partial<Counts>; late_successes: number }, now: Date): Update => {
-  const { planned, maximum_per_minute, maximum_in_progress, exponential, maximum_unavailable_percentage, due_dt, ...rest } = row;
-  const { queued_minutes, in_progress_minutes, number_of_retries, retry_failure_types, ...decided } = rest;
+  const { planned, already_on_target, maximum_per_minute, maximum_in_progress, exponential, maximum_unavailable_percentage, ...others } =
+    row;
+  const { due_dt, queued_minutes, in_progress_minutes, number_of_retries, retry_failure_types, ...decided } = others;
   const { needs_approval, decision, decided_by, decided_dt, decision_remark, ...update } = decided;
   const { ELIGIBLE: _eligible, ELIGIBLE_UNKNOWN_VERSION: _unknown, ALREADY_ON_TARGET: _onTarget, ...not_eligible } = planned;
   const counts = { ...noCounts(), ...row.counts };
@@ -45,7 +46,7 @@ export const toUpdate = (row: UpdateRow & { counts: Partial<Counts>; late_succes
     ...update,
     counts,
     not_eligible,
-    progress: progressOf(counts, planned.ALREADY_ON_TARGET),
+    progress: progressOf(counts, already_on_target),
     rollout: { maximum_per_minute, maximum_in_progress, exponential, maximum_unavailable_percentage },
     timeouts: { queued_minutes, in_progress_minutes },
     retry: { number_of_retries, failure_types: retry_failure_types },
@@ -80,7 +81,10 @@ export const getRequestedUpdate = async (db: Db, id: number): Promise<Update> =>
   };
   const due_dt = addSeconds(row.created_dt, firstStepDelaySeconds);
   return toUpdate(
-    { ...row, ...asRequested, ...notYet, due_dt, counts: { QUEUED: countEligible(row.planned), SUCCEEDED: ALREADY_ON_TARGET } },
+    {
+      ...{ ...row, ...asRequested, ...notYet, due_dt },
+      ...{ counts: { QUEUED: countEligible(row.planned), SUCCEEDED: ALREADY_ON_TARGET }, already_on_target: ALREADY_ON_TARGET },
+    },
     due_dt,
   );
 };

@@ -73,8 +73,15 @@ export const insertUpdate = async (
 
 export type Planned = Partial<Record<Eligibility, number>>;
 
+/**
+ * Executions by status when an admin resumed the update. `ALREADY_ON_TARGET`: how many of those that had succeeded were never asked; missing: a release
+ * that did not note it has resumed the update.
+ */
+export type ResumedCounts = Partial<Counts> & { ALREADY_ON_TARGET?: number };
+
 export interface Plan {
   planned: Planned;
+  already_on_target: number;
   includes_iot: boolean;
   canary: CanaryPlan | null;
   needs_approval: boolean;
@@ -104,6 +111,8 @@ export const settingColumns = [
   'u.status',
   'u.reason',
   sql<Planned>`u.planned`.as('planned'),
+  // Of executions. null: a release that did not note it has requested the update; it planned nothing that it did not insert at once.
+  sql<number>`coalesce(u.already_on_target, (u.planned->>'ALREADY_ON_TARGET')::integer, 0)`.as('already_on_target'),
   'u.maximum_per_minute',
   'u.maximum_in_progress',
   sql<ExponentialRate | null>`u.exponential`.as('exponential'),
@@ -157,7 +166,7 @@ export const lockUpdate = (trx: Trx, id: number) =>
       'h.device_kind',
       'u.paused_dt',
       'u.paused_seconds',
-      sql<Partial<Counts> | null>`u.resumed_counts`.as('resumed_counts'),
+      sql<ResumedCounts | null>`u.resumed_counts`.as('resumed_counts'),
       'u.cancels_all',
       'u.includes_iot',
       'u.next_step',
@@ -208,10 +217,11 @@ export interface UpdateChange {
   woken_dt?: Date;
   looked_at_device_id?: number | null;
   includes_iot?: boolean;
+  already_on_target?: number;
   canary_started_dt?: Date;
   canary_passed_dt?: Date;
   paused_dt?: Date | null;
-  resumed_counts?: Counts;
+  resumed_counts?: ResumedCounts;
   cancels_all?: boolean;
   decision?: 'APPROVED' | 'REJECTED';
   decided_by?: string;

@@ -224,11 +224,8 @@ export const UpdateDetail = z
   .register(z.globalRegistry, { id: 'UpdateDetail' });
 export type UpdateDetail = z.infer<typeof UpdateDetail>;
 
-/**
- * The share of executions that have ended, 0 to 1. Devices that were on the target version before do not count; some of them may have no execution
- * yet, because they have yet to be taken over.
- */
-export const progressOf = (counts: Counts, alreadyOnTarget = 0): number => {
-  const all = Object.values(counts).reduce((sum, n) => sum + n, 0) - Math.min(alreadyOnTarget, counts.SUCCEEDED);
+/** The share of executions that have ended, 0 to 1. Those of devices that were on the target version before do not count. */
+export const progressOf = (counts: Counts, alreadyOnTarget: number): number => {
+  const all = Object.values(counts).reduce((sum, n) => sum + n, 0) - alreadyOnTarget;
   return all === 0 ? 1 : (all - counts.QUEUED - counts.IN_PROGRESS) / all;
 };

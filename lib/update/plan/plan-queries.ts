@@ -47,6 +47,8 @@ export interface Superseded {
 
 interface Plan {
   planned: Planned;
+  /** How many executions succeeded at once. */
+  already_on_target: number;
   includes_iot: boolean;
   superseded: Superseded[];
 }
@@ -64,12 +66,13 @@ export const insertExecutions = async (
   choice: Choice,
   { tellsEvents = false, atOnce = mostPlannedAtOnce }: { tellsEvents?: boolean | undefined; atOnce?: number } = {},
 ): Promise<Plan> => {
-  const plan: Omit<Plan, 'superseded'> = { planned: {}, includes_iot: false };
+  const plan: Omit<Plan, 'superseded'> = { planned: {}, already_on_target: 0, includes_iot: false };
   const superseded = new Map<number, number>();
   for (const part of await partsOf(trx, choice, atOnce)) {
     const rows = await insertPart(trx, update_id, part, tellsEvents);
-    for (const { eligibility, n, includes_iot } of rows) {
+    for (const { eligibility, n, n_free, includes_iot } of rows) {
       plan.planned[eligibility] = (plan.planned[eligibility] ?? 0) + n;
+      if (eligibility === 'ALREADY_ON_TARGET') plan.already_on_target += n_free;
       plan.includes_iot ||= includes_iot ?? false;
     }
     for (const older of rows[0]?.superseded ?? []) {
@@ -122,7 +125,14 @@ const claimed = (update_id: number, { hardware_type }: WantedFirmware) => sql`, 
         AND (${takesPart} OR eligibility = 'UPDATE_IN_FLIGHT')
     )`;
 
-type PartRow = { eligibility: Eligibility; n: number; includes_iot: boolean | null; superseded: Superseded[] };
+interface PartRow {
+  eligibility: Eligibility;
+  n: number;
+  /** Of these, how many need not be taken over from an older update. */
+  n_free: number;
+  includes_iot: boolean | null;
+  superseded: Superseded[];
+}
 
 const insertPart = async (trx: Trx, update_id: number, choice: Choice, tellsEvents: boolean): Promise<PartRow[]> => {
   const { firmware, now } = choice;
@@ -138,7 +148,8 @@ const insertPart = async (trx: Trx, update_id: number, choice: Choice, tellsEven
       FROM classified
       WHERE NOT ${takesPart}
     )${supersedes ? claimed(update_id, firmware) : sql``}
-    SELECT eligibility, count(*) AS n, bool_or(${takesPart} AND channel = 'iot') AS includes_iot,
+    SELECT eligibility, count(*) AS n, count(*) FILTER (WHERE superseded_id IS NULL) AS n_free,
+           bool_or(${takesPart} AND channel = 'iot') AS includes_iot,
            ${supersedes ? sql`(SELECT coalesce(jsonb_agg(o ORDER BY o.update_id), '[]') FROM older o)` : sql`'[]'::jsonb`} AS superseded
     FROM classified GROUP BY eligibility`.execute(trx);
   return rows;

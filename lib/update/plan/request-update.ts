@@ -224,10 +224,12 @@ const plan = async (
   // These updates take in later what cannot be ended at once.
   if (isAbandonedInFlight && !continuous && !supersede) throw canceling();
   const decided = { ...choice, isAbandonedInFlight, supersedesBelow: supersede ? id : null };
-  const { planned, includes_iot, superseded } = await insertExecutions(trx, id, decided, { tellsEvents });
+  const { planned, already_on_target, includes_iot, superseded } = await insertExecutions(trx, id, decided, { tellsEvents });
+  let takenOnTarget = 0;
   if (superseded.length > 0) {
     const held = older.map((update) => update.id);
-    await takeOverDevices(trx, { ...choice, update_id: id, filter: null, held, limit, tellsEvents, hasEnded: false });
+    const takeOver = { ...choice, update_id: id, filter: null, held, limit, tellsEvents, hasEnded: false };
+    takenOnTarget = (await takeOverDevices(trx, takeOver)).alreadyOnTarget;
   }
   const eligible = countEligible(planned);
   const takesInLater = (continuous || supersede) && Boolean(planned.UPDATE_IN_FLIGHT);
@@ -237,6 +239,7 @@ const plan = async (
   }
   await setPlan(trx, id, {
     planned,
+    already_on_target: already_on_target + takenOnTarget,
     includes_iot,
     canary: planCanary(canary, eligible, continuous || takesInLater),
     needs_approval: needsApproval(eligible, approvalAbove, continuous),

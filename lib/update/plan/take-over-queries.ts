@@ -62,12 +62,22 @@ export interface TakeOver extends Omit<Choice, 'targets' | 'supersedesBelow' | '
 export interface TakenOver {
   /** Whether any of them polls. */
   includesIot: boolean;
+  /** How many of them ran the version already. */
+  alreadyOnTarget: number;
   /** How many executions of older updates were ended. */
   superseded: number;
   /** Whether others can be taken over at once. */
   isMore: boolean;
   /** Whether there are claims left: devices that are at work, or that somebody else is changing. */
   isAnyLeft: boolean;
+}
+
+interface TakenOverRow {
+  n: number;
+  superseded: number;
+  includes_iot: boolean | null;
+  already_on_target: number;
+  is_any_left: boolean;
 }
 
 /**
@@ -82,7 +92,7 @@ export const takeOverDevices = async (trx: Trx, takeOver: TakeOver): Promise<Tak
   const looked = sql`SELECT device_id FROM looked`;
   const meant = filter && filteredDevices(filter, { now, firmware_id: firmware.id, isPart: true, among: sql`d.id IN (${looked})` });
   const device_ids = meant ? sql`SELECT id FROM (${meant}) meant` : looked;
-  const { rows } = await sql<{ n: number; superseded: number; includes_iot: boolean | null; is_any_left: boolean }>`
+  const { rows } = await sql<TakenOverRow>`
     WITH on_its_way AS (
       SELECT c.device_id
       FROM update_executions e JOIN update_claims c ON c.update_id = ${update_id} AND c.device_id = e.device_id
@@ -122,7 +132,7 @@ export const takeOverDevices = async (trx: Trx, takeOver: TakeOver): Promise<Tak
       ${insertPlanned(sql`SELECT * FROM planned`, { update_id, hardware_type, now, tellsEvents })}
       -- A device that another plan has taken meanwhile stays claimed.
       ON CONFLICT (device_id, hardware_type) WHERE status IN ('QUEUED', 'IN_PROGRESS') DO NOTHING
-      RETURNING device_id, channel
+      RETURNING device_id, channel, status
     ), decided AS (
       -- As an array, so that each is found by the key however many claims there are.
       DELETE FROM update_claims c
@@ -137,12 +147,16 @@ export const takeOverDevices = async (trx: Trx, takeOver: TakeOver): Promise<Tak
     SELECT (SELECT count(*) FROM ready) AS n,
            (SELECT count(*) FROM superseded) AS superseded,
            (SELECT bool_or(channel = 'iot') FROM inserted) AS includes_iot,
+           (SELECT count(*) FROM inserted WHERE status = 'SUCCEEDED') AS already_on_target,
            EXISTS (
              SELECT FROM update_claims c
              WHERE c.update_id = ${update_id} AND c.device_id NOT IN (SELECT device_id FROM decided)
            ) AS is_any_left`.execute(trx);
-  const { n = 0, superseded = 0, includes_iot, is_any_left = false } = rows[0] ?? {};
-  return { includesIot: includes_iot ?? false, superseded, isMore: n >= limit, isAnyLeft: is_any_left };
+  const [row] = rows;
+  if (!row) throw new Error('Taking over has no answer');
+  const { n, superseded, includes_iot, already_on_target, is_any_left } = row;
+  const includesIot = includes_iot ?? false;
+  return { includesIot, alreadyOnTarget: already_on_target, superseded, isMore: n >= limit, isAnyLeft: is_any_left };
 };
 
 /** Of an update that has ended: the devices stay where they are. */

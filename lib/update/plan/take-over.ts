@@ -38,7 +38,12 @@ export const takeOver = async (trx: Trx, update: LockedUpdate, limit: number, no
   const isOver = !taken.isMore && hasEnded;
   if (isOver && taken.isAnyLeft) await dropClaims(trx, id);
   return {
-    update: { ...update, includes_iot: update.includes_iot || taken.includesIot, has_claims: taken.isAnyLeft && !isOver },
+    update: {
+      ...update,
+      includes_iot: update.includes_iot || taken.includesIot,
+      already_on_target: update.already_on_target + taken.alreadyOnTarget,
+      has_claims: taken.isAnyLeft && !isOver,
+    },
     nextDelaySeconds: taken.isMore ? 0 : null,
     mayEndOthers: !taken.isMore && taken.superseded > 0,
   };

@@ -165,7 +165,7 @@ export const resumeUpdate = (deps: ControlUpdateDeps, id: number, actor: Actor) 
     if (update.status !== 'PAUSED') return { reopened };
     const status: UpdateStatus = update.started_dt ? 'IN_PROGRESS' : 'SCHEDULED';
     await notePause(trx, update, now);
-    const resumed_counts = await getJudgedCounts(trx, id);
+    const resumed_counts = { ...(await getJudgedCounts(trx, id)), ALREADY_ON_TARGET: update.already_on_target };
     return { reopened, change: { status, reason: null, paused_dt: null, resumed_counts } };
   });
 

@@ -28,7 +28,7 @@ export interface Decision {
 export const decide = (
   update: Pick<
     LockedUpdate,
-    | 'planned'
+    | 'already_on_target'
     | 'abort'
     | 'canary'
     | 'canary_started_dt'
@@ -48,8 +48,6 @@ export const decide = (
   // Somebody can upload the same bytes again, so the update waits for them.
   if (update.firmware_status === 'lost') return { ...nothing, stop: { action: 'PAUSE', reason: reasons.firmwareLost } };
   if (update.firmware_status !== 'available') return { ...nothing, stop: { action: 'ABORT', reason: reasons.firmwareWithdrawn } };
-  // Of those that had to be taken over, some may have got another version meanwhile.
-  const alreadyOnTarget = Math.min(update.planned.ALREADY_ON_TARGET ?? 0, progress.counts.SUCCEEDED);
   const stop = findStop(update.abort, judgedOf(update, progress));
   if (stop) return { ...nothing, stop };
 
@@ -75,7 +73,7 @@ export const decide = (
   const places = freePlaces(update.maximum_in_progress, progress.inProgress);
   const { standing, takenInWindow, offerable } = progress.offers ?? { standing: 0, takenInWindow: 0, offerable: 0 };
   const limits = {
-    maximumCommands: maximumCommandsOf(update, progress.counts.SUCCEEDED - alreadyOnTarget),
+    maximumCommands: maximumCommandsOf(update, progress.counts.SUCCEEDED - update.already_on_target),
     commandsInWindow: progress.commandsInWindow + standing + takenInWindow,
     isUnderWay: progress.isUnderWay,
     places,
@@ -94,8 +92,6 @@ export const decide = (
 };
 
 const judgedOf = (
-  { planned, resumed_counts }: Pick<LockedUpdate, 'planned' | 'resumed_counts'>,
+  { already_on_target, resumed_counts }: Pick<LockedUpdate, 'already_on_target' | 'resumed_counts'>,
   { judged, lastEnds }: Progress,
-): Judged => ({
-  ...{ counts: judged, alreadyOnTarget: planned.ALREADY_ON_TARGET ?? 0, resumedCounts: resumed_counts, lastEnds },
-});
+): Judged => ({ counts: judged, alreadyOnTarget: already_on_target, resumedCounts: resumed_counts, lastEnds });

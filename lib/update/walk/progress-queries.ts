@@ -7,7 +7,7 @@ import { handedOver, waiting } from '../predicates.ts';
 import type { OfferProgress } from '../reach/offer-queries.ts';
 import type { Counts } from '../update.ts';
 import type { LockedUpdate } from '../update-queries.ts';
-import { judgedEnds, type LastEnds } from './stop-rules.ts';
+import { judgedEnds, type LastEnds, notJudged } from './stop-rules.ts';
 
 export interface Progress {
   counts: Counts;
@@ -120,11 +120,11 @@ const judgedStatuses = ['SUCCEEDED', ...failureTypes] as const;
 /** The last ends of an update, without devices that had the version before; a failure that is followed by proof is a success. */
 export const countLastEnds = async (
   trx: Trx,
-  { id, resumed_counts, planned }: Pick<LockedUpdate, 'id' | 'resumed_counts' | 'planned'>,
+  { id, resumed_counts, already_on_target }: Pick<LockedUpdate, 'id' | 'resumed_counts' | 'already_on_target'>,
   judged: Counts,
 ): Promise<LastEnds> => {
   const ended = (counts: Partial<Counts>) => judgedStatuses.reduce((sum, status) => sum + (counts[status] ?? 0), 0);
-  const sinceResume = Math.max(0, ended(judged) - ended(resumed_counts ?? { SUCCEEDED: planned.ALREADY_ON_TARGET ?? 0 }));
+  const sinceResume = Math.max(0, ended(judged) - ended(notJudged(already_on_target, resumed_counts)));
   const { rows } = await sql<{ status: ExecutionStatus; n: number; n_since: number }>`
     SELECT status, count(*) AS n, count(*) FILTER (WHERE rank <= ${sinceResume}) AS n_since
     FROM (

@@ -80,15 +80,15 @@ const stepOn = async (context: Step): Promise<StepDone> => {
     mayEndOthers,
     nextDelaySeconds: untilNextDevices,
   } = locked.has_claims ? await takeOver(trx, locked, mostTakenOver, now) : nothingOvertaken(locked);
-  const { id, includes_iot } = update;
+  const { id, includes_iot, already_on_target } = update;
   const waitSeconds = untilNextDevices ?? secondsUntilStart(update, now);
   if (waitSeconds !== null) {
-    await changeUpdate(trx, id, { next_step, due_dt: addSeconds(now, waitSeconds), includes_iot });
+    await changeUpdate(trx, id, { next_step, due_dt: addSeconds(now, waitSeconds), includes_iot, already_on_target });
     return { kind: 'done', nextDelaySeconds: waitSeconds, finished_dt: null, wakesOthers: false, wakesSleepers: mayEndOthers };
   }
   const { change, nextDelaySeconds } = await walkOn({ ...context, update });
   const due_dt = nextDelaySeconds === null ? null : addSeconds(now, nextDelaySeconds);
-  await changeUpdate(trx, id, { includes_iot, ...change, next_step, stepped_dt: now, due_dt });
+  await changeUpdate(trx, id, { includes_iot, already_on_target, ...change, next_step, stepped_dt: now, due_dt });
   const wakesOthers = await letOthersGoOn(trx, update, change);
   return { kind: 'done', nextDelaySeconds, finished_dt: change.finished_dt ?? null, wakesOthers, wakesSleepers: mayEndOthers };
 };

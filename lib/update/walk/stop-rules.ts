@@ -1,6 +1,7 @@
 import { type ExecutionStatus, failureTypes } from '../execution.ts';
 import type { StopRule } from '../rules.ts';
 import type { Counts } from '../update.ts';
+import type { ResumedCounts } from '../update-queries.ts';
 
 export interface Stop {
   action: 'ABORT' | 'PAUSE';
@@ -10,10 +11,10 @@ export interface Stop {
 export interface Judged {
   /** Executions by status now. */
   counts: Counts;
-  /** Executions that succeeded before any device was asked, because it ran the version already; rules do not count them. */
+  /** Executions that succeeded before anybody asked their device, because it ran the version already; rules do not count them. */
   alreadyOnTarget: number;
-  /** Executions by status when an admin last resumed the update; null: never. */
-  resumedCounts: Partial<Counts> | null;
+  /** null: no admin has resumed the update. */
+  resumedCounts: ResumedCounts | null;
   /** Of a continuous update, which is judged by its last ends; missing: of all. */
   lastEnds?: LastEnds | undefined;
 }
@@ -37,7 +38,7 @@ export const judgedEnds = 1_000;
 export const findStop = (rules: readonly StopRule[], { counts, alreadyOnTarget, resumedCounts, lastEnds }: Judged): Stop | undefined => {
   for (const { failure_types, threshold_percentage, minimum_executions, action } of rules) {
     const isJudgedAnew = action === 'PAUSE' && resumedCounts !== null;
-    const before: Partial<Counts> = isJudgedAnew ? resumedCounts : { SUCCEEDED: alreadyOnTarget };
+    const before = notJudged(alreadyOnTarget, isJudgedAnew ? resumedCounts : null);
     const last = lastEnds && (isJudgedAnew ? lastEnds.sinceResume : lastEnds.all);
     const endedAs = (status: ExecutionStatus) => (last ? (last[status] ?? 0) : Math.max(0, counts[status] - (before[status] ?? 0)));
     const ended = endedAs('SUCCEEDED') + sum(failureTypes, endedAs);
@@ -49,6 +50,13 @@ export const findStop = (rules: readonly StopRule[], { counts, alreadyOnTarget, 
     }
   }
   return undefined;
+};
+
+/** Ends that a rule does not judge: those before the last resume, and devices that ran the version already. */
+export const notJudged = (alreadyOnTarget: number, resumedCounts: ResumedCounts | null): Partial<Counts> => {
+  if (resumedCounts === null) return { SUCCEEDED: alreadyOnTarget };
+  const { ALREADY_ON_TARGET: onTargetThen = alreadyOnTarget, ...ended } = resumedCounts;
+  return { ...ended, SUCCEEDED: (ended.SUCCEEDED ?? 0) + alreadyOnTarget - onTargetThen };
 };
 
 const sum = <T>(items: readonly T[], of: (item: T) => number): number => items.reduce((total, item) => total + of(item), 0);

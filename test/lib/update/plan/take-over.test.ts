@@ -301,6 +301,30 @@ describe('a device that is at work in an older update', () => {
   });
 });
 
+describe('a device that has come to run the version of the newer one before its turn to be taken over', () => {
+  it('has succeeded at once, and no stop rule counts it, since nobody asked it', async () => {
+    const rule = { failure_types: ['FAILED'], threshold_percentage: 50, minimum_executions: 2, action: 'PAUSE' };
+    const settings = { abort: [rule], canary: null, rollout: { maximum_in_progress: 1 } };
+    const { service, newer, fix, atWork } = await givenHalfway({}, settings);
+    const fails = (external_id: string, version: string) =>
+      service.confirm(confirmation({ external_id, version, status: 'FAILED', occurred_dt: service.clock.now() }));
+    await fails(atWork, fix.version);
+    for (let n = 0; n < 4; n += 1) await step(service, newer.id);
+    expect((await endsOf(service, newer.id))[atWork]).toBe('SUCCEEDED ALREADY_ON_TARGET');
+
+    const failOne = async () => {
+      await dispatchAll(service);
+      await fails((await askedBy(service, newer.id)).at(-1) ?? '', 'other');
+      service.clock.advance(60);
+      await step(service, newer.id);
+    };
+    await failOne();
+    expect(await service.find(newer.id)).toMatchObject({ status: 'IN_PROGRESS', progress: 1 / 6, counts: { SUCCEEDED: 1, FAILED: 1 } });
+    await failOne();
+    expect(await service.find(newer.id)).toMatchObject({ status: 'PAUSED', reason: 'FAILURE_RATE: 2 of 2 devices asked ended as FAILED' });
+  });
+});
+
 describe('an older update that was stopped', () => {
   it('and one that is canceled while it is being superseded: the newer one gets all of its devices all the same', async () => {
     const { service, old, newer } = await givenHalfway();

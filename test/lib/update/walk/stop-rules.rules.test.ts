@@ -83,6 +83,16 @@ describe('a stop rule', () => {
     });
   });
 
+  it('that pauses does not count either what was on the target version when it was taken over after a resume', () => {
+    const rule = anyFailure(50, 2, 'PAUSE');
+    const resumedCounts = { SUCCEEDED: 5, FAILED: 5, ALREADY_ON_TARGET: 3 };
+    const since = (counts: Partial<Counts>) => stopOf([rule], counts, { alreadyOnTarget: 7, resumedCounts });
+    expect(since({ SUCCEEDED: 9, FAILED: 6 })).toBeUndefined();
+    expect(since({ SUCCEEDED: 10, FAILED: 6 })?.reason).toBe(
+      'FAILURE_RATE: 1 of 2 devices asked ended as FAILED or TIMED_OUT or REJECTED since the update was resumed',
+    );
+  });
+
   it('that aborts judges the whole update, also after a resume', () => {
     const counts = { SUCCEEDED: 50, FAILED: 50 };
     const rules = [anyFailure(30, 10, 'PAUSE'), anyFailure(50, 10, 'ABORT')];
@@ -155,7 +165,7 @@ const simulate = ({ devices, failureRate, perMinute, hasCanary, success, failure
   const random = createRandom(seed).next;
   const size = canarySizeOf(hasCanary ? undefined : null, devices);
   const update = {
-    planned: { ELIGIBLE: devices },
+    already_on_target: 0,
     abort: defaultStopRules,
     canary: size === null ? null : { size, minimum_wait_minutes: 0, success_percentage: 90 },
     canary_started_dt: null as Date | null,

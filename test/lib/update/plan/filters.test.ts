@@ -265,6 +265,7 @@ describe('a filter that means more devices than one statement plans', () => {
     const { plan, device_ids, outcomes, excluded } = await planned(wanted, { kind: 'cabinet' }, atOnce);
     expect(plan).toEqual({
       planned: { ELIGIBLE: 7, ALREADY_ON_TARGET: 1, DOWNGRADE: 1, UPDATE_IN_FLIGHT: 3 },
+      already_on_target: 1,
       // Only the last one polls.
       includes_iot: true,
       superseded: [],

@@ -111,7 +111,7 @@ export const settingColumns = [
   'u.status',
   'u.reason',
   sql<Planned>`u.planned`.as('planned'),
-  // Of executions. null: a release that did not note it has requested the update; it planned nothing that it did not insert at once.
+  // null: the previous release has requested the update. It inserts all that it plans at once, so the plan has the number.
   sql<number>`coalesce(u.already_on_target, (u.planned->>'ALREADY_ON_TARGET')::integer, 0)`.as('already_on_target'),
   'u.maximum_per_minute',
   'u.maximum_in_progress',
